@@ -1,0 +1,52 @@
+//! # Yizhan 驿站
+//!
+//! A relay post for legacy mail: plaintext SMTP comes in from printers, scripts and old applications, is made safe on
+//! disk, repaired, and goes out as one of the owner's mailbox accounts, over verified TLS.
+//!
+//! ```text
+//!        client (plaintext, local)                              provider (TLS, AUTH)
+//!                 | bytes                                              ^ bytes
+//!                 v                                                    |
+//!  +-------------------------------+                    +-------------------------------+
+//!  | intake    socket, deadlines   |                    | upstream  dial, TLS, pool     |
+//!  |   ^ drives                    |                    |   ^ drives                    |
+//!  |   v                           |                    |   v                           |
+//!  | smtp::server  bytes -> events |                    | smtp::client  events -> bytes |
+//!  +---------------+---------------+                    +---------------^---------------+
+//!                  | transaction {client, from, to, body}               | one attempt
+//!                  v                                                    |
+//!  +-------------------------------+                    +---------------+---------------+
+//!  | intake::admit                 |                    | delivery                      |
+//!  |  1 limits   may it come in?   |                    |  1 route    which account?    |
+//!  |  2 message  repair and stamp  |                    |  2 breaker  may it go now?    |
+//!  |  3 queue.put durable, 250     |                    |  3 message  put on its seal   |
+//!  |                               |                    |  4 attempt  hand to upstream  |
+//!  |                               |                    |  5 settle   done/later/failed |
+//!  +---------------+---------------+                    +-------^---------------+-------+
+//!                  |          +---------------------+           | lease         | settle + notice
+//!                  +--------->|        queue        |-----------+               | (one transaction)
+//!                             |       sqlite        |<--------------------------+
+//!                             +----------^----------+
+//!                                        | list, show, retry, drop
+//!                                +-------+-------+
+//!                                |     admin     |<---- cli
+//!                                +---------------+
+//! ```
+//!
+//! Nothing crosses from the left half to the right half except through the queue. Intake never waits for a provider.
+//!
+//! Layers; imports go down only, never sideways (`tests/tidy.rs` holds this table):
+//!
+//! ```text
+//!  6  cli
+//!  5  app | config
+//!  4  admin
+//!  3  intake | delivery (sits on upstream) | upstream | sandbox
+//!  2  queue | limits | provider
+//!  1  smtp | message           pure: bytes in, values out
+//!  0  mail  clock  secret  drain  telemetry
+//! ```
+
+pub mod clock;
+pub mod mail;
+pub mod secret;

@@ -1,0 +1,1 @@
+//! Bodies: in memory while they are small, a file in the spool folder when they are not.

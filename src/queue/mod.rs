@@ -1,0 +1,225 @@
+//! What survives a crash: the queue, its promises, and nothing about how mail is sent.
+//!
+//! # Promises
+//!
+//! 1. When [`Queue::put`] returns `Ok`, the message is committed and synced: neither `kill -9` nor a power cut loses
+//!    it. When it returns an error, the message is not there, and never will be half there.
+//! 2. A message that is leased is given to nobody else until its lease is settled or dropped. A lease that is dropped
+//!    (a task that died, a process that was killed) puts the message back as it was.
+//! 3. [`Queue::settle`] is one transaction: the outcomes, the next try and the failure notice are all written, or none
+//!    of them. It consumes the lease, and it changes nothing when the lease is no longer held.
+//! 4. A body is deleted only after the row that named it has said, durably, that nobody needs it.
+//! 5. Nothing is deleted but: what [`Queue::drop_message`] names, delivered bodies, and records older than the
+//!    settings say. What is damaged is set aside where a person can look at it, and reported.
+//! 6. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
+//!
+//! An error from the disk is never retried on the same file: after a failed sync nobody knows what was written.
+//!
+//! # What a crash leaves
+//!
+//! | crash | afterwards |
+//! | --- | --- |
+//! | before `put` answered | nothing, or the whole message (it was durable, the answer was lost); a spool file without a row is swept at start |
+//! | while leased | the message as it was before the lease |
+//! | before `settle` answered | the state before, or the state after, never a mixture |
+//! | after the row was deleted, before its file | a spool file without a row, swept at start |
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::mail::Id;
+
+pub mod body;
+pub mod entry;
+pub mod sqlite;
+
+use body::{Draft, Stored};
+use bytes::Bytes;
+use entry::{Entry, NewMessage, Settlement, State};
+
+/// The settings of the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where the queue keeps its files; the folder is made, mode 0700, when it is missing.
+    pub data_dir: std::path::PathBuf,
+    /// How long the record of a delivered message is kept.
+    pub keep_delivered: Duration,
+    /// How long a failed message is kept, with its body.
+    pub keep_failed: Duration,
+}
+
+/// Why the queue could not do what it was asked. The texts are for the log and the operator, not for a peer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No space left on the device, or no quota (answer 452 4.3.1).
+    #[error("no space is left in {0}")]
+    Full(std::path::PathBuf),
+    /// Another process has the data folder.
+    #[error("{} is in use by another yizhan (process {pid}); stop it, or give this one a data_dir of its own", path.display())]
+    Locked {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// The other process, 0 when it is not known.
+        pid: u32,
+    },
+    /// The database cannot be read as one, or was written by a later version.
+    #[error("the queue in {} cannot be used: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A file could not be read, written or synced.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done, with the path.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database said no.
+    #[error("the queue's database failed: {0}")]
+    Database(String),
+    /// There is no such message.
+    #[error("there is no message {0}")]
+    NotFound(Id),
+    /// The message is being sent right now.
+    #[error("message {0} is being sent right now; try again in a moment")]
+    Busy(Id),
+    /// What was asked makes no sense in the state the message is in.
+    #[error("message {0} is {1}")]
+    WrongState(Id, State),
+    /// The lease was lost (the message was leased again, or the queue was reopened).
+    #[error("message {0} is no longer leased")]
+    NotLeased(Id),
+    /// The queue has been closed.
+    #[error("the queue is closed")]
+    Closed,
+}
+
+/// What a call to the queue gives: boxed, so that one `dyn Queue` serves every backend.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Which messages [`Queue::list`] names.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only those in one of these states; empty: all that are not final.
+    pub states: Vec<State>,
+    /// At most so many; 0 means 100.
+    pub limit: usize,
+    /// Only those with an id greater than this (for the next page).
+    pub after: Option<Id>,
+}
+
+/// How full the queue is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// How many messages are in each state, in the order of [`State::ALL`].
+    pub messages: [u64; 7],
+    /// Octets of all messages that are not final.
+    pub bytes: u64,
+    /// When the oldest message that is not final arrived.
+    pub oldest: Option<Timestamp>,
+}
+
+/// A message that nobody else may send until this is settled or dropped.
+///
+/// Dropping it without [`Queue::settle`] gives the message back unchanged.
+pub struct Lease {
+    /// The message.
+    pub entry: Entry,
+    /// Its header block, without the blank line.
+    pub head: Bytes,
+    /// Its body.
+    pub body: Stored,
+    /// Proves to the backend that the lease is still held; gives it back when dropped.
+    pub(crate) guard: LeaseGuard,
+}
+
+/// The part of a [`Lease`] that a backend recognises it by.
+pub struct LeaseGuard {
+    pub(crate) token: u64,
+    pub(crate) release: Option<Box<dyn FnOnce() + Send + Sync>>,
+}
+
+impl Drop for LeaseGuard {
+    fn drop(&mut self) {
+        if let Some(release) = self.release.take() {
+            release();
+        }
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("id", &self.entry.id).field("token", &self.guard.token).finish_non_exhaustive()
+    }
+}
+
+/// What was found wrong when the queue was opened, each a sentence with a path. Nothing of it stops the start.
+pub type Report = Vec<String>;
+
+/// The queue. All promises are in the [module's text](self); each backend runs the same contract tests.
+pub trait Queue: Send + Sync + 'static {
+    /// A place for a body that is about to arrive: in memory while it is small, then a file.
+    fn draft(&self) -> Draft;
+
+    /// Stores a message durably.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and others: nothing was stored.
+    fn put(&self, message: NewMessage) -> Answer<'_, ()>;
+
+    /// Leases up to `limit` messages that are due at `now` (queued, waiting or deferred), the longest due first.
+    fn lease(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Lease>>;
+
+    /// Writes how a try ended.
+    ///
+    /// # Errors
+    /// [`Error::NotLeased`] when the lease was lost: nothing was changed.
+    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()>;
+
+    /// Returns when a message may have become due by something that happened after the last call: a put, a retry, a
+    /// dropped lease. It does not watch the clock; [`Queue::next_due`] tells how long to sleep at most.
+    fn wait(&self) -> Answer<'_, ()>;
+
+    /// When the first message that is not leased becomes due; `None` when there is none.
+    fn next_due(&self) -> Answer<'_, Option<Timestamp>>;
+
+    /// The messages that `filter` names, oldest first.
+    fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>>;
+
+    /// One message with its header block and body (both empty for a delivered one).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)>;
+
+    /// Makes a waiting, deferred, held or failed message due at `now`; failed recipients are opened again, and a
+    /// message that had expired gets its life time anew.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Busy`] while it is being sent; [`Error::WrongState`] when it was delivered.
+    fn retry(&self, id: Id, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Deletes a message, whatever became of it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Busy`] while it is being sent.
+    fn drop_message(&self, id: Id) -> Answer<'_, ()>;
+
+    /// Makes every waiting message due at `now` (an account is back).
+    fn wake(&self, now: Timestamp) -> Answer<'_, ()>;
+
+    /// How full the queue is.
+    fn depth(&self) -> Answer<'_, Depth>;
+
+    /// Deletes records that are older than the settings say, a few at a time; true when there are more.
+    fn purge(&self, now: Timestamp) -> Answer<'_, bool>;
+
+    /// Finishes what was begun and closes the files. Later calls give [`Error::Closed`].
+    fn close(&self) -> Answer<'_, ()>;
+}
