@@ -47,6 +47,21 @@
 //!  0  mail  clock  secret  drain  telemetry
 //! ```
 
+pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod drain;
+pub mod intake;
+pub mod limits;
 pub mod mail;
+pub mod message;
+pub mod provider;
+pub mod queue;
+pub mod sandbox;
 pub mod secret;
+pub mod smtp;
+pub mod telemetry;
+pub mod upstream;

@@ -75,7 +75,7 @@ impl IdSource {
     /// The next id, for a message that arrived at `now`.
     pub fn next(&self, now: Timestamp) -> Id {
         // A step that has no factor in common with 36 walks through every tail before one comes again.
-        Id::new(now, self.0.fetch_add(0x9e37_79b9_7f4a_7c15 % TAIL | 1, Ordering::Relaxed))
+        Id::new(now, self.0.fetch_add((0x9e37_79b9_7f4a_7c15 % TAIL) | 1, Ordering::Relaxed))
     }
 }
 

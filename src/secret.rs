@@ -18,7 +18,8 @@ impl Secret {
     pub fn new(text: &str) -> Secret {
         let trimmed = text.trim();
         let groups: Vec<&str> = trimmed.split(' ').collect();
-        let is_code = groups.len() == 4 && groups.iter().all(|g| g.len() == 4 && g.bytes().all(|b| b.is_ascii_alphanumeric()));
+        let is_code =
+            groups.len() == 4 && groups.iter().all(|g| g.len() == 4 && g.bytes().all(|b| b.is_ascii_alphanumeric()));
         Secret(SecretString::from(if is_code { groups.concat() } else { trimmed.to_owned() }))
     }
 
@@ -80,8 +81,8 @@ impl SecretSource {
             SecretSource::Plain(secret) => secret.clone(),
             SecretSource::Env(name) => Secret::new(&std::env::var(name).map_err(|_| SecretError::Env(name.clone()))?),
             SecretSource::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| SecretError::File { path: path.clone(), source })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| SecretError::File { path: path.clone(), source })?;
                 Secret::new(&text)
             }
         };

@@ -35,15 +35,8 @@ pub enum State {
 
 impl State {
     /// All of them, in the order of a life.
-    pub const ALL: [State; 7] = [
-        State::Queued,
-        State::Sending,
-        State::Waiting,
-        State::Deferred,
-        State::Held,
-        State::Delivered,
-        State::Failed,
-    ];
+    pub const ALL: [State; 7] =
+        [State::Queued, State::Sending, State::Waiting, State::Deferred, State::Held, State::Delivered, State::Failed];
 
     /// The name that lists, metrics and the database use.
     pub const fn name(self) -> &'static str {
@@ -203,7 +196,7 @@ pub enum Next {
 }
 
 /// How a try ended: what [`super::Queue::settle`] writes in one transaction.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settlement {
     /// The new outcomes, by place in the envelope. Places not named keep theirs.
     pub outcomes: Vec<(usize, Outcome)>,

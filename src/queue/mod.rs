@@ -32,6 +32,7 @@ use crate::clock::Timestamp;
 use crate::mail::Id;
 
 pub mod body;
+mod checksum;
 pub mod entry;
 pub mod sqlite;
 

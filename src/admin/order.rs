@@ -1,0 +1,195 @@
+//! Orders about the queue, as values: what may be asked, and the answer.
+//!
+//! Both are plain data with a JSON form (one object a line on the control socket, and what `--json` prints). Ids and
+//! states are checked here: nothing unchecked reaches the queue.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, Timestamp};
+use crate::mail::Id;
+use crate::queue::entry::{Entry, Outcome, State};
+use crate::queue::{Error, Filter, Queue};
+
+/// What may be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Order {
+    /// The messages in these states (none named: all that are not final), oldest first.
+    List {
+        /// Names of states.
+        #[serde(default)]
+        states: Vec<String>,
+        /// At most so many; 0 means 100.
+        #[serde(default)]
+        limit: usize,
+    },
+    /// One message with its header block.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Send it now.
+    Retry {
+        /// Its id.
+        id: String,
+    },
+    /// Delete it.
+    Drop {
+        /// Its id.
+        id: String,
+    },
+    /// How full the queue is.
+    Depth,
+}
+
+/// The answer to an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// To `List`.
+    Messages(Vec<Message>),
+    /// To `Show`: the message and its header block, as text.
+    Message(Box<Message>, String),
+    /// To `Retry` and `Drop`.
+    Done,
+    /// To `Depth`: how many messages are in each state.
+    Depth(Vec<(String, u64)>),
+    /// The order could not be carried out: why.
+    Refused(String),
+}
+
+/// A message, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub state: String,
+    /// When it arrived.
+    pub received: String,
+    /// When it may next be tried; none in a final state.
+    pub next: Option<String>,
+    /// Failed tries.
+    pub tries: u32,
+    /// Tries that ended between the final dot and its reply.
+    pub uncertain: u32,
+    /// The account that tried last.
+    pub account: Option<String>,
+    /// The client that sent it.
+    pub client: String,
+    /// The envelope sender, as the client gave it; empty for the null sender.
+    pub from: String,
+    /// The recipients.
+    pub recipients: Vec<Recipient>,
+    /// Octets.
+    pub size: u64,
+    /// What was repaired.
+    pub repairs: Vec<String>,
+    /// Whether it is a failure notice of ours.
+    pub notice: bool,
+}
+
+/// A recipient, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// The address.
+    pub to: String,
+    /// `open`, `delivered` or `failed`.
+    pub outcome: String,
+    /// The provider's last words about it.
+    pub reply: Option<String>,
+}
+
+/// Carries out an order. Never fails: what went wrong is the reply.
+pub async fn carry_out(queue: &dyn Queue, clock: &Clock, order: Order) -> Reply {
+    match try_carry_out(queue, clock.now(), order).await {
+        Ok(reply) => reply,
+        Err(reason) => Reply::Refused(reason),
+    }
+}
+
+async fn try_carry_out(queue: &dyn Queue, now: Timestamp, order: Order) -> Result<Reply, String> {
+    let text = |error: Error| error.to_string();
+    match order {
+        Order::List { states, limit } => {
+            let states = states.iter().map(|name| state(name)).collect::<Result<_, _>>()?;
+            let entries = queue.list(Filter { states, limit, after: None }).await.map_err(text)?;
+            Ok(Reply::Messages(entries.iter().map(Message::from).collect()))
+        }
+        Order::Show { id } => {
+            let (entry, head, _) = queue.show(parse(&id)?).await.map_err(text)?;
+            Ok(Reply::Message(Box::new(Message::from(&entry)), String::from_utf8_lossy(&head).into_owned()))
+        }
+        Order::Retry { id } => queue.retry(parse(&id)?, now).await.map_err(text).map(|()| Reply::Done),
+        Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
+        Order::Depth => {
+            let depth = queue.depth().await.map_err(text)?;
+            let counts = State::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
+            Ok(Reply::Depth(counts.collect()))
+        }
+    }
+}
+
+fn parse(id: &str) -> Result<Id, String> {
+    Id::parse(id).ok_or_else(|| "an id is 16 characters of 0-9 and a-z; `yizhan queue list` shows them".to_owned())
+}
+
+fn state(name: &str) -> Result<State, String> {
+    State::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
+        format!("there is no state `{}`; the states are {}", name.escape_debug(), names.join(", "))
+    })
+}
+
+impl From<&Entry> for Message {
+    fn from(entry: &Entry) -> Message {
+        Message {
+            id: entry.id.to_string(),
+            state: entry.state.to_string(),
+            received: entry.received.rfc3339(),
+            next: (!entry.state.is_final()).then(|| entry.due.rfc3339()),
+            tries: entry.tries,
+            uncertain: entry.uncertain,
+            account: entry.account.clone(),
+            client: entry.origin.client.clone(),
+            from: entry.sender.to_string(),
+            recipients: entry.recipients.iter().map(Recipient::from).collect(),
+            size: entry.size,
+            repairs: entry.repairs.clone(),
+            notice: entry.notice,
+        }
+    }
+}
+
+impl From<&crate::queue::entry::Recipient> for Recipient {
+    fn from(recipient: &crate::queue::entry::Recipient) -> Recipient {
+        let (outcome, reply) = match &recipient.outcome {
+            Outcome::Open { last } => ("open", last.clone()),
+            Outcome::Delivered { reply, .. } => ("delivered", Some(reply.clone())),
+            Outcome::Failed { reason, .. } => ("failed", Some(reason.clone())),
+        };
+        Recipient { to: recipient.address.to_string(), outcome: outcome.to_owned(), reply }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_have_a_strict_json_form() {
+        let order: Order = serde_json::from_str(r#"{"do":"retry","id":"x"}"#).unwrap();
+        assert_eq!(order, Order::Retry { id: "x".into() });
+        assert!(serde_json::from_str::<Order>(r#"{"do":"retry"}"#).is_err());
+        assert!(serde_json::from_str::<Order>(r#"{"do":"explode"}"#).is_err());
+        assert!(serde_json::from_str::<Order>(r#"{"do":"depth","x":1}"#).is_err());
+    }
+
+    #[test]
+    fn odd_ids_and_states_are_refused_with_a_hint() {
+        for id in ["../../etc/passwd", "%2e%2e", "", &"a".repeat(10_000)] {
+            assert!(parse(id).unwrap_err().contains("queue list"), "{id}");
+        }
+        assert!(state("lost").unwrap_err().contains("deferred"));
+    }
+}

@@ -1,0 +1,236 @@
+//! Assembly: from settings to a running relay, and from a running relay to a stopped one.
+//!
+//! Everything is built here and handed down; no module below knows another's settings or how it was made. Not here:
+//! the command line, signals, and what is printed (`cli`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::admin::control::Control;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::delivery::{self, Account, Delivery};
+use crate::drain::Drain;
+use crate::intake::listener::BindError;
+use crate::intake::{self, Listener};
+use crate::limits::rate::PerClient;
+use crate::limits::room::Room;
+use crate::mail::IdSource;
+use crate::queue::sqlite::Sqlite;
+use crate::queue::{self, Queue};
+use crate::telemetry::counter::Counters;
+
+mod chores;
+mod translate;
+
+/// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
+pub const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How often a stop says who is still here.
+const STOP_REPORT: Duration = Duration::from_secs(5);
+
+/// Why a relay could not be started. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no account, so nothing could ever be sent.
+    #[error("{NO_ACCOUNT}")]
+    NoAccount,
+    /// The account's log-in name is not a mailbox, so nobody knows whom to send as.
+    #[error("account.{0}.user is not a mailbox address, and the relay needs one to send as")]
+    NoMailbox(String),
+    /// A listener could not be opened.
+    #[error("{source}\n{}", bind_hint(source))]
+    Bind {
+        /// Which, and why.
+        source: BindError,
+    },
+    /// The queue could not be opened.
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    /// The control socket could not be opened.
+    #[error("cannot open the control socket {}: {source}", path.display())]
+    Control {
+        /// Its path.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+const NO_ACCOUNT: &str = "there is no account to send mail through. Two ways to go on:\n\
+    \n  1. Name a mailbox. The shortest way, for QQ Mail with an authorization code:\n\
+    \n       YIZHAN_PROVIDER=qq YIZHAN_USER=10000@qq.com YIZHAN_SECRET_FILE=/path/to/code yizhan run\n\
+    \n     or write it into yizhan.toml (conf/yizhan.toml shows every key):\n\
+    \n       [account.office]\n       provider = \"qq\"\n       user = \"10000@qq.com\"\n       secret = { file = \"/run/secrets/qq\" }\n\
+    \n  2. Try it without any account: `yizhan run --sandbox` adds a pretended QQ Mail in this process; `yizhan demo`\n     \
+    shows what the relay does in half a minute.";
+
+fn bind_hint(error: &BindError) -> String {
+    use std::io::ErrorKind;
+    let port = error.addr.port();
+    match error.source.kind() {
+        ErrorKind::PermissionDenied if port < 1024 => format!(
+            "a port below 1024 needs a privilege. One of these gives it:\n  \
+             - another port:     yizhan run --listen 127.0.0.1:2525\n  \
+             - the capability:   sudo setcap cap_net_bind_service=+ep $(command -v yizhan)\n  \
+             - under systemd:    AmbientCapabilities=CAP_NET_BIND_SERVICE\n  \
+             - for the machine:  sudo sysctl net.ipv4.ip_unprivileged_port_start={port}"
+        ),
+        ErrorKind::AddrInUse => format!(
+            "another program listens on port {port} already (`ss -ltnp 'sport = :{port}'` names it); stop it, or choose another \
+             port with --listen"
+        ),
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; use one of its own, or 127.0.0.1 for this machine only".to_owned()
+        }
+        _ => "check listener.*.bind".to_owned(),
+    }
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay {
+    addresses: Vec<(String, SocketAddr)>,
+    counters: Counters,
+    drain: Drain,
+    delivery: Delivery,
+    queue: Arc<Sqlite>,
+    tasks: JoinSet<()>,
+}
+
+impl Relay {
+    /// Opens the queue and the listeners, then starts to take and to send mail.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
+        let owner = translate::owner(settings)?;
+        let (queue, report) = Sqlite::open(&translate::queue(settings))?;
+        for sentence in report {
+            tracing::warn!(event = "queue_report", "{sentence}");
+        }
+        let queue = Arc::new(queue);
+        let shared: Arc<dyn Queue> = queue.clone();
+        let (counters, drain) = (Counters::default(), Drain::default());
+        let ids = Arc::new(IdSource::new(seed()));
+        let limits = translate::limits(settings);
+        let room = Room::new(limits.clone());
+        let rate = Arc::new(PerClient::new(limits.messages_per_client));
+        let door = intake::Surroundings {
+            queue: shared.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            room: room.clone(),
+            rate,
+            counters: counters.clone(),
+            drain: drain.clone(),
+            owner,
+            expire: settings.queue.expire,
+        };
+        let listeners: Result<Vec<Listener>, BindError> =
+            translate::listeners(settings).into_iter().map(|one| Listener::bind(one, door.clone())).collect();
+        let listeners = listeners.map_err(|source| StartError::Bind { source })?;
+        let data_dir = settings.queue.data_dir.clone();
+        let control = Control::bind(&data_dir)
+            .map_err(|source| StartError::Control { path: crate::admin::control::path(&data_dir), source })?;
+        let accounts = translate::accounts(settings, &counters)?;
+        let around = delivery::Surroundings {
+            queue: shared.clone(),
+            clock: clock.clone(),
+            ids,
+            counters: counters.clone(),
+            drain: drain.clone(),
+        };
+        let delivery = Delivery::new(translate::delivery(settings), accounts, around);
+        let addresses =
+            listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
+        let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new() };
+        relay.launch(listeners, control, clock, room, data_dir);
+        Ok(relay)
+    }
+
+    fn launch(
+        &mut self,
+        listeners: Vec<Listener>,
+        control: Control,
+        clock: Clock,
+        room: Room,
+        data_dir: std::path::PathBuf,
+    ) {
+        let queue: Arc<dyn Queue> = self.queue.clone();
+        for (name, addr) in &self.addresses {
+            tracing::info!(event = "listening", listener = %name, %addr);
+        }
+        for listener in listeners {
+            self.tasks.spawn(listener.run());
+        }
+        self.tasks.spawn(control.run(queue.clone(), clock.clone(), self.drain.clone()));
+        self.tasks.spawn(chores::run(queue, clock, room, data_dir, self.drain.clone()));
+        let delivery = self.delivery.clone();
+        self.tasks.spawn(async move { delivery.run().await });
+    }
+
+    /// The open addresses, with the names of their listeners.
+    pub fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        self.queue.clone()
+    }
+
+    /// The accounts, with their state.
+    pub fn accounts(&self) -> &[Account] {
+        self.delivery.accounts()
+    }
+
+    /// Stops: accepts nothing new, finishes the final dots and the deliveries that were begun, closes the queue.
+    ///
+    /// Waits at most `limit`, and says in the log every few seconds who is still here; what is not finished by then is
+    /// still in the queue. True when everything came to its end.
+    pub async fn stop(mut self, limit: Duration) -> bool {
+        self.drain.start();
+        tracing::info!(event = "draining", here = self.drain.names().join(", "), seconds = limit.as_secs());
+        let finished = {
+            let (drain, tasks) = (self.drain.clone(), &mut self.tasks);
+            let all = async {
+                while tasks.join_next().await.is_some() {}
+                drain.wait().await;
+            };
+            let report = async {
+                loop {
+                    tokio::time::sleep(STOP_REPORT).await;
+                    tracing::info!(event = "draining", here = drain.names().join(", "));
+                }
+            };
+            tokio::select! {
+                () = all => true,
+                () = report => false,
+                () = tokio::time::sleep(limit) => false,
+            }
+        };
+        if !finished {
+            tracing::warn!(event = "draining", given_up = self.drain.names().join(", "), "they are still in the queue");
+            self.tasks.abort_all();
+        }
+        if let Err(error) = self.queue.close().await {
+            tracing::error!(event = "queue_error", "{error}");
+        }
+        tracing::info!(event = "stopped", finished);
+        finished
+    }
+}
+
+/// A number that other processes are unlikely to have.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

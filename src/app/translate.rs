@@ -1,0 +1,115 @@
+//! From what the settings say to what each module wants to know. One function a module, nothing decided here but names.
+
+use std::time::Duration;
+
+use crate::config::{self, Settings};
+use crate::delivery::{self, Account, NoticeTo};
+use crate::intake;
+use crate::limits;
+use crate::mail::Address;
+use crate::message::rewrite::FromPolicy;
+use crate::queue;
+use crate::secret::{Secret, SecretSource};
+use crate::smtp::server;
+use crate::telemetry::counter::Counters;
+use crate::upstream::{self, Upstream};
+
+use super::StartError;
+
+/// The owner is the mailbox of the first account.
+pub(super) fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {
+    let first = settings.accounts.first().ok_or(StartError::NoAccount)?;
+    Ok(intake::Owner { mailbox: mailbox(first)? })
+}
+
+fn mailbox(account: &config::Account) -> Result<Address, StartError> {
+    account.address.clone().ok_or_else(|| StartError::NoMailbox(account.name.clone()))
+}
+
+pub(super) fn queue(settings: &Settings) -> queue::Settings {
+    queue::Settings {
+        data_dir: settings.queue.data_dir.clone(),
+        keep_delivered: settings.queue.keep_delivered,
+        keep_failed: settings.queue.keep_failed,
+    }
+}
+
+pub(super) fn limits(settings: &Settings) -> limits::Settings {
+    let limits = &settings.limits;
+    limits::Settings {
+        connections: limits.connections,
+        connections_per_client: limits.connections_per_client,
+        messages_per_client: limits::rate::Rate {
+            count: std::num::NonZeroU32::new(limits.messages_per_client.count).unwrap_or(std::num::NonZeroU32::MIN),
+            per: limits.messages_per_client.per,
+        },
+        queue_size: limits.queue_size,
+        disk_free: limits.disk_free,
+    }
+}
+
+pub(super) fn listeners(settings: &Settings) -> Vec<intake::Settings> {
+    let translate = |one: &config::Listener| intake::Settings {
+        name: one.name.clone(),
+        bind: one.bind.clone(),
+        allow: one.allow.clone(),
+        profile: match one.profile {
+            config::Profile::Strict => server::Profile::Strict,
+            config::Profile::Tolerant => server::Profile::Tolerant,
+            config::Profile::Legacy => server::Profile::Legacy,
+        },
+        auth: match one.auth {
+            config::Auth::Off => server::AuthMode::Off,
+            config::Auth::AcceptAny => server::AuthMode::AcceptAny,
+        },
+        hostname: settings.hostname.clone(),
+        recipients: settings.limits.recipients,
+        message_size: settings.limits.message_size,
+        deadlines: intake::Deadlines::default(),
+    };
+    settings.listeners.iter().map(translate).collect()
+}
+
+pub(super) fn accounts(settings: &Settings, counters: &Counters) -> Result<Vec<Account>, StartError> {
+    settings
+        .accounts
+        .iter()
+        .map(|account| {
+            let policy = match account.preset.from_policy {
+                crate::provider::FromPolicy::Login => FromPolicy::MustEqualLogin,
+                crate::provider::FromPolicy::Free => FromPolicy::Free,
+            };
+            let upstream = Upstream::new(way_out(settings, account), counters.clone());
+            Ok(Account::new(account.name.clone(), mailbox(account)?, policy, upstream))
+        })
+        .collect()
+}
+
+fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings {
+    upstream::Settings {
+        account: account.name.clone(),
+        hostname: settings.hostname.clone(),
+        endpoints: account.endpoints.clone(),
+        user: Some(account.user.clone()),
+        secret: account.secret.clone().unwrap_or_else(|| SecretSource::Plain(Secret::new(""))),
+        login: account.login.clone(),
+        ca: account.ca.clone(),
+        group: account.preset.group,
+        connections: account.connections,
+        idle: Duration::from_secs(account.preset.idle_seconds),
+        messages_per_connection: account.preset.messages_per_connection as u32,
+    }
+}
+
+pub(super) fn delivery(settings: &Settings) -> delivery::Settings {
+    delivery::Settings {
+        schedule: delivery::schedule::Settings { retry: settings.queue.retry.clone(), expire: settings.queue.expire },
+        notice: match &settings.notice {
+            config::NoticeTo::SelfAccount => NoticeTo::Account,
+            config::NoticeTo::Sender => NoticeTo::Sender,
+            config::NoticeTo::Address(address) => NoticeTo::Address(address.clone()),
+            config::NoticeTo::None => NoticeTo::Nobody,
+        },
+        hostname: settings.hostname.clone(),
+    }
+}

@@ -1,0 +1,98 @@
+//! What an operator types: one file a command, and what they share.
+//!
+//! Exit codes are part of the surface: 0 all well, 1 it went wrong, 2 there is no such message (or the command line was
+//! not understood), 78 the settings are wrong (`EX_CONFIG`). Not here: anything a running relay needs; this layer only
+//! starts things and shows them.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod demo;
+mod prompt;
+mod queue;
+mod run;
+mod sandbox;
+mod screen;
+
+use screen::Lang;
+
+/// The settings are wrong (`EX_CONFIG` of sysexits.h).
+const BAD_SETTINGS: u8 = 78;
+/// There is no such message.
+const NOT_FOUND: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "yizhan",
+    version,
+    about = "A relay post for legacy mail 驿站: plaintext SMTP in, your mailbox provider out",
+    long_about = "Yizhan takes plaintext SMTP from printers, scripts and old applications, answers 250 once the mail is safe \
+        on disk, repairs what is broken in it, and sends it on as one of your mailbox accounts (QQ Mail, Tencent Exmail, any \
+        other) over verified TLS with an authorization code.\n\n驿站接收打印机、脚本和旧程序发来的明文 SMTP 邮件，安全落盘后才回答 250，\
+        修复格式，再用您的邮箱账号（QQ 邮箱、腾讯企业邮等）经 TLS 发出。",
+    after_help = "Try it without an account:   yizhan demo\n\
+        Relay for QQ Mail:           YIZHAN_PROVIDER=qq YIZHAN_USER=10000@qq.com YIZHAN_SECRET_FILE=code.txt yizhan run\n\
+        Every setting, explained:    conf/yizhan.toml"
+)]
+struct Arguments {
+    /// Language of what people read: en or zh (default: from $LANG)
+    #[arg(long, global = true, value_name = "LANG")]
+    lang: Option<Lang>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the relay 运行中继
+    #[command(after_help = "Without --config: $YIZHAN_CONFIG, ./yizhan.toml, /etc/yizhan/yizhan.toml, or none.\n\
+        A secret is never an argument: use YIZHAN_SECRET_FILE, YIZHAN_SECRET, the settings file, or type it when asked.\n\
+        Stop with Ctrl-C or SIGTERM: what was begun is finished first.")]
+    Run(run::Arguments),
+    /// Show the main job in half a minute: broken mails in, clean mails out 演示
+    Demo(demo::Arguments),
+    /// Print the effective settings, or every mistake in them 检查配置
+    Check(run::SettingsArguments),
+    /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
+    Queue(queue::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    run_with(std::env::args_os())
+}
+
+/// Runs a command line: `arguments` begins with the name of the program.
+pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // `--help` and `--version` come this way too, with exit code 0.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    let lang = arguments.lang.unwrap_or_else(Lang::from_environment);
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(arguments, lang),
+        Command::Demo(arguments) => demo::run(arguments, lang),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Queue(arguments) => queue::run(arguments, lang),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            screen::complain(&format!("yizhan: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime for a command: two workers are plenty beside the queue's own thread.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
+}

@@ -1,0 +1,33 @@
+//! Asking for a secret on a terminal, without showing it.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use crate::secret::Secret;
+
+/// Whether there is a person to ask.
+pub(super) fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks; the answer is not echoed.
+///
+/// # Errors
+/// What the terminal says; an empty answer.
+pub(super) fn secret(question: &str) -> anyhow::Result<Secret> {
+    let stdin = std::io::stdin();
+    write!(std::io::stderr(), "{question}")?;
+    let before = tcgetattr(&stdin)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    tcsetattr(&stdin, OptionalActions::Flush, &before)?;
+    writeln!(std::io::stderr())?;
+    read?;
+    let secret = Secret::new(&line);
+    anyhow::ensure!(!secret.expose().is_empty(), "no secret was typed");
+    Ok(secret)
+}

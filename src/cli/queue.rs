@@ -1,0 +1,202 @@
+//! `yizhan queue`: list, show, retry, drop. Asks the running relay; when none runs, opens the queue itself.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::admin::control;
+use crate::admin::order::{self, Message, Order, Reply};
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::queue::sqlite::Sqlite;
+use crate::queue::{self, Queue as _};
+
+use super::run::SettingsArguments;
+use super::screen::{self, Ink, Lang, Paint, harmless};
+use super::{BAD_SETTINGS, NOT_FOUND};
+
+/// What `queue` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// The messages that are not finished, oldest first 列出未完成的邮件
+    List {
+        /// Only those in this state: queued, sending, waiting, deferred, held, delivered, failed (may be repeated)
+        #[arg(long, value_name = "STATE")]
+        state: Vec<String>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// One message: its recipients, what the provider said, what was repaired, its header 查看一封邮件
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Send messages now, failed ones too 立即重试
+    Retry {
+        /// Their ids
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
+    /// Delete messages for good 删除
+    Drop {
+        /// Their ids
+        #[arg(required = true)]
+        id: Vec<String>,
+    },
+}
+
+pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
+    let settings = match config::load(config::Sources::of_process(arguments.settings.into_overrides(), true)) {
+        Ok(loaded) => loaded.settings,
+        Err(problems) => {
+            screen::complain(&problems.to_string());
+            return Ok(ExitCode::from(BAD_SETTINGS));
+        }
+    };
+    let orders = match arguments.action {
+        Action::List { state, limit } => vec![Order::List { states: state, limit }],
+        Action::Show { id } => vec![Order::Show { id }],
+        Action::Retry { id } => id.into_iter().map(|id| Order::Retry { id }).collect(),
+        Action::Drop { id } => id.into_iter().map(|id| Order::Drop { id }).collect(),
+    };
+    let replies = super::runtime()?.block_on(ask(&settings, &orders))?;
+    let mut code = ExitCode::SUCCESS;
+    for (order, reply) in orders.iter().zip(&replies) {
+        if arguments.json {
+            screen::say(&serde_json::to_string(reply)?);
+        } else {
+            show(order, reply, lang);
+        }
+        if let Reply::Refused(reason) = reply {
+            code = if reason.starts_with("there is no message") || reason.starts_with("an id is") {
+                ExitCode::from(NOT_FOUND)
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    }
+    Ok(code)
+}
+
+/// Asks the relay that runs on the data folder, or the queue in it.
+async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+    let data_dir = &settings.queue.data_dir;
+    let mut replies = Vec::new();
+    for order in orders {
+        match control::ask(data_dir, order).await {
+            Ok(reply) => replies.push(reply),
+            Err(error) if is_not_running(&error) => return ask_files(settings, orders).await,
+            Err(error) => return Err(error).context("the running relay did not answer"),
+        }
+    }
+    Ok(replies)
+}
+
+fn is_not_running(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+}
+
+async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+    let data_dir = &settings.queue.data_dir;
+    anyhow::ensure!(
+        has_queue(data_dir),
+        "there is no queue in {} (--data-dir names another folder)",
+        data_dir.display()
+    );
+    let own = queue::Settings {
+        data_dir: data_dir.clone(),
+        keep_delivered: settings.queue.keep_delivered,
+        keep_failed: settings.queue.keep_failed,
+    };
+    let (queue, report) = Sqlite::open(&own)?;
+    for sentence in report {
+        screen::complain(&sentence);
+    }
+    let mut replies = Vec::new();
+    for order in orders {
+        replies.push(order::carry_out(&queue, &Clock::system(), order.clone()).await);
+    }
+    queue.close().await?;
+    Ok(replies)
+}
+
+/// Asking about a queue must not make one.
+fn has_queue(data_dir: &Path) -> bool {
+    std::fs::read_dir(data_dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn show(order: &Order, reply: &Reply, lang: Lang) {
+    match reply {
+        Reply::Messages(messages) if messages.is_empty() => {
+            screen::say(lang.pick("No message is waiting.", "没有待处理的邮件。"));
+        }
+        Reply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message))),
+        Reply::Message(message, head) => show_one(message, head, lang),
+        Reply::Done => screen::say(&match order {
+            Order::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
+            Order::Drop { id } => format!("{id} {}", lang.pick("was dropped", "已删除")),
+            Order::List { .. } | Order::Show { .. } | Order::Depth => String::new(),
+        }),
+        Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
+        Reply::Refused(reason) => screen::complain(&harmless(reason)),
+    }
+}
+
+fn line(message: &Message) -> String {
+    let to: Vec<&str> = message.recipients.iter().map(|r| r.to.as_str()).collect();
+    let next = message.next.as_deref().unwrap_or("-");
+    let line = format!(
+        "{} {:<9} {:>9} tries={} next={next} client={} from=<{}> to={}",
+        message.id,
+        message.state,
+        size(message.size),
+        message.tries,
+        message.client,
+        message.from,
+        to.join(",")
+    );
+    harmless(&line)
+}
+
+fn show_one(message: &Message, head: &str, lang: Lang) {
+    let paint = Paint::new();
+    screen::say(&harmless(&line(message)));
+    for recipient in &message.recipients {
+        let reply = recipient.reply.as_deref().unwrap_or("-");
+        let ink = match recipient.outcome.as_str() {
+            "delivered" => Ink::Good,
+            "failed" => Ink::Bad,
+            _ => Ink::Quiet,
+        };
+        screen::say(&format!("  {} <{}>: {}", paint.ink(ink, &recipient.outcome), recipient.to, harmless(reply)));
+    }
+    if !message.repairs.is_empty() {
+        screen::say(&format!("  {}: {}", lang.pick("repaired", "已修复"), message.repairs.join(", ")));
+    }
+    if !head.is_empty() {
+        screen::say(&format!("\n{}", harmless(&head.replace('\r', ""))));
+    }
+}
+
+/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`.
+pub(super) fn size(octets: u64) -> String {
+    match octets {
+        0..1024 => format!("{octets} B"),
+        1024..1_048_576 => format!("{:.1} KiB", octets as f64 / 1024.0),
+        _ => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
+    }
+}

@@ -1,0 +1,158 @@
+//! `yizhan run`: the relay, until a signal says stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{self, Relay, StartError};
+use crate::clock::Clock;
+use crate::config::{self, Settings};
+use crate::secret::SecretSource;
+use crate::telemetry::log;
+
+use super::sandbox::Provider;
+use super::screen::{self, Lang};
+use super::{BAD_SETTINGS, prompt};
+
+/// What `run` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Add a pretended QQ Mail in this process, over real TLS; needs no account, and keeps its queue apart
+    #[arg(long)]
+    sandbox: bool,
+}
+
+/// Settings on the command line. A secret is never one of them: `ps` would show it.
+#[derive(Args, Default)]
+pub(super) struct SettingsArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Preset of the account `main`: qq, exmail, custom
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Log-in name of the account `main`, e.g. 10000@qq.com
+    #[arg(long, value_name = "ADDRESS")]
+    user: Option<String>,
+    /// Address to listen on, e.g. 127.0.0.1:2525 (may be repeated)
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Client network that may send, e.g. 192.168.1.0/24 (may be repeated)
+    #[arg(long, value_name = "NETWORK")]
+    allow: Vec<String>,
+    /// Where the queue is kept
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl SettingsArguments {
+    pub(super) fn into_overrides(self) -> config::Overrides {
+        config::Overrides {
+            config: self.config,
+            provider: self.provider,
+            user: self.user,
+            listen: self.listen,
+            allow: self.allow,
+            data_dir: self.data_dir,
+        }
+    }
+}
+
+pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
+    let mut overrides = arguments.settings.into_overrides();
+    if arguments.sandbox && overrides.listen.is_empty() && std::env::var_os("YIZHAN_LISTEN").is_none() {
+        // Who tries it out should not need a privilege for it.
+        overrides.listen.push("127.0.0.1:2525".to_owned());
+    }
+    let loaded = match config::load(config::Sources::of_process(overrides, prompt::can_ask())) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            screen::complain(&problems.to_string());
+            return Ok(ExitCode::from(BAD_SETTINGS));
+        }
+    };
+    let mut settings = loaded.settings;
+    log::start(log_settings(&settings));
+    for warning in &loaded.warnings {
+        tracing::warn!(event = "settings", "{warning}");
+    }
+    if !arguments.sandbox {
+        ask_for_secrets(&mut settings, lang)?;
+    }
+    super::runtime()?.block_on(relay(settings, arguments.sandbox))
+}
+
+async fn relay(mut settings: Settings, sandbox: bool) -> anyhow::Result<ExitCode> {
+    let provider = match sandbox {
+        true => {
+            settings.queue.data_dir.push("sandbox");
+            let provider =
+                Provider::start(&settings.queue.data_dir).await.context("the sandbox could not be started")?;
+            settings.accounts = vec![provider.account()?];
+            Some(provider)
+        }
+        false => None,
+    };
+    // Before the listeners are opened: a signal that comes early must not kill a relay that has begun to take mail.
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let relay = match Relay::start(&settings, Clock::system()) {
+        Ok(relay) => relay,
+        Err(error) => return Ok(explain(&error)),
+    };
+    tracing::info!(event = "started", version = env!("CARGO_PKG_VERSION"), hostname = %settings.hostname,
+        data_dir = %settings.queue.data_dir.display(), account = %settings.accounts[0].name);
+    let why = tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    };
+    tracing::info!(event = "stopping", why);
+    let stop = relay.stop(app::STOP_LIMIT);
+    let finished = tokio::select! {
+        finished = stop => finished,
+        _ = int.recv() => false,
+    };
+    drop(provider);
+    Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says why the relay did not start; the exit code tells settings from circumstances.
+fn explain(error: &StartError) -> ExitCode {
+    screen::complain(&format!("yizhan: {error}"));
+    match error {
+        StartError::NoAccount | StartError::NoMailbox(_) => ExitCode::from(BAD_SETTINGS),
+        StartError::Bind { .. } | StartError::Queue(_) | StartError::Control { .. } => ExitCode::FAILURE,
+    }
+}
+
+fn ask_for_secrets(settings: &mut Settings, lang: Lang) -> anyhow::Result<()> {
+    for account in settings.accounts.iter_mut().filter(|account| account.secret.is_none()) {
+        let question = match lang {
+            Lang::En => format!("Authorization code or password of {}: ", account.user),
+            Lang::Zh => format!("{} 的授权码或密码：", account.user),
+        };
+        account.secret = Some(SecretSource::Plain(prompt::secret(&question)?));
+    }
+    Ok(())
+}
+
+fn log_settings(settings: &Settings) -> log::Settings {
+    use tracing::level_filters::LevelFilter;
+    log::Settings {
+        format: match settings.log.format {
+            config::LogFormat::Text => log::Format::Text,
+            config::LogFormat::Json => log::Format::Json,
+        },
+        level: match settings.log.level {
+            config::LogLevel::Error => LevelFilter::ERROR,
+            config::LogLevel::Warn => LevelFilter::WARN,
+            config::LogLevel::Info => LevelFilter::INFO,
+            config::LogLevel::Debug => LevelFilter::DEBUG,
+            config::LogLevel::Trace => LevelFilter::TRACE,
+        },
+    }
+}

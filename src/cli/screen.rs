@@ -1,0 +1,94 @@
+//! What a person sees: lines on standard output, complaints on standard error, colour on a terminal, two languages.
+//!
+//! A reader that has gone away (`yizhan queue list | head -1`) is no error.
+
+use std::io::{IsTerminal as _, Write as _};
+
+/// The language of what people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lang {
+    En,
+    Zh,
+}
+
+impl std::str::FromStr for Lang {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Lang, String> {
+        match text {
+            "en" => Ok(Lang::En),
+            "zh" => Ok(Lang::Zh),
+            _ => Err("the languages are en and zh".to_owned()),
+        }
+    }
+}
+
+impl Lang {
+    /// Chinese where the locale says so, English otherwise.
+    pub(super) fn from_environment() -> Lang {
+        let names = ["LC_ALL", "LC_MESSAGES", "LANG"];
+        let set = names.iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty());
+        if set.is_some_and(|value| value.starts_with("zh")) { Lang::Zh } else { Lang::En }
+    }
+
+    /// The one of two texts that is in this language.
+    pub(super) fn pick<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
+        match self {
+            Lang::En => en,
+            Lang::Zh => zh,
+        }
+    }
+}
+
+/// Prints a line.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints text as it is.
+pub(super) fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints a line on standard error.
+pub(super) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// How a piece of text stands out on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    Title,
+    Bad,
+    Good,
+    Quiet,
+}
+
+/// Colours text, if standard output is a terminal that wants colour (no `NO_COLOR`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paint(bool);
+
+impl Paint {
+    pub(super) fn new() -> Paint {
+        Paint(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    pub(super) fn ink(self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Title => "1;36",
+            Ink::Bad => "31",
+            Ink::Good => "32",
+            Ink::Quiet => "2",
+        };
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Text from a mail or a peer for a terminal: control characters cannot do anything there.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' { c.escape_default().collect::<Vec<_>>() } else { vec![c] }
+        })
+        .collect()
+}

@@ -1,0 +1,169 @@
+//! One account: what the preset says, what the user changed, and what is still missing.
+//!
+//! Not here: whether the log-in works. Invariant: an account that comes out has a place to connect to, a way to log in
+//! and a secret (or a caller who can ask for it), and never a connection without TLS (RFC 8314 section 3).
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::check::{Check, Section, get};
+use super::environment::variable;
+use super::settings::Account;
+use super::value::Meaning;
+use crate::mail::Address;
+use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserForm};
+use crate::secret::SecretSource;
+
+/// Puts the account of `section` together; `None` after a problem was noted.
+pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Account> {
+    let path = |key: &str| format!("account.{name}.{key}");
+    for (key, what) in [("provider", "provider"), ("user", "log-in name")] {
+        missing(check, (name, origin), key, what);
+    }
+    let secret = secret(check, (name, origin));
+    let ca = certificate(check, name);
+    let preset: Option<&'static Preset> = get!(check, path("provider"), Provider);
+    let user: Option<String> = get!(check, path("user"), Text);
+    let address = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
+    let endpoints = preset.and_then(|preset| endpoints(check, name, preset));
+    let (preset, user) = (preset?, user?);
+    if preset.user_form == UserForm::Address && address.is_none() {
+        let reason = format!("{} logs in with a whole mail address, and this is none", preset.title);
+        check.misfit(&path("user"), &reason, "write the whole address, such as 10000@qq.com");
+        return None;
+    }
+    let whole = get!(check, path("budget.connections"), Whole).and_then(|n| usize::try_from(n).ok());
+    let login: Option<Vec<&str>> = get!(check, path("login"), Words);
+    Some(Account {
+        name: name.to_owned(),
+        user,
+        address,
+        secret: secret?,
+        endpoints: endpoints?,
+        login: login.map_or_else(|| preset.login.clone(), |words| mechanisms(&words)),
+        ca: ca?,
+        connections: whole.unwrap_or(preset.connections),
+        preset,
+    })
+}
+
+fn mechanisms(words: &[&str]) -> Vec<Mechanism> {
+    let mechanism = |word: &&str| [Mechanism::Login, Mechanism::Plain].into_iter().find(|m| m.word() == *word);
+    let mut chosen: Vec<Mechanism> = words.iter().filter_map(mechanism).collect();
+    chosen.dedup();
+    chosen
+}
+
+/// Notes that `key` was not written at all; something wrong was noted before.
+fn missing(check: &mut Check<'_>, (name, origin): Section<'_>, key: &str, what: &str) {
+    let path = format!("account.{name}.{key}");
+    if check.shown.contains_key(&path) {
+        return;
+    }
+    let short = if name == "main" { format!(", or set YIZHAN_{}", key.to_ascii_uppercase()) } else { String::new() };
+    let remedy = match key {
+        "provider" => {
+            let names = provider::names().collect::<Vec<_>>().join(", ");
+            format!("add provider = \"..\" to [account.{name}]{short}; there is: {names}")
+        }
+        "user" => format!("add user = \"10000@qq.com\" to [account.{name}]{short}"),
+        _ => format!("add secret = {{ file = \"/path\" }} to [account.{name}]{short}"),
+    };
+    check.problem(&path, None, origin, &format!("the account has no {what}"), &remedy);
+}
+
+/// `None` after a mistake, `Some(None)` when the caller will ask.
+fn secret(check: &mut Check<'_>, section: Section<'_>) -> Option<Option<SecretSource>> {
+    let path = format!("account.{}.secret", section.0);
+    if !check.shown.contains_key(&path) {
+        if check.sources.can_ask {
+            return Some(None);
+        }
+        missing(check, section, "secret", "secret");
+        return None;
+    }
+    let source: SecretSource = get!(check, path, Secret)?;
+    let origin = check.origins.get(&path).cloned().unwrap_or_default();
+    match &source {
+        SecretSource::File(file) => {
+            // Only a warning: it is read at each log-in, and may be put there later. The path is not quoted, because
+            // some people write the code itself where the path should be.
+            if let Err(e) = fs::File::open(file) {
+                check.warnings.push(format!("{path} ({origin}): the file cannot be read now: {e}"));
+                if !file.as_os_str().as_encoded_bytes().contains(&b'/') {
+                    check.shown.insert(path, "\"[secret]\"".to_owned());
+                }
+            }
+        }
+        SecretSource::Env(name) => {
+            if variable(&check.sources.env, name).is_none() {
+                let reason = "the variable that should hold the secret is not set, or empty";
+                check.problem(&path, None, &origin, reason, "set the variable, or correct its name");
+                return None;
+            }
+        }
+        SecretSource::Plain(_) => check.warnings.push(format!(
+            "{path} ({origin}): the secret is in the settings themselves; {{ file = \"..\" }} keeps it apart from them"
+        )),
+    }
+    Some(Some(source))
+}
+
+/// `None` after a mistake, `Some(None)` when the system's authorities are meant.
+fn certificate(check: &mut Check<'_>, name: &str) -> Option<Option<PathBuf>> {
+    let path = format!("account.{name}.ca");
+    if !check.shown.contains_key(&path) {
+        return Some(None);
+    }
+    let file: PathBuf = get!(check, path, Path)?;
+    if let Err(e) = fs::File::open(&file) {
+        check.misfit(&path, &format!("the file cannot be read: {e}"), "correct the path, or remove the line");
+        return None;
+    }
+    Some(Some(file))
+}
+
+/// The preset's places, or the one place that `host`, `port` and `tls` say.
+fn endpoints(check: &mut Check<'_>, name: &str, preset: &Preset) -> Option<Vec<Endpoint>> {
+    let path = |key: &str| format!("account.{name}.{key}");
+    let host: Option<String> = get!(check, path("host"), Text).or_else(|| preset.hosts.first().cloned());
+    let Some(host) = host else {
+        if !check.shown.contains_key(&path("host")) {
+            let remedy = format!("add host = \"smtp.example.com\" to [account.{name}]");
+            let reason = format!("provider \"{}\" needs the name of the server", preset.name);
+            let origin = check.origins.get(&path("provider")).cloned().unwrap_or_default();
+            check.problem(&path("host"), None, &origin, &reason, &remedy);
+        }
+        return None;
+    };
+    let all = preset.endpoints(&host);
+    // What was written wrongly was noted; then nothing is made up in its place.
+    let unread = |key: &str| check.shown.contains_key(&path(key)) && !check.meanings.contains_key(&path(key));
+    if unread("host") || unread("port") || unread("tls") {
+        return None;
+    }
+    let port = get!(check, path("port"), Whole).and_then(|port| u16::try_from(port).ok());
+    let tls = get!(check, path("tls"), Word).map(|word| if word == "implicit" { Tls::Implicit } else { Tls::StartTls });
+    match (port, tls) {
+        (None, None) => Some(all),
+        (Some(port), Some(tls)) => Some(vec![Endpoint { host, port, tls }]),
+        (None, Some(tls)) => Some(all.into_iter().filter(|place| place.tls == tls).collect()),
+        (Some(port), None) => {
+            // RFC 8314 section 3: 465 is implicit; 587 and 25 begin in the clear.
+            let usual = match port {
+                465 => Some(Tls::Implicit),
+                25 | 587 => Some(Tls::StartTls),
+                _ => None,
+            };
+            let known = all.iter().find(|place| place.port == port).map(|place| place.tls).or(usual);
+            if known.is_none() {
+                check.misfit(
+                    &path("port"),
+                    "it is not known how TLS begins at this port",
+                    "add tls = \"implicit\" or tls = \"starttls\"",
+                );
+            }
+            known.map(|tls| vec![Endpoint { host, port, tls }])
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the settings mean: plain values, all of them checked.
+//!
+//! `app` hands each part to the module it is for. Not here: where a value came from (that is `Loaded::origins`).
+//! Invariant: a [`Settings`] that exists has no mistake in it that could be found without the network.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::mail::Address;
+use crate::provider::{Endpoint, Mechanism, Preset};
+use crate::secret::SecretSource;
+
+/// Everything the relay is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The name in EHLO and Received (RFC 5321 section 4.1.1.1).
+    pub hostname: String,
+    /// Where clients come in; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where mail leaves, in the order of the names; may be empty.
+    pub accounts: Vec<Account>,
+    /// The door.
+    pub limits: Limits,
+    /// The queue.
+    pub queue: QueueSettings,
+    /// Who hears of failures.
+    pub notice: NoticeTo,
+    /// The log.
+    pub log: Log,
+}
+
+/// One door for clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// The NAME of `[listener.NAME]`.
+    pub name: String,
+    /// Addresses to listen on; at least one, none of them twice over all listeners.
+    pub bind: Vec<SocketAddr>,
+    /// Networks that may send; at least one, never the whole internet.
+    pub allow: Vec<IpNet>,
+    /// How much broken SMTP is put up with.
+    pub profile: Profile,
+    /// What AUTH does.
+    pub auth: Auth,
+}
+
+/// How much broken SMTP a listener puts up with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// What RFC 5321 allows.
+    Strict,
+    /// What can be understood without danger.
+    Tolerant,
+    /// Also what is dangerous outside a network one owns.
+    Legacy,
+}
+
+/// What AUTH does at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// It is not offered.
+    Off,
+    /// Any user name and password is taken, for devices that insist on logging in. It allows nothing by itself.
+    AcceptAny,
+}
+
+/// One mailbox that mail leaves through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// The NAME of `[account.NAME]`.
+    pub name: String,
+    /// What its provider wants.
+    pub preset: &'static Preset,
+    /// The log-in name.
+    pub user: String,
+    /// The log-in name as an address, where it is one; always for presets that log in with an address.
+    pub address: Option<Address>,
+    /// Where the authorization code is. `None` only when the caller said that it can ask for it.
+    pub secret: Option<SecretSource>,
+    /// Places to connect to, best first; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Log-in mechanisms, best first; at least one.
+    pub login: Vec<Mechanism>,
+    /// PEM file with the authority to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Most connections at a time.
+    pub connections: usize,
+}
+
+/// What may come in: an abuse guard, answered with 4yz.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most connections of all clients.
+    pub connections: usize,
+    /// Most connections of one client address.
+    pub connections_per_client: usize,
+    /// Most messages of one client address.
+    pub messages_per_client: Rate,
+    /// Most recipients of one message.
+    pub recipients: usize,
+    /// Octets of the largest message.
+    pub message_size: u64,
+    /// Octets the queue may hold.
+    pub queue_size: u64,
+    /// Octets that stay free on the disk.
+    pub disk_free: u64,
+}
+
+/// So many in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, at least 1.
+    pub count: u32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+/// The queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// The folder of everything that must survive.
+    pub data_dir: PathBuf,
+    /// Waits between tries; then the last one again and again. At least one, each a second or more.
+    pub retry: Vec<Duration>,
+    /// After this long a message has failed (RFC 5321 section 4.5.4.1).
+    pub expire: Duration,
+    /// How long the record of a delivered message is kept.
+    pub keep_delivered: Duration,
+    /// How long a failed message is kept, with its body.
+    pub keep_failed: Duration,
+}
+
+/// Who hears of failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoticeTo {
+    /// The account's own mailbox.
+    SelfAccount,
+    /// The envelope sender.
+    Sender,
+    /// This address.
+    Address(Address),
+    /// Nobody.
+    None,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// The least important that is logged.
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something is broken.
+    Error,
+    /// Something may break.
+    Warn,
+    /// One line a fact.
+    Info,
+    /// Dialogues, without secrets.
+    Debug,
+    /// Everything.
+    Trace,
+}

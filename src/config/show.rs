@@ -1,0 +1,117 @@
+//! Settings as text: what is in force, and the reference file.
+//!
+//! Both are TOML, both come from the table of keys. Not here: hiding secrets (the values come hidden), and the format
+//! of mistakes. Invariant: the reference file, as it stands, says the same as no file at all.
+
+use super::Loaded;
+use super::keys::{KEYS, Key};
+use crate::provider::Endpoint;
+
+/// The settings in force, each with where it came from. For `yizhan check`.
+pub(super) fn effective(loaded: &Loaded) -> String {
+    let mut out = String::new();
+    match &loaded.file {
+        Some(file) => out.push_str(&format!("# settings file: {}\n", file.display())),
+        None => out.push_str("# settings file: none\n"),
+    }
+    let listeners: Vec<&str> = loaded.settings.listeners.iter().map(|listener| listener.name.as_str()).collect();
+    let accounts: Vec<&str> = loaded.settings.accounts.iter().map(|account| account.name.as_str()).collect();
+    let mut rest = KEYS;
+    while let Some(first) = rest.first() {
+        let end = rest.iter().position(|key| kind(key) != kind(first)).unwrap_or(rest.len());
+        let (keys, tail) = rest.split_at(end);
+        match kind(first) {
+            "listener" => listeners.iter().for_each(|name| section(loaded, keys, name, &mut out)),
+            "account" => accounts.iter().for_each(|name| section(loaded, keys, name, &mut out)),
+            _ => section(loaded, keys, "", &mut out),
+        }
+        rest = tail;
+    }
+    out
+}
+
+fn section(loaded: &Loaded, keys: &[Key], name: &str, out: &mut String) {
+    if let Some((head, _)) = keys.first().and_then(|key| split(key)) {
+        out.push_str(&format!("\n[{}]\n", head.replace('*', name)));
+    }
+    if let Some(account) = loaded
+        .settings
+        .accounts
+        .iter()
+        .find(|account| keys.first().map(kind) == Some("account") && account.name == name)
+    {
+        let place = |e: &Endpoint| format!("{}:{} {}", e.host, e.port, e.tls.word());
+        let places: Vec<String> = account.endpoints.iter().map(place).collect();
+        let login: Vec<&str> = account.login.iter().map(|mechanism| mechanism.word()).collect();
+        out.push_str(&format!("# connects to {}\n# logs in with {}", places.join(", then "), login.join(", else ")));
+        out.push_str(&format!("; at most {} connection(s)\n", account.connections));
+    }
+    for key in keys {
+        let path = key.pattern.replace('*', name);
+        let (Some(value), Some(origin)) = (loaded.shown.get(&path), loaded.origins.get(&path)) else { continue };
+        let last = split(key).map_or(key.pattern, |(_, last)| last);
+        out.push_str(&format!("{last} = {value}  # {origin}\n"));
+    }
+}
+
+fn kind(key: &Key) -> &'static str {
+    key.pattern.split_once('.').map_or("", |(kind, _)| kind)
+}
+
+/// `listener.*.bind` is `bind` in `[listener.*]`, and `account.*.budget.connections` is `budget.connections` there.
+fn split(key: &Key) -> Option<(&'static str, &'static str)> {
+    match key.pattern.find(".*.") {
+        Some(at) => Some((&key.pattern[..at + 2], &key.pattern[at + 3..])),
+        None => key.pattern.split_once('.'),
+    }
+}
+
+const HEAD: &str = "\
+# Yizhan 驿站: every setting, with its default. The file may hold as few of them as you like, or not exist.
+#
+# Found at --config FILE, else $YIZHAN_CONFIG, else ./yizhan.toml, else /etc/yizhan/yizhan.toml. Every key can also be a
+# variable: `bind` in [listener.local] is YIZHAN__LISTENER__LOCAL__BIND, with lists split at commas; variables win over
+# the file, and the command line wins over both. `yizhan check` shows what is in force, or every mistake.
+#
+# `# text` explains; `#key = value` is an example that is switched off. Times are \"90s\", \"15m\", \"1h30m\", \"5d\"; sizes
+# are \"50MiB\", \"200MB\", \"5GiB\"; relative paths start from the folder of this file.
+";
+
+const SECTIONS: &[(&str, &str)] = &[
+    (
+        "listener",
+        "Where clients come in: any number of [listener.NAME]. This one is there when the file names no other.\n\
+         # Without a file: YIZHAN_LISTEN, YIZHAN_ALLOW, --listen, --allow.",
+    ),
+    (
+        "account",
+        "The mailboxes that mail leaves through: any number of [account.NAME].\n\
+         # Without a file: YIZHAN_PROVIDER, YIZHAN_USER, YIZHAN_SECRET or YIZHAN_SECRET_FILE make [account.main].",
+    ),
+    ("limits", "The door: an abuse guard, answered with 4yz, so that clients come again."),
+    ("queue", "What waits, and for how long."),
+    ("notice", "Who is told when a message has failed."),
+    ("log", "One line a fact."),
+];
+
+/// The text of `conf/yizhan.toml`.
+pub fn reference() -> String {
+    let mut out = HEAD.to_owned();
+    let mut current = "";
+    for key in KEYS {
+        if kind(key) != current {
+            current = kind(key);
+            let help = SECTIONS.iter().find(|(name, _)| *name == current).map_or("", |(_, help)| help);
+            let (head, off) = match current {
+                "listener" => ("listener.local", ""),
+                "account" => ("account.office", "#"),
+                other => (other, ""),
+            };
+            out.push_str(&format!("\n# {help}\n{off}[{head}]\n"));
+        }
+        let last = split(key).map_or(key.pattern, |(_, last)| last);
+        let (off, value) = key.default.map_or(("#", key.example), |default| ("", default));
+        out.push_str(&format!("\n# {}\n{off}{last} = {value}\n", key.help));
+    }
+    out
+}

@@ -1,0 +1,165 @@
+//! Every kind of value: what is read, and what is not.
+
+use super::*;
+use crate::config::keys::KEYS;
+use crate::config::layer;
+
+fn string(text: &str) -> Value {
+    Value::from(text)
+}
+
+fn list_of(items: &[&str]) -> Value {
+    Value::from(items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>())
+}
+
+#[test]
+fn every_default_and_every_example_reads() {
+    for key in KEYS {
+        let text = key.default.unwrap_or(key.example);
+        assert!(!text.is_empty() && !key.help.is_empty(), "{}", key.pattern);
+        let value = layer::constant(key, text);
+        if let Err(fault) = read(key.kind, &value) {
+            panic!("{} = {text}: {fault:?}", key.pattern);
+        }
+    }
+}
+
+#[test]
+fn times() {
+    let millis = |text: &str| time(text, 0).map(|time| time.as_millis());
+    for (text, expected) in [
+        ("1m", 60_000),
+        ("5d", 432_000_000),
+        ("500ms", 500),
+        ("1h30m", 5_400_000),
+        ("0s", 0),
+        ("3650d", 315_360_000_000),
+    ] {
+        assert_eq!(millis(text), Ok(expected), "{text}");
+    }
+    for text in
+        ["", "5", "d", "5 d", "-5s", "1.5h", "5days", "1h30", "99999999999999999999s", "18446744073709551615d", "4000d"]
+    {
+        assert!(millis(text).is_err(), "{text}");
+    }
+    assert!(time("500ms", 1).is_err() && time("1s", 1).is_ok());
+}
+
+#[test]
+fn sizes() {
+    for (text, expected) in [
+        ("50MiB", 52_428_800),
+        ("5GiB", 5_368_709_120),
+        ("200MB", 200_000_000),
+        ("1048576", 1_048_576),
+        ("50 mib", 52_428_800),
+        ("2k", 2048),
+    ] {
+        assert_eq!(size(&string(text), 0), Ok(expected), "{text}");
+    }
+    assert_eq!(size(&Value::from(1_048_576_i64), 0), Ok(1_048_576));
+    for text in ["", "MiB", "-1", "5.5GiB", "5XB", "99999999999TiB"] {
+        assert!(size(&string(text), 0).is_err(), "{text}");
+    }
+    assert!(size(&Value::from(-1_i64), 0).is_err());
+    assert!(size(&string("1k"), 4096).is_err());
+}
+
+#[test]
+fn rates() {
+    assert_eq!(rate("600/min"), Ok(Rate { count: 600, per: Duration::from_secs(60) }));
+    assert_eq!(rate("10 / s"), Ok(Rate { count: 10, per: Duration::from_secs(1) }));
+    for text in ["600", "600/", "/min", "0/min", "-1/s", "600/day", "4294967296/s"] {
+        assert!(rate(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn networks() {
+    for (text, expected) in [
+        ("192.168.1.20", "192.168.1.20/32"),
+        ("192.168.1.20/24", "192.168.1.0/24"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        ("::1", "::1/128"),
+        ("fc00::/7", "fc00::/7"),
+    ] {
+        assert_eq!(network(text).unwrap().to_string(), expected);
+    }
+    for text in ["", "192.168.1", "192.168.1.0/33", "10.0.0.0/8/8", "lan", "192.168.1.0-9"] {
+        assert!(network(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn nobody_becomes_an_open_relay_by_a_slip() {
+    for text in ["0.0.0.0/0", "::/0", "0.0.0.0/1", "128.0.0.0/1", "::/1", "2000::/3", "::ffff:0.0.0.0/96", "1.2.3.4/0"]
+    {
+        assert!(network(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn sockets() {
+    for text in ["127.0.0.1:25", "[::]:25", "127.0.0.1:0"] {
+        assert!(socket(text).is_ok(), "{text}");
+    }
+    for text in ["25", ":25", "localhost:25", "127.0.0.1", "127.0.0.1:65536", "::1:25:", "*:25"] {
+        assert!(socket(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn host_names() {
+    for text in ["relay", "relay.example.lan", "my_host", "[192.0.2.1]", "relay.example.lan."] {
+        assert!(hostname(text).is_ok(), "{text}");
+    }
+    for text in ["", "a b", "中继", "a..b", "192.0.2.1", "x>\r\nQUIT", "[", "host:25"] {
+        assert!(hostname(text).is_err(), "{text}");
+    }
+    for text in ["smtp.qq.com", "127.0.0.1", "::1", "localhost"] {
+        assert!(host(text).is_ok(), "{text}");
+    }
+    for text in ["smtp.qq.com:465", "[::1]", "smtps://smtp.qq.com", "a@b", ""] {
+        assert!(host(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn choices() {
+    assert_eq!(word("off", &["off"], &["starttls"]), Ok("off"));
+    assert!(word("starttls", &["off"], &["starttls"]).unwrap_err().reason.contains("not supported yet"));
+    assert!(word("Off", &["off"], &[]).unwrap_err().reason.contains("no such choice"));
+    assert_eq!(words(&string("plain"), &["login", "plain"], &[]), Ok(vec!["plain"]));
+    assert_eq!(words(&list_of(&["plain", "login"]), &["login", "plain"], &[]), Ok(vec!["plain", "login"]));
+    assert!(words(&list_of(&[]), &["login"], &[]).is_err());
+}
+
+#[test]
+fn notices() {
+    assert_eq!(notice("self"), Ok(NoticeTo::SelfAccount));
+    assert!(matches!(notice("a@b.c"), Ok(NoticeTo::Address(_))));
+    for text in ["", "me", "a@", "a@b@c"] {
+        assert!(notice(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn types_are_strict() {
+    assert!(read(Kind::Whole(1, 9), &string("5")).is_err());
+    assert!(read(Kind::Host, &Value::from(5_i64)).is_err());
+    assert!(read(Kind::Sockets, &string("127.0.0.1:25")).is_err());
+    assert!(read(Kind::Times, &Value::from(vec![1_i64])).is_err());
+    assert!(read(Kind::Provider, &string("QQ")).unwrap_err().remedy.contains("did you mean \"qq\""));
+}
+
+#[test]
+fn no_fault_quotes_a_secret() {
+    for value in [string("hunter2"), list_of(&["hunter2"]), list_of(&["what", "hunter2"]), Value::from(7_i64)] {
+        let fault = read(Kind::Secret, &value).unwrap_err();
+        assert!(!format!("{fault:?}").contains("hunter2"));
+    }
+    assert_eq!(
+        read(Kind::Secret, &list_of(&["plain", "007"])),
+        Ok(Meaning::Secret(SecretSource::Plain(Secret::new("007"))))
+    );
+}

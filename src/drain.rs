@@ -1,0 +1,119 @@
+//! Stopping without dropping anything: one signal, and a named guard for everything that is still under way.
+//!
+//! Whoever does work holds a [`Guard`]; [`Drain::wait`] returns when the last one is gone, and [`Drain::names`] tells an
+//! operator who is still here meanwhile. Not here: what to do at the signal, and the deadline; both are `app`'s.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The signal to stop, and the list of who has not stopped yet. Clones are one and the same.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    token: CancellationToken,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    held: Mutex<Held>,
+    left: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    names: BTreeMap<u64, String>,
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // A panic while a name is inserted or removed cannot leave the map in a bad state.
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Held by work that must be finished before the process may end.
+#[derive(Debug)]
+pub struct Guard {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drain {
+    /// Asks everybody to come to an end. May be called more than once.
+    pub fn start(&self) {
+        self.token.cancel();
+    }
+
+    /// Whether the end was asked for.
+    pub fn started(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Returns when the end is asked for.
+    pub async fn asked(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Says that work called `name` is under way, until the guard is dropped.
+    pub fn hold(&self, name: impl Into<String>) -> Guard {
+        let mut held = self.shared.held();
+        held.next += 1;
+        let number = held.next;
+        held.names.insert(number, name.into());
+        Guard { shared: self.shared.clone(), number }
+    }
+
+    /// Who is still here, in the order they came.
+    pub fn names(&self) -> Vec<String> {
+        self.shared.held().names.values().cloned().collect()
+    }
+
+    /// Returns when nobody is left.
+    pub async fn wait(&self) {
+        loop {
+            // Enrol before looking, so that a guard dropped in between is not missed.
+            let left = self.shared.left.notified();
+            if self.shared.held().names.is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut held = self.shared.held();
+        held.names.remove(&self.number);
+        if held.names.is_empty() {
+            self.shared.left.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_for_the_last_guard_and_knows_its_name() {
+        let drain = Drain::default();
+        drain.wait().await;
+        let (first, second) = (drain.hold("one"), drain.hold("two"));
+        drain.start();
+        assert!(drain.started());
+        drop(first);
+        assert_eq!(drain.names(), ["two"]);
+        let waiter = tokio::spawn({
+            let drain = drain.clone();
+            async move { drain.wait().await }
+        });
+        drop(second);
+        waiter.await.unwrap();
+        assert!(drain.names().is_empty());
+    }
+}

@@ -1,0 +1,179 @@
+//! Listening: bind, accept, and the questions that are asked before a word is said.
+//!
+//! A peer in no allowed network is told so and let go; a fault of `accept` (no descriptors left, for example) makes the
+//! loop rest, never spin, never end. Each session runs in a task of its own: a panic there ends that session only.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::smtp::server;
+use crate::telemetry::counter;
+
+use super::connection::Connection;
+use super::refusal::{self, Refusal};
+use super::{Settings, Surroundings};
+
+/// Connections that may wait to be accepted: storms of short connections must not meet retransmissions.
+const BACKLOG: u32 = 1024;
+/// How long the loop rests after a fault of `accept`.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// Why a listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {addr}: {source}")]
+pub struct BindError {
+    /// The address.
+    pub addr: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// An open listener, with all its addresses.
+pub struct Listener {
+    settings: Arc<Settings>,
+    session: Arc<server::Settings>,
+    sockets: Vec<TcpListener>,
+    around: Surroundings,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Listener {
+    /// Opens all addresses of a listener. Nothing is accepted before [`Listener::run`].
+    ///
+    /// # Errors
+    /// [`BindError`] for the first address that cannot be opened; none stays open then.
+    pub fn bind(settings: Settings, around: Surroundings) -> Result<Listener, BindError> {
+        let sockets: Result<Vec<_>, _> =
+            settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
+        let session = Arc::new(session_settings(&settings));
+        Ok(Listener { session, sockets: sockets?, settings: Arc::new(settings), around })
+    }
+
+    /// The addresses that are open; tells which port was given when 0 was asked for.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Accepts until the drain starts.
+    pub async fn run(self) {
+        let this = Arc::new(self);
+        let loops: Vec<_> = (0..this.sockets.len()).map(|n| tokio::spawn(this.clone().accept(n))).collect();
+        for one in loops {
+            // A loop has no end of its own but the drain.
+            let _ = one.await;
+        }
+    }
+
+    async fn accept(self: Arc<Listener>, socket: usize) {
+        loop {
+            let accepted = tokio::select! {
+                () = self.around.drain.asked() => return,
+                accepted = self.sockets[socket].accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) => {
+                    tracing::warn!(event = "accept_failed", listener = %self.settings.name, "{error}");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
+        // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
+        let client = peer.ip().to_canonical();
+        // A reply is one write; waiting for more to come would only delay it.
+        let _ = stream.set_nodelay(true);
+        if !allowed(&self.settings.allow, client) {
+            return self.turn_away(stream, client, refusal::network());
+        }
+        match self.around.room.enter(client) {
+            Err(full) => self.turn_away(stream, client, refusal::no_place(full)),
+            Ok(place) => {
+                let connection = Connection::new(stream, client, self.settings.clone(), self.around.clone());
+                let session = server::Session::new(self.session.clone());
+                tokio::spawn(async move {
+                    let _place = place;
+                    connection.run(session).await;
+                });
+            }
+        }
+    }
+
+    /// Says why and hangs up, without waiting for what the peer has to say.
+    fn turn_away(&self, mut stream: TcpStream, client: IpAddr, refusal: Refusal) {
+        self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
+        tracing::info!(event = "refused", %client, listener = %self.settings.name, reason = refusal.reason);
+        let limit = self.settings.deadlines.write;
+        tokio::spawn(async move {
+            let mut line = bytes::BytesMut::new();
+            refusal.reply.write(&mut line);
+            // A peer that does not listen does not matter.
+            let _ = timeout(limit, async {
+                stream.write_all(&line).await?;
+                stream.shutdown().await
+            })
+            .await;
+        });
+    }
+}
+
+/// Whether one of the networks holds the client.
+fn allowed(networks: &[IpNet], client: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&client))
+}
+
+fn open(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+    if addr.is_ipv6() {
+        // `[::]:25` beside `0.0.0.0:25` must not be a conflict.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG as i32)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn session_settings(settings: &Settings) -> server::Settings {
+    server::Settings {
+        profile: settings.profile,
+        auth: settings.auth,
+        max_message: settings.message_size,
+        max_recipients: settings.recipients,
+        ..server::Settings::relay(&settings.hostname)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_networks_are_allowed() {
+        let networks = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap(), "10.1.0.0/16".parse().unwrap()];
+        let allows = |text: &str| allowed(&networks, text.parse::<IpAddr>().unwrap().to_canonical());
+        assert!(allows("127.0.0.2") && allows("::1") && allows("10.1.2.3") && allows("::ffff:10.1.2.3"));
+        assert!(!allows("10.2.0.1") && !allows("::2") && !allows("192.168.1.1"));
+        assert!(!allowed(&[], IpAddr::from([127, 0, 0, 1])));
+    }
+}

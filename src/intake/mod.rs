@@ -1,0 +1,104 @@
+//! From socket to durable: listeners, sessions, and the admission of a message into the queue.
+//!
+//! ```text
+//!  listener   accept, network allowed?, room?          -> 554 / 421 before the greeting
+//!  connection socket, deadlines, drives smtp::server   -> one write a reply
+//!  admit      limits -> body to the draft as it comes -> repair -> queue.put -> 250
+//!  refusal    every text that a client is refused with, and the label it is counted under
+//! ```
+//!
+//! Not here: how SMTP is spoken (`smtp::server`), what is repaired (`message`), what happens afterwards (`delivery`;
+//! intake cannot see it). Invariant: 250 after the final dot is said only after `Queue::put` returned.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::clock::Clock;
+use crate::drain::Drain;
+use crate::limits::rate::PerClient;
+use crate::limits::room::Room;
+use crate::mail::{Address, IdSource};
+use crate::queue::Queue;
+use crate::smtp::server;
+use crate::telemetry::counter::Counters;
+
+mod admit;
+mod connection;
+pub mod listener;
+pub mod refusal;
+
+pub use listener::Listener;
+
+/// The settings of one listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name, for logs and counters.
+    pub name: String,
+    /// Where it listens.
+    pub bind: Vec<SocketAddr>,
+    /// Networks that may send; everybody else gets 554 5.7.1.
+    pub allow: Vec<IpNet>,
+    /// How much it puts up with.
+    pub profile: server::Profile,
+    /// Whether it offers AUTH.
+    pub auth: server::AuthMode,
+    /// Our name: greeting, EHLO reply, Received.
+    pub hostname: String,
+    /// Recipients of one message.
+    pub recipients: usize,
+    /// Octets of one message.
+    pub message_size: u64,
+    /// How long a client may take.
+    pub deadlines: Deadlines,
+}
+
+/// How long a client may take (RFC 5321 section 4.5.3.2 asks a server for 5 minutes).
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From one command to the end of the next, however its octets drip in.
+    pub command: Duration,
+    /// From one block of message data to the next.
+    pub data: Duration,
+    /// For one write to be taken.
+    pub write: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Deadlines {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Deadlines { command: minutes(5), data: minutes(3), write: minutes(1) }
+    }
+}
+
+/// What every listener shares.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where messages go.
+    pub queue: Arc<dyn Queue>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Ids for messages.
+    pub ids: Arc<IdSource>,
+    /// Connections, disk, queue: is there room?
+    pub room: Room,
+    /// Messages per client.
+    pub rate: Arc<PerClient>,
+    /// Where things are counted.
+    pub counters: Counters,
+    /// When to stop.
+    pub drain: Drain,
+    /// What the repair needs to know of the owner.
+    pub owner: Owner,
+    /// How long a message lives.
+    pub expire: Duration,
+}
+
+/// What the repair needs to know of the owner of this relay.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The mailbox that stands in for a missing or useless `From:`, and gets the mail for `postmaster`.
+    pub mailbox: Address,
+}

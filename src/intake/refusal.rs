@@ -1,0 +1,100 @@
+//! Every refusal that intake itself says: the bland line for the peer, and the label under which it is counted.
+//!
+//! The cause, with ids and paths, goes to the log and never onto the wire. Refusals of syntax and sequence are
+//! `smtp::server`'s. A refusal that time will mend is a 4xx, one that it will not is a 5xx.
+
+use crate::limits::room::Full;
+use crate::queue::Error;
+use crate::smtp::Reply;
+
+/// A reply that refuses, and the value of the label `reason` in `yizhan_refused_total`.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What the peer reads.
+    pub reply: Reply,
+    /// What is counted.
+    pub reason: &'static str,
+}
+
+impl Refusal {
+    fn new(code: u16, text: &str, reason: &'static str) -> Refusal {
+        Refusal { reply: Reply::new(code, text), reason }
+    }
+}
+
+/// The peer is in no network that may send.
+pub fn network() -> Refusal {
+    Refusal::new(554, "5.7.1 Relaying denied: this client is not in an allowed network", "network")
+}
+
+/// The relay is stopping.
+pub fn draining() -> Refusal {
+    Refusal::new(421, "4.3.2 The relay is stopping, try again later", "draining")
+}
+
+/// A connection that finds no place.
+pub fn no_place(full: Full) -> Refusal {
+    match full {
+        Full::Connections => Refusal::new(421, "4.3.2 Too many connections, try again later", full.reason()),
+        Full::ConnectionsOfClient => {
+            Refusal::new(421, "4.7.0 Too many connections from your address, try again later", full.reason())
+        }
+        Full::Queue | Full::Disk => no_space(full),
+    }
+}
+
+/// A message that finds no room.
+pub fn no_space(full: Full) -> Refusal {
+    Refusal::new(452, "4.3.1 Insufficient system storage, try again later", full.reason())
+}
+
+/// A client that sends more often than it may.
+pub fn too_often() -> Refusal {
+    Refusal::new(450, "4.7.1 Too many messages from your address, try again later", "messages_per_client")
+}
+
+/// A recipient without a domain: no provider could deliver to it.
+pub fn unqualified() -> Refusal {
+    Refusal::new(553, "5.1.3 The recipient address needs a domain", "recipient")
+}
+
+/// A recipient at an address literal: no provider would deliver to it.
+pub fn literal() -> Refusal {
+    Refusal::new(553, "5.1.3 Recipients at an address literal are not accepted", "recipient")
+}
+
+/// A header block beyond the caps.
+pub fn header_too_large() -> Refusal {
+    Refusal::new(552, "5.3.4 The header of the message is too large", "header_size")
+}
+
+/// A header block with more fields than anybody needs.
+pub fn too_many_fields() -> Refusal {
+    Refusal::new(554, "5.6.0 The header of the message has too many fields", "header_fields")
+}
+
+/// A message that has been through too many hands, or through ours before.
+pub fn loops() -> Refusal {
+    Refusal::new(554, "5.4.6 Too many hops: the message is in a loop", "loop")
+}
+
+/// The message could not be stored.
+pub fn not_stored(error: &Error) -> Refusal {
+    match error {
+        Error::Full(_) => Refusal::new(452, "4.3.1 Insufficient system storage, try again later", "disk_full"),
+        Error::Locked { .. }
+        | Error::Damaged { .. }
+        | Error::Io { .. }
+        | Error::Database(_)
+        | Error::NotFound(_)
+        | Error::Busy(_)
+        | Error::WrongState(..)
+        | Error::NotLeased(_)
+        | Error::Closed => Refusal::new(451, "4.3.0 The message could not be stored, try again later", "queue_error"),
+    }
+}
+
+/// Something in here went wrong that is not the client's fault.
+pub fn fault() -> Refusal {
+    Refusal::new(421, "4.3.0 Internal fault, try again later", "fault")
+}

@@ -1,0 +1,123 @@
+//! What the header says the body is: media type, charset, transfer encoding (RFC 2045).
+//!
+//! Not here: what the body *really* is; `lines` counts that, and `remedy` compares the two.
+//!
+//! Invariant: reads one header field at a time, never the body; a value that cannot be read counts as absent.
+
+use crate::message::header::Header;
+
+/// How the body is encoded for transfer (RFC 2045 section 6), misspelt values of the field included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transfer {
+    /// No field, or an empty one.
+    Absent,
+    /// `7bit`.
+    SevenBit,
+    /// `8bit`, also as `8-bit`, `8bits`, or a charset where the encoding should be.
+    EightBit,
+    /// `binary`, which may not be sent without BINARYMIME (RFC 3030).
+    Binary,
+    /// `quoted-printable`.
+    QuotedPrintable,
+    /// `base64`.
+    Base64,
+    /// Something else, `x-uuencode` perhaps.
+    Other,
+}
+
+/// What the header says about the body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// The media type in lower case, `text/plain`; empty when there is none or it cannot be read.
+    pub media: String,
+    /// Whether there is a Content-Type field at all.
+    pub declared: bool,
+    /// The charset parameter in lower case, if there is one with a value.
+    pub charset: Option<String>,
+    /// The transfer encoding.
+    pub transfer: Transfer,
+}
+
+impl Content {
+    /// Reads Content-Type and Content-Transfer-Encoding.
+    pub fn of(header: &Header) -> Content {
+        let value = header.text("Content-Type");
+        let text = value.as_deref().unwrap_or("").to_ascii_lowercase();
+        let media = text.split(';').next().unwrap_or("").trim();
+        let legal = media.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
+        Content {
+            media: if legal { media.to_owned() } else { String::new() },
+            declared: value.is_some(),
+            charset: parameter(&text, "charset"),
+            transfer: transfer(header),
+        }
+    }
+
+    /// Whether the body is text: `text/...`, or nothing that says otherwise (RFC 2045 section 5.2).
+    pub fn is_text(&self) -> bool {
+        self.media.is_empty() || self.media.starts_with("text/")
+    }
+
+    /// Whether the body has parts or a message in it, so that no encoding may be put on the whole (section 6.4).
+    pub fn is_composite(&self) -> bool {
+        self.media.starts_with("multipart/") || self.media.starts_with("message/")
+    }
+}
+
+fn transfer(header: &Header) -> Transfer {
+    let value = header.text("Content-Transfer-Encoding").unwrap_or_default().to_ascii_lowercase();
+    let word = value.split([';', '(']).next().unwrap_or("").trim().trim_matches('"');
+    match word {
+        "" => Transfer::Absent,
+        "7bit" | "7-bit" | "7bits" => Transfer::SevenBit,
+        "8bit" | "8-bit" | "8bits" | "utf-8" | "utf8" | "gbk" | "gb2312" | "none" => Transfer::EightBit,
+        "binary" => Transfer::Binary,
+        "quoted-printable" | "quoted_printable" | "quoted printable" => Transfer::QuotedPrintable,
+        "base64" | "base-64" => Transfer::Base64,
+        _ => Transfer::Other,
+    }
+}
+
+/// The value of a parameter of a lower-case field value.
+fn parameter(text: &str, name: &str) -> Option<String> {
+    let (_, value) =
+        pieces(text).skip(1).filter_map(|piece| piece.split_once('=')).find(|(key, _)| key.trim() == name)?;
+    let value = value.trim().trim_matches(['"', '\'']).trim();
+    (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The pieces between semicolons: the value first, then its parameters. A semicolon inside quotes parts nothing.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    })
+}
+
+/// `token` of RFC 2045 section 5.1.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(head: &str) -> Content {
+        Content::of(&Header::parse(head.as_bytes()))
+    }
+
+    #[test]
+    fn fields_are_read_as_they_are_meant() {
+        let c = content("content-type: Text/HTML; format=\"a;charset=x\";\r\n CharSet=\"GB2312\"\r\n");
+        assert_eq!((c.media.as_str(), c.charset.as_deref()), ("text/html", Some("gb2312")));
+        assert!(c.is_text() && !c.is_composite());
+        assert!(content("Content-Type: multipart/mixed; boundary=x\r\n").is_composite());
+        assert!(content("Subject: x\r\n").is_text());
+        assert_eq!(content("Content-Type: text\r\n").media, "");
+        assert_eq!(content("Content-Type: text/plain; charset=\r\n").charset, None);
+        assert_eq!(content("Content-Transfer-Encoding: 8-Bit (x)\r\n").transfer, Transfer::EightBit);
+        assert_eq!(content("Content-Transfer-Encoding: uue\r\n").transfer, Transfer::Other);
+    }
+}

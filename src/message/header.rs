@@ -1,0 +1,226 @@
+//! The header block as a list of fields that keep the octets they came with.
+//!
+//! What this is not: a parser of values. Who wants a mailbox, a date or a charset asks the modules beside this one.
+//!
+//! Invariants: a [`Field`] has a name of RFC 5322 section 2.2 (printable ASCII but no colon), holds no NUL and no CR or
+//! LF other than a CRLF before a blank (a fold, section 2.2.3), and a field that nobody touches is rendered octet for
+//! octet as it came.
+
+use memchr::memchr;
+
+/// One header field: name, colon and value, folds included, without the CRLF that ends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Field {
+    raw: Vec<u8>,
+    name_len: usize,
+}
+
+impl Field {
+    /// A field built by us: `value` may hold folds (CRLF and a blank); any other CR, LF or NUL becomes a blank.
+    ///
+    /// The name must be legal; octets that are not are dropped.
+    pub fn new(name: &str, value: impl AsRef<[u8]>) -> Field {
+        let bytes = value.as_ref();
+        let name: String = name.chars().filter(|&c| c.is_ascii_graphic() && c != ':').collect();
+        let mut raw = Vec::with_capacity(name.len() + 2 + bytes.len());
+        raw.extend_from_slice(name.as_bytes());
+        raw.extend_from_slice(b": ");
+        let mut i = 0;
+        while i < bytes.len() {
+            match bytes[i] {
+                b'\r' if is_fold(&bytes[i..]) => {
+                    raw.extend_from_slice(b"\r\n");
+                    i += 1; // the LF; the blank comes round as an octet of its own
+                }
+                b'\r' | b'\n' | 0 => raw.push(b' '),
+                octet => raw.push(octet),
+            }
+            i += 1;
+        }
+        Field { raw, name_len: name.len() }
+    }
+
+    /// Reads the first line of a field; `None` when the line is not `name:` (blanks before the colon are dropped).
+    ///
+    /// RFC 5322 section 4.5 allows the blanks in obsolete mail; a blank *inside* the name makes it no field at all,
+    /// because parsers downstream disagree about `Fr om:`.
+    pub(super) fn from_line(line: &[u8]) -> Option<Field> {
+        let (name_len, colon) = name_end(line)?;
+        let mut raw = Vec::with_capacity(line.len());
+        raw.extend_from_slice(&line[..name_len]);
+        raw.extend(line[colon..].iter().map(|&b| clean_octet(b)));
+        Some(Field { raw, name_len })
+    }
+
+    /// Appends a folded line, blank first. Lines of blanks alone are dropped (RFC 5322 section 3.2.2).
+    pub(super) fn push_folded(&mut self, line: &[u8]) {
+        self.raw.extend_from_slice(b"\r\n");
+        self.raw.extend(line.iter().map(|&b| clean_octet(b)));
+    }
+
+    /// The name as it was written.
+    pub fn name(&self) -> &str {
+        std::str::from_utf8(&self.raw[..self.name_len]).expect("a field name is made of ASCII")
+    }
+
+    /// Whether this is the field `name`, whatever the case.
+    pub fn is(&self, name: &str) -> bool {
+        self.raw[..self.name_len].eq_ignore_ascii_case(name.as_bytes())
+    }
+
+    /// The value with its folds, blanks at both ends gone.
+    pub fn value(&self) -> &[u8] {
+        let value = &self.raw[self.name_len + 1..];
+        // Not `trim_ascii`: a form feed is no blank (RFC 5322 section 3.2.2), and repair must see it.
+        let is_text = |b: &u8| !b" \t\r\n".contains(b);
+        match (value.iter().position(is_text), value.iter().rposition(is_text)) {
+            (Some(first), Some(last)) => &value[first..=last],
+            _ => &[],
+        }
+    }
+
+    /// The value on one line: the CRLF of every fold is gone, the blank after it stays (RFC 5322 section 2.2.3).
+    pub fn unfolded(&self) -> Vec<u8> {
+        self.value().iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect()
+    }
+
+    /// The whole field without the CRLF at its end.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The length of the longest line, in octets without CRLF.
+    pub fn longest_line(&self) -> usize {
+        self.raw.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).len()).max().unwrap_or(0)
+    }
+}
+
+/// How the header block was framed: what had to be put right before there were fields at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Framing {
+    /// The first line was an mbox separator, `From someone Mon ...`; it is gone.
+    pub mbox_line: bool,
+    /// Lines ended in a bare LF or in more than one CR, or a bare CR stood inside a line.
+    pub bare_line_ends: bool,
+    /// NUL octets were in the header; they are gone.
+    pub nul: bool,
+    /// The blank line between header and body was not there.
+    pub no_separator: bool,
+    /// Blank lines stood before the header, or lines of blanks in it; they are gone.
+    pub blank_lines: bool,
+    /// A name had blanks before its colon; they are gone.
+    pub name_blanks: bool,
+    /// There was no header at all: everything is body.
+    pub no_header: bool,
+}
+
+/// The header block: fields in the order they came.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Header {
+    /// The fields, first line first.
+    pub fields: Vec<Field>,
+    /// What was wrong around them.
+    pub framing: Framing,
+}
+
+impl Header {
+    /// Reads a header block that was stored or built before. Lines that belong to no field are left out.
+    pub fn parse(head: &[u8]) -> Header {
+        let mut header = Header::default();
+        for line in head.split(|&b| b == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                // The empty slice after the last CRLF, or the blank line itself.
+                continue;
+            }
+            header.push_line(line);
+        }
+        header
+    }
+
+    /// Adds one line without its line end; `false` when it is neither a field nor the continuation of one.
+    pub(super) fn push_line(&mut self, line: &[u8]) -> bool {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            let Some(last) = self.fields.last_mut() else { return false };
+            if line.iter().all(|&b| b == 0 || b.is_ascii_whitespace()) {
+                self.framing.blank_lines = true;
+            } else {
+                last.push_folded(line);
+            }
+            return true;
+        }
+        match Field::from_line(line) {
+            Some(field) => {
+                self.framing.name_blanks |= line.get(field.name_len) != Some(&b':');
+                self.fields.push(field);
+            }
+            None => return false,
+        }
+        true
+    }
+
+    /// The first field of that name.
+    pub fn get(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.is(name))
+    }
+
+    /// The first field of that name on one line, as text; octets that are not UTF-8 are replaced.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned())
+    }
+
+    /// How many fields have that name.
+    pub fn count(&self, name: &str) -> usize {
+        self.fields.iter().filter(|field| field.is(name)).count()
+    }
+
+    /// Puts `field` where the first field of its name stands, or at the end; later ones of the name go.
+    pub fn set(&mut self, field: Field) {
+        let name = field.name().to_owned();
+        match self.fields.iter().position(|old| old.is(&name)) {
+            Some(at) => {
+                self.fields[at] = field;
+                let mut index = 0;
+                self.fields.retain(|old| {
+                    index += 1;
+                    index - 1 <= at || !old.is(&name)
+                });
+            }
+            None => self.fields.push(field),
+        }
+    }
+
+    /// Removes every field of that name; whether there was one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let before = self.fields.len();
+        self.fields.retain(|field| !field.is(name));
+        self.fields.len() != before
+    }
+
+    /// The block as octets: every field with its CRLF, without the blank line.
+    pub fn render(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.fields.iter().map(|f| f.raw.len() + 2).sum());
+        for field in &self.fields {
+            out.extend_from_slice(&field.raw);
+            out.extend_from_slice(b"\r\n");
+        }
+        out
+    }
+}
+
+/// Whether `bytes` begins with CRLF and a blank that has text after it somewhere: a legal fold.
+fn is_fold(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'\r', b'\n', b' ' | b'\t', ..])
+}
+
+/// A bare CR inside a header line becomes a blank: as a line end it would let text slip out of its field.
+fn clean_octet(octet: u8) -> u8 {
+    if octet == b'\r' || octet == b'\n' || octet == 0 { b' ' } else { octet }
+}
+
+/// Where the name ends and where its colon stands.
+fn name_end(line: &[u8]) -> Option<(usize, usize)> {
+    let colon = memchr(b':', line)?;
+    let name = line[..colon].trim_ascii_end();
+    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some((name.len(), colon))
+}

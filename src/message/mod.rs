@@ -1,0 +1,49 @@
+//! What is wrong with a mail, and what is its right form: bytes in, values out.
+//!
+//! ```text
+//!  DATA content --> Splitter --> Header ----------------------------> repair --> head as stored
+//!                      |                                                 ^
+//!                      +--> body --> Normaliser --> BodyStats --> remedy-+
+//!                                        |                          |
+//!                                        v                          v
+//!                                   body as stored <------- Reencoder (second pass, seldom)
+//!
+//!  head as stored --> rewrite::seal (each attempt, when the account is known) --> head as sent
+//! ```
+//!
+//! Not here: sockets, files, clocks, and dot-stuffing (that is `smtp::data`). Times and ids are arguments, so the same
+//! input always gives the same output.
+//!
+//! Invariants: what leaves this module has CRLF line ends only, no NUL, no line over [`MAX_LINE`] octets, and an ASCII
+//! header with one From, one Date and one Message-ID (RFC 5322 sections 2.1.1 and 3.6). Nothing recurses, nothing takes
+//! more than linear time, and no input panics.
+
+pub mod charset;
+pub mod content;
+pub mod encoded_word;
+pub mod from_rule;
+pub mod header;
+pub mod lines;
+pub mod mailbox;
+pub mod notice;
+pub mod received;
+pub mod reencode;
+pub mod remedy;
+pub mod repair;
+pub mod rewrite;
+pub mod splitter;
+
+pub use header::{Field, Framing, Header};
+pub use lines::{BodyStats, Normaliser};
+pub use notice::{Failure, Notice};
+pub use reencode::Reencoder;
+pub use remedy::{Remedy, remedy};
+pub use repair::{Facts, Repair, Repaired, repair};
+pub use rewrite::{FromPolicy, Seal, seal};
+pub use splitter::{BodyPart, SplitError, Splitter};
+
+/// The longest legal line of a message, without its CRLF, in octets (RFC 5322 section 2.1.1).
+pub const MAX_LINE: usize = 998;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The seal: for one attempt, the header says that the mail is from the account that sends it.
+//!
+//! Providers check From against the login, and refuse what is not one plain mailbox (`from_rule`). So From becomes the
+//! account's address with the old display name; the old address moves to Reply-To, if there is none, and to
+//! X-Original-From. What this is not: a repair; it is done again for each attempt, on the stored head, and the body is
+//! not looked at.
+//!
+//! Invariants: exactly one From, which [`from_rule::qq_accepts`]; every field that has nothing to do with the sender
+//! comes out octet for octet as it went in; sealing twice is sealing once; no text of a client becomes more than the
+//! text of one field (A-041).
+
+use crate::mail::Address;
+use crate::message::from_rule;
+use crate::message::header::{Field, Header};
+use crate::message::mailbox::{self, Mailbox};
+
+/// Whether the provider lets a foreign address stand in From.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FromPolicy {
+    /// From must be the login; the safe choice, and the only one for QQ.
+    MustEqualLogin,
+    /// Any address goes; it is only made a single mailbox.
+    Free,
+}
+
+/// The account's identity.
+#[derive(Clone, Copy, Debug)]
+pub struct Seal<'a> {
+    /// The address the account logs in as. Must be qualified.
+    pub address: &'a Address,
+    /// The name to show when the mail brings none.
+    pub display: Option<&'a str>,
+    /// What the provider allows.
+    pub policy: FromPolicy,
+}
+
+/// Fields that ask for receipts to an address: only the account's own may stay.
+const RECEIPTS: &[&str] = &["Disposition-Notification-To", "Return-Receipt-To", "X-Confirm-Reading-To", "Errors-To"];
+
+/// Puts the seal on a stored head (fields with CRLF, no blank line) and gives the head to send.
+pub fn seal(head: &[u8], seal: &Seal<'_>) -> Vec<u8> {
+    let mut header = Header::parse(head);
+    let froms = header.fields.iter().filter(|f| f.is("From"));
+    let mailboxes: Vec<Mailbox> = froms.clone().flat_map(|f| mailbox::parse_field(f.value())).collect();
+    let plain = match froms.collect::<Vec<_>>()[..] {
+        [only] => from_rule::accepted_mailbox(only.value()),
+        _ => None,
+    };
+    let old = mailboxes.iter().find_map(|m| m.address().map(|address| (m.name.clone(), address)));
+    let (name, address) = match seal.policy {
+        FromPolicy::Free => free(seal, &mailboxes, old),
+        FromPolicy::MustEqualLogin => {
+            hide_foreign_senders(&mut header, seal.address);
+            keep_old_address(&mut header, seal.address, old.as_ref());
+            (display(seal, &mailboxes, old.as_ref()), seal.address.clone())
+        }
+    };
+    let named = mailboxes.first().is_some_and(|m| !m.name.is_empty()) || name.is_empty();
+    // A From that is already right keeps its octets, so that a second seal changes nothing.
+    if plain.is_none_or(|plain| plain.key() != address.key() || !named) {
+        header.set(Field::new("From", mailbox::write(&name, &address, "From: ".len())));
+    }
+    header.render()
+}
+
+/// The name that stands before the account's address: the old one, else the account's, else the old local part.
+fn display(seal: &Seal<'_>, mailboxes: &[Mailbox], old: Option<&(String, Address)>) -> String {
+    let kept = old.map(|(name, _)| name.clone()).filter(|name| !name.is_empty());
+    let kept = kept.or_else(|| mailboxes.iter().map(Mailbox::label).find(|label| !label.is_empty()));
+    let foreign = old.filter(|(_, address)| address.key() != seal.address.key());
+    kept.or_else(|| seal.display.map(str::to_owned).filter(|name| !name.trim().is_empty()))
+        .or_else(|| foreign.map(|(_, address)| address.local().trim_matches('"').to_owned()))
+        .unwrap_or_default()
+}
+
+fn free(seal: &Seal<'_>, mailboxes: &[Mailbox], old: Option<(String, Address)>) -> (String, Address) {
+    match old {
+        Some((name, address)) if name.is_empty() && address.key() == seal.address.key() => {
+            (seal.display.unwrap_or("").to_owned(), address)
+        }
+        Some(old) => old,
+        None => (display(seal, mailboxes, None), seal.address.clone()),
+    }
+}
+
+/// Drops Sender, all Resent- fields, and receipts to anybody else: each names an address that is not the login.
+fn hide_foreign_senders(header: &mut Header, login: &Address) {
+    header.fields.retain(|field| {
+        if field.is("Sender") || field.name().to_ascii_lowercase().starts_with("resent-") {
+            return false;
+        }
+        let receipt = RECEIPTS.iter().any(|name| field.is(name));
+        !receipt
+            || mailbox::parse_field(field.value())
+                .iter()
+                .all(|m| m.address().is_some_and(|address| address.key() == login.key()))
+    });
+}
+
+/// Lets answers still reach the old sender, and lets a reader see who it was.
+fn keep_old_address(header: &mut Header, login: &Address, old: Option<&(String, Address)>) {
+    let Some((name, address)) = old.filter(|(_, address)| address.key() != login.key()) else { return };
+    let answers = header.get("Reply-To").map(|f| mailbox::parse_field(f.value()));
+    if answers.is_none_or(|list| list.iter().all(|m| m.address().is_none())) {
+        header.set(Field::new("Reply-To", mailbox::write(name, address, "Reply-To: ".len())));
+    }
+    if header.get("X-Original-From").is_none() {
+        // The address alone: the name is still in From. An `Address` is ASCII without controls, so it can stand bare.
+        header.set(Field::new("X-Original-From", address.as_str()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Finds where the header block of a message ends, chunk by chunk, and tells it apart from the body.
+//!
+//! Real mail has bare LF, CR CR LF, blank lines in front, an mbox line, no blank line before the body, or no header at
+//! all (RFC 5322 section 2.1 as it is broken in the field); each of these has one meaning here, and the result does not
+//! depend on how the octets were cut into chunks.
+//!
+//! Invariants: an octet is looked at a fixed number of times; never more than [`MAX_HEADER`] octets are held.
+
+use memchr::memchr;
+
+use crate::message::header::Header;
+
+/// The largest header block, in octets as they came.
+pub const MAX_HEADER: usize = 256 * 1024;
+/// The largest number of header fields.
+pub const MAX_FIELDS: usize = 1000;
+
+/// Why a message is refused for its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    /// The header block is larger than [`MAX_HEADER`]: `552 5.3.4`.
+    #[error("the header block is larger than 256 KiB")]
+    HeaderTooLarge,
+    /// More than [`MAX_FIELDS`] fields: `554 5.6.0`.
+    #[error("the header has more than 1000 fields")]
+    TooManyFields,
+}
+
+/// What of the message is body, in this order: octets held back from earlier chunks, then the rest of this one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct BodyPart<'c> {
+    /// Octets that were taken for header until now (a message without a header, or without its blank line).
+    pub held: Vec<u8>,
+    /// The end of the chunk.
+    pub rest: &'c [u8],
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Place {
+    /// Nothing but blank lines so far.
+    Front,
+    Header,
+    Body,
+}
+
+/// What one line turned out to be.
+enum Line {
+    Taken,
+    Separator,
+    Body,
+}
+
+/// Takes DATA content (dots already unstuffed) and gives the header at the end, the body as it comes.
+#[derive(Debug)]
+pub struct Splitter {
+    header: Header,
+    /// The current line as it came, line end included.
+    line: Vec<u8>,
+    /// Octets of the finished header lines.
+    used: usize,
+    place: Place,
+    error: Option<SplitError>,
+}
+
+impl Default for Splitter {
+    fn default() -> Splitter {
+        Splitter::new()
+    }
+}
+
+impl Splitter {
+    /// At the start of a message.
+    pub fn new() -> Splitter {
+        Splitter { header: Header::default(), line: Vec::new(), used: 0, place: Place::Front, error: None }
+    }
+
+    /// Whether the body has begun, so that [`Splitter::header`] is whole.
+    pub fn in_body(&self) -> bool {
+        self.place == Place::Body
+    }
+
+    /// The header as far as it is known.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Takes the next octets and gives back those of them, and of earlier ones, that are body.
+    ///
+    /// # Errors
+    /// [`SplitError`]; the message is then beyond rescue and every later call fails alike.
+    pub fn push<'c>(&mut self, chunk: &'c [u8]) -> Result<BodyPart<'c>, SplitError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let mut rest = chunk;
+        while self.place != Place::Body && !rest.is_empty() {
+            let room = MAX_HEADER - self.used - self.line.len();
+            let window = &rest[..rest.len().min(room)];
+            let (take, ended) = match memchr(b'\n', window) {
+                Some(at) => (at + 1, true),
+                None => (window.len(), false),
+            };
+            self.line.extend_from_slice(&rest[..take]);
+            rest = &rest[take..];
+            let full = self.used + self.line.len() >= MAX_HEADER;
+            if !ended && !full {
+                break;
+            }
+            let held = match self.end_line(full) {
+                Ok(held) => held,
+                Err(error) => {
+                    self.error = Some(error);
+                    return Err(error);
+                }
+            };
+            if let Some(held) = held {
+                return Ok(BodyPart { held, rest });
+            }
+        }
+        Ok(BodyPart { held: Vec::new(), rest: if self.place == Place::Body { rest } else { &[] } })
+    }
+
+    /// Ends the message: the header, and octets that turned out to be body after all.
+    ///
+    /// # Errors
+    /// As [`Splitter::push`].
+    pub fn finish(mut self) -> Result<(Header, Vec<u8>), SplitError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let mut held = Vec::new();
+        if self.place != Place::Body {
+            if !self.line.is_empty() {
+                held = self.end_line(false)?.unwrap_or_default();
+            }
+            // A header that simply stops has an empty body; that is legal (RFC 5322 section 3.5).
+            self.header.framing.no_header = self.header.fields.is_empty();
+        }
+        Ok((self.header, held))
+    }
+
+    /// Looks at the line that is complete (or that fills all the room). `Some` when the body begins.
+    fn end_line(&mut self, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
+        let line = std::mem::take(&mut self.line);
+        match self.classify(&line) {
+            Line::Taken if full => Err(SplitError::HeaderTooLarge),
+            Line::Taken if self.header.fields.len() > MAX_FIELDS => Err(SplitError::TooManyFields),
+            Line::Taken => {
+                // Blank lines in front cost no room: a hundred thousand of them are skipped one by one.
+                self.used += if self.place == Place::Front { 0 } else { line.len() };
+                self.line = line;
+                self.line.clear();
+                Ok(None)
+            }
+            Line::Separator => {
+                self.place = Place::Body;
+                Ok(Some(Vec::new()))
+            }
+            Line::Body => {
+                self.place = Place::Body;
+                self.header.framing.no_header = self.header.fields.is_empty();
+                self.header.framing.no_separator = !self.header.fields.is_empty();
+                Ok(Some(line))
+            }
+        }
+    }
+
+    fn classify(&mut self, raw: &[u8]) -> Line {
+        let text = raw.strip_suffix(b"\n").unwrap_or(raw);
+        let crs = text.iter().rev().take_while(|&&b| b == b'\r').count();
+        let text = &text[..text.len() - crs];
+        let cleaned: Vec<u8>;
+        let nul = memchr(0, text).is_some();
+        let line = if nul {
+            cleaned = text.iter().copied().filter(|&b| b != 0).collect();
+            &cleaned
+        } else {
+            text
+        };
+        if line.trim_ascii().is_empty() && (line.is_empty() || self.place == Place::Front) {
+            if !self.header.fields.is_empty() {
+                return Line::Separator;
+            }
+            self.header.framing.blank_lines = true;
+            return Line::Taken;
+        }
+        // mbox: the separator line, and the escaped one that some programs leave in.
+        let first = self.place == Place::Front && !self.header.framing.mbox_line;
+        if first && (line.starts_with(b"From ") || line.starts_with(b">From ")) && !is_field(line) {
+            self.header.framing.mbox_line = true;
+            return Line::Taken;
+        }
+        if !self.header.push_line(line) {
+            return Line::Body;
+        }
+        self.place = Place::Header;
+        self.header.framing.nul |= nul;
+        self.header.framing.bare_line_ends |= (raw.ends_with(b"\n") && crs != 1) || memchr(b'\r', line).is_some();
+        Line::Taken
+    }
+}
+
+/// `From :` is a field with a blank before its colon; `From someone Mon Jan` is not.
+fn is_field(line: &[u8]) -> bool {
+    let end = memchr(b':', line).unwrap_or(0);
+    line[..end].trim_ascii_end() == b"From"
+}

@@ -1,0 +1,240 @@
+//! What holds for every message: random ones, broken ones, and those that want to cost time.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::mail::{Address, Id, ReversePath};
+
+/// The road of one message through this module, cut into chunks of `step` octets.
+fn pass(mail: &[u8], step: usize) -> Result<(Repaired, Vec<u8>), SplitError> {
+    let (mut splitter, mut lines, mut body) = (Splitter::new(), Normaliser::new(), Vec::new());
+    for chunk in mail.chunks(step.max(1)) {
+        let part = splitter.push(chunk)?;
+        lines.push(&part.held, &mut body);
+        lines.push(part.rest, &mut body);
+    }
+    let (header, held) = splitter.finish()?;
+    lines.push(&held, &mut body);
+    let stats = lines.finish(&mut body);
+    let remedy = remedy(&header, &stats);
+    let (mut encoder, mut encoded) = (Reencoder::new(remedy), Vec::new());
+    body.chunks(step.max(1)).for_each(|chunk| encoder.push(chunk, &mut encoded));
+    encoder.finish(&mut encoded);
+    let login = Address::parse("office@qq.com").unwrap();
+    let sender = ReversePath::parse("scanner@office.lan").unwrap();
+    let facts = Facts {
+        date: "Sat, 21 Nov 2026 18:00:00 +0800",
+        id: Id::new(Timestamp::from_millis(1), 1),
+        domain: "qq.com",
+        fallback_from: &login,
+        sender: &sender,
+        recipients: &[Address::parse("boss@example.com").unwrap()],
+        body: &stats,
+        remedy,
+    };
+    Ok((repair(header, &facts), encoded))
+}
+
+fn joined(repaired: &Repaired, body: &[u8]) -> Vec<u8> {
+    [&repaired.head[..], b"\r\n", body].concat()
+}
+
+fn assert_legal(mail: &[u8]) {
+    for line in mail.split_inclusive(|&b| b == b'\n') {
+        let text = line.strip_suffix(b"\r\n").unwrap_or_else(|| panic!("no CRLF: {}", line.escape_ascii()));
+        assert!(text.len() <= MAX_LINE, "{} octets", text.len());
+        assert!(!text.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0), "{}", text.escape_ascii());
+    }
+}
+
+fn assert_whole(repaired: &Repaired, body: &[u8]) {
+    let head = &repaired.head;
+    assert!(head.is_ascii(), "{}", head.escape_ascii());
+    assert!(head.iter().all(|&b| b >= 0x20 && b != 0x7f || b"\t\r\n".contains(&b)), "{}", head.escape_ascii());
+    assert!(!head.windows(4).any(|w| w == b"\r\n\r\n"));
+    assert_legal(head);
+    assert_legal(body);
+    let header = Header::parse(head);
+    for name in ["From", "Date", "Message-ID", "To", "MIME-Version"] {
+        assert_eq!(header.count(name), 1, "{name}: {}", head.escape_ascii());
+    }
+    assert_eq!(header.render(), *head, "every line belongs to a field");
+    let again = pass(&joined(repaired, body), 4096).unwrap();
+    assert_eq!(again.0.repairs, [], "{}\n{}", head.escape_ascii(), again.0.head.escape_ascii());
+    assert_eq!((&again.0.head, &again.1[..]), (head, body), "repairing again changes nothing");
+}
+
+/// Pieces that matter to the parsers here, so that random mail finds the corners.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let words: Vec<&[u8]> = vec![
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\r\r\n",
+        b"\r\n\r\n",
+        b"\n\n",
+        b" ",
+        b"\t",
+        b"\0",
+        b"From: ",
+        b"from:",
+        b"To: ",
+        b"Cc:",
+        b"Subject: ",
+        b"Date: ",
+        b"Message-ID: ",
+        b"Content-Type: ",
+        b"Content-Transfer-Encoding: ",
+        b"MIME-Version: 1.0",
+        b"text/plain; charset=",
+        b"multipart/mixed; boundary=x",
+        b"base64",
+        b"quoted-printable",
+        b"7bit",
+        b"binary",
+        b"Bcc: x@y.z",
+        b"Reply-To: ",
+        b"Sender: ",
+        b"From nobody Mon\n",
+        b"a@b.cn",
+        b"<",
+        b">",
+        b"(",
+        b")",
+        b"\"",
+        b"\\",
+        b",",
+        b";",
+        b":",
+        b"=",
+        b"=?utf-8?q?a=0d=0a?=",
+        b"=?gb2312?B?sai45g==?=",
+        b"=?",
+        b"?=",
+        b"\xb1\xa8\xb8\xe6",
+        b"\xff",
+        "报告".as_bytes(),
+        b"printer",
+        b"X-Long: ",
+        b"Sat, 21 Nov 2026 18:00:00 +0800",
+        b"<a@b>",
+        b".",
+        b"name=\"",
+    ];
+    let words: Vec<Vec<u8>> = words.into_iter().map(<[u8]>::to_vec).collect();
+    prop_oneof![
+        8 => proptest::sample::select(words),
+        2 => vec(any::<u8>(), 0..12),
+        1 => (any::<u8>(), 900usize..2100).prop_map(|(b, n)| vec![b; n]),
+    ]
+}
+
+fn mail() -> impl Strategy<Value = Vec<u8>> {
+    vec(piece(), 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_message_becomes_legal_and_stays_as_it_is(mail in mail()) {
+        let (repaired, body) = pass(&mail, 4096).unwrap();
+        assert_whole(&repaired, &body);
+    }
+
+    #[test]
+    fn chunks_do_not_matter(mail in mail(), step in 1usize..40) {
+        prop_assert_eq!(pass(&mail, step), pass(&mail, usize::MAX));
+    }
+
+    #[test]
+    fn every_seal_is_accepted(mail in mail(), display in proptest::option::of(".{0,80}"), from in vec(piece(), 0..12)) {
+        let login = Address::parse("office@qq.com").unwrap();
+        let (repaired, _) = pass(&[b"From: ", &from.concat()[..], b"\r\n", &mail].concat(), 4096).unwrap();
+        for head in [&repaired.head[..], &mail, &[&b"From: "[..], &from.concat(), b"\r\n"].concat()] {
+            for policy in [FromPolicy::MustEqualLogin, FromPolicy::Free] {
+                let put = |head: &[u8]| seal(head, &Seal { address: &login, display: display.as_deref(), policy });
+                let out = put(head);
+                prop_assert!(from_rule::qq_accepts(&out), "{}", out.escape_ascii());
+                prop_assert_eq!(put(&out), &out[..]);
+                if policy == FromPolicy::MustEqualLogin {
+                    let header = Header::parse(&out);
+                    let from = from_rule::accepted_mailbox(header.get("From").unwrap().value()).unwrap();
+                    prop_assert_eq!(from.key(), login.key());
+                }
+                if head == repaired.head {
+                    assert_legal(&out);
+                    prop_assert!(out.is_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_legal_message_passes_untouched(
+        subject in "[ -~]{0,200}",
+        body in "([ -~]{0,80}\r\n){0,20}",
+        trace in "[ -~]{0,100}",
+    ) {
+        let subject = subject.replace("=?", "=!");
+        let mail = format!(
+            "Received: {trace}\r\nX-Odd:{subject}\r\nsubject:  {subject}\r\n\tand more\r\nDate: Sat, 21 Nov 2026 18:00:00 \
+             +0800\r\nMessage-id: <a@b>\r\nFROM: \"A\" <a@b.cn>\r\nTo:x@y.cn\r\nMime-Version: 1.0\r\n\r\n{body}"
+        );
+        let (repaired, out) = pass(mail.as_bytes(), 4096).unwrap();
+        prop_assert_eq!(&repaired.repairs[..], &[]);
+        prop_assert_eq!(String::from_utf8(joined(&repaired, &out)).unwrap(), mail);
+    }
+}
+
+#[test]
+fn a_header_has_its_limits() {
+    let error = |mail: &[u8]| (1..4).map(|n| pass(mail, n * 4093).unwrap_err()).collect::<Vec<_>>();
+    assert_eq!(error("A: b\r\n".repeat(1001).as_bytes()), [SplitError::TooManyFields; 3]);
+    assert!(pass(format!("{}\r\n", "A: b\r\n".repeat(1000)).as_bytes(), 99).is_ok());
+    let big = format!("A: {}\r\n\r\n", "b".repeat(300_000));
+    assert_eq!(error(big.as_bytes()), [SplitError::HeaderTooLarge; 3]);
+    let folds = format!("A: b\r\n{}", " d\r\n".repeat(80_000));
+    assert_eq!(error(folds.as_bytes()), [SplitError::HeaderTooLarge; 3]);
+    // A name of 100 KB is a field, but not one that can be sent (A-068).
+    let (repaired, _) = pass(format!("{}: x\r\n\r\n", "n".repeat(100_000)).as_bytes(), 999).unwrap();
+    assert!(repaired.repairs.contains(&Repair::FieldDropped) && repaired.head.len() < 1000);
+}
+
+#[test]
+fn an_endless_line_without_a_header_is_a_body() {
+    let mail = vec![b'x'; 700_000];
+    let (repaired, body) = pass(&mail, 1000).unwrap();
+    assert!(repaired.repairs.contains(&Repair::HeaderCreated));
+    assert_eq!(body.iter().filter(|&&b| b == b'x').count(), mail.len());
+}
+
+#[test]
+fn blank_lines_in_front_are_skipped_one_by_one() {
+    let mail = format!("{}Subject: x\r\n\r\nbody\r\n", "\r\n".repeat(300_000));
+    let (repaired, body) = pass(mail.as_bytes(), 1001).unwrap();
+    assert!(repaired.head.starts_with(b"Subject: x\r\n") && body == b"body\r\n");
+}
+
+#[test]
+fn a_client_may_have_kept_originals_of_its_own() {
+    let mail = "X-Original-To: a\r\nX-Original-To: b\r\nTo: \u{9a7f} <a@b.cn>, \u{7ad9}\r\nReply-To:\r\n\r\n";
+    let (repaired, body) = pass(mail.as_bytes(), 99).unwrap();
+    assert_whole(&repaired, &body);
+    assert_eq!(Header::parse(&repaired.head).count("X-Original-To"), 3);
+    assert!(repaired.repairs.contains(&Repair::EmptyListDropped));
+}
+
+#[test]
+fn every_repair_has_its_own_name_and_words() {
+    let mut names: Vec<&str> = Repair::ALL.iter().map(|r| r.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Repair::ALL.len());
+    for repair in Repair::ALL {
+        assert!(repair.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+        assert!(repair.why().ends_with('.') && repair.why_zh().ends_with('。'), "{repair:?}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Every change to the tables but settling: what is checked, what is written, and what follows from it once committed.
+//!
+//! Nothing here commits. Each function runs inside a savepoint of the writer's transaction; what it returns as
+//! [`Done`] is carried out after the commit only: a file is unlinked, a count changed, a sleeper woken.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::clock::Timestamp;
+use crate::mail::Id;
+use crate::queue::body::Spool;
+use crate::queue::entry::{NewMessage, Settlement, State};
+use crate::queue::{Error, Settings};
+
+use super::fault::Failure;
+use super::ledger::{Ledger, Move};
+use super::{rows, settle};
+
+/// How many records one call of purge deletes at most.
+const PURGE_STEP: usize = 256;
+
+/// A change that was asked for.
+#[derive(Debug)]
+pub(super) enum Write {
+    /// A new message and its checksum.
+    Put(Box<NewMessage>, u32),
+    /// The end of a try; the number is the checksum of the notice, if there is one.
+    Settle {
+        id: Id,
+        token: u64,
+        settlement: Box<Settlement>,
+        notice_sum: u32,
+    },
+    Retry(Id, Timestamp),
+    Drop(Id),
+    Wake(Timestamp),
+    Purge(Timestamp),
+    /// The content of a leased message is damaged.
+    SetAside {
+        token: u64,
+        reason: String,
+    },
+    /// The row of a message cannot be read.
+    Banish {
+        seq: i64,
+        reason: String,
+    },
+}
+
+/// What follows from a change once it is committed.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// The counts that change.
+    pub(super) moves: Vec<Move>,
+    /// Files that no row names any more.
+    pub(super) unlink: Vec<PathBuf>,
+    /// The row of the message that was put, if one was, and its size.
+    pub(super) stored: Option<i64>,
+    /// A row that is no longer what it was when it was put.
+    pub(super) touched: Option<i64>,
+    /// A lease that has ended.
+    pub(super) released: Option<u64>,
+    /// Whether a message may have become due.
+    pub(super) wake: bool,
+    /// Whether content was deleted, so that pages are free.
+    pub(super) freed: bool,
+    /// Whether purge has more to do.
+    pub(super) more: bool,
+}
+
+/// What a change may look at.
+pub(super) struct Context<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) ledger: &'a Ledger,
+    pub(super) spool: &'a Spool,
+    pub(super) settings: &'a Settings,
+}
+
+/// Does one change inside the open transaction.
+pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failure> {
+    match write {
+        Write::Put(message, sum) => put(context, message, *sum),
+        Write::Settle { id, token, settlement, notice_sum } => {
+            settle::settle(context, *id, *token, settlement, *notice_sum)
+        }
+        Write::Retry(id, now) => retry(context, *id, *now),
+        Write::Drop(id) => drop_message(context, *id),
+        Write::Wake(now) => wake(context, *now),
+        Write::Purge(now) => purge(context, *now),
+        Write::SetAside { token, reason } => {
+            let leased = context.ledger.holder(*token);
+            let Some(leased) = leased else { return Ok(Done::default()) };
+            Ok(Done { released: Some(*token), ..hold(context.conn, leased.seq, reason)? })
+        }
+        Write::Banish { seq, reason } => banish(context.conn, *seq, reason),
+    }
+}
+
+/// Stores a new message.
+pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32) -> Result<Done, Failure> {
+    if message.recipients.is_empty() {
+        return Err(Error::Database(format!("message {} has no recipient", message.id)).into());
+    }
+    let (seq, size) = rows::insert(context.conn, message, sum)?;
+    let moves = vec![Move { from: None, to: Some(State::Queued), size }];
+    Ok(Done { moves, stored: Some(seq), wake: true, ..Done::default() })
+}
+
+/// What a change must know of a row. `state` is `None` for a row that is set aside.
+struct Found {
+    seq: i64,
+    state: Option<State>,
+    size: u64,
+}
+
+fn find(context: &Context<'_>, id: Id) -> Result<Found, Failure> {
+    let sql = "SELECT seq, state, size FROM message WHERE id = ?1";
+    let found = context.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| {
+        let state = State::parse(&row.get::<_, String>(1)?);
+        Ok(Found { seq: row.get(0)?, state, size: row.get::<_, i64>(2)?.max(0) as u64 })
+    });
+    let found = found.optional()?.ok_or(Error::NotFound(id))?;
+    if context.ledger.is_leased(found.seq) { Err(Error::Busy(id).into()) } else { Ok(found) }
+}
+
+fn retry(context: &Context<'_>, id: Id, now: Timestamp) -> Result<Done, Failure> {
+    let found = find(context, id)?;
+    let from = match found.state {
+        Some(State::Delivered) => return Err(Error::WrongState(id, State::Delivered).into()),
+        None => return Err(Error::Database(format!("message {id} is set aside, its row cannot be read")).into()),
+        Some(state) => state,
+    };
+    let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, trouble = NULL, \
+               expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
+    context.conn.prepare_cached(sql)?.execute(params![found.seq, now.millis()])?;
+    let sql = "UPDATE recipient SET outcome = 'open', at = NULL WHERE seq = ?1 AND outcome = 'failed'";
+    context.conn.prepare_cached(sql)?.execute([found.seq])?;
+    let moves = vec![Move { from: Some(from), to: Some(State::Queued), size: found.size }];
+    Ok(Done { moves, touched: Some(found.seq), wake: true, ..Done::default() })
+}
+
+fn drop_message(context: &Context<'_>, id: Id) -> Result<Done, Failure> {
+    let found = find(context, id)?;
+    let unlink = delete_content(context.conn, context.spool, found.seq)?.into_iter().collect();
+    delete_row(context.conn, found.seq)?;
+    let moves = found.state.map(|from| Move { from: Some(from), to: None, size: found.size });
+    Ok(Done { moves: moves.into_iter().collect(), unlink, touched: Some(found.seq), freed: true, ..Done::default() })
+}
+
+fn delete_row(conn: &Connection, seq: i64) -> rusqlite::Result<()> {
+    // The recipients go with it (ON DELETE CASCADE).
+    conn.prepare_cached("DELETE FROM message WHERE seq = ?1")?.execute([seq]).map(drop)
+}
+
+/// Deletes header block and body, and gives the file to unlink after the commit (promise 4).
+pub(super) fn delete_content(conn: &Connection, spool: &Spool, seq: i64) -> rusqlite::Result<Option<PathBuf>> {
+    let sql = "DELETE FROM content WHERE seq = ?1 RETURNING spool";
+    let name: Option<Option<String>> = conn.prepare_cached(sql)?.query_row([seq], |row| row.get(0)).optional()?;
+    Ok(name.flatten().and_then(|name| spool.path(&name)))
+}
+
+fn wake(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
+    let sql = "UPDATE message SET due = ?1 WHERE state = 'waiting' AND due > ?1";
+    let changed = context.conn.prepare_cached(sql)?.execute([now.millis()])?;
+    Ok(Done { wake: changed > 0, ..Done::default() })
+}
+
+fn purge(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
+    let mut done = Done::default();
+    for (state, keep) in
+        [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
+    {
+        let sql = "SELECT seq, size FROM message WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 LIMIT ?3";
+        let left = (PURGE_STEP - done.moves.len()) as i64;
+        let old: Vec<(i64, i64)> = context
+            .conn
+            .prepare_cached(sql)?
+            .query_map(params![state.name(), (now - keep).millis(), left], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (seq, size) in old {
+            done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
+            delete_row(context.conn, seq)?;
+            done.moves.push(Move { from: Some(state), to: None, size: size.max(0) as u64 });
+        }
+    }
+    done.more = done.moves.len() == PURGE_STEP;
+    done.freed = !done.moves.is_empty();
+    Ok(done)
+}
+
+/// Sets a message aside whose content is damaged: held, with the reason where a person sees it, and never sent.
+pub(super) fn hold(conn: &Connection, seq: i64, reason: &str) -> rusqlite::Result<Done> {
+    let sql = "SELECT state, size FROM message WHERE seq = ?1";
+    let (from, size): (String, i64) =
+        conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "UPDATE message SET state = 'held', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
+    conn.prepare_cached(sql)?.execute(params![seq, reason])?;
+    let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
+    conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;
+    let change = Move { from: State::parse(&from), to: Some(State::Held), size: size.max(0) as u64 };
+    Ok(Done { moves: vec![change], touched: Some(seq), ..Done::default() })
+}
+
+/// Takes a row out of the way that cannot be read: nothing shows it or sends it, and nothing but `drop` deletes it.
+/// When only its content cannot be read, it is held like any other damaged message.
+fn banish(conn: &Connection, seq: i64, reason: &str) -> Result<Done, Failure> {
+    if rows::entry(conn, seq).is_ok() {
+        return Ok(hold(conn, seq, reason)?);
+    }
+    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER) FROM message WHERE seq = ?1";
+    let before = conn
+        .prepare_cached(sql)?
+        .query_row([seq], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?)));
+    let sql = "UPDATE message SET state = 'aside', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
+    conn.prepare_cached(sql)?.execute(params![seq, reason])?;
+    let from = before.as_ref().ok().and_then(|(state, _)| State::parse(state.as_deref()?));
+    let size = before.ok().and_then(|(_, size)| size).unwrap_or(0).max(0) as u64;
+    let moves = from.map(|from| Move { from: Some(from), to: None, size });
+    Ok(Done { moves: moves.into_iter().collect(), touched: Some(seq), ..Done::default() })
+}

@@ -1,0 +1,82 @@
+//! What the database and the disk say, sorted by whom it condemns: one request, or everything that was under way.
+//!
+//! Invariant: a [`Failure::Broken`] is never followed by another statement on the same connection but a rollback.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use crate::queue::Error;
+
+/// Why one request was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The request itself is at fault; the others of its group are not touched.
+    Refused(Error),
+    /// The disk or the connection is at fault: the whole group fails.
+    Broken(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Failure {
+        let refused = match error.sqlite_error_code() {
+            // A damaged page condemns the message that lies on it, a constraint the request that broke it.
+            Some(code) => {
+                matches!(code, ErrorCode::ConstraintViolation | ErrorCode::DatabaseCorrupt | ErrorCode::TooBig)
+            }
+            // No code: the value in a row is not what it should be.
+            None => true,
+        };
+        if refused { Failure::Refused(Error::Database(error.to_string())) } else { Failure::Broken(error) }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Refused(error)
+    }
+}
+
+/// Why a group failed; every waiter gets its own copy as an [`Error`].
+#[derive(Clone, Debug)]
+pub(super) enum Fault {
+    /// No space, no quota.
+    Full(PathBuf),
+    /// Anything else.
+    Failed(String),
+}
+
+impl Fault {
+    /// Sorts an error of the database that lies in `folder`.
+    pub(super) fn of(error: &rusqlite::Error, folder: &Path) -> Fault {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Fault::Full(folder.to_owned()),
+            // SQLite knows ENOSPC on a write only; a used-up quota, or no space for the shared-memory file, is an
+            // I/O error to it. So the disk is asked.
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_full(folder) => {
+                Fault::Full(folder.to_owned())
+            }
+            _ => Fault::Failed(error.to_string()),
+        }
+    }
+
+    /// What a waiter is told.
+    pub(super) fn error(&self) -> Error {
+        match self {
+            Fault::Full(folder) => Error::Full(folder.clone()),
+            Fault::Failed(text) => Error::Database(text.clone()),
+        }
+    }
+}
+
+/// Whether a small file cannot be written into `folder` for want of space.
+fn is_full(folder: &Path) -> bool {
+    let path = folder.join("space.probe");
+    let written = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+    let written = written.and_then(|mut file| file.write_all(&[0; 65536]));
+    let _ = fs::remove_file(&path);
+    let full = |e: io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    written.is_err_and(full)
+}

@@ -1,0 +1,56 @@
+//! The lock on the data folder: two processes never share a queue (promise 6).
+//!
+//! An advisory `flock` on `yizhan.lock`, which the kernel gives back when the process dies, however it dies. The
+//! number inside is for people. The file itself stays where it is: removing it would let two processes lock two files
+//! of one name.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::queue::Error;
+
+/// Held for as long as the queue is open.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Locks `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when somebody else has it, in this process or another.
+    pub(super) fn take(folder: &Path) -> Result<Lock, Error> {
+        let path = folder.join("yizhan.lock");
+        let io = |what: &str, source| Error::Io { what: format!("cannot {what} {}", path.display()), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| io("open", e))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let _ = (&file).take(20).read_to_string(&mut text);
+                return Err(Error::Locked { path: folder.to_owned(), pid: text.trim().parse().unwrap_or(0) });
+            }
+            Err(error) => return Err(io("lock", error.into())),
+        }
+        // A full disk must not keep the queue from being opened: it is opened to be emptied.
+        let _ = file.set_len(0).and_then(|()| file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0));
+        Ok(Lock(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a child that has just been forked and still holds a copy.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}

@@ -1,0 +1,303 @@
+//! The embedded queue: SQLite for everything small, a spool folder for long bodies, one thread that writes.
+//!
+//! Not here: what the promises are (`queue`), how bodies arrive (`queue::body`). This file is the handle that tasks
+//! hold; it checks nothing and writes nothing itself, it asks the writer's thread and waits.
+//!
+//! ```text
+//!  put, settle, retry ...        lease, list, depth ...
+//!        | permit (8 MB)               |
+//!        v                             v
+//!   +--------------------------------------+   commit   +-----------+
+//!   | writer: group -> savepoints -> fsync |----------->| queue.db  |
+//!   |         then: answers, leases, files |            +-----------+
+//!   +------------------+-------------------+
+//!                      | after the commit               +-----------+
+//!                      +---- unlinker ----------------->| spool/xx/ |
+//!                                                       +-----------+
+//! ```
+//!
+//! Invariants: one connection, one thread that uses it; at most 8 MB wait to be written; a body file is unlinked only
+//! after the commit that let go of it, and never on the writer's thread.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::clock::Timestamp;
+use crate::mail::Id;
+
+use super::body::{Draft, Spool, Stored};
+use super::entry::{Entry, NewMessage, Settlement};
+use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings};
+
+mod apply;
+mod fault;
+mod fresh;
+mod ledger;
+mod lock;
+mod lookup;
+mod rows;
+mod schema;
+mod settle;
+mod start;
+mod writer;
+
+use apply::Write;
+use lookup::{Candidate, Read, Reply};
+use writer::{Message, Writer};
+
+/// Room for what waits to be written, in units of 4 KiB: 8 MB.
+const ROOM: usize = 2048;
+const UNIT: usize = 4096;
+
+/// The embedded queue. Dropping it closes it, and blocks until the writer is done.
+#[derive(Debug)]
+pub struct Sqlite {
+    inbox: Sender<Message>,
+    room: Arc<Semaphore>,
+    due: Arc<Notify>,
+    spool: Arc<Spool>,
+    closed: AtomicBool,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Sqlite {
+    /// Opens the queue in `settings.data_dir`, which is made when it is missing, and says what was found wrong there.
+    ///
+    /// Takes a few milliseconds, however much is queued. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`]. Nothing that was there is changed then.
+    pub fn open(settings: &Settings) -> Result<(Sqlite, Report), Error> {
+        start::make_folder(&settings.data_dir)?;
+        let lock = lock::Lock::take(&settings.data_dir)?;
+        let spool = Arc::new(Spool::new(settings.data_dir.join("spool"), random()));
+        start::make_folder(spool.folder())?;
+        let path = writer::database(settings);
+        let existed = path.exists();
+        let (conn, empty) = schema::connect(&path)?;
+        let mut report = Report::new();
+        if empty && existed {
+            report.push(format!("{} was empty; a new queue was begun", path.display()));
+        }
+        start::put_in_order(&conn, &spool, &mut report).map_err(|error| schema::explain(&error, &path))?;
+        let mut ledger = ledger::Ledger::new(random());
+        ledger.recount(start::count(&conn).map_err(|error| schema::explain(&error, &path))?);
+
+        let (inbox, messages) = channel();
+        let (unlink, paths) = channel();
+        let due = Arc::new(Notify::new());
+        let writer = Writer {
+            settings: settings.clone(),
+            spool: spool.clone(),
+            ledger,
+            fresh: fresh::Fresh::default(),
+            skip: std::collections::HashSet::new(),
+            inbox: inbox.clone(),
+            conn: Some(conn),
+            identity: writer::identity(settings),
+            unsettled: Vec::new(),
+            revoked: Vec::new(),
+            due: due.clone(),
+            unlink,
+            slack: false,
+            lock,
+        };
+        let threads = vec![
+            spawn("queue-writer", move || writer.run(&messages))?,
+            spawn("queue-unlink", move || unlink_all(&paths))?,
+        ];
+        let room = Arc::new(Semaphore::new(ROOM));
+        let threads = Mutex::new(threads);
+        Ok((Sqlite { inbox, room, due, spool, closed: AtomicBool::new(false), threads }, report))
+    }
+
+    /// Sends a change to the writer and waits for its commit. `octets` is what it keeps in memory until then.
+    async fn change(&self, write: Write, octets: usize) -> Result<bool, Error> {
+        let units = (octets / UNIT + 1).min(ROOM) as u32;
+        let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| Error::Closed)?;
+        self.ask(|reply| Message::Write(write, Some(reply), Some(permit))).await
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Error> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::Closed);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(message(reply)).map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Hands a lease out, unless its content is damaged: then it is set aside, and `None` (A-085, A-086).
+    async fn checked(&self, (lease, sum): Candidate) -> Result<Option<Lease>, Error> {
+        let Some(sum) = sum else { return Ok(Some(lease)) };
+        let addresses = lease.entry.recipients.iter().map(|r| &r.address);
+        let actual = rows::checksum(&lease.entry.id, &lease.entry.sender, addresses, &lease.head, &lease.body);
+        let verdict = match &lease.body {
+            _ if actual != sum => Err("the checksum of its envelope and content is wrong".to_owned()),
+            Stored::Inline(_) => Ok(()),
+            Stored::Spooled(file) => {
+                let file = file.again();
+                // A task that dies says nothing about the file; whoever reads it will see.
+                spawn_blocking(move || file.verify()).await.unwrap_or(Ok(()))
+            }
+        };
+        let Err(reason) = verdict else { return Ok(Some(lease)) };
+        tracing::error!(id = %lease.entry.id, %reason, "a message is damaged; it is held and not sent");
+        self.change(Write::SetAside { token: lease.guard.token, reason }, 0).await.map(|_| None)
+    }
+
+    fn join(&self) {
+        // Poisoned or not, the list is whole: nothing panics while it is held.
+        let mut threads = self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A number that differs from run to run.
+fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let thread = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(body);
+    thread.map_err(|source| Error::Io { what: format!("cannot start the thread {name}"), source })
+}
+
+/// Unlinks files until the writer is gone. What cannot be unlinked is swept at the next start.
+fn unlink_all(paths: &Receiver<PathBuf>) {
+    for path in paths {
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "the body of a message that is gone could not be deleted");
+        }
+    }
+}
+
+impl Queue for Sqlite {
+    fn draft(&self) -> Draft {
+        Draft::new(self.spool.clone())
+    }
+
+    fn put(&self, message: NewMessage) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let octets = octets_of(&message);
+            let sum = rows::checksum_new(&message);
+            self.change(Write::Put(Box::new(message), sum), octets).await.map(drop)
+        })
+    }
+
+    fn lease(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Lease>> {
+        Box::pin(async move {
+            let candidates = self.ask(|reply| Message::Read(Read::Lease(now, limit, reply))).await?;
+            let mut leases = Vec::with_capacity(candidates.len());
+            for candidate in candidates {
+                leases.extend(self.checked(candidate).await?);
+            }
+            Ok(leases)
+        })
+    }
+
+    fn settle(&self, mut lease: Lease, settlement: Settlement) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let octets = settlement.notice.as_deref().map_or(0, octets_of);
+            let notice_sum = settlement.notice.as_deref().map_or(0, rows::checksum_new);
+            let (id, token) = (lease.entry.id, lease.guard.token);
+            let write = Write::Settle { id, token, settlement: Box::new(settlement), notice_sum };
+            let units = (octets / UNIT + 1).min(ROOM) as u32;
+            let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| Error::Closed)?;
+            // From here on the writer ends the lease. Before, a call that is given up still gives it back.
+            drop(lease.guard.release.take());
+            self.ask(|reply| Message::Write(write, Some(reply), Some(permit))).await.map(drop)
+        })
+    }
+
+    fn wait(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if !self.closed.load(Ordering::SeqCst) {
+                self.due.notified().await;
+            }
+            if self.closed.load(Ordering::SeqCst) {
+                // Whoever waits beside us is to hear it as well.
+                self.due.notify_one();
+                return Err(Error::Closed);
+            }
+            Ok(())
+        })
+    }
+
+    fn next_due(&self) -> Answer<'_, Option<Timestamp>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::NextDue(reply))))
+    }
+
+    fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::List(filter, reply))))
+    }
+
+    fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)> {
+        Box::pin(self.ask(move |reply| Message::Read(Read::Show(id, reply))))
+    }
+
+    fn retry(&self, id: Id, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::Retry(id, now), 0).await.map(drop) })
+    }
+
+    fn drop_message(&self, id: Id) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::Drop(id), 0).await.map(drop) })
+    }
+
+    fn wake(&self, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::Wake(now), 0).await.map(drop) })
+    }
+
+    fn depth(&self) -> Answer<'_, Depth> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Depth(reply))))
+    }
+
+    fn purge(&self, now: Timestamp) -> Answer<'_, bool> {
+        Box::pin(self.change(Write::Purge(now), 0))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if self.closed.swap(true, Ordering::SeqCst) {
+                return Err(Error::Closed);
+            }
+            let (reply, answer) = oneshot::channel();
+            self.inbox.send(Message::Close(Some(reply))).map_err(|_| Error::Closed)?;
+            let closed = answer.await.map_err(|_| Error::Closed)?;
+            // What is still waiting for room would wait for ever.
+            self.room.close();
+            self.due.notify_one();
+            // The writer has answered, so this is a moment: the unlinker empties its list.
+            self.join();
+            closed
+        })
+    }
+}
+
+/// What a new message keeps in memory.
+fn octets_of(message: &NewMessage) -> usize {
+    let body = match &message.body {
+        Stored::Inline(body) => body.len(),
+        Stored::Spooled(_) => 0,
+    };
+    message.head.len() + body
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        // After close() nobody listens any more, and nothing is left to do.
+        let _ = self.inbox.send(Message::Close(None));
+        self.join();
+    }
+}

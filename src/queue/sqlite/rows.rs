@@ -1,0 +1,206 @@
+//! Between rows and values. Everything that is read is checked again, as if it came from a stranger (A-036): the file
+//! may have been edited, or a bit may have flipped.
+//!
+//! Not here: which rows are read when (`lookup`), and what changes them (`apply`, `settle`).
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row, params};
+
+use crate::clock::Timestamp;
+use crate::mail::{Address, Id, ReversePath};
+use crate::queue::body::{Spool, SpoolFile, Stored};
+use crate::queue::checksum::Checksum;
+use crate::queue::entry::{Entry, NewMessage, Origin, Outcome, Recipient, State};
+
+/// Why a message could not be read back.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// There is no row.
+    Missing,
+    /// The row says something that cannot be: this message is damaged, others are not.
+    Damaged(String),
+    /// The database failed.
+    Failed(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Unreadable {
+        match error.sqlite_error_code() {
+            None if matches!(error, rusqlite::Error::QueryReturnedNoRows) => Unreadable::Missing,
+            None | Some(rusqlite::ErrorCode::DatabaseCorrupt) => Unreadable::Damaged(error.to_string()),
+            Some(_) => Unreadable::Failed(error),
+        }
+    }
+}
+
+fn damaged(what: &str) -> Unreadable {
+    Unreadable::Damaged(format!("{what} cannot be read"))
+}
+
+/// Reads the message in row `seq`, without its content.
+pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
+    let sql = "SELECT id, state, received, expires, due, tries, uncertain, account, client, addr, listener, helo, \
+               sender, size, repairs, notice FROM message WHERE seq = ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([seq])?;
+    let row = rows.next()?.ok_or(Unreadable::Missing)?;
+    let received = Timestamp::from_millis(row.get(2)?);
+    let due = row.get::<_, Option<i64>>(4)?.map_or(received, Timestamp::from_millis);
+    Ok(Entry {
+        id: Id::parse(text(row, 0)?).ok_or_else(|| damaged("the id"))?,
+        state: State::parse(text(row, 1)?).ok_or_else(|| damaged("the state"))?,
+        received,
+        expires: Timestamp::from_millis(row.get(3)?),
+        due,
+        tries: row.get(5)?,
+        uncertain: row.get(6)?,
+        account: row.get(7)?,
+        origin: Origin {
+            client: row.get(8)?,
+            addr: text(row, 9)?.parse().map_err(|_| damaged("the client's address"))?,
+            listener: row.get(10)?,
+            helo: row.get(11)?,
+        },
+        sender: ReversePath::parse(text(row, 12)?).map_err(|_| damaged("the sender"))?,
+        recipients: recipients(conn, seq)?,
+        size: row.get::<_, i64>(13)?.try_into().map_err(|_| damaged("the size"))?,
+        repairs: serde_json::from_str(text(row, 14)?).map_err(|_| damaged("the list of repairs"))?,
+        notice: row.get(15)?,
+    })
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Unreadable> {
+    row.get_ref(column)?.as_str().map_err(|e| Unreadable::Damaged(e.to_string()))
+}
+
+/// Reads the recipients of row `seq`; there is at least one, and no place is missing.
+pub(super) fn recipients(conn: &Connection, seq: i64) -> Result<Vec<Recipient>, Unreadable> {
+    let sql = "SELECT place, address, outcome, at, text FROM recipient WHERE seq = ?1 ORDER BY place";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([seq])?;
+    let mut all = Vec::with_capacity(1);
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(0)? != all.len() as i64 {
+            return Err(damaged("the list of recipients"));
+        }
+        let address = Address::parse(text(row, 1)?).map_err(|_| damaged("a recipient"))?;
+        let at = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis).ok_or_else(|| damaged("an outcome"));
+        let words: Option<String> = row.get(4)?;
+        let outcome = match text(row, 2)? {
+            "open" => Outcome::Open { last: words },
+            "delivered" => Outcome::Delivered { at: at?, reply: words.unwrap_or_default() },
+            "failed" => Outcome::Failed { at: at?, reason: words.unwrap_or_default() },
+            _ => return Err(damaged("an outcome")),
+        };
+        all.push(Recipient { address, outcome });
+    }
+    if all.is_empty() { Err(damaged("the list of recipients")) } else { Ok(all) }
+}
+
+/// The columns `outcome`, `at` and `text` of a recipient.
+pub(super) fn outcome_columns(outcome: &Outcome) -> (&'static str, Option<i64>, Option<&str>) {
+    match outcome {
+        Outcome::Open { last } => ("open", None, last.as_deref()),
+        Outcome::Delivered { at, reply } => ("delivered", Some(at.millis()), Some(reply)),
+        Outcome::Failed { at, reason } => ("failed", Some(at.millis()), Some(reason)),
+    }
+}
+
+/// Header block and body of a message, with the sum they had when they were stored.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) head: Bytes,
+    pub(super) body: Stored,
+    pub(super) sum: u32,
+}
+
+/// Reads the content of row `seq`; `None` when it has none any more.
+pub(super) fn content(conn: &Connection, spool: &Spool, seq: i64) -> Result<Option<Content>, Unreadable> {
+    let sql = "SELECT sum, head, spool, spool_len, spool_sum, body FROM content WHERE seq = ?1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([seq])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let head = Bytes::from(row.get::<_, Vec<u8>>(1)?);
+    let body = match row.get::<_, Option<String>>(2)? {
+        Some(name) => {
+            let path = spool.path(&name).ok_or_else(|| damaged("the name of the body's file"))?;
+            let len = row.get::<_, i64>(3)?.try_into().map_err(|_| damaged("the body's length"))?;
+            Stored::Spooled(SpoolFile::kept(name, path, len, row.get(4)?))
+        }
+        None => Stored::Inline(row.get::<_, Vec<u8>>(5)?.into()),
+    };
+    Ok(Some(Content { head, body, sum: row.get(0)? }))
+}
+
+/// The sum over everything a flipped bit must not change unseen: the id, the envelope, the header block, the body.
+pub(super) fn checksum<'a>(
+    id: &Id,
+    sender: &ReversePath,
+    recipients: impl Iterator<Item = &'a Address>,
+    head: &[u8],
+    body: &Stored,
+) -> u32 {
+    let mut sum = Checksum::new();
+    sum.add(id.as_str().as_bytes());
+    sum.add(sender.address().map_or("", Address::as_str).as_bytes());
+    for recipient in recipients {
+        sum.add(b"\n");
+        sum.add(recipient.as_str().as_bytes());
+    }
+    sum.add(b"\n");
+    sum.add(head);
+    match body {
+        Stored::Inline(body) => sum.add(body),
+        // The file has its own sum, which is checked while it is read.
+        Stored::Spooled(file) => sum.add(&file.sum.to_be_bytes()),
+    }
+    sum.value()
+}
+
+/// The sum of a message that is about to be stored.
+pub(super) fn checksum_new(message: &NewMessage) -> u32 {
+    checksum(&message.id, &message.sender, message.recipients.iter(), &message.head, &message.body)
+}
+
+/// Writes a new message as four kinds of rows, and says which `seq` and size it got.
+pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusqlite::Result<(i64, u64)> {
+    let size = message.head.len() as u64 + message.body.len();
+    let repairs = serde_json::to_string(&message.repairs).expect("a list of texts is always JSON");
+    let sql = "INSERT INTO message (id, state, received, expires, due, client, addr, listener, helo, sender, size, \
+               repairs, notice) VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    conn.prepare_cached(sql)?.execute(params![
+        message.id.as_str(),
+        message.received.millis(),
+        message.expires.millis(),
+        message.origin.client,
+        message.origin.addr.to_string(),
+        message.origin.listener,
+        message.origin.helo,
+        message.sender.address().map_or("", Address::as_str),
+        size as i64,
+        repairs,
+        message.notice,
+    ])?;
+    let seq = conn.last_insert_rowid();
+    let sql = "INSERT INTO recipient (seq, place, address, outcome) VALUES (?1, ?2, ?3, 'open')";
+    let mut statement = conn.prepare_cached(sql)?;
+    for (place, address) in message.recipients.iter().enumerate() {
+        statement.execute(params![seq, place as i64, address.as_str()])?;
+    }
+    let (body, spool) = match &message.body {
+        Stored::Inline(body) => (Some(body), None),
+        Stored::Spooled(file) => (None, Some(file)),
+    };
+    let sql = "INSERT INTO content (seq, sum, head, spool, spool_len, spool_sum, body) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    conn.prepare_cached(sql)?.execute(params![
+        seq,
+        sum,
+        &message.head[..],
+        spool.map(|f| &f.name),
+        spool.map(|f| f.len as i64),
+        spool.map(|f| f.sum),
+        body.map(|b| &b[..]),
+    ])?;
+    Ok((seq, size))
+}

@@ -1,0 +1,158 @@
+//! The tables, and how the one connection is opened.
+//!
+//! A row of `message` is in one of these states; who may move it:
+//!
+//! | state | due | content | moved by |
+//! | --- | --- | --- | --- |
+//! | queued | set | kept | put, retry; settle takes it on |
+//! | waiting, deferred | set | kept | settle; wake and retry make it due |
+//! | held | null | kept | set aside when damaged; retry |
+//! | delivered | null | deleted | settle; purge deletes the record |
+//! | failed | null | kept | settle; retry, purge |
+//! | aside | null | kept | a row that cannot be read; nobody but drop |
+//!
+//! `sending` is never written: leases live in memory, so that a crash gives every one of them back (promise 2).
+//! `content.sum` covers the id, the envelope, the header block and the body or the sum of its file.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::queue::Error;
+
+/// The version of the tables, kept in `user_version`.
+pub(super) const VERSION: i64 = 1;
+/// `YIZH`, kept in `application_id`: tells our database from somebody else's.
+const APPLICATION: i64 = 0x5949_5a48;
+
+const TABLES: &str = "
+CREATE TABLE message (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    received INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    due INTEGER,
+    finished INTEGER,
+    tries INTEGER NOT NULL DEFAULT 0,
+    uncertain INTEGER NOT NULL DEFAULT 0,
+    account TEXT,
+    client TEXT NOT NULL,
+    addr TEXT NOT NULL,
+    listener TEXT NOT NULL,
+    helo TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    repairs TEXT NOT NULL,
+    notice INTEGER NOT NULL,
+    trouble TEXT
+) STRICT;
+CREATE INDEX message_state ON message (state, id, size);
+CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL;
+CREATE INDEX message_finished ON message (state, finished) WHERE finished IS NOT NULL;
+CREATE TABLE recipient (
+    seq INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    at INTEGER,
+    text TEXT,
+    PRIMARY KEY (seq, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE content (
+    seq INTEGER PRIMARY KEY REFERENCES message ON DELETE CASCADE,
+    sum INTEGER NOT NULL,
+    head BLOB NOT NULL,
+    spool TEXT,
+    spool_len INTEGER,
+    spool_sum INTEGER,
+    body BLOB
+) STRICT;
+CREATE INDEX content_spool ON content (spool) WHERE spool IS NOT NULL;
+";
+
+/// Opens the database, makes it when it is missing, and sets what a connection must have. True: it was empty.
+///
+/// # Errors
+/// [`Error::Damaged`] when the file is not ours, or not a database; it is left as it is.
+pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
+    refuse_lost_database(path)?;
+    create_private(path)?;
+    let open = || -> rusqlite::Result<(Connection, i64, i64, i64)> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags)?;
+        conn.set_prepared_statement_cache_capacity(64);
+        conn.busy_timeout(std::time::Duration::from_secs(5))?;
+        // Order matters: auto_vacuum counts only before the first page is written, which journal_mode does.
+        conn.execute_batch(
+            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -2000;
+             PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;",
+        )?;
+        let number = |sql: &str| conn.query_row(sql, [], |row| row.get(0));
+        let (version, application) = (number("PRAGMA user_version")?, number("PRAGMA application_id")?);
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        Ok((conn, version, application, tables))
+    };
+    let (conn, version, application, tables) = open().map_err(|e| explain(&e, path))?;
+    let damaged = |reason: String| Err(Error::Damaged { path: path.to_owned(), reason });
+    match (version, application, tables) {
+        (0, 0, 0) => {
+            let sql = format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+            );
+            conn.execute_batch(&sql).map_err(|e| explain(&e, path))?;
+            Ok((conn, true))
+        }
+        (VERSION, APPLICATION, _) => Ok((conn, false)),
+        (later, APPLICATION, _) if later > VERSION => damaged(format!(
+            "it has format {later} and this version reads format {VERSION}; start the later version again, or give \
+             this one a data_dir of its own"
+        )),
+        _ => damaged("it is the database of another program; give yizhan a data_dir of its own".to_owned()),
+    }
+}
+
+/// SQLite takes an empty file for a new database and throws away the log beside it. If there is a log, there was mail.
+fn refuse_lost_database(path: &Path) -> Result<(), Error> {
+    let size = |p: &Path| p.metadata().map_or(0, |m| m.len());
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if size(path) == 0 && size(Path::new(&log)) > 0 {
+        let reason = "it is empty or missing, but its log is not; restore it from a copy, or move the -wal file away \
+                      to start afresh";
+        return Err(Error::Damaged { path: path.to_owned(), reason: reason.to_owned() });
+    }
+    Ok(())
+}
+
+/// Creates the file for its owner only; SQLite gives the files beside it the same mode.
+fn create_private(path: &Path) -> Result<(), Error> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::Io { what: format!("cannot create {}", path.display()), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says what an error at opening means.
+pub(super) fn explain(error: &rusqlite::Error, path: &Path) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            let reason = format!(
+                "{error}; nothing was changed. Restore it from a copy, save what can be saved with `sqlite3 .recover`, \
+                 or move it away to start afresh"
+            );
+            Error::Damaged { path: path.to_owned(), reason }
+        }
+        // No code, or a plain one: a table that should be there is not.
+        None | Some(ErrorCode::Unknown) => {
+            Error::Damaged { path: path.to_owned(), reason: format!("{error}; restore it from a copy or move it away") }
+        }
+        Some(_) => super::fault::Fault::of(error, path.parent().unwrap_or(path)).error(),
+    }
+}

@@ -1,0 +1,94 @@
+//! The end of a try, as one transaction: outcomes, state, next try, and the failure notice (promise 3).
+//!
+//! What a reply *means* is decided before (`delivery`), which state follows is `entry::state_after`. Invariant: an
+//! outcome that is final stays as it is, so that nothing turns a delivered recipient into an open one again.
+
+use rusqlite::params;
+
+use crate::mail::Id;
+use crate::queue::Error;
+use crate::queue::entry::{Next, Outcome, Recipient, Settlement, State, state_after};
+
+use super::apply::{Context, Done, delete_content, put};
+use super::fault::Failure;
+use super::ledger::Move;
+use super::rows::{self, Unreadable};
+
+/// Writes how the try that `token` stands for ended.
+pub(super) fn settle(
+    context: &Context<'_>,
+    id: Id,
+    token: u64,
+    settlement: &Settlement,
+    notice_sum: u32,
+) -> Result<Done, Failure> {
+    let leased = context.ledger.holder(token).filter(|leased| leased.id == id).ok_or(Error::NotLeased(id))?;
+    let seq = leased.seq;
+    let sql = "SELECT state, size, received FROM message WHERE seq = ?1";
+    let (from, size, received): (String, i64, i64) =
+        context.conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut recipients = rows::recipients(context.conn, seq).map_err(|unreadable| match unreadable {
+        Unreadable::Missing => Failure::from(Error::NotFound(id)),
+        Unreadable::Damaged(what) => Failure::from(Error::Database(format!("message {id}: {what}"))),
+        Unreadable::Failed(error) => Failure::from(error),
+    })?;
+    write_outcomes(context, id, seq, settlement, &mut recipients)?;
+    let to = state_after(recipients.iter().map(|r| &r.outcome), settlement.next);
+    let due = match settlement.next {
+        Next::Deferred(at) | Next::Waiting(at) => (!to.is_final()).then_some(at.millis()),
+    };
+    // When the last recipient was decided; records are kept from then on.
+    let decided = recipients.iter().filter_map(|r| match &r.outcome {
+        Outcome::Open { .. } => None,
+        Outcome::Delivered { at, .. } | Outcome::Failed { at, .. } => Some(at.millis()),
+    });
+    let finished = to.is_final().then(|| decided.max().unwrap_or(received));
+    // Waiting is not failing: only a real try that did not succeed is counted.
+    let spent = to != State::Delivered && matches!(settlement.next, Next::Deferred(_));
+    let sql = "UPDATE message SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, \
+               uncertain = uncertain + ?6, account = coalesce(?7, account) WHERE seq = ?1";
+    context.conn.prepare_cached(sql)?.execute(params![
+        seq,
+        to.name(),
+        due,
+        finished,
+        spent,
+        settlement.uncertain,
+        settlement.account,
+    ])?;
+    let mut done = Done { released: Some(token), touched: Some(seq), wake: !to.is_final(), ..Done::default() };
+    if to == State::Delivered {
+        done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
+        done.freed = true;
+    }
+    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64 });
+    if let Some(notice) = &settlement.notice {
+        let stored = put(context, notice, notice_sum)?;
+        done.moves.extend(stored.moves);
+        (done.stored, done.wake) = (stored.stored, true);
+    }
+    Ok(done)
+}
+
+/// Writes the outcomes that the settlement names, into the rows and into `recipients`.
+fn write_outcomes(
+    context: &Context<'_>,
+    id: Id,
+    seq: i64,
+    settlement: &Settlement,
+    recipients: &mut [Recipient],
+) -> Result<(), Failure> {
+    let sql = "UPDATE recipient SET outcome = ?3, at = ?4, text = ?5 WHERE seq = ?1 AND place = ?2";
+    let mut statement = context.conn.prepare_cached(sql)?;
+    for (place, outcome) in &settlement.outcomes {
+        let Some(recipient) = recipients.get_mut(*place).filter(|r| r.outcome.is_open()) else {
+            // Refusing would send the mail again to those who have it; so the rest is written and this is said aloud.
+            tracing::error!(%id, place, ?outcome, "an outcome was left out: no open recipient has this place");
+            continue;
+        };
+        let (name, at, text) = rows::outcome_columns(outcome);
+        statement.execute(params![seq, *place as i64, name, at, text])?;
+        recipient.outcome = outcome.clone();
+    }
+    Ok(())
+}

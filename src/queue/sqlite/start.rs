@@ -1,0 +1,139 @@
+//! What is put in order when the queue is opened: files without a row, rows without their file, what a crash left.
+//!
+//! Nothing is deleted but `.part` files, which were never acknowledged (promise 5). A finished file that no row names
+//! is moved to `aside/`: after a crash between two steps it is nobody's, after a lost database it may be all there is.
+//! The content of files is not read here, so that opening stays fast; that happens before a message is sent.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::queue::body::Spool;
+use crate::queue::entry::State;
+use crate::queue::{Error, Report};
+
+use super::apply::hold;
+
+/// Makes a folder for its owner only, and those above it, where they are missing.
+///
+/// # Errors
+/// [`Error::Io`] names the folder; [`Error::Full`].
+pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full(path.to_owned()),
+        _ => Error::Io { what: format!("cannot make {}", path.display()), source },
+    })
+}
+
+/// How many messages are in each state, and how many octets they have.
+pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<(State, u64, u64)>> {
+    let mut statement = conn.prepare("SELECT state, count(*), total(size) FROM message GROUP BY state")?;
+    let mut rows = statement.query([])?;
+    let mut counts = Vec::new();
+    while let Some(row) = rows.next()? {
+        // A state that is not one of ours belongs to a row that is set aside when it is met.
+        if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(State::parse) {
+            counts.push((state, row.get::<_, i64>(1)?.max(0) as u64, row.get::<_, f64>(2)? as u64));
+        }
+    }
+    Ok(counts)
+}
+
+/// Holds the rows against the files, and adds a sentence to `report` for each thing that does not fit.
+///
+/// # Errors
+/// Only what the database says; a file that cannot be moved is a sentence.
+pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<()> {
+    let named = check_rows(conn, spool, report)?;
+    let aside = spool.folder().with_file_name("aside");
+    for folder in entries(spool.folder(), report).into_iter().filter(|path| path.is_dir()) {
+        for file in entries(&folder, report) {
+            sweep(&file, spool, &named, &aside, report);
+        }
+    }
+    let mut statement =
+        conn.prepare("SELECT CAST(id AS TEXT), CAST(trouble AS TEXT) FROM message WHERE state = 'aside'")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, trouble): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        report.push(format!(
+            "message {id:?} is set aside because its row cannot be read: {}; `drop` deletes it",
+            trouble.unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// Holds messages whose file is missing or has another length; gives the names that rows use.
+fn check_rows(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<HashSet<String>> {
+    let sql = "SELECT c.seq, c.spool, c.spool_len, m.id, m.state FROM content c JOIN message m USING (seq) \
+               WHERE c.spool IS NOT NULL";
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let (mut named, mut broken) = (HashSet::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        let (seq, name, len): (i64, String, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (id, state): (String, String) = (row.get(3)?, row.get(4)?);
+        let trouble = match spool.path(&name) {
+            None => Some(format!("the name of its body's file, {name:?}, is not one of ours")),
+            Some(path) => match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_file() && Some(meta.len() as i64) == len => None,
+                Ok(meta) => {
+                    Some(format!("{} has {} octets instead of {}", path.display(), meta.len(), len.unwrap_or_default()))
+                }
+                Err(error) => Some(format!("{} cannot be read: {error}", path.display())),
+            },
+        };
+        named.insert(name);
+        if let Some(trouble) = trouble.filter(|_| state != "held" && state != "aside") {
+            report.push(format!("message {id} is held: {trouble}"));
+            broken.push((seq, trouble));
+        }
+    }
+    drop(rows);
+    for (seq, trouble) in broken {
+        hold(conn, seq, &trouble)?;
+    }
+    Ok(named)
+}
+
+/// What is in `folder`; nothing when it cannot be read, which is then a sentence of its own.
+fn entries(folder: &Path, report: &mut Report) -> Vec<std::path::PathBuf> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(error) => {
+            report.push(format!("{} cannot be read: {error}", folder.display()));
+            Vec::new()
+        }
+    }
+}
+
+/// Deals with one file of the spool.
+fn sweep(file: &Path, spool: &Spool, named: &HashSet<String>, aside: &Path, report: &mut Report) {
+    let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    if named.contains(name) && spool.path(name).is_some_and(|path| path == file) {
+        return;
+    }
+    let unfinished = name.strip_suffix(".part").is_some_and(|stem| spool.path(stem).is_some());
+    if unfinished {
+        match fs::remove_file(file) {
+            Ok(()) => report.push(format!("{} was never finished; removed", file.display())),
+            Err(error) => report.push(format!("{} was never finished and cannot be removed: {error}", file.display())),
+        }
+        return;
+    }
+    // The folder it came from becomes part of the name, so that two files never meet.
+    let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let target = aside.join(format!("{folder}-{}", file.file_name().unwrap_or_default().to_string_lossy()));
+    let moved = make_folder(aside).map_err(|e| e.to_string());
+    let moved = moved.and_then(|()| fs::rename(file, &target).map_err(|e| e.to_string()));
+    match moved {
+        Ok(()) => report.push(format!("{} belongs to no message; moved to {}", file.display(), target.display())),
+        Err(error) => report.push(format!("{} belongs to no message and cannot be moved: {error}", file.display())),
+    }
+}

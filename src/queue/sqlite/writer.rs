@@ -1,0 +1,434 @@
+//! The one thread that owns the database: it collects what was asked for, commits it as one group, then answers.
+//!
+//! Not here: what a change writes (`apply`, `settle`) and what a question reads (`lookup`).
+//!
+//! Invariants: nobody is answered `Ok` before the commit is synced. Nothing in memory (counts, leases, files) changes
+//! before it either. After a commit that failed, the connection is never used again: it is closed, a new one is opened,
+//! and what the failed commit may have left behind is taken back before anything else is accepted.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use crate::mail::Id;
+use crate::queue::body::{Spool, Stored};
+use crate::queue::entry::NewMessage;
+use crate::queue::{Error, Settings};
+
+use super::apply::{Context, Done, Write, apply};
+use super::fault::{Failure, Fault};
+use super::fresh::Fresh;
+use super::ledger::Ledger;
+use super::lock::Lock;
+use super::lookup::{Read, Reply};
+use super::{schema, start};
+
+/// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
+const GROUP: usize = 256;
+/// How long to wait before a settlement that could not be written is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long nothing must happen before free pages are given back.
+const IDLE: Duration = Duration::from_secs(2);
+/// Free pages that are left alone: they will be used again soon.
+const SPARE_PAGES: i64 = 1024;
+
+/// What arrives at the writer.
+pub(super) enum Message {
+    /// A change; the permit bounds how much may wait here.
+    Write(Write, Option<Reply<bool>>, Option<OwnedSemaphorePermit>),
+    /// A question.
+    Read(Read),
+    /// A lease was dropped.
+    Release(u64),
+    /// The end.
+    Close(Option<Reply<()>>),
+}
+
+/// A change on its way through a group.
+struct Job {
+    write: Write,
+    reply: Option<Reply<bool>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What the thread owns.
+pub(super) struct Writer {
+    pub(super) settings: Settings,
+    pub(super) spool: Arc<Spool>,
+    pub(super) ledger: Ledger,
+    pub(super) fresh: Fresh,
+    /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
+    pub(super) skip: HashSet<i64>,
+    /// For the leases that are handed out: the way back.
+    pub(super) inbox: Sender<Message>,
+    /// `None` after a failure, until it is opened again.
+    pub(super) conn: Option<Connection>,
+    /// Device and inode of the database, to notice that somebody took it away.
+    pub(super) identity: Option<(u64, u64)>,
+    /// Settlements that could not be written. Their messages stay leased, so that nobody sends them again.
+    pub(super) unsettled: Vec<Write>,
+    /// Messages whose put was answered with an error, although the commit may have got through, and their files.
+    pub(super) revoked: Vec<(Id, Option<PathBuf>)>,
+    pub(super) due: Arc<Notify>,
+    pub(super) unlink: Sender<PathBuf>,
+    /// Whether there may be free pages to give back.
+    pub(super) slack: bool,
+    pub(super) lock: Lock,
+}
+
+/// The database's file.
+pub(super) fn database(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("queue.db")
+}
+
+/// Device and inode of the database.
+pub(super) fn identity(settings: &Settings) -> Option<(u64, u64)> {
+    fs::metadata(database(settings)).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+impl Writer {
+    /// Works until it is told to close, or everybody is gone.
+    pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        loop {
+            let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), self.slack) {
+                (false, _) => Some(AGAIN),
+                (true, true) => Some(IDLE),
+                (true, false) => None,
+            };
+            let first = match patience {
+                Some(patience) => inbox.recv_timeout(patience),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match first {
+                Ok(first) => {
+                    if let Some(reply) = self.turn(first, inbox) {
+                        return self.close(reply);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if self.unsettled.is_empty() && self.revoked.is_empty() => self.shrink(),
+                Err(RecvTimeoutError::Timeout) => self.commit(Vec::new()),
+                Err(RecvTimeoutError::Disconnected) => return self.close(None),
+            }
+        }
+    }
+
+    /// Takes what has arrived, commits it, answers. `Some` when it is time to close.
+    fn turn(&mut self, first: Message, inbox: &Receiver<Message>) -> Option<Option<Reply<()>>> {
+        let (mut jobs, mut reads, mut close) = (Vec::new(), Vec::new(), None);
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Write(write, reply, permit) => jobs.push(Job { write, reply, _permit: permit }),
+                Message::Read(read) => reads.push(read),
+                Message::Release(token) => {
+                    if self.ledger.release(token) {
+                        self.due.notify_one();
+                    }
+                }
+                Message::Close(reply) => {
+                    close = Some(reply);
+                    break;
+                }
+            }
+            next = if jobs.len() < GROUP { inbox.try_recv().ok() } else { None };
+        }
+        if !jobs.is_empty() {
+            self.commit(jobs);
+        }
+        for read in reads {
+            match self.ready() {
+                Ok(()) => self.answer(read),
+                Err(fault) => read.refuse(fault.error()),
+            }
+        }
+        close
+    }
+
+    /// Commits one change of the writer's own.
+    pub(super) fn commit_alone(&mut self, write: Write) {
+        self.commit(vec![Job { write, reply: None, _permit: None }]);
+    }
+
+    /// Commits a group, behind the settlements that are still to be written, and answers everybody.
+    fn commit(&mut self, jobs: Vec<Job>) {
+        let waiting = std::mem::take(&mut self.unsettled).into_iter();
+        let mut group: Vec<Job> = waiting.map(|write| Job { write, reply: None, _permit: None }).collect();
+        group.extend(jobs);
+        if let Err(fault) = self.ready() {
+            return self.fail(group, &fault);
+        }
+        match self.transaction(&group) {
+            Ok(results) => {
+                for (job, result) in group.into_iter().zip(results) {
+                    self.finish(job, result);
+                }
+            }
+            Err((fault, results)) => {
+                // A write that found no space was refused before any sync, and was rolled back: the connection is as
+                // sound as before, and with it what is queued can still be read and sent. After any other error the
+                // connection goes first: nothing may be written to it any more.
+                let sound = self.conn.as_ref().is_some_and(Connection::is_autocommit) && results.is_empty();
+                if !matches!(fault, Fault::Full(_)) || !sound {
+                    self.abandon();
+                }
+                for (job, result) in group.iter_mut().zip(results) {
+                    self.revoke(job, &result);
+                }
+                self.fail(group, &fault);
+            }
+        }
+    }
+
+    /// Runs the group as one transaction, each change in a savepoint of its own. The results that come with an error
+    /// are those of a transaction whose commit failed: it may be there, or not.
+    #[allow(clippy::type_complexity)]
+    fn transaction(&self, group: &[Job]) -> Result<Vec<Result<Done, Error>>, (Fault, Vec<Result<Done, Error>>)> {
+        let folder = &self.settings.data_dir;
+        let broken = |error: rusqlite::Error, results| (Fault::of(&error, folder), results);
+        let conn = self.conn().map_err(|error| broken(error, Vec::new()))?;
+        let context = Context { conn, ledger: &self.ledger, spool: &self.spool, settings: &self.settings };
+        let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop);
+        let mut results = Vec::with_capacity(group.len());
+        let body = |results: &mut Vec<Result<Done, Error>>| -> rusqlite::Result<()> {
+            run("BEGIN IMMEDIATE")?;
+            for job in group {
+                run("SAVEPOINT one")?;
+                match apply(&context, &job.write) {
+                    Ok(done) => results.push(Ok(done)),
+                    Err(Failure::Refused(error)) => {
+                        run("ROLLBACK TO one")?;
+                        results.push(Err(error));
+                    }
+                    Err(Failure::Broken(error)) => return Err(error),
+                }
+                run("RELEASE one")?;
+            }
+            Ok(())
+        };
+        if let Err(error) = body(&mut results) {
+            let _ = run("ROLLBACK");
+            return Err(broken(error, Vec::new()));
+        }
+        // A write into a file that somebody has deleted succeeds, and is lost.
+        if self.identity != identity(&self.settings) {
+            let _ = run("ROLLBACK");
+            let text = format!("{} was moved or deleted while it was in use", database(&self.settings).display());
+            return Err((Fault::Failed(text), Vec::new()));
+        }
+        let Err(error) = run("COMMIT") else { return Ok(results) };
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        let back = full && (conn.is_autocommit() || run("ROLLBACK").is_ok());
+        Err(broken(error, if back { Vec::new() } else { results }))
+    }
+
+    /// Carries out what follows from a change that is committed, and answers.
+    fn finish(&mut self, job: Job, result: Result<Done, Error>) {
+        let answer = match result {
+            Ok(done) => {
+                done.moves.iter().for_each(|&change| self.ledger.apply(change));
+                if let Some(token) = done.released {
+                    self.ledger.release(token);
+                }
+                if let Some(seq) = done.touched {
+                    self.fresh.take(seq);
+                    // A damaged index may go on naming a row that was set aside; without this it would be met for ever.
+                    let damaged = matches!(job.write, Write::SetAside { .. } | Write::Banish { .. });
+                    if damaged {
+                        self.skip.insert(seq)
+                    } else {
+                        self.skip.remove(&seq)
+                    };
+                }
+                if let (Some(seq), Some(message)) = (done.stored, message_of(job.write)) {
+                    self.fresh.add(seq, kept(message));
+                }
+                for path in done.unlink {
+                    let _ = self.unlink.send(path);
+                }
+                self.slack |= done.freed;
+                if done.wake {
+                    self.due.notify_one();
+                }
+                Ok(done.more)
+            }
+            Err(error) => {
+                // A settlement that was refused gives its message back, as a dropped lease does.
+                if let Write::Settle { token, .. } | Write::SetAside { token, .. } = &job.write
+                    && self.ledger.release(*token)
+                {
+                    self.due.notify_one();
+                }
+                // First the file of a message that was refused goes, then the answer.
+                drop(job.write);
+                Err(error)
+            }
+        };
+        if let Some(reply) = job.reply {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Tells everybody in a group that it failed. Settlements are kept: the provider has already answered, and writing
+    /// that down late is better than sending the mail twice.
+    fn fail(&mut self, group: Vec<Job>, fault: &Fault) {
+        tracing::error!(changes = group.len(), error = %fault.error(), "a group of changes could not be written");
+        for job in group {
+            if let Write::Settle { .. } = job.write {
+                self.unsettled.push(job.write);
+            } else {
+                drop(job.write);
+            }
+            if let Some(reply) = job.reply {
+                let _ = reply.send(Err(fault.error()));
+            }
+        }
+    }
+
+    /// Notes that a message must not be there, although the commit that failed may have stored it (promise 1).
+    fn revoke(&mut self, job: &mut Job, result: &Result<Done, Error>) {
+        if !matches!(result, Ok(done) if done.stored.is_some()) {
+            return;
+        }
+        match &mut job.write {
+            Write::Put(message, _) => {
+                // The row goes first, then the file (promise 4).
+                let path = match &mut message.body {
+                    Stored::Inline(_) => None,
+                    Stored::Spooled(file) => {
+                        file.keep();
+                        Some(file.path().to_owned())
+                    }
+                };
+                self.revoked.push((message.id, path));
+            }
+            // The notice stays with its settlement, and is stored again with it.
+            Write::Settle { settlement, .. } => self.revoked.extend(settlement.notice.as_ref().map(|n| (n.id, None))),
+            Write::Retry(..)
+            | Write::Drop(_)
+            | Write::Wake(_)
+            | Write::Purge(_)
+            | Write::SetAside { .. }
+            | Write::Banish { .. } => {}
+        }
+    }
+
+    /// Gives the connection up. Closing it first makes SQLite drop the frames of a commit that failed.
+    fn abandon(&mut self) {
+        self.fresh.clear();
+        if let Some(conn) = self.conn.take() {
+            let _ = conn.close();
+        }
+    }
+
+    /// The connection, for those who have called [`Writer::ready`].
+    pub(super) fn conn(&self) -> rusqlite::Result<&Connection> {
+        let lost = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None);
+        self.conn.as_ref().ok_or_else(lost)
+    }
+
+    /// Opens the database again after a failure; does nothing when it is open.
+    fn ready(&mut self) -> Result<(), Fault> {
+        if self.conn.is_some() {
+            return Ok(());
+        }
+        let fault = |error: Error| match error {
+            Error::Full(folder) => Fault::Full(folder),
+            other => Fault::Failed(other.to_string()),
+        };
+        start::make_folder(self.spool.folder()).map_err(fault)?;
+        let path = database(&self.settings);
+        let (conn, _) = schema::connect(&path).map_err(fault)?;
+        let folder = &self.settings.data_dir;
+        let counts = take_back(&conn, &self.revoked).and_then(|()| start::count(&conn));
+        let counts = counts.map_err(|error| Fault::of(&error, folder))?;
+        self.ledger.recount(counts);
+        for (_, path) in self.revoked.drain(..) {
+            path.into_iter().for_each(|path| drop(self.unlink.send(path)));
+        }
+        self.identity = identity(&self.settings);
+        self.conn = Some(conn);
+        tracing::warn!(path = %path.display(), "the queue's database was opened again");
+        self.due.notify_one();
+        Ok(())
+    }
+
+    /// Gives some free pages back to the file system, a little at a time, while nothing else is to do.
+    fn shrink(&mut self) {
+        let step = |conn: &Connection| -> rusqlite::Result<bool> {
+            let free: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            if free <= SPARE_PAGES {
+                // What was freed shows in the file only after the log has been copied back.
+                conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+                return Ok(false);
+            }
+            // One page goes with each step of the statement.
+            let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({SPARE_PAGES})"))?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(true)
+        };
+        match self.conn.as_ref().map(step) {
+            Some(Ok(more)) => self.slack = more,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "free pages could not be given back");
+                self.slack = false;
+                self.abandon();
+            }
+            None => self.slack = false,
+        }
+    }
+
+    /// Writes what is still unwritten, closes the database and gives the folder back.
+    fn close(mut self, reply: Option<Reply<()>>) {
+        if !self.unsettled.is_empty() || !self.revoked.is_empty() {
+            self.commit(Vec::new());
+        }
+        for write in &self.unsettled {
+            if let Write::Settle { id, .. } = write {
+                tracing::error!(%id, "how the last try of this message ended could not be written; it may be sent again");
+            }
+        }
+        let closed = self.conn.take().map_or(Ok(()), |conn| conn.close().map_err(|(_, error)| error));
+        drop(self.lock);
+        if let Some(reply) = reply {
+            let _ = reply.send(closed.map_err(|error| Error::Database(error.to_string())));
+        }
+    }
+}
+
+/// Deletes messages that a failed commit may have stored.
+fn take_back(conn: &Connection, revoked: &[(Id, Option<PathBuf>)]) -> rusqlite::Result<()> {
+    for (id, _) in revoked {
+        conn.execute("DELETE FROM message WHERE id = ?1", [id.as_str()])?;
+    }
+    Ok(())
+}
+
+/// The message that a change stores.
+fn message_of(write: Write) -> Option<NewMessage> {
+    match write {
+        Write::Put(message, _) => Some(*message),
+        Write::Settle { settlement, .. } => settlement.notice.map(|notice| *notice),
+        Write::Retry(..)
+        | Write::Drop(_)
+        | Write::Wake(_)
+        | Write::Purge(_)
+        | Write::SetAside { .. }
+        | Write::Banish { .. } => None,
+    }
+}
+
+/// From now on a row names the file.
+fn kept(mut message: NewMessage) -> NewMessage {
+    if let Stored::Spooled(file) = &mut message.body {
+        file.keep();
+    }
+    message
+}

@@ -1,0 +1,289 @@
+//! One client's connection: the socket shell around `smtp::server`, with the manners of QQ and the faults.
+//!
+//! Commands are given to the session one line at a time, because some of them are answered here: those that QQ answers
+//! as no other server does, and those at which a fault strikes. All replies to what arrived in one piece leave in one
+//! piece (RFC 2920 section 3.2).
+//!
+//! Invariants: every wait has a deadline or an end that somebody else brings about; once the drain has started, no
+//! transaction begins.
+
+mod strike;
+mod transaction;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use memchr::memchr;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::smtp::Reply;
+use crate::smtp::line::FLOOD;
+use crate::smtp::server::{Event, Phase, Session};
+
+use super::fault::Stage;
+use super::judge::Judge;
+use super::wire::Wire;
+use super::{Shared, words};
+
+/// How long a client may be silent (RFC 5321 section 4.5.3.2.7).
+const SILENCE: Duration = Duration::from_secs(5 * 60);
+/// How much is read at a time, outside and inside of message data.
+const READ: (usize, usize) = (8 * 1024, 64 * 1024);
+
+/// See the top of the file.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    fault_added: watch::Receiver<()>,
+    wire: Wire,
+    session: Session,
+    judge: Judge,
+    client: IpAddr,
+    starttls: bool,
+    input: BytesMut,
+    /// Between an accepted MAIL and the verdict.
+    in_transaction: bool,
+    /// The first octets of the message were here.
+    in_body: bool,
+    /// The reply to the message was given before its end.
+    answered: bool,
+    /// Messages that were judged.
+    messages: u32,
+}
+
+/// How a connection ends.
+enum End {
+    /// In order, after what is still to be written.
+    Close,
+    /// With a TCP reset.
+    Reset,
+    /// The peer is gone, or is not spoken to any more.
+    Gone,
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: TcpStream,
+        client: IpAddr,
+        number: u64,
+        starttls: bool,
+        shared: Arc<Shared>,
+    ) -> Connection {
+        Connection {
+            fault_added: shared.fault_added.subscribe(),
+            wire: Wire::Plain(stream),
+            session: Session::new(Arc::new(words::session(client, number, starttls, &shared.limits))),
+            judge: Judge::new(shared.clone(), number, client),
+            client,
+            starttls,
+            input: BytesMut::new(),
+            in_transaction: false,
+            in_body: false,
+            answered: false,
+            messages: 0,
+            shared,
+        }
+    }
+
+    /// Runs to the end.
+    pub(super) async fn run(mut self) {
+        match self.converse().await {
+            End::Close => {
+                // Whether it is read does not matter any more.
+                let _ = self.flush().await;
+                self.wire.close().await;
+            }
+            End::Reset => self.wire.reset(),
+            End::Gone => {}
+        }
+    }
+
+    async fn converse(&mut self) -> End {
+        if let Err(end) = self.greet().await {
+            return end;
+        }
+        let mut line = BytesMut::new();
+        loop {
+            let event = match self.session.phase() {
+                Phase::Data => self.session.step(&mut self.input),
+                Phase::Command | Phase::Auth => self.session.step(&mut line),
+            };
+            let done = match event {
+                Event::More => self.next_line(&mut line).await,
+                event => self.handle(event).await,
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    async fn greet(&mut self) -> Result<(), End> {
+        if !self.starttls {
+            self.start_tls().await?;
+        }
+        if self.shared.limits.connections.is_some_and(|most| self.shared.store.stats().open > u64::from(most)) {
+            self.session.refuse(words::say(words::CONNECTION_LIMITED));
+            return Err(End::Close);
+        }
+        match self.fault(Stage::Connect).await? {
+            Some(octets) => self.session.output().extend_from_slice(&octets),
+            None => self.session.greet(),
+        }
+        Ok(())
+    }
+
+    async fn start_tls(&mut self) -> Result<(), End> {
+        if let Some(octets) = self.fault(Stage::Handshake).await? {
+            self.session.output().extend_from_slice(&octets);
+            self.flush().await?;
+        }
+        let shaken = tokio::select! {
+            shaken = self.wire.start_tls(&self.shared.acceptor) => shaken,
+            () = self.shared.drain.asked() => return Err(End::Gone),
+        };
+        if let Err(error) = shaken {
+            tracing::info!(event = "sandbox_no_tls", client = %self.client, %error);
+            return Err(End::Gone);
+        }
+        self.shared.store.count(|stats| stats.handshakes += 1);
+        self.session.tls_started();
+        Ok(())
+    }
+
+    /// Puts the next command into `line` if it is here; else writes what is to be written and reads.
+    async fn next_line(&mut self, line: &mut BytesMut) -> Result<(), End> {
+        if self.session.phase() != Phase::Data {
+            if let Some(end) = memchr(b'\n', &self.input) {
+                *line = self.input.split_to(end + 1);
+                if self.session.phase() == Phase::Command && self.answer_ourselves(line).await? {
+                    line.clear();
+                }
+                return Ok(());
+            }
+            if self.input.len() > FLOOD {
+                // The session has a word for it.
+                *line = self.input.split();
+                return Ok(());
+            }
+        }
+        self.flush().await?;
+        self.read().await
+    }
+
+    /// Deals with a command that the session must not see, or must see later. True: the session must not see it.
+    async fn answer_ourselves(&mut self, line: &[u8]) -> Result<bool, End> {
+        let text = line.trim_ascii();
+        let word = text.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_uppercase();
+        match &word[..] {
+            b"EHLO" | b"HELO" => self.struck(Stage::Ehlo).await,
+            b"STARTTLS" => self.struck(Stage::StartTls).await,
+            b"QUIT" => {
+                self.shared.store.count(|stats| stats.quits += 1);
+                if self.struck(Stage::Quit).await? {
+                    return Err(End::Close);
+                }
+                self.session.output().extend_from_slice(&words::JUNK);
+                Ok(false)
+            }
+            b"RSET" => {
+                self.shared.store.count(|stats| stats.resets += 1);
+                self.session.output().extend_from_slice(&words::JUNK);
+                Ok(false)
+            }
+            // The initial response must be in the same line; a challenge for it (RFC 4954 section 4) is not given.
+            b"AUTH" if text.eq_ignore_ascii_case(b"AUTH PLAIN") => {
+                words::invalid_input(self.client).write(self.session.output());
+                Ok(true)
+            }
+            // Octets that are no lines would follow (RFC 3030), and it was not offered.
+            b"BDAT" => {
+                words::invalid_input(self.client).write(self.session.output());
+                Err(End::Close)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Mail { from, .. } => self.mail(&from).await?,
+            Event::Rcpt(to) => self.rcpt(&to).await?,
+            Event::Data => self.data().await?,
+            Event::Chunk(chunk) => {
+                self.body_begins().await?;
+                if !self.answered {
+                    self.judge.chunk(&chunk);
+                }
+            }
+            Event::End => self.end().await?,
+            Event::Auth { user, password, .. } => self.log_in(&user, &password).await?,
+            Event::StartTls => {
+                // What stood behind the command was not protected (RFC 3207 section 4.2).
+                self.input.clear();
+                self.flush().await?;
+                self.start_tls().await?;
+            }
+            Event::Reset => {
+                self.judge.forget();
+                self.in_transaction = false;
+            }
+            Event::Discarded(reason) => {
+                self.judge.refuse(&format_args!("{reason:?}"));
+                self.in_transaction = false;
+            }
+            Event::Close => return Err(End::Close),
+            Event::More => {}
+        }
+        Ok(())
+    }
+
+    fn farewell(&mut self, why: &str) -> End {
+        self.session.answer_and_close(Reply::new(421, why));
+        End::Close
+    }
+
+    /// Writes the pending replies as one piece.
+    async fn flush(&mut self) -> Result<(), End> {
+        if self.session.output().is_empty() {
+            return Ok(());
+        }
+        if !self.shared.reply_delay.is_zero() {
+            tokio::time::sleep(self.shared.reply_delay).await;
+        }
+        self.wire.write(self.session.output()).await.map_err(|_| End::Gone)
+    }
+
+    fn is_idle(&self) -> bool {
+        let between = self.messages > 0 && !self.in_transaction && self.input.is_empty();
+        between && self.session.phase() == Phase::Command && self.session.user().is_some()
+    }
+
+    /// Reads once.
+    async fn read(&mut self) -> Result<(), End> {
+        loop {
+            let idle = self.is_idle();
+            self.fault_added.mark_unchanged();
+            if idle && self.struck(Stage::Idle).await? {
+                self.flush().await?;
+            }
+            let in_data = self.session.phase() == Phase::Data;
+            self.input.reserve(if in_data { READ.1 } else { READ.0 });
+            tokio::select! {
+                read = timeout(SILENCE, self.wire.read(&mut self.input)) => return match read {
+                    Ok(Ok(octets)) if octets > 0 => Ok(()),
+                    Ok(Ok(_) | Err(_)) => Err(End::Gone),
+                    Err(_) => Err(self.farewell("Timeout")),
+                },
+                () = self.shared.drain.asked(), if !self.in_transaction && !in_data => {
+                    return Err(self.farewell("Service is stopping"));
+                }
+                // The sender lives in what we share, so an error cannot come.
+                _ = self.fault_added.changed(), if idle => {}
+            }
+        }
+    }
+}

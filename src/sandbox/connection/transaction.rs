@@ -1,0 +1,152 @@
+//! The answers to what the session asks: the judge's, or a fault's in their place.
+//!
+//! The session is told the same code either way, so that it stays in step with what the client was told.
+
+use crate::mail::{Address, ReversePath};
+use crate::secret::Secret;
+use crate::smtp::{Class, Reply};
+
+use super::{Connection, End};
+use crate::sandbox::fault::Stage;
+use crate::sandbox::judge::Login;
+use crate::sandbox::words;
+
+/// What is said to a command that asked.
+enum Verdict {
+    /// The judge's reply.
+    Judged(Reply),
+    /// A fault's octets, and the reply that the session shall take them for.
+    Octets(Reply, Vec<u8>),
+}
+
+impl Connection {
+    pub(super) async fn mail(&mut self, from: &ReversePath) -> Result<(), End> {
+        let verdict = match self.fault(Stage::Mail).await? {
+            Some(octets) => octets.into(),
+            None if self.shared.drain.started() => return Err(self.farewell("Service is stopping")),
+            None => Verdict::Judged(self.judge.mail(from, self.session.user().unwrap_or_default())),
+        };
+        self.in_transaction = verdict.accepts();
+        match self.in_transaction {
+            true => self.judge.begin(from),
+            false => self.judge.refuse(verdict.reply()),
+        }
+        self.say(verdict);
+        Ok(())
+    }
+
+    pub(super) async fn rcpt(&mut self, to: &Address) -> Result<(), End> {
+        let verdict = match self.fault(Stage::Rcpt(Some(to.to_string()))).await? {
+            Some(octets) => octets.into(),
+            None => Verdict::Judged(self.judge.recipient(to)),
+        };
+        self.judge.note(to, verdict.accepts());
+        self.say(verdict);
+        Ok(())
+    }
+
+    pub(super) async fn data(&mut self) -> Result<(), End> {
+        let verdict = match self.fault(Stage::Data).await? {
+            Some(octets) => octets.into(),
+            // DATA must be the last of a group (RFC 2920 section 3.1): what is here already was not asked for.
+            None if !self.input.is_empty() => return Err(self.early()),
+            None => Verdict::Judged(words::say(words::GO_AHEAD)),
+        };
+        (self.in_body, self.answered) = (false, false);
+        if !verdict.accepts() {
+            self.judge.refuse(verdict.reply());
+            self.in_transaction = false;
+        }
+        self.say(verdict);
+        Ok(())
+    }
+
+    /// Called with the first octets of a message, or with its end if there are none.
+    pub(super) async fn body_begins(&mut self) -> Result<(), End> {
+        if !self.in_body {
+            self.in_body = true;
+            self.answered = self.struck(Stage::Body).await?;
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn end(&mut self) -> Result<(), End> {
+        self.body_begins().await?;
+        let verdict = if self.answered {
+            // The reply is out already.
+            Verdict::Octets(Reply::new(451, ""), Vec::new())
+        } else {
+            match self.fault(Stage::FinalDot).await? {
+                Some(octets) => octets.into(),
+                None => Verdict::Judged(self.judge.end()),
+            }
+        };
+        match verdict.accepts() {
+            true => self.judge.keep(self.session.user().unwrap_or_default()),
+            false => self.judge.refuse(verdict.reply()),
+        }
+        self.say(verdict);
+        self.messages += 1;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    pub(super) async fn log_in(&mut self, user: &str, secret: &Secret) -> Result<(), End> {
+        if let Some(octets) = self.fault(Stage::Auth).await? {
+            let verdict = Verdict::from(octets);
+            self.shared.store.count(|stats| match verdict.accepts() {
+                true => stats.logins_ok += 1,
+                false => stats.logins_refused += 1,
+            });
+            self.say(verdict);
+            return Ok(());
+        }
+        match self.judge.log_in(user, secret, self.session.is_tls()) {
+            Login::Good(reply) | Login::NotSecure(reply) => self.session.answer(reply),
+            Login::Refused(octets) => {
+                self.session.output().extend_from_slice(&octets);
+                return Err(End::Close);
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Judged(reply) => self.session.answer(reply),
+            Verdict::Octets(reply, octets) => {
+                let before = self.session.output().len();
+                self.session.answer(reply);
+                self.session.output().truncate(before);
+                self.session.output().extend_from_slice(&octets);
+            }
+        }
+    }
+
+    fn early(&mut self) -> End {
+        self.session.answer_and_close(Reply::new(554, "Error: data before it was asked for"));
+        self.judge.refuse(&"data before it was asked for");
+        End::Close
+    }
+}
+
+impl Verdict {
+    fn accepts(&self) -> bool {
+        matches!(self.reply().class(), Class::Positive | Class::Intermediate)
+    }
+
+    fn reply(&self) -> &Reply {
+        match self {
+            Verdict::Judged(reply) | Verdict::Octets(reply, _) => reply,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Verdict {
+    /// Takes octets for the reply whose code they start with, and for a 451 if they start with none.
+    fn from(octets: Vec<u8>) -> Verdict {
+        let code = octets.get(..3).and_then(|code| std::str::from_utf8(code).ok()).and_then(|code| code.parse().ok());
+        Verdict::Octets(Reply::new(code.unwrap_or(451), ""), octets)
+    }
+}

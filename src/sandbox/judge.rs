@@ -1,0 +1,179 @@
+//! The provider's verdicts: who may log in, who may send what to whom, and whether a message is good.
+//!
+//! One judge sits on each connection and collects the message that is coming. It knows no socket. Order and wording are
+//! QQ's as far as transcripts show them: the sender is judged at MAIL, recipients at RCPT, the From field at the end.
+//!
+//! Invariant: a message is in the store before its `250` is in the output.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::{memchr, memchr_iter, memmem};
+
+use crate::mail::{Address, ReversePath};
+use crate::message::from_rule::qq_accepts;
+use crate::secret::Secret;
+use crate::smtp::Reply;
+
+use super::store::Received;
+use super::{LoginRefusal, Shared, words};
+
+/// The longest line of a message without its CRLF, in octets (RFC 5321 section 4.5.3.1.6).
+const MAX_LINE: usize = 998;
+
+/// A verdict on a log-in.
+pub(super) enum Login {
+    /// It is good.
+    Good(Reply),
+    /// It is not; the connection goes on, since the cause is the connection.
+    NotSecure(Reply),
+    /// It is not: these octets, and the end.
+    Refused(Vec<u8>),
+}
+
+/// See the top of the file.
+pub(super) struct Judge {
+    shared: Arc<Shared>,
+    connection: u64,
+    client: IpAddr,
+    from: String,
+    to: Vec<String>,
+    data: Vec<u8>,
+}
+
+impl Judge {
+    pub(super) fn new(shared: Arc<Shared>, connection: u64, client: IpAddr) -> Judge {
+        Judge { shared, connection, client, from: String::new(), to: Vec::new(), data: Vec::new() }
+    }
+
+    pub(super) fn log_in(&self, user: &str, secret: &Secret, tls: bool) -> Login {
+        let store = &self.shared.store;
+        if !tls {
+            store.count(|stats| stats.logins_refused += 1);
+            return Login::NotSecure(words::say(words::NOT_SECURE));
+        }
+        let refusal = match store.log_in(user, secret, self.shared.clock.now()) {
+            Ok(()) => {
+                store.count(|stats| stats.logins_ok += 1);
+                return Login::Good(words::say(words::LOGGED_IN));
+            }
+            Err(refusal) => refusal,
+        };
+        store.count(|stats| stats.logins_refused += 1);
+        tracing::info!(event = "sandbox_login_refused", client = %self.client, connection = self.connection);
+        Login::Refused(match refusal {
+            LoginRefusal::Vague => format!("{} {}\r\n", words::LOGIN_FAILED.0, words::LOGIN_FAILED.1).into_bytes(),
+            LoginRefusal::UseAuthorizationCode => words::use_authorization_code(),
+        })
+    }
+
+    /// `login` is who the session says is logged in; without one the session has refused already.
+    pub(super) fn mail(&self, from: &ReversePath, login: &str) -> Reply {
+        // The null sender is not the one who logged in either.
+        let same = from.address().is_some_and(|address| address.as_str().eq_ignore_ascii_case(login));
+        words::say(if !same {
+            words::WRONG_SENDER
+        } else if !self.shared.store.may_send(login, self.shared.clock.now()) {
+            words::SENDER_LIMITED
+        } else {
+            words::OK
+        })
+    }
+
+    /// The sender was accepted.
+    pub(super) fn begin(&mut self, from: &ReversePath) {
+        self.forget();
+        self.from = from.to_string();
+    }
+
+    pub(super) fn recipient(&self, to: &Address) -> Reply {
+        let local = to.local().to_ascii_lowercase();
+        words::say(if !to.is_qualified() {
+            words::BAD_ADDRESS
+        } else if local == "nobody" || local.starts_with("refused") {
+            words::NO_MAILBOX
+        } else if local.starts_with("busy") {
+            words::BUSY_MAILBOX
+        } else {
+            words::OK
+        })
+    }
+
+    /// The recipient was accepted, or not.
+    pub(super) fn note(&mut self, to: &Address, accepted: bool) {
+        match accepted {
+            true => self.to.push(to.to_string()),
+            false => self.shared.store.count(|stats| stats.recipients_refused += 1),
+        }
+    }
+
+    pub(super) fn chunk(&mut self, chunk: &[u8]) {
+        self.data.extend_from_slice(chunk);
+    }
+
+    /// Whether the message is good.
+    pub(super) fn end(&self) -> Reply {
+        words::say(if has_bad_line(&self.data) {
+            words::BAD_LINE
+        } else if !qq_accepts(head(&self.data)) {
+            words::BAD_FROM
+        } else {
+            words::QUEUED
+        })
+    }
+
+    /// Keeps the message as received.
+    pub(super) fn keep(&mut self, login: &str) {
+        let mut data = std::mem::take(&mut self.data);
+        data.shrink_to_fit();
+        let message = Received {
+            from: std::mem::take(&mut self.from),
+            to: std::mem::take(&mut self.to),
+            data: Bytes::from(data),
+            login: login.to_owned(),
+            connection: self.connection,
+            at: self.shared.clock.now(),
+        };
+        self.shared.store.put(message);
+    }
+
+    /// The message was refused, at whatever stage.
+    pub(super) fn refuse(&mut self, why: &dyn Display) {
+        tracing::info!(event = "sandbox_refused", client = %self.client, connection = self.connection, %why);
+        self.forget();
+        self.shared.store.count(|stats| stats.refused += 1);
+    }
+
+    /// The transaction is gone.
+    pub(super) fn forget(&mut self) {
+        self.from.clear();
+        self.to.clear();
+        self.data = Vec::new();
+    }
+}
+
+/// The header block with the line end of its last line; all of it when there is no body.
+fn head(data: &[u8]) -> &[u8] {
+    if data.starts_with(b"\r\n") {
+        // The blank line comes first: there is a body and no header (RFC 5322 section 2.1).
+        return b"";
+    }
+    match memmem::find(data, b"\r\n\r\n") {
+        Some(end) => &data[..end + 2],
+        None => data,
+    }
+}
+
+/// Bare CR and LF are the session's business.
+fn has_bad_line(data: &[u8]) -> bool {
+    let mut start = 0;
+    for end in memchr_iter(b'\n', data) {
+        if end - start > MAX_LINE + 1 {
+            return true;
+        }
+        start = end + 1;
+    }
+    data.len() - start > MAX_LINE || memchr(0, data).is_some()
+}

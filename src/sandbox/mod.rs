@@ -1,0 +1,268 @@
+//! A provider that runs in this process: over real TLS, and with the manners of QQ Mail.
+//!
+//! It is for trying the relay out and for tests. It delivers to nobody: what it accepts it keeps in memory and shows.
+//! What it imitates is what public transcripts show of QQ (words, order of the dialogue, limits, junk before the reply
+//! to QUIT); what it does besides is to fail on demand ([`Fault`]).
+//!
+//! What it is not: a mail server for anybody but the tests and the demo. It never opens a connection, writes no file,
+//! and its certificate is good for nobody who was not given [`Sandbox::ca_pem`].
+//!
+//! Recipients: a local part that starts with `refused`, or is `nobody`, does not exist; one that starts with `busy` is
+//! refused for now. Everybody else is welcome.
+//!
+//! ```text
+//!   listener --> connection --> smtp::server::Session      the dialogue, in the voice of `words`
+//!                    | ^
+//!                    v |
+//!                  judge  --> store                         accounts, frequency, what was received, counters
+//!                    ^
+//!                  fault                                    what shall go wrong instead
+//! ```
+
+mod certificate;
+mod connection;
+mod fault;
+mod judge;
+mod listener;
+mod store;
+mod wire;
+pub mod words;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::Error as RustlsError;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::drain::Drain;
+use crate::secret::Secret;
+
+pub use fault::{Fault, Stage, What};
+pub use store::{Received, Stats};
+
+use fault::Faults;
+use store::Store;
+
+/// What a sandbox is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen with TLS from the first octet (RFC 8314 section 3.3), as on port 465. Port 0 is any free one.
+    pub implicit: Option<SocketAddr>,
+    /// Where to listen with STARTTLS (RFC 3207), as on port 587. Port 0 is any free one.
+    pub starttls: Option<SocketAddr>,
+    /// The mailboxes, and the authorization code of each.
+    pub accounts: Vec<(String, Secret)>,
+    /// Limits.
+    pub limits: Limits,
+    /// So many received messages are kept, at least one; older ones are forgotten. All together never exceed 256 MiB,
+    /// but for the newest.
+    pub keep: usize,
+    /// How long each batch of replies is held back, to imitate a provider that is far away.
+    pub reply_delay: Duration,
+}
+
+/// Limits of the sandbox. The default has QQ's known ones and no frequency limits, since QQ's are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many messages of an account begin within 60 seconds; more get `550 Sender frequency limited.` at MAIL.
+    pub messages_per_minute: Option<u32>,
+    /// So many log-ins of an account are tried within 60 seconds; more get the 535 that says everything and nothing.
+    pub logins_per_minute: Option<u32>,
+    /// So many messages are taken on one connection, then it ends with 421.
+    pub messages_per_connection: Option<u32>,
+    /// So many connections are open at once; more get `550 Connection frequency limited`.
+    pub connections: Option<u32>,
+    /// Most recipients of a message; more get 452 each.
+    pub recipients: usize,
+    /// Largest message in octets, announced by SIZE (RFC 1870); a larger one gets 552.
+    pub max_message: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            messages_per_minute: None,
+            logins_per_minute: None,
+            messages_per_connection: None,
+            connections: None,
+            recipients: 100,
+            max_message: 70 << 20,
+        }
+    }
+}
+
+/// How a log-in is refused. The connection ends after either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// [`words::LOGIN_FAILED`]: one sentence for five causes. The default.
+    #[default]
+    Vague,
+    /// [`words::use_authorization_code`]: clear, and in GB18030.
+    UseAuthorizationCode,
+}
+
+/// Why a sandbox does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port cannot be listened on.
+    #[error("the sandbox cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No certificate could be made.
+    #[error("the sandbox cannot make its certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// TLS cannot be set up with that certificate.
+    #[error("the sandbox cannot set up TLS: {0}")]
+    Tls(#[from] RustlsError),
+}
+
+/// A provider in this process. Dropping it closes its ports and cuts its connections.
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    ca_pem: String,
+    implicit: Option<SocketAddr>,
+    starttls: Option<SocketAddr>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+/// What all connections share.
+struct Shared {
+    store: Store,
+    faults: Faults,
+    /// Changes when a fault is added, so that idle connections look.
+    fault_added: watch::Sender<()>,
+    acceptor: TlsAcceptor,
+    limits: Limits,
+    reply_delay: Duration,
+    clock: Clock,
+    drain: Drain,
+    /// The end of this sandbox, whatever else goes on in the process.
+    end: CancellationToken,
+    /// Numbers connections.
+    number: AtomicU64,
+}
+
+impl Sandbox {
+    /// Makes a certificate and opens the ports. When the drain starts, the ports are closed, open transactions are
+    /// finished and idle connections get 421.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] when a port is taken or may not be used; the others when the cryptography does not work.
+    pub async fn start(settings: Settings, clock: Clock, drain: Drain) -> Result<Sandbox, Error> {
+        let addresses: Vec<_> =
+            [settings.implicit, settings.starttls].into_iter().flatten().map(|addr| addr.ip()).collect();
+        let identity = certificate::make(&addresses)?;
+        let shared = Arc::new(Shared {
+            store: Store::new(settings.keep, settings.accounts, settings.limits),
+            faults: Faults::default(),
+            fault_added: watch::Sender::new(()),
+            acceptor: identity.acceptor,
+            limits: settings.limits,
+            reply_delay: settings.reply_delay,
+            clock,
+            drain,
+            end: CancellationToken::new(),
+            number: AtomicU64::new(0),
+        });
+        let mut sandbox =
+            Sandbox { shared, ca_pem: identity.ca_pem, implicit: None, starttls: None, listeners: Vec::new() };
+        if let Some(addr) = settings.implicit {
+            sandbox.implicit = Some(sandbox.listen(addr, false).await?);
+        }
+        if let Some(addr) = settings.starttls {
+            sandbox.starttls = Some(sandbox.listen(addr, true).await?);
+        }
+        Ok(sandbox)
+    }
+
+    async fn listen(&mut self, addr: SocketAddr, starttls: bool) -> Result<SocketAddr, Error> {
+        let (bound, task) = listener::open(addr, starttls, self.shared.clone())
+            .await
+            .map_err(|source| Error::Listen { addr, source })?;
+        self.listeners.push(task);
+        Ok(bound)
+    }
+
+    /// Where TLS is spoken from the first octet.
+    pub fn implicit_addr(&self) -> Option<SocketAddr> {
+        self.implicit
+    }
+
+    /// Where TLS starts with STARTTLS.
+    pub fn starttls_addr(&self) -> Option<SocketAddr> {
+        self.starttls
+    }
+
+    /// The certificate of the authority to trust, in PEM form. Its leaf is good for `localhost`, `127.0.0.1`, `::1`,
+    /// `smtp.qq.com`, `smtp.exmail.qq.com` and the addresses that are listened on.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The messages that were accepted and are still kept, oldest first.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.store.received()
+    }
+
+    /// Waits until `count` messages were accepted since the start; then as [`Sandbox::received`].
+    pub async fn wait_for(&self, count: usize) -> Vec<Received> {
+        self.wait_until(|stats| stats.accepted >= count as u64).await;
+        self.received()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> Stats {
+        self.shared.store.stats()
+    }
+
+    /// Waits until `reached` says yes to the counters. It is asked at once, and after each change.
+    pub async fn wait_until(&self, reached: impl Fn(&Stats) -> bool) {
+        self.shared.store.wait_until(reached).await;
+    }
+
+    /// Changes the authorization code of `user`, who need not exist yet. Connections that are logged in stay so.
+    pub fn set_secret(&self, user: &str, secret: Secret) {
+        self.shared.store.set_secret(user, secret);
+    }
+
+    /// Changes how log-ins are refused from now on.
+    pub fn set_login_refusal(&self, refusal: LoginRefusal) {
+        self.shared.store.set_login_refusal(refusal);
+    }
+
+    /// Asks for a fault. It strikes at the next opportunity, on whatever connection that is.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.faults.add(fault);
+        self.shared.fault_added.send_replace(());
+    }
+
+    /// Forgets all faults that have not struck. A connection that is stalled already stays so.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+    }
+
+    /// Ends it at once: connections are cut, and when this returns the ports are free again.
+    pub async fn stop(mut self) {
+        self.shared.end.cancel();
+        for task in std::mem::take(&mut self.listeners) {
+            // A listener that panicked has closed its port as well.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.shared.end.cancel();
+    }
+}

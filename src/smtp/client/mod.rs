@@ -1,0 +1,350 @@
+//! The sending side of SMTP as a pure machine: server bytes in, command bytes and [`Event`]s out (RFC 5321, with 1870,
+//! 2920, 3207, 4954 and 6152).
+//!
+//! ```text
+//!   Greeting --220--> Ehlo ------------------> Auth --235--> Idle --quit--> Quit
+//!                     ^  | STARTTLS wanted       ^           ^  |
+//!        tls_started  |  v                       |     2yz.. |  | start
+//!                   StartTls                 Ehlo, in TLS    |  v
+//!                                                            |  Mail -> Rcpt... -> DataCommand
+//!                                                            |                         | 354
+//!                                                            +--- FinalDot <--finish-- Body
+//!   any state: refusal, loss, or bytes that are no reply --> Failed or Done, then Closed
+//! ```
+//!
+//! What it is not: it opens no connection, keeps no deadline ([`Phase::deadline`] has the figures), and does not judge
+//! replies. One connection, one log-in, many transactions; no RSET, no second AUTH.
+//!
+//! Invariants:
+//! * The reply to the final dot is the verdict. A complete reply in the buffer wins over the loss of the connection.
+//! * No credential leaves before TLS, if TLS is set; nothing that came before TLS is believed after it.
+//! * Every octet of a command is ours, a number, or of an [`Address`], which holds nothing that could end a line.
+//! * A secret is in the output buffer, and nowhere else.
+
+mod opening;
+mod outcome;
+mod transaction;
+
+use bytes::BytesMut;
+
+use super::extension::Extensions;
+use super::reply::{Reply, ReplyParser};
+use super::sasl::Mechanism;
+use super::transcript::Transcript;
+use crate::mail::{Address, ReversePath};
+use crate::secret::Secret;
+use transaction::Progress;
+
+pub use outcome::{Failure, FailureKind, Lost, Outcome, Phase, RecipientOutcome};
+
+/// Lines of the dialogue that are kept for a failure report.
+const TRANSCRIPT_LINES: usize = 64;
+
+/// Where encryption comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// The connection is encrypted before the first octet (RFC 8314).
+    Implicit,
+    /// By STARTTLS, and not without.
+    StartTls,
+    /// Not at all. For tests only: a log-in would go out in plaintext.
+    None,
+}
+
+/// As whom to log in.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user name, as a rule an address.
+    pub user: String,
+    /// The password or authorization code.
+    pub secret: Secret,
+    /// The allowed mechanisms, the best first.
+    pub mechanisms: Vec<Mechanism>,
+}
+
+/// Settings of a connection.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What we call ourselves. Octets that may not stand there are left out.
+    pub ehlo: String,
+    /// Where encryption comes from.
+    pub tls: Tls,
+    /// As whom to log in, if at all.
+    pub login: Option<Login>,
+    /// Use PIPELINING where it is offered (RFC 2920).
+    pub pipelining: bool,
+}
+
+/// What is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// The sender.
+    pub from: ReversePath,
+    /// The recipients.
+    pub to: Vec<Address>,
+    /// Octets of the message before dots are doubled.
+    pub size: u64,
+    /// It has octets above 127.
+    pub eight_bit: bool,
+}
+
+/// What the driver has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Write the output, then read more.
+    More,
+    /// Write the output, do the handshake, call [`Client::tls_started`].
+    StartTls,
+    /// Logged in: [`Client::start`] a transaction.
+    Ready,
+    /// 354 came: call [`Client::body`] for each piece and then [`Client::finish`]. Step in between, if bytes arrive: a
+    /// server may refuse in the middle.
+    SendBody,
+    /// The transaction is over.
+    Done(Outcome),
+    /// The connection is of no use.
+    Failed(Failure),
+    /// There is nothing more to come.
+    Closed,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting,
+    Ehlo,
+    Helo,
+    StartTls,
+    Handshake,
+    Auth(opening::Dialogue),
+    Idle,
+    Busy(Box<Progress>),
+    Quit,
+    /// A transaction is still open on the server: only QUIT makes sense.
+    Spent,
+    Dead,
+}
+
+/// One connection, as the client sees it.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    input: BytesMut,
+    output: BytesMut,
+    parser: ReplyParser,
+    state: State,
+    /// TLS is on, or not wanted.
+    secured: bool,
+    sent_credentials: bool,
+    extensions: Extensions,
+    transcript: Transcript,
+    done: u32,
+    /// An outcome that needed no reply.
+    ready: Option<Event>,
+}
+
+impl Client {
+    /// A client that waits for the greeting.
+    pub fn new(settings: Settings) -> Client {
+        Client {
+            secured: settings.tls != Tls::StartTls,
+            settings,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            parser: ReplyParser::new(),
+            state: State::Greeting,
+            sent_credentials: false,
+            extensions: Extensions::default(),
+            transcript: Transcript::new(TRANSCRIPT_LINES),
+            done: 0,
+            ready: None,
+        }
+    }
+
+    /// Takes bytes from the server. Behind QUIT they are ignored: some servers send rubbish there.
+    pub fn input(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Quit | State::Spent | State::Dead) {
+            self.input.extend_from_slice(bytes);
+        }
+    }
+
+    /// Reads what is in the input until the driver is needed. Call it again after each event but [`Event::More`],
+    /// [`Event::StartTls`], [`Event::Failed`] and [`Event::Closed`].
+    pub fn step(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.ready.take() {
+                return event;
+            }
+            match self.state {
+                State::Dead | State::Spent => return Event::Closed,
+                State::Quit | State::Handshake => return Event::More,
+                State::Greeting
+                | State::Ehlo
+                | State::Helo
+                | State::StartTls
+                | State::Auth(_)
+                | State::Idle
+                | State::Busy(_) => {}
+            }
+            match self.parser.next(&mut self.input) {
+                Ok(None) => return Event::More,
+                Ok(Some(reply)) => {
+                    if let Some(event) = self.take(reply) {
+                        return event;
+                    }
+                }
+                Err(error) => {
+                    self.transcript.server(&self.input[..self.input.len().min(200)]);
+                    return self.out_of_step(error.to_string());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, reply: Reply) -> Option<Event> {
+        for line in reply.lines() {
+            self.transcript.server(&[reply.code().to_string().as_bytes(), b" ", line].concat());
+        }
+        match &self.state {
+            State::Greeting => self.greeted(reply),
+            State::Ehlo => self.ehlo_answered(reply),
+            State::Helo => self.helo_answered(reply),
+            State::StartTls => self.starttls_answered(reply),
+            State::Auth(_) => self.auth_answered(reply),
+            State::Busy(_) => self.transaction_answered(reply),
+            State::Idle | State::Handshake | State::Quit | State::Spent | State::Dead => {
+                // Unsolicited, a 421 as a rule (RFC 5321 section 3.8).
+                Some(self.fail(FailureKind::Refused(reply)))
+            }
+        }
+    }
+
+    /// The handshake is done. Sends EHLO again: what was said before it does not count (RFC 3207 section 4.2).
+    pub fn tls_started(&mut self) {
+        if !matches!(self.state, State::Handshake) {
+            return;
+        }
+        if !self.input.is_empty() {
+            // Plaintext that somebody put behind the 220.
+            let failure = self.fail(FailureKind::Protocol("plaintext arrived behind the reply to STARTTLS".to_owned()));
+            self.ready = Some(failure);
+            return;
+        }
+        self.secured = true;
+        self.extensions = Extensions::default();
+        self.send_ehlo();
+    }
+
+    /// Ends the dialogue, where a QUIT makes sense; otherwise just close. The reply is not waited for.
+    pub fn quit(&mut self) {
+        match self.state {
+            // In the middle of a message a QUIT would be text.
+            State::Busy(_) | State::Dead | State::Quit | State::Handshake => self.state = State::Dead,
+            State::Greeting
+            | State::Ehlo
+            | State::Helo
+            | State::StartTls
+            | State::Auth(_)
+            | State::Idle
+            | State::Spent => {
+                self.send("QUIT");
+                self.state = State::Quit;
+            }
+        }
+        self.input.clear();
+    }
+
+    /// The connection is lost. A complete reply in the input is used first. Before and in the log-in this is
+    /// [`Event::Failed`], in a transaction [`Event::Done`], and otherwise [`Event::Closed`].
+    pub fn lost(&mut self, why: Lost) -> Event {
+        loop {
+            match self.step() {
+                Event::More => break,
+                last @ (Event::Done(_) | Event::Failed(_) | Event::Closed) => {
+                    self.state = State::Dead;
+                    return last;
+                }
+                // Too late for these.
+                Event::StartTls | Event::Ready | Event::SendBody => {}
+            }
+        }
+        match self.state {
+            State::Busy(_) => self.transaction_lost(why),
+            State::Idle | State::Quit | State::Spent | State::Dead => {
+                self.state = State::Dead;
+                Event::Closed
+            }
+            State::Greeting | State::Ehlo | State::Helo | State::StartTls | State::Handshake | State::Auth(_) => {
+                self.fail(FailureKind::Lost(why))
+            }
+        }
+    }
+
+    /// Commands and message data that wait to be written. Take off only what was written: what is left here when the
+    /// connection is lost has certainly not arrived.
+    pub fn output(&mut self) -> &mut BytesMut {
+        &mut self.output
+    }
+
+    /// Where the dialogue stands.
+    pub fn phase(&self) -> Phase {
+        match &self.state {
+            State::Greeting => Phase::Greeting,
+            State::Ehlo | State::Helo => Phase::Ehlo,
+            State::StartTls | State::Handshake => Phase::StartTls,
+            State::Auth(_) => Phase::Auth,
+            State::Idle => Phase::Idle,
+            State::Busy(progress) => progress.phase(),
+            State::Quit | State::Spent | State::Dead => Phase::Quit,
+        }
+    }
+
+    /// The end of the dialogue, without secrets.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// What the server offers; empty before EHLO.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Messages that the server accepted on this connection.
+    pub fn messages_done(&self) -> u32 {
+        self.done
+    }
+
+    fn send(&mut self, line: &str) {
+        self.transcript.client(line.as_bytes());
+        self.send_unseen(line);
+    }
+
+    fn send_unseen(&mut self, line: &str) {
+        self.output.extend_from_slice(line.as_bytes());
+        self.output.extend_from_slice(b"\r\n");
+    }
+
+    fn fail(&mut self, kind: FailureKind) -> Event {
+        let failure = Failure { phase: self.phase(), kind, sent_credentials: self.sent_credentials };
+        self.state = State::Dead;
+        self.input.clear();
+        Event::Failed(failure)
+    }
+
+    /// The peer is not in step with us: nothing it says can be believed any more.
+    fn out_of_step(&mut self, why: String) -> Event {
+        self.input.clear();
+        match self.state {
+            State::Busy(_) => self.transaction_lost(Lost::Protocol),
+            State::Greeting
+            | State::Ehlo
+            | State::Helo
+            | State::StartTls
+            | State::Handshake
+            | State::Auth(_)
+            | State::Idle
+            | State::Quit
+            | State::Spent
+            | State::Dead => self.fail(FailureKind::Protocol(why)),
+        }
+    }
+}

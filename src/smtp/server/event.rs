@@ -1,0 +1,115 @@
+//! What a session tells its driver. Values only.
+
+use bytes::Bytes;
+
+use crate::mail::{Address, ReversePath};
+use crate::secret::Secret;
+use crate::smtp::command::CommandError;
+use crate::smtp::sasl::Mechanism;
+
+/// What the driver has to do. Those marked *answer* stop the session until [`answer`](super::Session::answer).
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    /// The input is used up (or an answer is still due): write the output, then read more.
+    More,
+    /// *Answer*: may this sender open a transaction?
+    Mail {
+        /// The sender.
+        from: ReversePath,
+        /// The size it declared, in octets; already known to be within the limit.
+        size: Option<u64>,
+        /// It declared 8-bit text.
+        eight_bit: bool,
+    },
+    /// *Answer*: may the message go to this recipient?
+    Rcpt(Address),
+    /// *Answer* 354 to have the message, or a refusal, which also ends the transaction.
+    Data,
+    /// Octets of the message, dots taken off, line ends as they came. Never empty.
+    Chunk(Bytes),
+    /// *Answer*: the message is complete. The answer is the verdict on it, and ends the transaction.
+    End,
+    /// *Answer*: may this client log in?
+    Auth {
+        /// How.
+        mechanism: Mechanism,
+        /// As whom; no control characters, may be empty.
+        user: String,
+        /// With what; may be empty.
+        password: Secret,
+    },
+    /// Write the output, do the handshake, call [`tls_started`](super::Session::tls_started). An open transaction is
+    /// gone.
+    StartTls,
+    /// The open transaction is gone (RSET, EHLO ...).
+    Reset,
+    /// The message that was coming is not to be kept. The transaction is gone, and the session answers by itself.
+    Discarded(Reason),
+    /// Write the output and close. An open transaction is gone.
+    Close,
+}
+
+/// Why a message was abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It exceeds the limit. The rest is read and thrown away.
+    TooLarge,
+    /// It has a bare CR or LF, which a strict profile does not take.
+    BareNewline,
+    /// The connection ended before the message did.
+    Eof,
+}
+
+/// Where a session is, for the driver's deadlines (RFC 5321 section 4.5.3.2.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Between commands.
+    Command,
+    /// In a log-in dialogue.
+    Auth,
+    /// In a message.
+    Data,
+}
+
+/// A fact that is worth a line in the log. Holds no control characters, and nothing that was said in a log-in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Note {
+    /// A command could not be understood.
+    #[error("bad command: {0}")]
+    Syntax(CommandError),
+    /// A verb that we do not know.
+    #[error("unknown command {0}")]
+    UnknownVerb(String),
+    /// A parameter that we do not know was ignored.
+    #[error("an unknown parameter was ignored")]
+    UnknownParameter,
+    /// Text of a message came behind its end.
+    #[error("client does not dot-stuff: text came behind the end of the message, closing")]
+    NotDotStuffed,
+    /// Text of a message came although DATA was refused.
+    #[error("the client sends a message although DATA was refused, closing")]
+    BodyAfterRefusal,
+    /// A line of a message where a command should be.
+    #[error("a header line came instead of a command, closing")]
+    HeaderLine,
+    /// A browser, or a request forged through one.
+    #[error("HTTP request on the SMTP port, closing")]
+    HttpRequest,
+    /// The client speaks TLS without having asked.
+    #[error("TLS on a plaintext port, closing: let the client use STARTTLS or no encryption, or give it a TLS port")]
+    TlsHello,
+    /// The first line of the message ended in a bare LF.
+    #[error(
+        "the message has bare LF line ends; if the client never sends CR LF . CR LF, give its network the legacy profile"
+    )]
+    BareLf,
+    /// Commands came behind STARTTLS before the handshake, and were dropped.
+    #[error("plaintext behind STARTTLS was dropped")]
+    PlaintextDropped,
+    /// BDAT without having been offered.
+    #[error("BDAT was not announced")]
+    Bdat,
+    /// 421 for too many errors or idle commands.
+    #[error("too many errors or idle commands, closing")]
+    TooManyErrors,
+}

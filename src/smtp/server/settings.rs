@@ -1,0 +1,70 @@
+//! What a [`Session`](super::Session) is told beforehand: limits, tolerance, and what it offers.
+//!
+//! Invariant: plain values; nothing here is read from a file, that is the business of the settings module above.
+
+use super::voice::Voice;
+
+/// How much a client may get wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// Nothing: RFC 5321 to the letter.
+    Strict,
+    /// Whatever is harmless. The default.
+    Tolerant,
+    /// What is not harmless as well, for listed old devices: a message may end at LF.LF, EHLO is answered in one line.
+    Legacy,
+}
+
+/// What AUTH means here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuthMode {
+    /// It is not offered and not known.
+    Off,
+    /// It is offered because some devices insist; the driver says yes to anything.
+    AcceptAny,
+    /// The driver compares.
+    Verify,
+}
+
+/// Settings of a session; one value is shared by all sessions of a listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the session says by itself.
+    pub voice: Voice,
+    /// How much a client may get wrong.
+    pub profile: Profile,
+    /// Largest message in octets, after dots are taken off. Announced by `SIZE` (RFC 1870).
+    pub max_message: u64,
+    /// Most accepted recipients of one message. RFC 5321 section 4.5.3.1.8 asks for at least 100.
+    pub max_recipients: usize,
+    /// What AUTH means.
+    pub auth: AuthMode,
+    /// MAIL is refused before a successful AUTH.
+    pub auth_required: bool,
+    /// STARTTLS is offered. Only with a certificate that clients trust.
+    pub starttls: bool,
+    /// So many refused commands without a delivery between them end the connection with 421.
+    pub max_errors: u32,
+    /// So many idle commands (NOOP, RSET, HELP, VRFY, blank lines) without a delivery end it too.
+    pub max_junk: u32,
+    /// So many messages are taken on one connection.
+    pub max_messages: u32,
+}
+
+impl Settings {
+    /// The relay's own settings: tolerant, 50 MiB, 1000 recipients, no AUTH, no STARTTLS.
+    pub fn relay(hostname: &str) -> Settings {
+        Settings {
+            voice: Voice::relay(hostname),
+            profile: Profile::Tolerant,
+            max_message: 50 << 20,
+            max_recipients: 1000,
+            auth: AuthMode::Off,
+            auth_required: false,
+            starttls: false,
+            max_errors: 20,
+            max_junk: 100,
+            max_messages: 1000,
+        }
+    }
+}

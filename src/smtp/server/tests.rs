@@ -1,0 +1,137 @@
+use super::*;
+
+fn session(settings: Settings) -> (Session, BytesMut) {
+    (Session::new(Arc::new(settings)), BytesMut::new())
+}
+
+fn relay() -> Settings {
+    Settings::relay("relay.test")
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_changes_nothing() {
+    let (mut session, mut input) = session(relay());
+    session.answer(Reply::new(550, "x"));
+    assert!(session.output().is_empty());
+    assert_eq!(session.step(&mut input), Event::More);
+}
+
+#[test]
+fn nothing_is_consumed_while_an_answer_is_due() {
+    let (mut session, mut input) = session(relay());
+    input.extend_from_slice(b"MAIL FROM:<a@b>\r\nQUIT\r\n");
+    assert!(matches!(session.step(&mut input), Event::Mail { .. }));
+    assert_eq!((session.step(&mut input), &input[..]), (Event::More, &b"QUIT\r\n"[..]));
+    session.answer(Reply::new(250, "OK"));
+    assert_eq!(session.step(&mut input), Event::Close);
+    assert_eq!(&session.output()[..], b"250 OK\r\n221 2.0.0 Bye\r\n");
+}
+
+#[test]
+fn phases_follow_the_dialogue() {
+    let (mut session, mut input) = session(Settings { auth: AuthMode::Verify, ..relay() });
+    assert_eq!(session.phase(), Phase::Command);
+    input.extend_from_slice(b"AUTH LOGIN\r\n");
+    session.step(&mut input);
+    assert_eq!(session.phase(), Phase::Auth);
+    input.extend_from_slice(b"*\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    for _ in 0..3 {
+        session.step(&mut input);
+        session.answer(Reply::new(250, "OK"));
+    }
+    assert_eq!(session.phase(), Phase::Data);
+}
+
+#[test]
+fn a_refused_connection_closes_after_its_reply() {
+    let (mut session, mut input) = session(relay());
+    session.refuse(Reply::new(421, "4.3.2 Busy"));
+    input.extend_from_slice(b"EHLO x\r\n");
+    assert_eq!(session.step(&mut input), Event::Close);
+    assert_eq!(&session.output()[..], b"421 4.3.2 Busy\r\n");
+}
+
+#[test]
+fn the_greeting_is_one_short_line() {
+    //
+    let (mut session, _) = session(relay());
+    session.greet();
+    let text = String::from_utf8(session.output().to_vec()).unwrap();
+    assert!(
+        text.starts_with("220 ") && text.contains("ESMTP") && text.len() <= 100 && text.matches("\r\n").count() == 1
+    );
+}
+
+#[test]
+fn literal_codes_are_literal() {
+    //
+    let voice = Voice::relay("relay.test");
+    let codes = [&voice.mail_ok, &voice.rcpt_ok, &voice.data_go, &voice.bye, &voice.auth_ok].map(Reply::code);
+    assert_eq!(codes, [250, 250, 354, 221, 235]);
+    let mut wire = BytesMut::new();
+    for prompt in [&voice.auth_user, &voice.auth_password, &voice.auth_plain] {
+        prompt.write(&mut wire);
+    }
+    assert_eq!(&wire[..], b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n334 \r\n");
+}
+
+#[test]
+fn notes_are_bounded_and_tell_no_secret() {
+    // the second half of a blob arrives as a command.
+    let (mut session, mut input) = session(Settings { auth: AuthMode::Verify, max_errors: 1000, ..relay() });
+    input.extend_from_slice(b"AUTH PLAIN dXNlcgB1c2Vy\r\nAHBhc\r\nNOOP\r\nFOO\r\n");
+    session.step(&mut input);
+    let notes = format!("{:?}", session.notes());
+    assert!(!notes.contains("AHBhc") && notes.contains("FOO"), "{notes}");
+    input.extend_from_slice(&b"FOO\r\n".repeat(100));
+    session.step(&mut input);
+    assert_eq!(session.notes().len(), NOTES);
+    assert!(session.notes().is_empty());
+}
+
+#[test]
+fn memory_stays_bounded_by_lines_and_messages() {
+    //
+    let (mut session, mut input) = session(Settings { max_message: 1000, ..relay() });
+    input.extend_from_slice(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    for _ in 0..3 {
+        session.step(&mut input);
+        session.answer(Reply::new(if session.phase() == Phase::Data { 354 } else { 250 }, "OK"));
+    }
+    let (mut kept, mut sent) = (0, 0);
+    loop {
+        input.extend_from_slice(&[b'x'; 4096]);
+        sent += 4096;
+        match session.step(&mut input) {
+            Event::Chunk(chunk) => kept += chunk.len(),
+            Event::Discarded(reason) => assert_eq!(reason, Reason::TooLarge),
+            Event::More => {}
+            Event::Close => break,
+            other => panic!("{other:?}"),
+        }
+        while session.phase() == Phase::Data && !input.is_empty() {
+            session.step(&mut input);
+        }
+        assert!(sent < 4 << 20);
+    }
+    assert!(kept <= 1000);
+    assert!(session.output().ends_with(b"552 5.3.4 Message too large\r\n"));
+}
+
+#[test]
+fn a_provider_can_be_imitated() {
+    let mut settings = Settings { starttls: true, ..relay() };
+    settings.voice.hostname = "newxmesmtplogicsvrszb20-0.qq.com-10.0.0.1-7".to_owned();
+    settings.voice.keywords = Some(["PIPELINING", "STARTTLS", "AUTH=LOGIN", "8BITMIME"].map(str::to_owned).to_vec());
+    let (mut session, mut input) = session(settings);
+    let mut hello = |session: &mut Session| {
+        input.extend_from_slice(b"EHLO x\r\n");
+        session.step(&mut input);
+        String::from_utf8(session.output().split().to_vec()).unwrap()
+    };
+    let first = hello(&mut session);
+    assert!(first.starts_with("250-newx") && first.ends_with("250-AUTH=LOGIN\r\n250 8BITMIME\r\n"), "{first}");
+    assert!(first.contains("STARTTLS"));
+    session.tls_started();
+    assert!(!hello(&mut session).contains("STARTTLS"));
+}

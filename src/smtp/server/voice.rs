@@ -1,0 +1,187 @@
+//! Everything a session says by itself. One voice is ours; the sandbox has others, to sound like a provider.
+//!
+//! What it is not: the verdict on a message, which the driver words.
+//!
+//! Invariants of our own voice: what old clients compare literally is literal (`250`, `354`, `221`, `235`, and the two
+//! LOGIN prompts), and the greeting is one line of at most 100 octets, since some clients cannot read more.
+
+use bytes::BytesMut;
+
+use super::settings::{AuthMode, Profile, Settings};
+use crate::smtp::reply::Reply;
+
+/// The replies of a session. Each is public so that a provider can be imitated by changing one.
+#[derive(Clone, Debug)]
+pub struct Voice {
+    /// Our name, in the first line of the reply to EHLO.
+    pub hostname: String,
+    /// The keyword lines of the reply to EHLO, word for word; `None` to compute them from the settings. `STARTTLS` is
+    /// left out inside TLS.
+    pub keywords: Option<Vec<String>>,
+    /// 220, on connection.
+    pub greeting: Reply,
+    /// To HELO.
+    pub helo: Reply,
+    /// To MAIL; for the driver.
+    pub mail_ok: Reply,
+    /// To RCPT; for the driver. Exactly 250, never 251.
+    pub rcpt_ok: Reply,
+    /// To DATA; for the driver.
+    pub data_go: Reply,
+    /// To RSET.
+    pub reset_ok: Reply,
+    /// To NOOP.
+    pub noop: Reply,
+    /// To QUIT.
+    pub bye: Reply,
+    /// To HELP.
+    pub help: Reply,
+    /// To VRFY.
+    pub vrfy: Reply,
+    /// 334, asks for the user in LOGIN.
+    pub auth_user: Reply,
+    /// 334, asks for the password in LOGIN.
+    pub auth_password: Reply,
+    /// 334, asks for the PLAIN response.
+    pub auth_plain: Reply,
+    /// 235; for the driver.
+    pub auth_ok: Reply,
+    /// 535; for the driver, and where no comparison is needed to know.
+    pub auth_failed: Reply,
+    /// To MAIL when a log-in is required first.
+    pub auth_required: Reply,
+    /// The client gave up with `*`.
+    pub auth_cancelled: Reply,
+    /// The response was not what the mechanism wants.
+    pub auth_malformed: Reply,
+    /// AUTH after a successful one.
+    pub auth_again: Reply,
+    /// A mechanism we do not have.
+    pub auth_mechanism: Reply,
+    /// 220, to STARTTLS.
+    pub starttls_go: Reply,
+    /// A command where it may not stand.
+    pub sequence: Reply,
+    /// MAIL before HELO, to a strict profile, and STARTTLS before EHLO.
+    pub hello_first: Reply,
+    /// DATA without a recipient.
+    pub no_recipients: Reply,
+    /// An argument that is missing or malformed.
+    pub syntax: Reply,
+    /// A sender that is not a mailbox.
+    pub bad_sender: Reply,
+    /// A recipient that is not a mailbox.
+    pub bad_recipient: Reply,
+    /// An address that is not ASCII.
+    pub not_ascii: Reply,
+    /// A parameter that is not known, to a strict profile.
+    pub bad_parameter: Reply,
+    /// A verb that is not known, or a blank line or a line with a bare LF to a strict profile.
+    pub unknown: Reply,
+    /// A verb that is known and not available.
+    pub not_implemented: Reply,
+    /// A line that is too long.
+    pub line_too_long: Reply,
+    /// More recipients than the limit.
+    pub too_many_recipients: Reply,
+    /// A message over the limit, at MAIL or at its end.
+    pub too_large: Reply,
+    /// A message with bare CR or LF, to a strict profile.
+    pub bare_newline: Reply,
+    /// Commands behind DATA before it was answered, to a strict profile.
+    pub early: Reply,
+    /// What follows the end of the data is no command: the client does not double its dots.
+    pub not_stuffed: Reply,
+    /// 421: too many errors, or too many commands that do nothing.
+    pub too_many_errors: Reply,
+    /// 421: this is no SMTP client, or it sends a message where a command should be.
+    pub stranger: Reply,
+    /// 421: enough messages for one connection.
+    pub too_many_messages: Reply,
+}
+
+impl Voice {
+    /// Our own voice. `hostname` should be a printable name of at most 64 octets.
+    pub fn relay(hostname: &str) -> Voice {
+        let say = Reply::new;
+        Voice {
+            hostname: hostname.to_owned(),
+            keywords: None,
+            greeting: say(220, &format!("{hostname} ESMTP ready")),
+            helo: say(250, hostname),
+            mail_ok: say(250, "2.1.0 OK"),
+            rcpt_ok: say(250, "2.1.5 OK"),
+            data_go: say(354, "End data with <CR><LF>.<CR><LF>"),
+            reset_ok: say(250, "2.0.0 OK"),
+            noop: say(250, "2.0.0 OK"),
+            bye: say(221, "2.0.0 Bye"),
+            help: say(214, "2.0.0 This is a mail relay; see RFC 5321"),
+            vrfy: say(252, "2.0.0 Cannot verify, send some mail"),
+            auth_user: say(334, "VXNlcm5hbWU6"),
+            auth_password: say(334, "UGFzc3dvcmQ6"),
+            auth_plain: say(334, ""),
+            auth_ok: say(235, "2.7.0 Authentication successful"),
+            auth_failed: say(535, "5.7.8 Authentication failed"),
+            auth_required: say(530, "5.7.0 Authentication required"),
+            auth_cancelled: say(501, "5.7.0 Authentication cancelled"),
+            auth_malformed: say(501, "5.5.2 Malformed authentication response"),
+            auth_again: say(503, "5.5.1 Already authenticated"),
+            auth_mechanism: say(504, "5.5.4 Unrecognized authentication type"),
+            starttls_go: say(220, "2.0.0 Ready to start TLS"),
+            sequence: say(503, "5.5.1 Bad sequence of commands"),
+            hello_first: say(503, "5.5.1 Send EHLO first"),
+            no_recipients: say(554, "5.5.1 No valid recipients"),
+            syntax: say(501, "5.5.4 Syntax error in the argument"),
+            bad_sender: say(553, "5.1.7 Malformed sender address"),
+            bad_recipient: say(553, "5.1.3 Malformed recipient address"),
+            not_ascii: say(553, "5.6.7 Only ASCII addresses are supported"),
+            bad_parameter: say(555, "5.5.4 Unsupported parameter"),
+            unknown: say(500, "5.5.2 Command not recognized"),
+            not_implemented: say(502, "5.5.1 Command not implemented"),
+            line_too_long: say(500, "5.5.6 Line too long"),
+            too_many_recipients: say(452, "4.5.3 Too many recipients"),
+            too_large: say(552, "5.3.4 Message too large"),
+            bare_newline: say(550, "5.5.2 Bare CR or LF in the message"),
+            early: say(554, "5.5.0 Data before it was asked for"),
+            not_stuffed: say(554, "5.5.0 This is not a command; does the client double its dots?"),
+            too_many_errors: say(421, "4.7.0 Too many errors, closing"),
+            stranger: say(421, "4.7.0 This is not SMTP, closing"),
+            too_many_messages: say(421, "4.7.0 Enough messages for one connection, closing"),
+        }
+    }
+
+    /// Appends the reply to EHLO: our name, then a line for each extension (RFC 5321 section 4.1.1.1).
+    pub(super) fn ehlo(&self, settings: &Settings, tls: bool, out: &mut BytesMut) {
+        let mut text = self.hostname.clone();
+        // Some panels and PLCs cannot read a reply of several lines.
+        if settings.profile != Profile::Legacy {
+            let computed;
+            let keywords = match &self.keywords {
+                Some(verbatim) => verbatim,
+                None => {
+                    computed = computed_keywords(settings);
+                    &computed
+                }
+            };
+            for keyword in keywords.iter().filter(|k| !(tls && k.eq_ignore_ascii_case("STARTTLS"))) {
+                text.push('\n');
+                text.push_str(keyword);
+            }
+        }
+        Reply::new(250, &text).write(out);
+    }
+}
+
+/// Little is announced, because clients break on what is: no CHUNKING, SMTPUTF8, DSN or ENHANCEDSTATUSCODES.
+fn computed_keywords(settings: &Settings) -> Vec<String> {
+    let mut keywords = vec![format!("SIZE {}", settings.max_message), "8BITMIME".to_owned(), "PIPELINING".to_owned()];
+    if settings.starttls {
+        keywords.push("STARTTLS".to_owned());
+    }
+    if settings.auth != AuthMode::Off {
+        // The second form is for Outlook Express 4 and printers of its age.
+        keywords.extend(["AUTH LOGIN PLAIN".to_owned(), "AUTH=LOGIN PLAIN".to_owned()]);
+    }
+    keywords.push("HELP".to_owned());
+    keywords
+}

@@ -1,0 +1,8 @@
+//! What the relay tells about itself: log lines ([`log`]) and counters ([`counter`]).
+//!
+//! Not here: the status page and `/metrics`, which are `admin`'s and read what is counted here. Invariant: nothing that
+//! passes through this module can hold a secret (`secret::Secret` has no text form), and no octet from a peer reaches a
+//! terminal unescaped.
+
+pub mod counter;
+pub mod log;

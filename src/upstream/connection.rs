@@ -1,0 +1,296 @@
+//! One connection to a provider: the socket shell around `smtp::client`.
+//!
+//! It reads, writes, keeps the deadline of each phase (RFC 5321 section 4.5.3.2) and nothing else. A reply that arrives
+//! while the message is still being written is read at once, so that a server that refuses early is heard. The final
+//! dot goes out in one write with the end of the message.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Buf as _;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::provider::{Endpoint, Tls};
+use crate::secret::Secret;
+use crate::smtp;
+use crate::smtp::client::{self, Client, Event, Failure, Lost, RecipientOutcome, Transaction};
+
+use super::line::Line;
+use super::{DIAL_LIMIT, HANDSHAKE_LIMIT, Letter, Settings, dial, tls};
+
+/// A message up to this size is written as one piece, with its final dot; a longer one in pieces of this size.
+const PIECE: usize = 128 * 1024;
+/// How long the farewell may take (RFC 5321 has no deadline for it; QQ answers with garbage or not at all).
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why there is no connection that could carry a message.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No TCP connection.
+    #[error(transparent)]
+    Dial(#[from] dial::DialError),
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// The dialogue failed before the first message.
+    #[error("the provider ended the dialogue")]
+    Dialogue(Box<Failure>),
+}
+
+/// A logged-in connection.
+pub struct Connection {
+    client: Client,
+    line: Line,
+    opened: Instant,
+}
+
+/// How a transaction ended on this connection.
+#[derive(Debug)]
+pub enum Sent {
+    /// With an outcome for each recipient; the connection may be used again if `reusable`.
+    Done {
+        /// One for each recipient, in the order of the letter.
+        outcomes: Vec<RecipientOutcome>,
+        /// Whether the next message may go over this connection.
+        reusable: bool,
+    },
+    /// Before the provider said anything about the message.
+    Failed(Box<Failure>),
+    /// The message could not be read from our own disk; nothing was delivered.
+    Unreadable(String),
+}
+
+impl Connection {
+    /// Dials, starts TLS, logs in. Nothing secret is sent before TLS is up.
+    ///
+    /// # Errors
+    /// [`OpenError`] says how far it came.
+    pub async fn open(
+        settings: &Settings,
+        endpoint: &Endpoint,
+        connector: &TlsConnector,
+        secret: Option<Secret>,
+    ) -> Result<Connection, OpenError> {
+        let stream = dial::dial(&endpoint.host, endpoint.port, DIAL_LIMIT).await?;
+        let line = match endpoint.tls {
+            Tls::Implicit => Line::Tls(Box::new(handshake(connector, &endpoint.host, stream).await?)),
+            Tls::StartTls => Line::Plain(stream),
+        };
+        let client = Client::new(client_settings(settings, endpoint, secret));
+        let mut connection = Connection { client, line, opened: Instant::now() };
+        loop {
+            match connection.advance().await {
+                Event::Ready => return Ok(connection),
+                Event::StartTls => connection.start_tls(connector, &endpoint.host).await?,
+                Event::Failed(failure) => return Err(OpenError::Dialogue(Box::new(failure))),
+                event @ (Event::More | Event::SendBody | Event::Done(_) | Event::Closed) => {
+                    let kind = client::FailureKind::Protocol(format!("{event:?} before the first message"));
+                    let (phase, sent_credentials) = (connection.client.phase(), false);
+                    return Err(OpenError::Dialogue(Box::new(Failure { phase, kind, sent_credentials })));
+                }
+            }
+        }
+    }
+
+    async fn start_tls(&mut self, connector: &TlsConnector, host: &str) -> Result<(), OpenError> {
+        if let Line::Plain(stream) = std::mem::replace(&mut self.line, Line::Gone) {
+            self.line = Line::Tls(Box::new(handshake(connector, host, stream).await?));
+            self.client.tls_started();
+        }
+        Ok(())
+    }
+
+    /// Sends one message.
+    pub async fn send(&mut self, letter: &Letter<'_>) -> Sent {
+        let size = letter.head.len() as u64 + 2 + letter.body.len();
+        let (from, to) = (letter.from.clone(), letter.to.clone());
+        self.client.start(Transaction { from, to, size, eight_bit: letter.eight_bit });
+        loop {
+            match self.advance().await {
+                Event::SendBody => {
+                    if let Err(reason) = self.send_body(letter).await {
+                        return Sent::Unreadable(reason);
+                    }
+                }
+                Event::Done(outcome) => {
+                    return Sent::Done { outcomes: outcome.recipients, reusable: outcome.reusable };
+                }
+                Event::Failed(failure) => return Sent::Failed(Box::new(failure)),
+                event @ (Event::More | Event::Ready | Event::StartTls | Event::Closed) => {
+                    let kind = client::FailureKind::Protocol(format!("{event:?} inside a transaction"));
+                    let (phase, sent_credentials) = (self.client.phase(), true);
+                    return Sent::Failed(Box::new(Failure { phase, kind, sent_credentials }));
+                }
+            }
+        }
+    }
+
+    /// Writes header block, blank line, body and final dot. Stops early when the server has answered already.
+    async fn send_body(&mut self, letter: &Letter<'_>) -> Result<(), String> {
+        self.client.body(&letter.head);
+        self.client.body(b"\r\n");
+        let mut reader = letter.body.reader();
+        while let Some(chunk) = reader.next_chunk().await.map_err(|e| e.to_string())? {
+            self.client.body(&chunk);
+            if self.client.output().len() >= PIECE && !self.flush().await {
+                return Ok(());
+            }
+        }
+        self.client.finish();
+        Ok(())
+    }
+
+    /// Writes what is to be written and reads until the machine needs us.
+    async fn advance(&mut self) -> Event {
+        loop {
+            match self.client.step() {
+                Event::More => {}
+                event => return event,
+            }
+            if !self.client.output().is_empty() {
+                if self.flush().await {
+                    continue;
+                }
+            } else if let Some(lost) = self.read().await {
+                return self.client.lost(lost);
+            }
+            if let Line::Gone = self.line {
+                return self.client.lost(Lost::Eof);
+            }
+        }
+    }
+
+    /// Writes all output within the phase's deadline. False when the line broke; what the server said before is read.
+    async fn flush(&mut self) -> bool {
+        let limit = Duration::from_secs(self.client.phase().deadline());
+        let (client, line) = (&mut self.client, &mut self.line);
+        let written = timeout(limit, std::future::poll_fn(|cx| poll_exchange(cx, client, line))).await;
+        if matches!(written, Ok(Ok(()))) {
+            return true;
+        }
+        // A server that refuses and hangs up has often said why (RFC 5321 section 3.8): read that first.
+        self.client.output().clear();
+        while timeout(FAREWELL, self.read()).await.is_ok_and(|lost| lost.is_none()) {}
+        self.line = Line::Gone;
+        false
+    }
+
+    /// Reads once. `Some` when there is nothing more to read, ever.
+    async fn read(&mut self) -> Option<Lost> {
+        let limit = Duration::from_secs(self.client.phase().deadline());
+        let mut buffer = [0u8; 4096];
+        match timeout(limit, self.line.read(&mut buffer)).await {
+            Err(_) => Some(Lost::Timeout),
+            Ok(Ok(0)) => Some(Lost::Eof),
+            Ok(Ok(n)) => {
+                self.client.input(&buffer[..n]);
+                None
+            }
+            // TLS without close_notify is how many servers hang up (U-07): the same as the end of the stream.
+            Ok(Err(e)) if e.kind() == io::ErrorKind::UnexpectedEof => Some(Lost::Eof),
+            Ok(Err(_)) => Some(Lost::Reset),
+        }
+    }
+
+    /// Whether an unused connection is still good: no end of stream, nothing said that we did not ask for.
+    pub async fn is_alive(&mut self) -> bool {
+        let (line, mut storage) = (&mut self.line, [0u8; 512]);
+        let poll =
+            |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut *line).poll_read(cx, &mut ReadBuf::new(&mut storage)));
+        std::future::poll_fn(poll).await.is_pending()
+    }
+
+    /// How long ago it was dialled.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// How many messages went over it.
+    pub fn messages(&self) -> u32 {
+        self.client.messages_done()
+    }
+
+    /// Says QUIT and forgets the connection: whatever the server answers changes nothing.
+    pub async fn quit(mut self) {
+        self.client.quit();
+        let farewell = async {
+            if self.flush().await {
+                while self.read().await.is_none() {}
+            }
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+async fn handshake(
+    connector: &TlsConnector,
+    host: &str,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, tls::TlsError> {
+    let limit = || tls::TlsError::Handshake { host: host.to_owned(), source: io::ErrorKind::TimedOut.into() };
+    timeout(HANDSHAKE_LIMIT, tls::handshake(connector, host, stream)).await.unwrap_or_else(|_| Err(limit()))
+}
+
+fn client_settings(settings: &Settings, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
+    let mechanism = |m: &crate::provider::Mechanism| match m {
+        crate::provider::Mechanism::Login => smtp::Mechanism::Login,
+        crate::provider::Mechanism::Plain => smtp::Mechanism::Plain,
+    };
+    let login = settings.user.clone().zip(secret).map(|(user, secret)| client::Login {
+        user,
+        secret,
+        mechanisms: settings.login.iter().map(mechanism).collect(),
+    });
+    client::Settings {
+        ehlo: settings.hostname.clone(),
+        tls: match endpoint.tls {
+            Tls::Implicit => client::Tls::Implicit,
+            Tls::StartTls => client::Tls::StartTls,
+        },
+        login,
+        pipelining: true,
+    }
+}
+
+/// Writes all output, and takes in what arrives meanwhile: a server that stops reading because it has answered must
+/// not leave us stuck in a write.
+fn poll_exchange(cx: &mut Context<'_>, client: &mut Client, line: &mut Line) -> Poll<io::Result<()>> {
+    loop {
+        let output = client.output();
+        let progress = if output.is_empty() {
+            match Pin::new(&mut *line).poll_flush(cx) {
+                Poll::Ready(done) => return Poll::Ready(done),
+                Poll::Pending => false,
+            }
+        } else {
+            match Pin::new(&mut *line).poll_write(cx, output) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => {
+                    output.advance(n);
+                    true
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => false,
+            }
+        };
+        if progress {
+            continue;
+        }
+        let mut storage = [0u8; 1024];
+        let mut buffer = ReadBuf::new(&mut storage);
+        match Pin::new(&mut *line).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            Poll::Ready(Ok(())) => client.input(buffer.filled()),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}

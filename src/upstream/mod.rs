@@ -1,0 +1,74 @@
+//! From durable to the other side: one account's connections to its provider.
+//!
+//! [`Upstream::send`] takes one message and tells, for each recipient, what became of it. It dials ([`dial`]), shakes
+//! hands ([`tls`]), logs in once a connection and reuses connections over messages ([`pool`], [`connection`]); what the
+//! provider said is turned into an outcome in one place ([`outcome`]). Not here: which message goes when, and by which
+//! account (`delivery`); how SMTP is spoken (`smtp::client`). Invariant: the reply to the final dot decides; nothing
+//! that happens on the line afterwards changes an outcome.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::mail::{Address, ReversePath};
+use crate::provider::{Endpoint, Group, Mechanism};
+use crate::queue::body::Stored;
+use crate::secret::SecretSource;
+
+pub mod connection;
+pub mod dial;
+pub mod line;
+pub mod outcome;
+pub mod pool;
+pub mod tls;
+
+pub use outcome::{Condition, Fate, Outcome, Report};
+pub use pool::Upstream;
+
+/// The settings of one account's way out.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The account's name, for logs and counters.
+    pub account: String,
+    /// What we call ourselves in EHLO.
+    pub hostname: String,
+    /// Host, port and TLS mode, in the order to try: the next one is tried when there is no connection to the one before.
+    pub endpoints: Vec<Endpoint>,
+    /// The log-in name; `None` for a server that wants no log-in.
+    pub user: Option<String>,
+    /// Where the password or authorization code is.
+    pub secret: SecretSource,
+    /// Log-in mechanisms in the order to try them; only the first that is offered is used.
+    pub login: Vec<Mechanism>,
+    /// Certificates to trust beside the machine's.
+    pub ca: Option<PathBuf>,
+    /// Whose replies these are.
+    pub group: Group,
+    /// Connections at one time.
+    pub connections: usize,
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// How many messages one connection carries at most.
+    pub messages_per_connection: u32,
+}
+
+/// How long to wait for a TCP connection, look-up included.
+pub const DIAL_LIMIT: Duration = Duration::from_secs(30);
+/// How long to wait for a TLS handshake.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
+
+/// One message for one attempt, its seal put on.
+#[derive(Debug)]
+pub struct Letter<'a> {
+    /// The envelope sender.
+    pub from: ReversePath,
+    /// The recipients to try.
+    pub to: Vec<Address>,
+    /// The header block with its last CRLF, without the blank line.
+    pub head: Bytes,
+    /// Everything after the blank line.
+    pub body: &'a Stored,
+    /// Whether there are octets above 127 in the body.
+    pub eight_bit: bool,
+}

@@ -1,0 +1,128 @@
+//! Golden mails: what a client sent, and what the repair must make of it, octet for octet.
+//!
+//! Each folder of `tests/golden/repair/` holds `in.eml` (DATA content, dots unstuffed), `out.eml` (head, blank line and
+//! body as stored) and `readme` (what it is about, and in its last line the repairs in their order). On a mismatch the
+//! outcome is written beside as `out.eml.failed`, and the lines that differ are printed. `tests/golden/notice/` holds
+//! failure notices. Time, id and account are fixed here, so nothing in the files is a wildcard.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use yizhan::mail::{Address, Id, ReversePath};
+use yizhan::message::{self, Facts, Failure, Normaliser, Notice, Reencoder, Splitter};
+
+const DATE: &str = "Sat, 21 Nov 2026 18:00:00 +0800";
+
+/// The mail as stored, and the names of the repairs.
+fn store(mail: &[u8], step: usize) -> (Vec<u8>, String) {
+    let (mut splitter, mut lines, mut first) = (Splitter::new(), Normaliser::new(), Vec::new());
+    for chunk in mail.chunks(step) {
+        let part = splitter.push(chunk).unwrap();
+        lines.push(&part.held, &mut first);
+        lines.push(part.rest, &mut first);
+    }
+    let (header, held) = splitter.finish().unwrap();
+    lines.push(&held, &mut first);
+    let stats = lines.finish(&mut first);
+    let remedy = message::remedy(&header, &stats);
+    let (mut encoder, mut body) = (Reencoder::new(remedy), Vec::new());
+    encoder.push(&first, &mut body);
+    encoder.finish(&mut body);
+    let repaired = message::repair(
+        header,
+        &Facts {
+            date: DATE,
+            id: Id::parse("mi8golden0000001").unwrap(),
+            domain: "qq.com",
+            fallback_from: &Address::parse("office@qq.com").unwrap(),
+            sender: &ReversePath::parse("scanner@office.lan").unwrap(),
+            recipients: &[Address::parse("boss@example.com").unwrap()],
+            body: &stats,
+            remedy,
+        },
+    );
+    let names: Vec<&str> = repaired.repairs.iter().map(|r| r.name()).collect();
+    ([&repaired.head[..], b"\r\n", &body].concat(), names.join(", "))
+}
+
+fn folders(kind: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(kind);
+    let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Compares with `out.eml`; on a mismatch leaves `out.eml.failed` and describes the difference.
+fn compare(folder: &Path, actual: &[u8], failures: &mut Vec<String>) {
+    let expected = fs::read(folder.join("out.eml")).unwrap_or_default();
+    let failed = folder.join("out.eml.failed");
+    if expected == actual {
+        let _ = fs::remove_file(failed);
+        return;
+    }
+    fs::write(failed, actual).unwrap();
+    let (old, new): (Vec<&[u8]>, Vec<&[u8]>) =
+        (expected.split_inclusive(|&b| b == b'\n').collect(), actual.split_inclusive(|&b| b == b'\n').collect());
+    let mut text = format!("{}:\n", folder.display());
+    for i in 0..old.len().max(new.len()) {
+        let (old, new) = (old.get(i).copied().unwrap_or(b""), new.get(i).copied().unwrap_or(b""));
+        if old != new {
+            text.push_str(&format!("  line {}\n  - {}\n  + {}\n", i + 1, old.escape_ascii(), new.escape_ascii()));
+        }
+    }
+    failures.push(text);
+}
+
+#[test]
+fn every_golden_mail_is_repaired_as_written() {
+    let mut failures = Vec::new();
+    let folders = folders("repair");
+    assert!(folders.len() >= 20, "the golden mails are gone: {}", folders.len());
+    for folder in &folders {
+        let mail = fs::read(folder.join("in.eml")).unwrap();
+        let (out, repairs) = store(&mail, mail.len().max(1));
+        compare(folder, &out, &mut failures);
+        let readme = fs::read_to_string(folder.join("readme")).unwrap();
+        let line = format!("Repairs: {}", if repairs.is_empty() { "none" } else { &repairs });
+        if readme.lines().last() != Some(line.as_str()) {
+            failures.push(format!("{}: the readme must end in\n  {line}\n", folder.display()));
+        }
+        assert_eq!(store(&mail, 1), (out.clone(), repairs), "{}: octet by octet", folder.display());
+        assert_eq!(store(&out, 4096), (out, String::new()), "{}: repaired again", folder.display());
+    }
+    assert!(failures.is_empty(), "{}", failures.concat());
+}
+
+#[test]
+fn every_golden_notice_is_built_as_written() {
+    let address = |text: &str| Address::parse(text).unwrap();
+    let (owner, bob, eve) = (address("office@qq.com"), address("bob@example.com"), address("eve@example.com"));
+    let refused = [Failure {
+        recipient: &bob,
+        status: "5.1.1",
+        reply: "550 Mailbox not found. 收件人不存在 http://service.mail.qq.com/cgi-bin/help",
+        remedy: Some(("Check the address of the recipient.", "请检查收件人地址。")),
+    }];
+    let silent = [
+        Failure { recipient: &bob, status: "4.4.1", reply: "", remedy: None },
+        Failure { recipient: &eve, status: "5.7.1", reply: "550 5.7.1 <eve@example.com>: refused", remedy: None },
+    ];
+    let mut failures = Vec::new();
+    for folder in folders("notice") {
+        let original = fs::read(folder.join("original.eml")).unwrap();
+        let (head, body) = message::notice::build(&Notice {
+            owner: &owner,
+            id: Id::parse("mi8notice0000001").unwrap(),
+            domain: "qq.com",
+            host: "relay.office.lan",
+            date: DATE,
+            failed: Id::parse("mi8golden0000001").unwrap(),
+            arrived: "Fri, 20 Nov 2026 09:30:00 +0800",
+            original: &original,
+            failures: if folder.ends_with("01-refused") { &refused } else { &silent },
+        });
+        compare(&folder, &[&head[..], b"\r\n", &body].concat(), &mut failures);
+    }
+    assert!(failures.is_empty(), "{}", failures.concat());
+}

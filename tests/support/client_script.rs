@@ -1,0 +1,170 @@
+//! Replays the scripts with `# machine: client`: the script is the server, and what C says is what the machine must say.
+//!
+//! Directives: `tls: none|implicit|starttls`, `login: user secret PLAIN,LOGIN`, `pipelining: no`, `from: a@b`,
+//! `to: c@d e@f`, `body: text` (with escapes), `size: n`, `eight-bit: yes`, `messages: n`. The driver starts a
+//! transaction whenever it can, and says QUIT when it has none left.
+
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+use yizhan::mail::{Address, ReversePath};
+use yizhan::secret::Secret;
+use yizhan::smtp::Mechanism;
+use yizhan::smtp::client::{
+    Client, Event, FailureKind, Login, Lost, Outcome, RecipientOutcome, Settings, Tls, Transaction,
+};
+
+use crate::transcript::{Script, unescape};
+
+pub fn settings(script: &Script) -> Settings {
+    let login = script.get("login").map(|text| {
+        let words: Vec<&str> = text.split(' ').collect();
+        let mechanisms = words[2].split(',').map(|m| if m == "PLAIN" { Mechanism::Plain } else { Mechanism::Login });
+        Login { user: words[0].to_owned(), secret: Secret::new(words[1]), mechanisms: mechanisms.collect() }
+    });
+    let tls = match script.get("tls") {
+        Some("starttls") => Tls::StartTls,
+        Some("implicit") => Tls::Implicit,
+        _ => Tls::None,
+    };
+    Settings { ehlo: "relay.test".to_owned(), tls, login, pipelining: script.get("pipelining") != Some("no") }
+}
+
+pub fn transaction(script: &Script) -> Transaction {
+    let to = script.get("to").unwrap_or("c@d").split(' ').map(|a| Address::parse(a).expect("address")).collect();
+    let from = ReversePath::parse(script.get("from").unwrap_or("a@b")).expect("sender");
+    let size = script.get("size").map_or(body(script).len() as u64, |n| n.parse().expect("number"));
+    Transaction { from, to, size, eight_bit: script.get("eight-bit").is_some() }
+}
+
+fn body(script: &Script) -> Vec<u8> {
+    unescape(script.get("body").unwrap_or("hi\\r\\n"))
+}
+
+/// How an outcome reads in a script.
+pub fn outcome(outcome: &Outcome) -> String {
+    let each = outcome.recipients.iter().map(|one| match one {
+        RecipientOutcome::Accepted(reply) => format!("accepted {}", reply.code()),
+        RecipientOutcome::Refused { phase, reply } => format!("refused {phase:?} {}", reply.code()),
+        RecipientOutcome::Uncertain { lost } => format!("uncertain {lost:?}"),
+        RecipientOutcome::NotTried { phase, lost } => format!("not tried {phase:?} {lost:?}"),
+    });
+    let each: Vec<String> = each.collect();
+    format!("done {}{}", each.join(", "), if outcome.reusable { "; reusable" } else { "" })
+}
+
+struct Driver<'a> {
+    script: &'a Script,
+    client: Client,
+    log: Vec<String>,
+    left: usize,
+}
+
+impl Driver<'_> {
+    /// Runs until more octets are needed.
+    fn run(&mut self) {
+        loop {
+            let event = self.client.step();
+            if !self.take(event) {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) -> bool {
+        match event {
+            Event::More => return false,
+            Event::Ready => {
+                self.log.push("ready".to_owned());
+                self.next();
+            }
+            Event::StartTls => {
+                self.log.push("starttls".to_owned());
+                self.client.tls_started();
+            }
+            Event::SendBody => {
+                self.log.push("send".to_owned());
+                let body = body(self.script);
+                body.chunks(3).for_each(|piece| self.client.body(piece));
+                if self.script.get("finish") != Some("no") {
+                    self.client.finish();
+                }
+            }
+            Event::Done(done) => {
+                self.log.push(outcome(&done));
+                match done.reusable {
+                    true => self.next(),
+                    false => self.client.quit(),
+                }
+            }
+            Event::Failed(failure) => {
+                let kind = match &failure.kind {
+                    FailureKind::Refused(reply) => format!("refused {}", reply.code()),
+                    FailureKind::Lost(lost) => format!("lost {lost:?}"),
+                    FailureKind::Protocol(_) => "protocol".to_owned(),
+                    FailureKind::NoTls => "no tls".to_owned(),
+                    FailureKind::NoMechanism => "no mechanism".to_owned(),
+                };
+                let counted = if failure.sent_credentials { ", credentials sent" } else { "" };
+                self.log.push(format!("failed {:?} {kind}{counted}", failure.phase));
+                return false;
+            }
+            Event::Closed => return false,
+        }
+        true
+    }
+
+    fn next(&mut self) {
+        match self.left {
+            0 => self.client.quit(),
+            _ => {
+                self.left -= 1;
+                self.client.start(transaction(self.script));
+            }
+        }
+    }
+}
+
+/// What the machine says and reports, when the server says `octets` whatever it hears.
+pub fn overheard(script: &Script, octets: &[u8], piece: usize) -> (Vec<String>, String) {
+    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left: 3 };
+    for octets in octets.chunks(piece) {
+        driver.client.input(octets);
+        driver.run();
+    }
+    let said = driver.client.output().escape_ascii().to_string();
+    let event = driver.client.lost(Lost::Reset);
+    driver.take(event);
+    (driver.log, said)
+}
+
+/// Replays a client script, `piece` octets at a time.
+pub fn replay(script: &Script, piece: usize) {
+    let left = script.get("messages").map_or(1, |n| n.parse().expect("number"));
+    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left };
+    for (n, exchange) in script.exchanges.iter().enumerate() {
+        for octets in exchange.server_octets.chunks(piece) {
+            driver.client.input(octets);
+            driver.run();
+        }
+        if script.get("unsent").is_none() {
+            let said = driver.client.output().split().escape_ascii().to_string();
+            let wanted = script.exchanges.get(n + 1).map_or(String::new(), |e| e.client.escape_ascii().to_string());
+            assert_eq!(said, wanted, "{} exchange {n} (pieces of {piece}) {:?}", script.name, driver.log);
+        }
+        if exchange.close {
+            let why = match script.get("lost") {
+                Some("timeout") => Lost::Timeout,
+                Some("reset") => Lost::Reset,
+                _ => Lost::Eof,
+            };
+            let event = driver.client.lost(why);
+            driver.take(event);
+        }
+    }
+    assert_eq!(driver.log, script.events, "{} (pieces of {piece})\n{}", script.name, driver.client.transcript());
+    if let Some(login) = script.get("login") {
+        let secret = login.split(' ').nth(1).expect("secret");
+        let text = driver.client.transcript().to_string();
+        assert!(!text.contains(secret) && !text.contains("c2VjcmV0"), "a secret is in the transcript:\n{text}");
+    }
+}

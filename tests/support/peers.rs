@@ -1,0 +1,57 @@
+//! Which foreign programs there are on this machine, and which Debian package brings each of them.
+//!
+//! `tests/install-peers` installs the same packages; a program named here is one it knows.
+
+use std::path::{Path, PathBuf};
+
+use super::skip::Missing;
+
+/// The Debian package of each program that the tests start.
+const PACKAGES: &[(&str, &str)] = &[
+    ("curl", "curl"),
+    ("doveadm", "dovecot-core"),
+    ("dovecot", "dovecot-core"),
+    ("master", "postfix"),
+    ("msmtp", "msmtp"),
+    ("python3", "python3"),
+    ("smtp-sink", "postfix"),
+    ("smtp-source", "postfix"),
+    ("swaks", "swaks"),
+];
+
+/// Debian's own places only: a Python or curl that somebody installed beside them is not the peer we name.
+const FOLDERS: &[&str] = &["/usr/sbin", "/usr/bin", "/usr/lib/postfix/sbin"];
+
+/// Finds a program in Debian's folders, or says which package is missing.
+pub fn program(name: &str) -> Result<PathBuf, Missing> {
+    let found = FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        let package = PACKAGES.iter().find(|(program, _)| *program == name).map_or("unknown", |(_, package)| package);
+        Missing(format!("package {package} (program {name})"))
+    })
+}
+
+/// Whether this process is root, which Postfix and Dovecot insist on.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Says no where root is needed and not there.
+pub fn require_root(who: &str) -> Result<(), Missing> {
+    if is_root() { Ok(()) } else { Err(Missing(format!("root for {who}"))) }
+}
+
+/// The numeric user and group of an account, from the account file that Debian's packages write.
+pub fn account(name: &str) -> Option<(u32, u32)> {
+    let file = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = file.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// The numeric id of a group.
+pub fn group(name: &str) -> Option<u32> {
+    let file = std::fs::read_to_string("/etc/group").ok()?;
+    let line = file.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}

@@ -1,0 +1,265 @@
+//! The shape of the source, held by a test: the layer table, the pure files, lengths, first lines, stray marks.
+//!
+//! The table is the drawing in `src/lib.rs`. Adding an arrow means editing it here, in the open.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each top-level module, its layer, and the modules of the same layer that it may sit on.
+const LAYERS: &[(&str, u8, &[&str])] = &[
+    ("cli", 6, &[]),
+    ("app", 5, &["config"]),
+    ("config", 5, &[]),
+    ("admin", 4, &[]),
+    ("intake", 3, &[]),
+    ("delivery", 3, &["upstream"]),
+    ("upstream", 3, &[]),
+    ("sandbox", 3, &[]),
+    ("queue", 2, &[]),
+    ("limits", 2, &[]),
+    ("provider", 2, &[]),
+    ("smtp", 1, &[]),
+    ("message", 1, &[]),
+    ("mail", 0, &["clock"]),
+    ("clock", 0, &[]),
+    ("secret", 0, &[]),
+    ("drain", 0, &[]),
+    ("telemetry", 0, &["clock"]),
+];
+
+/// Files (or folders) that compute and do nothing else: no socket, no clock, no file, no task.
+const PURE: &[&str] = &[
+    "smtp",
+    "message",
+    "mail.rs",
+    "provider",
+    "queue/entry.rs",
+    "delivery/schedule.rs",
+    "delivery/breaker.rs",
+    "delivery/route.rs",
+    "delivery/settle.rs",
+    "upstream/outcome.rs",
+];
+
+/// What a pure file may not name.
+const IMPURE: &[&str] =
+    &["tokio", "std::net::Tcp", "std::fs", "std::time::Instant", "SystemTime", "std::thread", "std::env", "Clock::"];
+
+const LONGEST_FILE: usize = 400;
+const LONGEST_FUNCTION: usize = 80;
+
+/// Files of `src`, with their text up to the first test module.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.insert(path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    assert!(found.len() > 50, "only {} files: is this the right folder?", found.len());
+    found
+}
+
+/// Whether the whole file is a test module (`foo/tests.rs`).
+fn is_test(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem == "tests" || stem.to_string_lossy().ends_with("_tests"))
+        || path.components().any(|part| part.as_os_str() == "tests")
+}
+
+/// The text above the tests.
+fn production(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+/// The top-level module a file belongs to; none for lib.rs and main.rs.
+fn module(path: &Path) -> Option<String> {
+    let first = path.components().next()?.as_os_str().to_string_lossy().into_owned();
+    let name = first.trim_end_matches(".rs").to_owned();
+    (name != "lib" && name != "main").then_some(name)
+}
+
+/// The modules that a text names as `crate::x`, in `use` lines and elsewhere, groups included.
+fn imports(text: &str) -> Vec<String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        match rest.strip_prefix('{') {
+            None => found.push(word(rest)),
+            Some(group) => {
+                let (mut depth, mut item) = (0, String::new());
+                for c in group.chars() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => found.push(word(std::mem::take(&mut item).trim())),
+                        _ => {}
+                    }
+                    if depth == 0 && c != ',' {
+                        item.push(c);
+                    }
+                }
+                found.push(word(item.trim()));
+            }
+        }
+    }
+    found.retain(|name| !name.is_empty());
+    found
+}
+
+#[test]
+fn imports_go_down_only() {
+    let layer = |name: &str| LAYERS.iter().find(|(n, _, _)| *n == name);
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let Some(own) = module(&path) else { continue };
+        let Some((_, level, beside)) = layer(&own) else {
+            wrong.push(format!("{}: module `{own}` is not in the table", path.display()));
+            continue;
+        };
+        for name in imports(&text) {
+            match layer(&name) {
+                _ if name == own => {}
+                Some((_, other, _)) if other < level || (other == level && beside.contains(&name.as_str())) => {}
+                Some(_) => wrong.push(format!("{}: {own} may not import {name}", path.display())),
+                None => wrong.push(format!("{}: crate::{name} is not a module of the table", path.display())),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_is_the_drawing() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    for (name, level, _) in LAYERS {
+        let line = lib.lines().filter(|line| line.starts_with(&format!("//!  {level}  ")));
+        let next = lib.lines().skip_while(|line| !line.starts_with(&format!("//!  {level}  "))).take(2);
+        assert!(line.chain(next).any(|line| line.contains(name)), "{name} is not in layer {level} of src/lib.rs");
+        assert!(lib.contains(&format!("pub mod {name};")), "{name} is not declared");
+    }
+}
+
+#[test]
+fn pure_files_do_nothing_but_compute() {
+    let mut wrong = Vec::new();
+    let all = sources();
+    for pure in PURE {
+        let files: Vec<_> = all.iter().filter(|(path, _)| path.starts_with(pure) && !is_test(path)).collect();
+        assert!(!files.is_empty(), "{pure} does not exist");
+        for (path, text) in files {
+            for word in IMPURE {
+                let uses = |line: &&str| !line.trim_start().starts_with("//") && line.contains(word);
+                if let Some(line) = production(text).lines().find(uses) {
+                    wrong.push(format!("{} names {word}: {}", path.display(), line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_say_what_they_are_and_stay_short() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if !text.starts_with("//! ") {
+            wrong.push(format!("{} does not begin with `//!`", path.display()));
+        }
+        if text.lines().count() > LONGEST_FILE {
+            wrong.push(format!("{} has {} lines", path.display(), text.lines().count()));
+        }
+        for banned in ["utils", "common", "helpers", "types", "core"] {
+            if path.with_extension("").components().any(|part| part.as_os_str() == banned) {
+                wrong.push(format!("{}: `{banned}` says nothing", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (start, line) in lines.iter().enumerate() {
+            let code = line.trim_start();
+            let is_fn = [
+                "fn ",
+                "pub fn ",
+                "pub(super) fn ",
+                "pub(crate) fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub(super) async fn ",
+            ]
+            .iter()
+            .any(|word| code.starts_with(word));
+            if !is_fn {
+                continue;
+            }
+            let close = format!("{}}}", &line[..line.len() - code.len()]);
+            let length = lines[start..].iter().position(|l| **l == *close).map_or(0, |n| n + 1);
+            if length > LONGEST_FUNCTION {
+                wrong.push(format!("{}:{}: {length} lines: {code}", path.display(), start + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_unfinished_or_unchecked() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if is_test(&path) {
+            continue;
+        }
+        for (number, line) in production(&text).lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            for mark in [".unwrap()", "todo!(", "unimplemented!(", "dbg!(", "#[ignore"] {
+                if line.contains(mark) {
+                    wrong.push(format!("{}:{}: {mark}", path.display(), number + 1));
+                }
+            }
+        }
+        for mark in ["TODO", "FIXME", "XXX"] {
+            if text.contains(mark) {
+                wrong.push(format!("{}: {mark}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dependency_has_its_line() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let reasons = fs::read_to_string(root.join("docs/dependencies.md")).unwrap();
+    let mut inside = false;
+    let mut seen = 0;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line.contains("dependencies]");
+            continue;
+        }
+        let Some((name, _)) = line.split_once(" = ").filter(|_| inside && !line.starts_with('#')) else { continue };
+        assert!(reasons.contains(&format!("`{name}`")), "docs/dependencies.md does not say why `{name}`");
+        seen += 1;
+    }
+    assert!(seen > 20, "only {seen} dependencies were found");
+}
