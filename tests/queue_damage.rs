@@ -2,6 +2,8 @@
 //!
 //! Each test breaks the files of an embedded queue from outside. Nothing may panic, nothing undamaged may be lost.
 
+#![allow(clippy::print_stdout)]
+
 mod mailbag;
 
 use std::fs;
@@ -412,7 +414,7 @@ fn child_that_stores() {
 
 /// Every ninth is long enough for a file of its own.
 fn length(n: u64) -> usize {
-    if n % 9 == 0 { 140_000 + n as usize % 1_000 } else { n as usize * 37 % 6_000 }
+    if n.is_multiple_of(9) { 140_000 + n as usize % 1_000 } else { n as usize * 37 % 6_000 }
 }
 
 /// what was acknowledged survives `kill -9`, octet for octet.

@@ -21,7 +21,6 @@ mod load;
 mod measure;
 mod relay;
 mod sink;
-#[path = "../../tests/support/mod.rs"]
 mod support;
 mod table;
 mod upstream;

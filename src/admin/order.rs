@@ -39,7 +39,7 @@ pub enum Order {
         id: String,
     },
     /// How full the queue is.
-    Depth,
+    Depth {},
 }
 
 /// The answer to an order.
@@ -122,7 +122,7 @@ async fn try_carry_out(queue: &dyn Queue, now: Timestamp, order: Order) -> Resul
         }
         Order::Retry { id } => queue.retry(parse(&id)?, now).await.map_err(text).map(|()| Reply::Done),
         Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
-        Order::Depth => {
+        Order::Depth {} => {
             let depth = queue.depth().await.map_err(text)?;
             let counts = State::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
             Ok(Reply::Depth(counts.collect()))

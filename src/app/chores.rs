@@ -21,7 +21,7 @@ pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, room: Room, data_di
         if let Ok(depth) = queue.depth().await {
             room.set_levels(depth.bytes, free(&data_dir));
         }
-        if turn % PURGE_EVERY == 0 {
+        if turn.is_multiple_of(PURGE_EVERY) {
             purge(queue.as_ref(), &clock, &drain).await;
         }
         turn = turn.wrapping_add(1);

@@ -136,7 +136,7 @@ async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<
 
 /// Asking about a queue must not make one.
 fn has_queue(data_dir: &Path) -> bool {
-    std::fs::read_dir(data_dir).is_ok_and(|mut entries| entries.next().is_some())
+    data_dir.join("queue.db").exists()
 }
 
 fn show(order: &Order, reply: &Reply, lang: Lang) {
@@ -149,7 +149,7 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
         Reply::Done => screen::say(&match order {
             Order::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
             Order::Drop { id } => format!("{id} {}", lang.pick("was dropped", "已删除")),
-            Order::List { .. } | Order::Show { .. } | Order::Depth => String::new(),
+            Order::List { .. } | Order::Show { .. } | Order::Depth {} => String::new(),
         }),
         Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
         Reply::Refused(reason) => screen::complain(&harmless(reason)),

@@ -31,22 +31,22 @@ pub(super) struct Arguments {
 #[derive(Args, Default)]
 pub(super) struct SettingsArguments {
     /// The settings file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Preset of the account `main`: qq, exmail, custom
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME")]
     provider: Option<String>,
     /// Log-in name of the account `main`, e.g. 10000@qq.com
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     user: Option<String>,
     /// Address to listen on, e.g. 127.0.0.1:2525 (may be repeated)
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
     listen: Vec<String>,
     /// Client network that may send, e.g. 192.168.1.0/24 (may be repeated)
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, global = true, value_name = "NETWORK")]
     allow: Vec<String>,
     /// Where the queue is kept
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
@@ -64,12 +64,8 @@ impl SettingsArguments {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    let mut overrides = arguments.settings.into_overrides();
-    if arguments.sandbox && overrides.listen.is_empty() && std::env::var_os("YIZHAN_LISTEN").is_none() {
-        // Who tries it out should not need a privilege for it.
-        overrides.listen.push("127.0.0.1:2525".to_owned());
-    }
-    let loaded = match config::load(config::Sources::of_process(overrides, prompt::can_ask())) {
+    let sources = config::Sources::of_process(arguments.settings.into_overrides(), prompt::can_ask());
+    let loaded = match config::load(sources) {
         Ok(loaded) => loaded,
         Err(problems) => {
             screen::complain(&problems.to_string());
@@ -81,7 +77,12 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     for warning in &loaded.warnings {
         tracing::warn!(event = "settings", "{warning}");
     }
-    if !arguments.sandbox {
+    if arguments.sandbox {
+        // Who tries it out should not need a privilege for it.
+        if loaded.origins.get("listener.local.bind").is_some_and(|origin| origin == "default") {
+            settings.listeners[0].bind = vec![([127, 0, 0, 1], 2525).into()];
+        }
+    } else {
         ask_for_secrets(&mut settings, lang)?;
     }
     super::runtime()?.block_on(relay(settings, arguments.sandbox))

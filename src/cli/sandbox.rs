@@ -1,6 +1,7 @@
 //! The pretended provider that `run --sandbox` and `demo` send to, and the account that goes with it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ impl Provider {
             reply_delay: Duration::ZERO,
         };
         let sandbox = Sandbox::start(settings, Clock::system(), drain.clone()).await?;
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("cannot make {}", dir.display()))?;
         let ca = dir.join("sandbox-ca.pem");
         std::fs::write(&ca, sandbox.ca_pem()).with_context(|| format!("cannot write {}", ca.display()))?;
         Ok(Provider { sandbox, secret, ca, drain })

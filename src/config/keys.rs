@@ -137,12 +137,7 @@ pub(super) static KEYS: &[Key] = &[
         r#"["login", "plain"]"#,
         "log-in mechanisms, best first; default: the provider's",
     ),
-    open(
-        "account.*.ca",
-        Kind::Path,
-        r#""certs/ca.pem""#,
-        "PEM file with the authority to trust instead of the system's",
-    ),
+    open("account.*.ca", Kind::Path, r#""certs/ca.pem""#, "PEM file with an authority to trust beside the system's"),
     open(
         "account.*.budget.connections",
         Kind::Whole(1, 20),

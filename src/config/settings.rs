@@ -84,7 +84,7 @@ pub struct Account {
     pub endpoints: Vec<Endpoint>,
     /// Log-in mechanisms, best first; at least one.
     pub login: Vec<Mechanism>,
-    /// PEM file with the authority to trust instead of the system's.
+    /// PEM file with an authority to trust beside the system's.
     pub ca: Option<PathBuf>,
     /// Most connections at a time.
     pub connections: usize,

@@ -53,7 +53,7 @@ impl Rest {
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the gate stays closed after the line failed: doubles from the first to the second figure.
-const DOWN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+const DOWN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// What may be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(rests(Event::Refused(Rest::Quarter), 8), [900, 1800, 3600, 7200, 14400, 28800, 57600, 86400]);
         assert_eq!(rests(Event::Refused(Rest::Hour), 6), [3600, 7200, 14400, 28800, 57600, 86400]);
         assert_eq!(rests(Event::Refused(Rest::Day), 2), [86400, 86400]);
-        assert_eq!(rests(Event::Unreachable, 6), [5, 10, 20, 40, 60, 60]);
+        assert_eq!(rests(Event::Unreachable, 8), [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 
     #[test]
@@ -192,6 +192,6 @@ mod tests {
         for _ in 0..20 {
             breaker.on(Event::Unreachable, START);
         }
-        assert_eq!(breaker.gate(START), Gate::Down(at(5)));
+        assert_eq!(breaker.gate(START), Gate::Down(at(1)));
     }
 }

@@ -118,6 +118,10 @@ impl Delivery {
             let upstream = self.0.accounts[account].upstream().clone();
             async move { upstream.reap().await }
         });
+        // What waited for the account when the last process ended waits for nobody now: one of them is the probe.
+        if let Err(error) = self.0.queue.wake(self.0.clock.now()).await {
+            tracing::error!(event = "queue_error", "{error}");
+        }
         let mut attempts = JoinSet::new();
         while !self.0.drain.started() {
             match self.turn(account, &mut attempts).await {

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn the_waits_of_one_message_as_a_list() {
         let waits: Vec<u128> = (1..=8).map(|failed| Settings::default().wait(failed, id(42)).as_millis()).collect();
-        assert_eq!(waits, [61560, 280200, 935100, 3445200, 6465600, 14284800, 14356800, 14011200]);
+        assert_eq!(waits, [58380, 283500, 828900, 3938400, 6976800, 13550400, 13204800, 13032000]);
     }
 
     #[test]

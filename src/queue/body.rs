@@ -13,13 +13,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::spawn_blocking;
 
 use super::Error;
 use super::checksum::Checksum;
+pub use super::spool::Spool;
 
 /// Bodies up to this many octets live in the database, longer ones in a file of their own.
 ///
@@ -28,37 +28,6 @@ pub const INLINE_LIMIT: usize = 128 * 1024;
 
 /// How much goes to or comes from a file at a time.
 const PIECE: usize = 64 * 1024;
-
-/// The folder that holds the files of long bodies: `spool/xx/NAME`, `xx` being the last two characters of the name.
-#[derive(Debug)]
-pub struct Spool {
-    folder: PathBuf,
-    /// The next name: a random start, counted up, so that names differ from run to run and spread over the folders.
-    next: AtomicU64,
-}
-
-impl Spool {
-    /// The spool in `folder`; `seed` should be random.
-    pub fn new(folder: PathBuf, seed: u64) -> Spool {
-        Spool { folder, next: AtomicU64::new(seed) }
-    }
-
-    /// The folder itself.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Where the file called `name` lies; `None` unless the name is one that this type gives out, so that a row that
-    /// was tampered with leads nowhere.
-    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        let legal = name.len() == 16 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        legal.then(|| self.folder.join(&name[14..]).join(name))
-    }
-
-    fn fresh_name(&self) -> String {
-        format!("{:016x}", self.next.fetch_add(1, Ordering::Relaxed))
-    }
-}
 
 /// Turns what the system said about `path` into the error that intake can act on.
 fn fault(what: &str, path: &Path, source: io::Error) -> Error {

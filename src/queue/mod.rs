@@ -34,6 +34,7 @@ use crate::mail::Id;
 pub mod body;
 mod checksum;
 pub mod entry;
+mod spool;
 pub mod sqlite;
 
 use body::{Draft, Stored};
@@ -180,11 +181,14 @@ pub trait Queue: Send + Sync + 'static {
     /// Writes how a try ended.
     ///
     /// # Errors
-    /// [`Error::NotLeased`] when the lease was lost: nothing was changed.
+    /// [`Error::NotLeased`] when the lease was lost: nothing was changed. When the disk is full or fails, the queue keeps
+    /// the settlement in memory and the message leased, and writes it as soon as it can, so that what a provider has
+    /// taken is not sent twice; the caller has nothing more to do.
     fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()>;
 
     /// Returns when a message may have become due by something that happened after the last call: a put, a retry, a
-    /// dropped lease. It does not watch the clock; [`Queue::next_due`] tells how long to sleep at most.
+    /// dropped lease, a settlement with a next try. It does not watch the clock; [`Queue::next_due`] tells how long to
+    /// sleep at most. Made for one waiter: an event wakes one of them, and is kept for the next call if nobody waits.
     fn wait(&self) -> Answer<'_, ()>;
 
     /// When the first message that is not leased becomes due; `None` when there is none.

@@ -153,20 +153,20 @@ impl Connection {
                 Event::More => {}
                 event => return event,
             }
+            if let Line::Gone = self.line {
+                return self.client.lost(Lost::Reset);
+            }
             if !self.client.output().is_empty() {
-                if self.flush().await {
-                    continue;
-                }
+                // When the line breaks, what the server said before is stepped through first.
+                self.flush().await;
             } else if let Some(lost) = self.read().await {
                 return self.client.lost(lost);
-            }
-            if let Line::Gone = self.line {
-                return self.client.lost(Lost::Eof);
             }
         }
     }
 
-    /// Writes all output within the phase's deadline. False when the line broke; what the server said before is read.
+    /// Writes all output within the phase's deadline. False when the line broke; what the server said before is read,
+    /// and what could not be written stays in the output, so that the machine knows whether the final dot went out.
     async fn flush(&mut self) -> bool {
         let limit = Duration::from_secs(self.client.phase().deadline());
         let (client, line) = (&mut self.client, &mut self.line);
@@ -175,7 +175,6 @@ impl Connection {
             return true;
         }
         // A server that refuses and hangs up has often said why (RFC 5321 section 3.8): read that first.
-        self.client.output().clear();
         while timeout(FAREWELL, self.read()).await.is_ok_and(|lost| lost.is_none()) {}
         self.line = Line::Gone;
         false

@@ -1,7 +1,7 @@
 //! What the queue tests share: folders that go away, messages that can be told apart, and reading bodies back.
 
 // Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

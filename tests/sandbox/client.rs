@@ -80,6 +80,11 @@ impl Client {
         self.stream
     }
 
+    /// What was read and not looked at yet.
+    pub(crate) fn waiting(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// TLS on the implicit port; nothing was read yet.
     pub(crate) async fn tls(sandbox: &Sandbox) -> Client {
         let stream = TcpStream::connect(sandbox.implicit_addr().unwrap()).await.unwrap();

@@ -156,7 +156,8 @@ async fn uncertain_means_kept_and_not_said() {
     let sandbox = sandbox().await;
     sandbox.fault(Fault::once(Stage::FinalDot, What::CloseAfterAccept));
     up_to(&sandbox, &Stage::FinalDot).await.ends_with(b"").await;
-    let received = sandbox.wait_for(1).await;
+    assert_eq!(sandbox.stats().accepted, 1);
+    let received = sandbox.received();
     assert_eq!((&received[0].data[..], &*received[0].to[0]), (&GOOD[..GOOD.len() - 3], "x@example.com"));
     Client::ready(&sandbox).await.message(GOOD, "250").await;
 }

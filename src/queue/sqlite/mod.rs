@@ -48,6 +48,7 @@ mod rows;
 mod schema;
 mod settle;
 mod start;
+mod upkeep;
 mod writer;
 
 use apply::Write;
@@ -89,8 +90,8 @@ impl Sqlite {
             report.push(format!("{} was empty; a new queue was begun", path.display()));
         }
         start::put_in_order(&conn, &spool, &mut report).map_err(|error| schema::explain(&error, &path))?;
-        let mut ledger = ledger::Ledger::new(random());
-        ledger.recount(start::count(&conn).map_err(|error| schema::explain(&error, &path))?);
+        // The writer counts what is there before its first answer; nobody has to wait for that here.
+        let ledger = ledger::Ledger::new(random());
 
         let (inbox, messages) = channel();
         let (unlink, paths) = channel();

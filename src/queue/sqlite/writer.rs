@@ -28,7 +28,6 @@ use super::fresh::Fresh;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
-use super::{schema, start};
 
 /// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
 const GROUP: usize = 256;
@@ -36,8 +35,6 @@ const GROUP: usize = 256;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long nothing must happen before free pages are given back.
 const IDLE: Duration = Duration::from_secs(2);
-/// Free pages that are left alone: they will be used again soon.
-const SPARE_PAGES: i64 = 1024;
 
 /// What arrives at the writer.
 pub(super) enum Message {
@@ -96,6 +93,7 @@ pub(super) fn identity(settings: &Settings) -> Option<(u64, u64)> {
 impl Writer {
     /// Works until it is told to close, or everybody is gone.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
+        self.recount();
         loop {
             let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), self.slack) {
                 (false, _) => Some(AGAIN),
@@ -319,70 +317,10 @@ impl Writer {
         }
     }
 
-    /// Gives the connection up. Closing it first makes SQLite drop the frames of a commit that failed.
-    fn abandon(&mut self) {
-        self.fresh.clear();
-        if let Some(conn) = self.conn.take() {
-            let _ = conn.close();
-        }
-    }
-
     /// The connection, for those who have called [`Writer::ready`].
     pub(super) fn conn(&self) -> rusqlite::Result<&Connection> {
         let lost = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None);
         self.conn.as_ref().ok_or_else(lost)
-    }
-
-    /// Opens the database again after a failure; does nothing when it is open.
-    fn ready(&mut self) -> Result<(), Fault> {
-        if self.conn.is_some() {
-            return Ok(());
-        }
-        let fault = |error: Error| match error {
-            Error::Full(folder) => Fault::Full(folder),
-            other => Fault::Failed(other.to_string()),
-        };
-        start::make_folder(self.spool.folder()).map_err(fault)?;
-        let path = database(&self.settings);
-        let (conn, _) = schema::connect(&path).map_err(fault)?;
-        let folder = &self.settings.data_dir;
-        let counts = take_back(&conn, &self.revoked).and_then(|()| start::count(&conn));
-        let counts = counts.map_err(|error| Fault::of(&error, folder))?;
-        self.ledger.recount(counts);
-        for (_, path) in self.revoked.drain(..) {
-            path.into_iter().for_each(|path| drop(self.unlink.send(path)));
-        }
-        self.identity = identity(&self.settings);
-        self.conn = Some(conn);
-        tracing::warn!(path = %path.display(), "the queue's database was opened again");
-        self.due.notify_one();
-        Ok(())
-    }
-
-    /// Gives some free pages back to the file system, a little at a time, while nothing else is to do.
-    fn shrink(&mut self) {
-        let step = |conn: &Connection| -> rusqlite::Result<bool> {
-            let free: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
-            if free <= SPARE_PAGES {
-                // What was freed shows in the file only after the log has been copied back.
-                conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
-                return Ok(false);
-            }
-            // One page goes with each step of the statement.
-            let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({SPARE_PAGES})"))?;
-            let mut rows = statement.query([])?;
-            while rows.next()?.is_some() {}
-            Ok(true)
-        };
-        match self.conn.as_ref().map(step) {
-            Some(Ok(more)) => self.slack = more,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "free pages could not be given back");
-                self.slack = false;
-                self.abandon();
-            }
-            None => self.slack = false,
-        }
     }
 
     /// Writes what is still unwritten, closes the database and gives the folder back.
@@ -401,14 +339,6 @@ impl Writer {
             let _ = reply.send(closed.map_err(|error| Error::Database(error.to_string())));
         }
     }
-}
-
-/// Deletes messages that a failed commit may have stored.
-fn take_back(conn: &Connection, revoked: &[(Id, Option<PathBuf>)]) -> rusqlite::Result<()> {
-    for (id, _) in revoked {
-        conn.execute("DELETE FROM message WHERE id = ?1", [id.as_str()])?;
-    }
-    Ok(())
 }
 
 /// The message that a change stores.

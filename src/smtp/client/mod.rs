@@ -25,6 +25,8 @@ mod opening;
 mod outcome;
 mod transaction;
 
+use std::fmt;
+
 use bytes::BytesMut;
 
 use super::extension::Extensions;
@@ -124,8 +126,7 @@ enum State {
     Dead,
 }
 
-/// One connection, as the client sees it.
-#[derive(Debug)]
+/// One connection, as the client sees it. `Debug` shows the phase only: the output may hold a password.
 pub struct Client {
     settings: Settings,
     input: BytesMut,
@@ -348,3 +349,12 @@ impl Client {
         }
     }
 }
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

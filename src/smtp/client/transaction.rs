@@ -237,7 +237,10 @@ impl Client {
             (Stage::FinalDot, _) if !unsent => RecipientOutcome::Uncertain { lost },
             // It answered in the middle of the message: who knows where it saw an end.
             (Stage::Body(_), Lost::Protocol) => RecipientOutcome::Uncertain { lost },
-            _ => RecipientOutcome::NotTried { phase: progress.phase(), lost },
+            (
+                Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body(_) | Stage::FinalDot | Stage::LoneDot,
+                Lost::Eof | Lost::Timeout | Lost::Reset | Lost::Protocol,
+            ) => RecipientOutcome::NotTried { phase: progress.phase(), lost },
         })
     }
 

@@ -60,7 +60,7 @@ fn what_is_no_reply_is_named() {
         "199 x\r\n",
         "250x\r\n",
         "2500 x\r\n",
-        "\0\0\0250 x\r\n",
+        "\x00\x00\x00250 x\r\n",
     ] {
         assert_eq!(read(bad.as_bytes(), 1), Err(ReplyError::NoCode), "A-104 {bad:?}");
     }

@@ -1,0 +1,94 @@
+//! How the writer looks after its connection: counting at the start, opening again after a failure, giving space back.
+//!
+//! Not here: what is asked of it (`writer`). Invariant: a connection that has failed is closed before another is opened.
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+use crate::mail::Id;
+use crate::queue::Error;
+
+use super::fault::Fault;
+use super::writer::{Writer, database, identity};
+use super::{schema, start};
+
+/// Free pages that are left alone: they will be used again soon.
+const SPARE_PAGES: i64 = 1024;
+
+impl Writer {
+    /// Counts what is in the tables. An index that cannot be read makes the numbers wrong, not the queue useless.
+    pub(super) fn recount(&mut self) {
+        match self.conn().and_then(start::count) {
+            Ok(counts) => self.ledger.recount(counts),
+            Err(error) => tracing::error!(%error, "the messages in the queue could not be counted"),
+        }
+    }
+
+    /// Gives the connection up. Closing it first makes SQLite drop the frames of a commit that failed.
+    pub(super) fn abandon(&mut self) {
+        self.fresh.clear();
+        if let Some(conn) = self.conn.take() {
+            let _ = conn.close();
+        }
+    }
+
+    /// Opens the database again after a failure; does nothing when it is open.
+    pub(super) fn ready(&mut self) -> Result<(), Fault> {
+        if self.conn.is_some() {
+            return Ok(());
+        }
+        let fault = |error: Error| match error {
+            Error::Full(folder) => Fault::Full(folder),
+            other => Fault::Failed(other.to_string()),
+        };
+        start::make_folder(self.spool.folder()).map_err(fault)?;
+        let path = database(&self.settings);
+        let (conn, _) = schema::connect(&path).map_err(fault)?;
+        let folder = &self.settings.data_dir;
+        take_back(&conn, &self.revoked).map_err(|error| Fault::of(&error, folder))?;
+        for (_, path) in self.revoked.drain(..) {
+            path.into_iter().for_each(|path| drop(self.unlink.send(path)));
+        }
+        self.identity = identity(&self.settings);
+        self.conn = Some(conn);
+        self.recount();
+        tracing::warn!(path = %path.display(), "the queue's database was opened again");
+        self.due.notify_one();
+        Ok(())
+    }
+
+    /// Gives some free pages back to the file system, a little at a time, while nothing else is to do.
+    pub(super) fn shrink(&mut self) {
+        let step = |conn: &Connection| -> rusqlite::Result<bool> {
+            let free: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            if free <= SPARE_PAGES {
+                // What was freed shows in the file only after the log has been copied back.
+                conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+                return Ok(false);
+            }
+            // One page goes with each step of the statement.
+            let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({SPARE_PAGES})"))?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(true)
+        };
+        match self.conn.as_ref().map(step) {
+            Some(Ok(more)) => self.slack = more,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "free pages could not be given back");
+                self.slack = false;
+                self.abandon();
+            }
+            None => self.slack = false,
+        }
+    }
+}
+
+/// Deletes messages that a failed commit may have stored.
+fn take_back(conn: &Connection, revoked: &[(Id, Option<PathBuf>)]) -> rusqlite::Result<()> {
+    for (id, _) in revoked {
+        conn.execute("DELETE FROM message WHERE id = ?1", [id.as_str()])?;
+    }
+    Ok(())
+}
