@@ -77,6 +77,23 @@ async fn the_other_port_offers_starttls_until_it_is_used() {
 }
 
 #[tokio::test]
+async fn strangers_are_hung_up_on() {
+    let sandbox = sandbox().await;
+    let mut tls_too_early = Client::over(TcpStream::connect(sandbox.starttls_addr().unwrap()).await.unwrap());
+    tls_too_early.expect("220").await;
+    tls_too_early.send(b"\x16\x03\x01\x00\x05hello").await;
+    tls_too_early.ends_with(b"").await;
+    let mut flood = Client::tls(&sandbox).await;
+    flood.expect("220").await;
+    flood.send(&[b'x'; 70_000]).await;
+    flood.expect("421").await;
+    flood.ends_with(b"").await;
+    let mut chunking = Client::hello(&sandbox).await;
+    chunking.say("BDAT 5 LAST", "502 Invalid input from").await;
+    chunking.ends_with(b"").await;
+}
+
+#[tokio::test]
 async fn only_those_who_have_the_authority_trust_it() {
     let (one, other) = (sandbox().await, sandbox().await);
     let stream = TcpStream::connect(one.implicit_addr().unwrap()).await.unwrap();

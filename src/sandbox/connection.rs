@@ -164,8 +164,10 @@ impl Connection {
                 }
                 return Ok(());
             }
-            if self.input.len() > FLOOD {
-                // The session has a word for it.
+            // TLS where STARTTLS was to come first: there may never be a line end.
+            let hello = !self.session.is_tls() && self.input.first() == Some(&0x16);
+            if hello || self.input.len() > FLOOD {
+                // The session knows what to do.
                 *line = self.input.split();
                 return Ok(());
             }

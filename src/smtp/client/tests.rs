@@ -1,3 +1,5 @@
+//! Tests of the client dialogue, state by state.
+
 use super::*;
 
 fn settings() -> Settings {

@@ -1,3 +1,5 @@
+//! Tests of the command grammar: what real clients write, and what it is taken for.
+
 use super::*;
 
 fn to(line: &str) -> Result<String, CommandError> {

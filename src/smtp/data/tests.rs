@@ -1,3 +1,5 @@
+//! Tests of stuffing and unstuffing: each is the mirror of the other, at every split.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of replies: built, parsed, and bounded.
+
 use super::*;
 
 fn read(octets: &[u8], piece: usize) -> Result<Vec<Reply>, ReplyError> {

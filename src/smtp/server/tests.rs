@@ -1,3 +1,5 @@
+//! Tests of the server session that need no transcript.
+
 use super::*;
 
 fn session(settings: Settings) -> (Session, BytesMut) {
