@@ -231,7 +231,12 @@ impl std::fmt::Debug for Upstream {
 
 /// Whether the server said nothing at all about the message.
 fn is_unseen(outcome: &RecipientOutcome) -> bool {
-    matches!(outcome, RecipientOutcome::NotTried { phase: Phase::Idle | Phase::Mail, .. })
+    match outcome {
+        RecipientOutcome::NotTried { phase, .. } => matches!(phase, Phase::Idle | Phase::Mail),
+        // `421 idle for too long` crossed our MAIL on the way.
+        RecipientOutcome::Refused { phase, reply } => matches!(phase, Phase::Idle | Phase::Mail) && reply.code() == 421,
+        RecipientOutcome::Accepted(_) | RecipientOutcome::Uncertain { .. } => false,
+    }
 }
 
 /// What only the owner can mend on this machine: the account rests, and is looked at again in a quarter of an hour.

@@ -132,7 +132,8 @@ impl Courier {
 
     /// Sends a letter; gives the reply that ended it: the one to the final dot, or an earlier refusal.
     pub async fn send(&mut self, data: &[u8]) -> Result<String, Lost> {
-        for (command, code) in [("MAIL FROM:<device@lan.local>", "250"), ("RCPT TO:<a@else.test>", "250"), ("DATA", "354")]
+        for (command, code) in
+            [("MAIL FROM:<device@lan.local>", "250"), ("RCPT TO:<a@else.test>", "250"), ("DATA", "354")]
         {
             let reply = self.ask(command).await?;
             if !reply.starts_with(code) {
@@ -149,7 +150,7 @@ impl Courier {
 #[derive(Debug, Default)]
 pub struct Books {
     acknowledged: Mutex<BTreeMap<String, String>>,
-    refused: Mutex<BTreeMap<String, u64>>,
+    refused: Mutex<BTreeMap<String, String>>,
     next: AtomicU64,
 }
 
@@ -167,7 +168,7 @@ impl Books {
                 true
             }
             None => {
-                *self.refused.lock().expect("no panic holds it").entry(reply.to_owned()).or_default() += 1;
+                self.refused.lock().expect("no panic holds it").insert(token, reply.to_owned());
                 false
             }
         }
@@ -178,12 +179,14 @@ impl Books {
         self.acknowledged.lock().expect("no panic holds it").clone()
     }
 
-    /// How often each refusal was read.
-    pub fn refused(&self) -> BTreeMap<String, u64> {
+    /// The tokens that were refused, with the reply.
+    pub fn refused(&self) -> BTreeMap<String, String> {
         self.refused.lock().expect("no panic holds it").clone()
     }
 
-    /// Compares with what arrived: every letter whole, every acknowledged one there, copies with the same ids only.
+    /// Compares with what arrived: every letter whole, every acknowledged one there, no refused one, copies
+    /// with the same ids only.
+    ///
     /// Gives how many copies too many there were.
     pub fn audit(&self, received: &[Received]) -> usize {
         let mut arrived: BTreeMap<String, BTreeSet<(Option<String>, Option<String>)>> = BTreeMap::new();
@@ -199,11 +202,14 @@ impl Books {
         let acknowledged = self.acknowledged();
         let lost: Vec<_> = acknowledged.iter().filter(|(token, _)| !arrived.contains_key(*token)).collect();
         assert!(lost.is_empty(), "{} of {} acknowledged letters are lost: {lost:?}", lost.len(), acknowledged.len());
+        let refused = self.refused();
+        let unwanted: Vec<_> = refused.iter().filter(|(token, _)| arrived.contains_key(*token)).collect();
+        assert!(unwanted.is_empty(), "refused and sent all the same: {unwanted:?}");
         received.len() - arrived.len()
     }
 }
 
-/// Keeps on sending to whatever door there is until `doors` says `Some(None)`... that is, until the sender is dropped.
+/// Keeps on sending to whatever door there is, until the sender of `doors` is dropped.
 ///
 /// One letter in `large` has more than the 128 KiB that stay in memory. A letter whose reply was never read is not
 /// repeated: nobody knows whether it was taken.

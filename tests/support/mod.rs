@@ -20,11 +20,13 @@ pub mod clients;
 pub mod dovecot;
 pub mod folder;
 pub mod front;
+pub mod load;
 pub mod office;
 pub mod peers;
 pub mod ports;
 pub mod postfix;
 pub mod process;
+pub mod program;
 pub mod sink;
 pub mod skip;
 

@@ -13,7 +13,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
@@ -152,7 +152,7 @@ impl Site {
 
     /// How many messages of the running relay are in these states.
     pub async fn depth(&self, states: &[&str]) -> u64 {
-        match control::ask(&self.data, &Order::Depth).await {
+        match control::ask(&self.data, &Order::Depth {}).await {
             Ok(Reply::Depth(counts)) => {
                 counts.iter().filter(|(name, _)| states.contains(&name.as_str())).map(|(_, n)| n).sum()
             }
@@ -160,9 +160,19 @@ impl Site {
         }
     }
 
-    /// Waits until the running relay has nothing left to send. `limit` bounds the wait between two deliveries.
+    /// Waits until the running relay has nothing left to send; what is held stays so. Fails when nothing moves.
     pub async fn drained(&self, sandbox: &Sandbox) {
-        while self.depth(&["queued", "sending", "waiting", "deferred", "held"]).await > 0 {
+        let mut begin = Instant::now();
+        let mut least = u64::MAX;
+        loop {
+            let left = self.depth(&["queued", "sending", "waiting", "deferred"]).await;
+            if left == 0 {
+                return;
+            }
+            if left < least {
+                (begin, least) = (Instant::now(), left);
+            }
+            assert!(begin.elapsed() < PATIENCE, "{left} messages do not leave: {:?}", sandbox.stats());
             let before = sandbox.stats().accepted;
             // Either the next message arrives, or a message that has arrived is about to be written down.
             let _ = timeout(Duration::from_millis(100), sandbox.wait_until(|stats| stats.accepted > before)).await;
