@@ -3,7 +3,6 @@
 //! The relay is the real program, the provider runs in here. The moments are random; the seed is printed, and
 //! `YIZHAN_SEED` repeats it (the machine's own timing is not repeated).
 
-#[allow(clippy::duplicate_mod)]
 mod support;
 
 use std::collections::BTreeMap;
@@ -22,7 +21,7 @@ use support::office::provider;
 use support::program::{Program, QUICK, Site, files};
 
 /// How often the relay is killed.
-const ROUNDS: u64 = 24;
+const ROUNDS: u64 = 30;
 /// How many clients send at a time.
 const CLIENTS: u64 = 4;
 /// How many images of the data folder are taken.
@@ -63,8 +62,9 @@ async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
         doors.send_replace(None);
         let lines = program.kill().await;
         reports += lines.iter().filter(|line| line.contains("queue_report")).count();
-        let wrong: Vec<_> = lines.iter().filter(|line| line.contains("panicked") || line.contains("_error")).collect();
-        assert!(wrong.is_empty(), "round {round}: {wrong:?}");
+        let wrong: Vec<_> =
+            lines.iter().filter(|line| line.contains("panicked") || line.contains("\"error\"")).collect();
+        assert!(wrong.is_empty(), "round {round}: {:?} and others", wrong.first());
     }
     let program = site.start().await;
     drop(doors);
@@ -78,6 +78,8 @@ async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
     println!("{ROUNDS} kills: {acknowledged} acknowledged, {copies} copies, {reports} files swept");
     assert!(acknowledged > 100, "the load was no load: {acknowledged}");
     assert!(refused.is_empty(), "{refused:?}");
+    // Twice as many attempts as connections are under way at a time; nothing else may come twice.
+    assert!(copies as u64 <= ROUNDS * 8, "{copies} copies");
     let spool = files(&site.data.join("spool"));
     assert!(spool.is_empty(), "nothing is left behind: {spool:?}");
 }

@@ -145,7 +145,8 @@ async fn a_client_that_never_listens_is_let_go() {
 async fn a_client_that_closes_its_half_gets_its_answers() {
     let door = Door::patient("half");
     let mut stream = TcpStream::connect(door.addr).await.unwrap();
-    let session = [b"HELO nc\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n".as_slice(), DATA, b".\r\nQUIT\r\n"].concat();
+    let session =
+        [b"HELO nc\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n".as_slice(), DATA, b".\r\nQUIT\r\n"].concat();
     stream.write_all(&session).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answers = String::new();

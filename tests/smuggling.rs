@@ -1,43 +1,16 @@
 //! SMTP smuggling: everything that resembles the end of a message and is not (A-001 to A-016, A-024, A-025), cut at
 //! every octet and sent octet by octet. One message must stay one message.
 
+#[path = "support/endings.rs"]
+mod endings;
 #[path = "support/transcript.rs"]
 mod transcript;
 
 use bytes::BytesMut;
+use endings::{AFTER, AN_END, BEFORE, INJECTED, NOT_AN_END, ONE, has_bare};
 use transcript::Driver;
 use yizhan::smtp::data::{Piece, Stuff, Unstuff};
 use yizhan::smtp::server::{Profile, Settings};
-
-const BEFORE: &[u8] = b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
-const ONE: &[u8] = b"Subject: one\r\n\r\nfirst";
-const INJECTED: &[u8] = b"MAIL FROM:<evil@x>\r\nRCPT TO:<victim@x>\r\nDATA\r\nSubject: two\r\n\r\nsecond\r\n";
-const AFTER: &[u8] = b".\r\nQUIT\r\n";
-
-/// What is put in the place of the end, and what of it is content (dots at line starts taken away).
-const NOT_AN_END: &[(&str, &[u8], &[u8])] = &[
-    ("A-002", b"\n.\n", b"\n.\n"),
-    ("A-003", b"\n.\r\n", b"\n.\r\n"),
-    ("A-004", b"\n.\r", b"\n.\r"),
-    ("A-005", b"\r.\r", b"\r.\r"),
-    ("A-006", b"\r.\n", b"\r.\n"),
-    ("A-007", b"\r.\r\n", b"\r.\r\n"),
-    ("A-008", b"\r\n.\n", b"\r\n\n"),
-    ("A-009", b"\r\n.\r", b"\r\n\r"),
-    ("A-010", b"\r\n\0.\r\n", b"\r\n\0.\r\n"),
-    ("A-011", b"\r\n.\0\r\n", b"\r\n\0\r\n"),
-    ("A-012a", b"\r\n.\r\r\n", b"\r\n\r\r\n"),
-    ("A-012b", b"\r\r\n.\r\r\n", b"\r\r\n\r\r\n"),
-    ("A-013 blank", b"\r\n. \r\n", b"\r\n \r\n"),
-    ("A-013 tab", b"\r\n.\t\r\n", b"\r\n\t\r\n"),
-    ("A-013 two dots", b"\r\n..\r\n", b"\r\n.\r\n"),
-    ("A-014 VT FF", b"\x0b.\x0c", b"\x0b.\x0c"),
-    ("A-014 U+2028", b"\xe2\x80\xa8.\xe2\x80\xa8", b"\xe2\x80\xa8.\xe2\x80\xa8"),
-    ("A-014 NEL", b"\xc2\x85.\xc2\x85", b"\xc2\x85.\xc2\x85"),
-    ("A-014 overlong", b"\xc0\x8d\xc0\x8a.\xc0\x8d\xc0\x8a", b"\xc0\x8d\xc0\x8a.\xc0\x8d\xc0\x8a"),
-];
-
-const AN_END: &[(&str, &[u8], &[u8])] = &[("A-001", b"\r\n.\r\n", b"\r\n"), ("A-012c", b"\r\r\n.\r\n", b"\r\r\n")];
 
 type Message = (String, Vec<String>, Vec<u8>);
 
@@ -95,15 +68,10 @@ fn strict_relays_nothing_that_has_bare_line_ends() {
     for (name, middle, _) in NOT_AN_END {
         let (a, b) = ([BEFORE].concat(), [ONE, middle, INJECTED, AFTER].concat());
         let driver = run(Profile::Strict, &[&a, &b]);
-        let bare = run_has_bare(&b[..b.len() - AFTER.len()]);
+        let bare = has_bare(&b[..b.len() - AFTER.len()]);
         assert_eq!(driver.messages.len(), usize::from(!bare), "{name}");
         assert!(driver.closed, "{name}");
     }
-}
-
-fn run_has_bare(octets: &[u8]) -> bool {
-    let text = octets.escape_ascii().to_string().replace("\\r\\n", "");
-    text.contains("\\r") || text.contains("\\n")
 }
 
 #[test]
@@ -136,7 +104,7 @@ fn a_024_what_we_send_has_one_end_and_no_bare_line_ends() {
             stuff.push(&octets[..cut], &mut out);
             stuff.push(&octets[cut..], &mut out);
             stuff.finish(&mut out);
-            assert!(!run_has_bare(&out), "{name}: {:?}", out.escape_ascii().to_string());
+            assert!(!has_bare(&out), "{name}: {:?}", out.escape_ascii().to_string());
             let ends = out.windows(5).filter(|w| w == b"\r\n.\r\n").count();
             assert!(ends == 1 && out.ends_with(b"\r\n.\r\n"), "{name}: {:?}", out.escape_ascii().to_string());
         }

@@ -1,7 +1,13 @@
-//! Every file in `tests/transcripts/` is a test: replayed whole, octet by octet, and in pieces of seven.
+//! Every file in `tests/transcripts/` is a test: replayed whole, octet by octet, and in pieces of seven; those in which
+//! the server is ours also over TCP, whole and one octet a write.
 
 #[path = "support/client_script.rs"]
 mod client_script;
+#[path = "support/folder.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the other users of this file take more of it")]
+mod folder;
+#[path = "support/tcp_script.rs"]
+mod tcp_script;
 #[path = "support/transcript.rs"]
 mod transcript;
 
@@ -9,13 +15,13 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-fn folder() -> &'static Path {
+fn scripts() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts"))
 }
 
 #[test]
 fn server_scripts() {
-    let scripts = transcript::load(folder(), "server");
+    let scripts = transcript::load(scripts(), "server");
     assert!(scripts.len() > 20, "the scripts are there");
     for script in &scripts {
         let pieces: &[usize] = if script.whole_only() { &[usize::MAX] } else { &[usize::MAX, 1, 7] };
@@ -27,7 +33,7 @@ fn server_scripts() {
 
 #[test]
 fn client_scripts() {
-    let scripts = transcript::load(folder(), "client");
+    let scripts = transcript::load(scripts(), "client");
     assert!(scripts.len() > 15, "the scripts are there");
     for script in &scripts {
         for piece in [usize::MAX, 1, 7] {
@@ -37,6 +43,32 @@ fn client_scripts() {
             }
         }
     }
+}
+
+/// Over TCP: against the listener of the relay where it can be set up like the script, else against the machine with
+/// its scripted driver behind a socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn server_scripts_over_tcp() {
+    let scripts = transcript::load(scripts(), "server");
+    let door = tcp_script::Door::new();
+    let mut listened = 0;
+    for script in &scripts {
+        let pieces: &[usize] = if script.whole_only() { &[usize::MAX] } else { &[usize::MAX, 1] };
+        for &piece in pieces {
+            if !tcp_script::for_listener(script) {
+                let addr = tcp_script::Shell::open(script).await;
+                tcp_script::replay(script, addr, piece, true).await;
+                continue;
+            }
+            listened += 1;
+            let name = format!("{} {piece}", script.name);
+            let addr = door.open(script, &name);
+            tcp_script::replay(script, addr, piece, false).await;
+            assert_eq!(door.came_in(&name).await, tcp_script::messages(script), "{name}");
+        }
+    }
+    assert!(listened > scripts.len(), "most scripts can be replayed against the listener: {listened}");
+    door.close().await;
 }
 
 /// What clients and servers say, and pieces of it, in any order.

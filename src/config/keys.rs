@@ -140,7 +140,7 @@ pub(super) static KEYS: &[Key] = &[
     open("account.*.ca", Kind::Path, r#""certs/ca.pem""#, "PEM file with an authority to trust beside the system's"),
     open(
         "account.*.budget.connections",
-        Kind::Whole(1, 20),
+        Kind::Whole(1, 100),
         "1",
         "most connections at a time; default: the provider's",
     ),

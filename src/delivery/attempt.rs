@@ -34,8 +34,14 @@ impl Delivery {
             body: &attempt.lease.body,
             eight_bit: true,
         };
+        let turn = account.upstream().turn().await;
         let started = self.0.clock.now();
-        let report = account.upstream().send(&letter).await;
+        // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
+        if let Gate::Cooling(until) = account.gate(started) {
+            drop((letter, turn));
+            return self.put_back(attempt, until).await;
+        }
+        let report = account.upstream().send(&turn, &letter).await;
         drop(letter);
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %attempt.lease.entry.id, account = %account.name(),
@@ -44,15 +50,19 @@ impl Delivery {
             Gate::Cooling(until) => Some(until),
             Gate::Open | Gate::Probe | Gate::Down(_) => None,
         };
+        drop(turn);
         self.finish(attempt, &report.outcomes, until, now).await;
     }
 
     /// Puts a message back because its account rests.
     pub(super) async fn park(&self, account: usize, lease: Lease, until: Timestamp) {
         let places: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
+        self.put_back(Attempt { account: &self.0.accounts[account], lease, places }, until).await;
+    }
+
+    async fn put_back(&self, attempt: Attempt<'_>, until: Timestamp) {
         let text = format!("the account rests until {}", until.rfc3339());
-        let outcomes = vec![Outcome { fate: Fate::Waits, text }; places.len()];
-        let attempt = Attempt { account: &self.0.accounts[account], lease, places };
+        let outcomes = vec![Outcome { fate: Fate::Waits, text }; attempt.places.len()];
         self.finish(attempt, &outcomes, Some(until), self.0.clock.now()).await;
     }
 

@@ -4,13 +4,12 @@
 //! is `admit`'s. The deadline of a command runs from the end of the one before, however slowly its octets drip in; that
 //! of message data runs from block to block. An idle connection holds no read buffer.
 
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -82,7 +81,9 @@ impl Connection {
                 }
                 Event::Close => {
                     self.write(session).await?;
-                    self.linger(&mut input).await;
+                    if !session.has_quit() || !input.is_empty() {
+                        self.linger(&mut input).await;
+                    }
                     return Ok(());
                 }
                 event => self.handle(event, session, admission).await?,
@@ -164,19 +165,22 @@ impl Connection {
             // Given back while we wait, so that a connection that is idle costs no buffer.
             *input = BytesMut::new();
         }
-        loop {
-            let ready = tokio::select! {
-                ready = timeout_at(limit, self.stream.readable()) => ready,
-                // A message that is arriving is still taken; anything else can come again.
-                () = self.around.drain.asked(), if !admission.is_receiving() => return Err(Ended::Draining),
-            };
-            ready.map_err(|_| Ended::Late)?.map_err(|_| Ended::Gone)?;
+        let stream = &mut self.stream;
+        let read = async {
+            stream.readable().await?;
             input.reserve(size);
-            match self.stream.try_read_buf(input) {
-                Ok(n) => return Ok(n > 0),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Err(Ended::Gone),
-            }
+            // Not `try_read`: this one notices a short read, and spares the next one that would only find nothing.
+            stream.read_buf(input).await
+        };
+        let read = tokio::select! {
+            read = timeout_at(limit, read) => read,
+            // A message that is arriving is still taken; anything else can come again.
+            () = self.around.drain.asked(), if !admission.is_receiving() => return Err(Ended::Draining),
+        };
+        match read {
+            Err(_) => Err(Ended::Late),
+            Ok(Err(_)) => Err(Ended::Gone),
+            Ok(Ok(octets)) => Ok(octets > 0),
         }
     }
 
@@ -192,18 +196,8 @@ impl Connection {
     async fn linger(&mut self, input: &mut BytesMut) {
         let _ = self.stream.shutdown().await;
         let _ = timeout(LINGER, async {
-            loop {
+            while self.stream.read_buf(input).await.is_ok_and(|octets| octets > 0) {
                 input.clear();
-                input.reserve(READ.0);
-                if self.stream.readable().await.is_err() {
-                    return;
-                }
-                match self.stream.try_read_buf(input) {
-                    Ok(0) => return,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
             }
         })
         .await;

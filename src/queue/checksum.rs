@@ -3,7 +3,7 @@
 //! Not a defence against people: who can write the data folder can write the sum as well. The value is stored, so the
 //! polynomial is part of the file format and never changes.
 
-const TABLES: [[u32; 256]; 8] = tables();
+static TABLES: [[u32; 256]; 8] = tables();
 
 /// Table `k` says what a byte does when `k` more bytes follow it, so that eight bytes take one step.
 const fn tables() -> [[u32; 256]; 8] {

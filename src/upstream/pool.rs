@@ -24,6 +24,12 @@ use super::{Letter, Settings, tls};
 /// A connection that is older than this is not used again, however busy it was.
 const OLDEST: Duration = Duration::from_secs(30 * 60);
 
+/// The right to use one of the account's connections, new or idle.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    _slot: Option<SemaphorePermit<'a>>,
+}
+
 /// One account's way out. Clones share the same connections.
 #[derive(Clone)]
 pub struct Upstream(Arc<Shared>);
@@ -56,13 +62,19 @@ impl Upstream {
         &self.0.settings
     }
 
-    /// Sends one message over a connection of this account, waiting for a free one.
+    /// Waits until one of the account's connections is free.
+    ///
+    /// Whoever has a turn keeps it until the account has learnt from the report, and looks at the account's state after
+    /// the wait: a log-in that was refused meanwhile must not be tried again at once.
+    pub async fn turn(&self) -> Turn<'_> {
+        // Nobody closes the semaphore; if somebody did, there would be no pace, but still every message.
+        Turn { _slot: self.0.slots.acquire().await.ok() }
+    }
+
+    /// Sends one message over a connection of this account.
     ///
     /// Never fails: whatever goes wrong is in the report.
-    pub async fn send(&self, letter: &Letter<'_>) -> Report {
-        let Ok(_slot) = self.slot().await else {
-            return Report::all(letter.to.len(), Condition::Line("the relay is stopping".to_owned()));
-        };
+    pub async fn send(&self, _turn: &Turn<'_>, letter: &Letter<'_>) -> Report {
         if let Some(connection) = self.take_idle().await
             && let Some(report) = self.over(connection, letter, true).await
         {
@@ -179,10 +191,6 @@ impl Upstream {
             self.0.counters.add(counter::LOGINS, &labels, 1);
         }
         opened
-    }
-
-    async fn slot(&self) -> Result<SemaphorePermit<'_>, tokio::sync::AcquireError> {
-        self.0.slots.acquire().await
     }
 
     /// The connection that was used last, if one is still good.

@@ -55,7 +55,7 @@ fn sum(octets: &[u8]) -> u64 {
 /// A letter with at least `size` octets of body. Every other one brings no Message-ID or Date of its own.
 pub fn letter(token: &str, size: usize) -> Vec<u8> {
     let mut data = format!("From: device@lan.local\r\nTo: a@else.test\r\nSubject: {token}\r\n");
-    if sum(token.as_bytes()) % 2 == 0 {
+    if sum(token.as_bytes()).is_multiple_of(2) {
         data.push_str(&format!("Date: Sat, 21 Nov 2026 18:00:00 +0800\r\nMessage-ID: <{token}@lan.local>\r\n"));
     }
     data.push_str("\r\n");
@@ -189,7 +189,7 @@ impl Books {
     ///
     /// Gives how many copies too many there were.
     pub fn audit(&self, received: &[Received]) -> usize {
-        let mut arrived: BTreeMap<String, BTreeSet<(Option<String>, Option<String>)>> = BTreeMap::new();
+        let mut arrived: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
         for one in received {
             let token = token(&one.data).unwrap_or_else(|trouble| panic!("{trouble}"));
             let ids = (field(&one.data, "Message-ID"), field(&one.data, "Date"));

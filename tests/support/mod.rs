@@ -15,6 +15,7 @@
     reason = "each test file uses a part of this folder"
 )]
 
+pub mod branch;
 pub mod ca;
 pub mod clients;
 pub mod dovecot;

@@ -16,7 +16,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
+    ("strace", "strace"),
     ("swaks", "swaks"),
+    ("unshare", "util-linux"),
 ];
 
 /// Debian's own places only: a Python or curl that somebody installed beside them is not the peer we name.

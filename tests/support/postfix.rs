@@ -146,6 +146,15 @@ impl Postfix {
         self.process = Some(process);
     }
 
+    /// Brings it back with one more line in main.cf, which wins over the ones before.
+    pub fn resume_with(&mut self, name: &str, value: &str) {
+        self.pause();
+        let file = self.folder.path().join("conf/main.cf");
+        let text = fs::read_to_string(&file).expect("we wrote it");
+        fs::write(file, format!("{text}{name} = {value}\n")).expect("a folder of ours is writable");
+        self.resume();
+    }
+
     /// Changes the password of the one user: the code is revoked, or renewed.
     pub fn set_password(&self, password: &str) {
         self.dovecot.set_password(&self.options.user, password);

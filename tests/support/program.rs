@@ -9,13 +9,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -33,7 +33,7 @@ pub const YIZHAN: &str = env!("CARGO_BIN_EXE_yizhan");
 pub const QUICK: &str = "[limits]\nmessages_per_client = \"100000/s\"\nconnections_per_client = 1000\ndisk_free = 0\n\
     [queue]\nretry = [\"1s\"]\n[log]\nformat = \"json\"\n";
 
-const GUARD: &str = r#"read -r word || kill -s KILL -- "$1""#;
+const GUARD: &str = r#"read -r word || kill -s KILL -- "-$1""#;
 
 /// A command line of the program, with an empty environment.
 pub fn yizhan<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
@@ -200,10 +200,12 @@ pub struct Program {
 impl Program {
     /// Starts a command; does not wait for anything.
     pub fn spawn(mut command: Command) -> Program {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        // A process group of its own, so that what runs under `strace` goes with it.
+        let command = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
         let pid = Pid::from_child(&child);
         let mut guard = Command::new("/bin/sh");
-        guard.args(["-c", GUARD, "guard"]).arg(pid.as_raw_nonzero().to_string());
+        guard.args(["-c", GUARD, "guard"]).arg(pid.as_raw_nonzero().to_string()).process_group(0);
         let mut guard = guard.stdin(Stdio::piped()).spawn().expect("/bin/sh starts");
         let log = Arc::new(Log { lines: Mutex::default(), seen: watch::Sender::new((0, false)) });
         let (pipe, shared) = (child.stderr.take().expect("it is piped"), log.clone());
@@ -311,8 +313,8 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // After `end` the child is waited for already, and both calls do nothing.
-        let _ = self.child.kill();
+        // After `end` the group is gone already, and both calls do nothing.
+        let _ = kill_process_group(self.pid, Signal::KILL);
         let _ = self.child.wait();
         if let Some(mut pipe) = self.guard_pipe.take() {
             let _ = pipe.write_all(b"done\n");

@@ -82,6 +82,13 @@ impl SmtpSink {
         self.process = Some(process);
     }
 
+    /// Brings it back with other flags: a server whose fault has been mended.
+    pub fn resume_with(&mut self, flags: &[&str]) {
+        self.pause();
+        self.flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        self.resume();
+    }
+
     /// What it printed (with the flag `-v`: the conversation).
     pub fn output(&self) -> String {
         self.process.as_ref().map(Process::output).unwrap_or_default()

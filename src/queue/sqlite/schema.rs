@@ -86,9 +86,13 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
         let conn = Connection::open_with_flags(path, flags)?;
         conn.set_prepared_statement_cache_capacity(64);
         conn.busy_timeout(std::time::Duration::from_secs(5))?;
-        // Order matters: auto_vacuum counts only before the first page is written, which journal_mode does.
+        // Order matters: auto_vacuum counts only before the first page is written, which journal_mode does. Later it
+        // would still write a page at each opening, and a queue on a full disk could not be opened to be emptied.
+        if path.metadata().is_ok_and(|file| file.len() == 0) {
+            conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+        }
         conn.execute_batch(
-            "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -2000;
              PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;",
         )?;

@@ -88,6 +88,7 @@ impl Session {
             Command::Quit => {
                 // Always said, also to those who are not there any more to hear it (section 4.1.1.10).
                 self.close_with(|voice| &voice.bye);
+                self.quit = true;
                 None
             }
             Command::Noop => self.idle(|voice| &voice.noop),

@@ -68,6 +68,8 @@ pub struct Session {
     extended: bool,
     user: Option<String>,
     tls: bool,
+    /// The client has said QUIT: nothing more will come from it.
+    quit: bool,
     /// A log-in dialogue was broken off: the next line may hold a piece of a secret.
     login_debris: bool,
     notes: Vec<Note>,
@@ -87,6 +89,7 @@ impl Session {
             extended: false,
             user: None,
             tls: false,
+            quit: false,
             login_debris: false,
             notes: Vec::new(),
         }
@@ -236,6 +239,11 @@ impl Session {
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Whether the session ended with QUIT, so that the client has nothing left to send.
+    pub fn has_quit(&self) -> bool {
+        self.quit
     }
 
     /// Takes the facts that are worth a log line, at most 16 since the last call.

@@ -1,0 +1,126 @@
+//! Promise 3 by the real program: the authorization code, and what a device logs in with, appear nowhere, at any
+//! level of the log, in either format, whether the code is right or wrong; neither does their base64.
+//!
+//! What is searched: all output of `run`, `check` and `queue`, and every file in the data folder.
+
+mod support;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use yizhan::sandbox::Limits;
+use yizhan::secret::Secret;
+
+use support::load::{Courier, letter};
+use support::office::{USER, provider};
+use support::program::{Program, Site, files};
+
+/// Codes that occur nowhere by chance.
+const RIGHT: &str = "qzjxkwvbpfygmuhd";
+const WRONG: &str = "vwxkzqjjgypbhmfu";
+const DEVICE: &str = "Pr1nter-Passw0rd-zq";
+
+/// The forms in which a secret may leak: itself, and its base64 at each of the three alignments, less the octets at
+/// both ends that depend on what stands beside it.
+fn forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned(), secret.to_uppercase()];
+    for lead in 0..3 {
+        let text = STANDARD.encode(["x".repeat(lead), secret.to_owned()].concat());
+        let text = text.trim_end_matches('=');
+        forms.push(text[if lead == 0 { 0 } else { 4 }..text.len() - 2].to_owned());
+    }
+    forms
+}
+
+fn search(what: &str, octets: &[u8]) {
+    for secret in [RIGHT, WRONG, DEVICE] {
+        for form in forms(secret) {
+            let found = octets.windows(form.len()).position(|window| window == form.as_bytes());
+            let around = found.map(|at| String::from_utf8_lossy(&octets[at.saturating_sub(80)..at + form.len()]));
+            assert!(found.is_none(), "{what} has {form:?} of {secret:?}: {around:?}");
+        }
+    }
+}
+
+/// Searches the data folder. While the relay runs, and after a kill, the log of the database is part of it.
+fn search_files(site: &Site) {
+    for file in files(&site.data).into_iter().filter(|file| !file.ends_with("control.sock")) {
+        search(&file.display().to_string(), &std::fs::read(&file).unwrap_or_default());
+    }
+}
+
+#[test]
+fn the_search_finds_base64_at_every_alignment() {
+    for text in ["", "\0a\0", "\0ab\0", "\0abc\0"] {
+        let leak = STANDARD.encode([text, RIGHT].concat());
+        assert!(forms(RIGHT).iter().any(|form| leak.contains(form.as_str())), "{leak}");
+    }
+}
+
+/// A device that logs in, twice, and sends a mail; then a log-in that is broken off.
+async fn use_it(relay: &Program) -> String {
+    let mut device = Courier::connect(relay.door()).await.unwrap();
+    let plain = STANDARD.encode(format!("\0printer\0{DEVICE}"));
+    assert!(device.ask(&format!("AUTH PLAIN {plain}")).await.unwrap().starts_with("235"));
+    let reply = device.send(&letter("secret", 2000)).await.unwrap();
+    let mut device = Courier::connect(relay.door()).await.unwrap();
+    assert!(device.ask("AUTH LOGIN").await.unwrap().starts_with("334"));
+    assert!(device.ask(&STANDARD.encode("printer")).await.unwrap().starts_with("334"));
+    assert!(device.ask(&STANDARD.encode(DEVICE)).await.unwrap().starts_with("235"));
+    // Not a command: some devices do it in this order, and the answer must not repeat it.
+    let odd = device.ask(&STANDARD.encode(DEVICE)).await.unwrap();
+    search("the reply to an odd command", odd.as_bytes());
+    reply.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_044_no_secret_is_in_any_output_or_file() {
+    let sandbox = provider(Limits::default()).await;
+    sandbox.set_secret(USER, Secret::new(RIGHT));
+    for (format, level) in [("text", "trace"), ("json", "trace"), ("text", "debug"), ("json", "info")] {
+        let more = format!("[log]\nformat = \"{format}\"\nlevel = \"{level}\"\n");
+        let site = Site::new("secrets", &sandbox, &more);
+        let text = std::fs::read_to_string(&site.config).unwrap();
+        let text = text.replace("[account.office]", "auth = \"accept-any\"\n[account.office]");
+        site.folder.file("yizhan.toml", text);
+        for (code, event) in [(WRONG, "account_cooling"), (RIGHT, "delivered")] {
+            site.folder.file("code", code);
+            let relay = site.start().await;
+            let id = use_it(&relay).await;
+            relay.event(event).await;
+            for arguments in [
+                &["queue", "list"][..],
+                &["queue", "show", &id],
+                &["queue", "show", &id, "--json"],
+                &["queue", "list", "--json"],
+                &["check"],
+            ] {
+                let ran = site.ask(arguments).await;
+                search(&arguments.join(" "), ran.with_code(0).as_bytes());
+            }
+            search_files(&site);
+            let lines = if code == WRONG { relay.kill().await } else { relay.stop().await };
+            search(&format!("the log in {format} at {level}"), lines.join("\n").as_bytes());
+            search_files(&site);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_044_a_code_written_into_the_settings_is_in_no_complaint() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("inline", &sandbox, "");
+    let good = std::fs::read_to_string(&site.config).unwrap();
+    let inline = good.replace(&format!("{{ file = \"{}\" }}", site.code.display()), &format!("\"{RIGHT}\""));
+    assert_ne!(good, inline);
+    site.folder.file("yizhan.toml", &inline);
+    let text = site.ask(&["check"]).await.with_code(0);
+    assert!(text.contains("[secret]") && text.contains("warning"), "{text}");
+    search("check", text.as_bytes());
+    for broken in [inline.replace(&format!("\"{RIGHT}\""), RIGHT), inline.replace("secret =", "secert =")] {
+        site.folder.file("yizhan.toml", &broken);
+        for command in ["check", "run"] {
+            search(command, site.ask(&[command]).await.with_code(78).as_bytes());
+        }
+    }
+}
