@@ -263,3 +263,19 @@ fn every_dependency_has_its_line() {
     }
     assert!(seen > 20, "only {seen} dependencies were found");
 }
+
+#[test]
+fn every_log_line_names_its_event() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        for level in ["error", "warn", "info", "debug"] {
+            for (at, _) in text.match_indices(&format!("tracing::{level}!(")) {
+                let call: String = text[at..].chars().take(60).collect();
+                if !call.contains("event = ") {
+                    wrong.push(format!("{}: {call}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}

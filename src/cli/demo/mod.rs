@@ -107,9 +107,14 @@ fn settings(provider: &Provider, dir: &Folder) -> anyhow::Result<Settings> {
 struct Folder(std::path::PathBuf);
 
 impl Folder {
+    /// Makes it with a name that nobody can guess, for us alone: a folder that is there already is somebody else's.
     fn make() -> anyhow::Result<Folder> {
-        let path = std::env::temp_dir().join(format!("yizhan-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        use std::hash::{BuildHasher as _, Hasher as _};
+        use std::os::unix::fs::DirBuilderExt as _;
+        let chance = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        let path = std::env::temp_dir().join(format!("yizhan-demo-{chance:016x}"));
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+        made.with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Folder(path))
     }
 }

@@ -125,7 +125,7 @@ impl Writer {
 
     /// Takes row `seq` out of the way. If not even that can be written, it is passed over from now on.
     fn unreadable(&mut self, seq: i64, reason: String) {
-        tracing::error!(row = seq, %reason, "a message cannot be read and was set aside");
+        tracing::error!(event = "set_aside", row = seq, %reason, "a message cannot be read and was set aside");
         self.skip.insert(seq);
         self.commit_alone(Write::Banish { seq, reason });
     }
@@ -171,7 +171,9 @@ impl Writer {
                 Ok(entry) => entries.push(entry),
                 Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
                 // It is set aside when its turn to be sent comes; a list must not fail for it.
-                Err(unreadable) => tracing::warn!(%id, ?unreadable, "a message was left out of the list"),
+                Err(unreadable) => {
+                    tracing::warn!(event = "queue_error", %id, ?unreadable, "a message was left out of the list")
+                }
             }
         }
         Ok(entries)
@@ -243,7 +245,7 @@ impl Writer {
 
     /// Turns an error of a question into its answer.
     fn failed(&self, error: &rusqlite::Error) -> Error {
-        tracing::error!(%error, "the queue's database could not be read");
+        tracing::error!(event = "queue_error", %error, "the queue's database could not be read");
         Fault::of(error, &self.settings.data_dir).error()
     }
 }

@@ -152,7 +152,7 @@ impl Sqlite {
             }
         };
         let Err(reason) = verdict else { return Ok(Some(lease)) };
-        tracing::error!(id = %lease.entry.id, %reason, "a message is damaged; it is held and not sent");
+        tracing::error!(event = "set_aside", id = %lease.entry.id, %reason, "a message is damaged; it is held and not sent");
         self.change(Write::SetAside { token: lease.guard.token, reason }, 0).await.map(|_| None)
     }
 
@@ -179,7 +179,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 fn unlink_all(paths: &Receiver<PathBuf>) {
     for path in paths {
         if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "the body of a message that is gone could not be deleted");
+            tracing::warn!(event = "queue_error", path = %path.display(), %error, "the body of a message that is gone could not be deleted");
         }
     }
 }

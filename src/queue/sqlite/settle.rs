@@ -83,7 +83,7 @@ fn write_outcomes(
     for (place, outcome) in &settlement.outcomes {
         let Some(recipient) = recipients.get_mut(*place).filter(|r| r.outcome.is_open()) else {
             // Refusing would send the mail again to those who have it; so the rest is written and this is said aloud.
-            tracing::error!(%id, place, ?outcome, "an outcome was left out: no open recipient has this place");
+            tracing::error!(event = "queue_error", %id, place, ?outcome, "an outcome was left out: no open recipient has this place");
             continue;
         };
         let (name, at, text) = rows::outcome_columns(outcome);

@@ -21,7 +21,9 @@ impl Writer {
     pub(super) fn recount(&mut self) {
         match self.conn().and_then(start::count) {
             Ok(counts) => self.ledger.recount(counts),
-            Err(error) => tracing::error!(%error, "the messages in the queue could not be counted"),
+            Err(error) => {
+                tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted")
+            }
         }
     }
 
@@ -53,7 +55,7 @@ impl Writer {
         self.identity = identity(&self.settings);
         self.conn = Some(conn);
         self.recount();
-        tracing::warn!(path = %path.display(), "the queue's database was opened again");
+        tracing::warn!(event = "queue_reopened", path = %path.display(), "the queue's database was opened again");
         self.due.notify_one();
         Ok(())
     }
@@ -76,7 +78,7 @@ impl Writer {
         match self.conn.as_ref().map(step) {
             Some(Ok(more)) => self.slack = more,
             Some(Err(error)) => {
-                tracing::warn!(%error, "free pages could not be given back");
+                tracing::warn!(event = "queue_error", %error, "free pages could not be given back");
                 self.slack = false;
                 self.abandon();
             }

@@ -276,7 +276,7 @@ impl Writer {
     /// Tells everybody in a group that it failed. Settlements are kept: the provider has already answered, and writing
     /// that down late is better than sending the mail twice.
     fn fail(&mut self, group: Vec<Job>, fault: &Fault) {
-        tracing::error!(changes = group.len(), error = %fault.error(), "a group of changes could not be written");
+        tracing::error!(event = "queue_error", changes = group.len(), error = %fault.error(), "a group of changes could not be written");
         for job in group {
             if let Write::Settle { .. } = job.write {
                 self.unsettled.push(job.write);
@@ -330,7 +330,7 @@ impl Writer {
         }
         for write in &self.unsettled {
             if let Write::Settle { id, .. } = write {
-                tracing::error!(%id, "how the last try of this message ended could not be written; it may be sent again");
+                tracing::error!(event = "queue_error", %id, "how the last try of this message ended could not be written; it may be sent again");
             }
         }
         let closed = self.conn.take().map_or(Ok(()), |conn| conn.close().map_err(|(_, error)| error));
