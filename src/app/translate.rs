@@ -97,6 +97,7 @@ fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings
         group: account.preset.group,
         connections: account.connections,
         idle: Duration::from_secs(account.preset.idle_seconds),
+        announce: account.preset.announce_next,
         messages_per_connection: account.preset.messages_per_connection as u32,
     }
 }

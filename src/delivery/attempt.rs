@@ -34,14 +34,14 @@ impl Delivery {
             body: &attempt.lease.body,
             eight_bit: true,
         };
-        let turn = account.upstream().turn().await;
+        let mut turn = account.upstream().turn(&letter).await;
         let started = self.0.clock.now();
         // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
         if let Gate::Cooling(until) = account.gate(started) {
             drop((letter, turn));
             return self.put_back(attempt, until).await;
         }
-        let report = account.upstream().send(&turn, &letter).await;
+        let report = account.upstream().send(&mut turn, &letter).await;
         drop(letter);
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %attempt.lease.entry.id, account = %account.name(),

@@ -197,9 +197,11 @@ impl Delivery {
         Ok(())
     }
 
-    /// How many attempts run side by side: one for each connection, and as many that prepare or settle meanwhile.
+    /// How many attempts run side by side: one for each connection, and as many that prepare or settle meanwhile; where
+    /// connections announce the next message, there must be one to announce as well.
     fn capacity(&self, account: usize) -> usize {
-        self.0.accounts[account].upstream().settings().connections.max(1) * 2
+        let settings = self.0.accounts[account].upstream().settings();
+        settings.connections.max(1) * if settings.announce { 4 } else { 2 }
     }
 
     /// Sleeps until `when` by the clock of this delivery, or until the drain starts; for ever without a `when`.

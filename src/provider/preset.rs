@@ -125,6 +125,8 @@ pub struct Preset {
     pub from_policy: FromPolicy,
     /// Whether RSET is avoided and a fresh connection taken instead.
     pub never_rset: bool,
+    /// Whether the commands of the next message may go out behind the final dot of this one (RFC 2920 section 3.1).
+    pub announce_next: bool,
     /// What a user name looks like.
     pub user_form: UserForm,
     /// Most connections of one account at a time.

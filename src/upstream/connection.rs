@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
 use crate::smtp;
-use crate::smtp::client::{self, Client, Event, Failure, Lost, RecipientOutcome, Transaction};
+use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOutcome, Transaction};
 
 use super::line::Line;
 use super::{DIAL_LIMIT, HANDSHAKE_LIMIT, Letter, Settings, dial, tls};
@@ -44,10 +44,13 @@ pub enum OpenError {
 }
 
 /// A logged-in connection.
+#[derive(Debug)]
 pub struct Connection {
     client: Client,
     line: Line,
     opened: Instant,
+    /// The commands of the next message are on their way.
+    announced: bool,
 }
 
 /// How a transaction ended on this connection.
@@ -83,7 +86,7 @@ impl Connection {
             Tls::StartTls => Line::Plain(stream),
         };
         let client = Client::new(client_settings(settings, endpoint, secret));
-        let mut connection = Connection { client, line, opened: Instant::now() };
+        let mut connection = Connection { client, line, opened: Instant::now(), announced: false };
         loop {
             match connection.advance().await {
                 Event::Ready => return Ok(connection),
@@ -106,16 +109,28 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends one message.
-    pub async fn send(&mut self, letter: &Letter<'_>) -> Sent {
-        let size = letter.head.len() as u64 + 2 + letter.body.len();
-        let (from, to) = (letter.from.clone(), letter.to.clone());
-        self.client.start(Transaction { from, to, size, eight_bit: letter.eight_bit });
+    /// Sends one message, unless it was `announced` by the one before: then its commands are on the way already.
+    /// `follow` is asked, once the final dot is about to go out, for a transaction to announce behind it.
+    pub async fn send(
+        &mut self,
+        letter: &Letter<'_>,
+        announced: bool,
+        mut follow: impl FnMut() -> Option<Transaction>,
+    ) -> Sent {
+        self.announced = false;
+        if !announced {
+            self.client.start(transaction_of(letter));
+        }
         loop {
             match self.advance().await {
                 Event::SendBody => {
                     if let Err(reason) = self.send_body(letter).await {
                         return Sent::Unreadable(reason);
+                    }
+                    if self.client.phase() == Phase::FinalDot
+                        && let Some(next) = follow()
+                    {
+                        self.announced = self.client.follow(&next);
                     }
                 }
                 Event::Done(outcome) => {
@@ -205,6 +220,16 @@ impl Connection {
         std::future::poll_fn(poll).await.is_pending()
     }
 
+    /// Whether the commands of another transaction could go out behind the next final dot.
+    pub fn can_follow(&self) -> bool {
+        self.client.extensions().pipelining
+    }
+
+    /// Whether the message that comes next has been announced.
+    pub fn has_announced(&self) -> bool {
+        self.announced
+    }
+
     /// How long ago it was dialled.
     pub fn age(&self) -> Duration {
         self.opened.elapsed()
@@ -225,6 +250,12 @@ impl Connection {
         };
         let _ = timeout(FAREWELL, farewell).await;
     }
+}
+
+/// What the dialogue must know of a letter.
+pub(super) fn transaction_of(letter: &Letter<'_>) -> Transaction {
+    let size = letter.head.len() as u64 + 2 + letter.body.len();
+    Transaction { from: letter.from.clone(), to: letter.to.clone(), size, eight_bit: letter.eight_bit }
 }
 
 async fn handshake(

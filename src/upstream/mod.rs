@@ -22,6 +22,7 @@ pub mod line;
 pub mod outcome;
 pub mod pool;
 pub mod tls;
+pub mod turn;
 
 pub use outcome::{Condition, Fate, Outcome, Report};
 pub use pool::Upstream;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub connections: usize,
     /// How long an unused connection is kept.
     pub idle: Duration,
+    /// Whether the commands of the next message may go out behind the final dot of this one (RFC 2920).
+    pub announce: bool,
     /// How many messages one connection carries at most.
     pub messages_per_connection: u32,
 }

@@ -1,6 +1,7 @@
 //! One account's connections: as many as it may have, reused over messages, one log-in each.
 //!
-//! A connection is taken, carries one message, and is given back if it is still good. One that turns out to have died
+//! A connection is taken, carries one message, and is given back if it is still good, or handed to the message that it
+//! has announced ([`super::turn`]). One that turns out to have died
 //! while it was idle is replaced at once and costs the message nothing, because the provider had not seen it. Idle
 //! connections are closed after a while by a task that sleeps until the first of them is due.
 
@@ -8,27 +9,22 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use crate::provider::Action;
 use crate::secret::Secret;
-use crate::smtp::client::{FailureKind, Phase, RecipientOutcome};
+use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
 use crate::telemetry::counter::{self, Counters};
 
-use super::connection::{Connection, OpenError, Sent};
+use super::connection::{Connection, OpenError, Sent, transaction_of};
 use super::outcome::{self, Condition, Report};
+use super::turn::{Ticket, Turn, Turns};
 use super::{Letter, Settings, tls};
 
 /// A connection that is older than this is not used again, however busy it was.
 const OLDEST: Duration = Duration::from_secs(30 * 60);
-
-/// The right to use one of the account's connections, new or idle.
-#[derive(Debug)]
-pub struct Turn<'a> {
-    _slot: Option<SemaphorePermit<'a>>,
-}
 
 /// One account's way out. Clones share the same connections.
 #[derive(Clone)]
@@ -38,7 +34,7 @@ struct Shared {
     settings: Settings,
     counters: Counters,
     connector: OnceLock<TlsConnector>,
-    slots: Semaphore,
+    turns: Turns,
     idle: Mutex<VecDeque<(Instant, Connection)>>,
     returned: Notify,
 }
@@ -46,12 +42,12 @@ struct Shared {
 impl Upstream {
     /// No connection is made before there is a message.
     pub fn new(settings: Settings, counters: Counters) -> Upstream {
-        let slots = Semaphore::new(settings.connections.max(1));
+        let turns = Turns::new(settings.connections, settings.announce);
         Upstream(Arc::new(Shared {
             settings,
             counters,
             connector: OnceLock::new(),
-            slots,
+            turns,
             idle: Mutex::default(),
             returned: Notify::new(),
         }))
@@ -62,26 +58,30 @@ impl Upstream {
         &self.0.settings
     }
 
-    /// Waits until one of the account's connections is free.
+    /// Waits until one of the account's connections is free for `letter`.
     ///
     /// Whoever has a turn keeps it until the account has learnt from the report, and looks at the account's state after
     /// the wait: a log-in that was refused meanwhile must not be tried again at once.
-    pub async fn turn(&self) -> Turn<'_> {
-        // Nobody closes the semaphore; if somebody did, there would be no pace, but still every message.
-        Turn { _slot: self.0.slots.acquire().await.ok() }
+    pub async fn turn(&self, letter: &Letter<'_>) -> Turn {
+        self.0.turns.take(transaction_of(letter)).await
     }
 
     /// Sends one message over a connection of this account.
     ///
     /// Never fails: whatever goes wrong is in the report.
-    pub async fn send(&self, _turn: &Turn<'_>, letter: &Letter<'_>) -> Report {
+    pub async fn send(&self, turn: &mut Turn, letter: &Letter<'_>) -> Report {
+        if let Some(connection) = turn.announced.take()
+            && let Some(report) = self.over(*connection, letter, turn, Begun::Announced).await
+        {
+            return report;
+        }
         if let Some(connection) = self.take_idle().await
-            && let Some(report) = self.over(connection, letter, true).await
+            && let Some(report) = self.over(connection, letter, turn, Begun::Reused).await
         {
             return report;
         }
         match self.open().await {
-            Ok(connection) => match self.over(connection, letter, false).await {
+            Ok(connection) => match self.over(connection, letter, turn, Begun::New).await {
                 Some(report) => report,
                 None => Report::all(letter.to.len(), Condition::Line("the connection was lost at once".to_owned())),
             },
@@ -118,15 +118,34 @@ impl Upstream {
     }
 
     /// Sends over this connection. `None` when a reused one was dead before it took anything: the message is untouched.
-    async fn over(&self, mut connection: Connection, letter: &Letter<'_>, reused: bool) -> Option<Report> {
-        let (group, count) = (self.0.settings.group, letter.to.len());
-        match connection.send(letter).await {
+    async fn over(
+        &self,
+        mut connection: Connection,
+        letter: &Letter<'_>,
+        turn: &mut Turn,
+        begun: Begun,
+    ) -> Option<Report> {
+        let (group, count, reused) = (self.0.settings.group, letter.to.len(), begun != Begun::New);
+        let may_announce = connection.can_follow() && !self.is_spent(&connection, 1);
+        let mut ticket = None;
+        let announce = || {
+            ticket = if may_announce { self.0.turns.next() } else { None };
+            ticket.as_ref().map(|ticket: &Ticket| ticket.transaction.clone())
+        };
+        match connection.send(letter, begun == Begun::Announced, announce).await {
             // Lost before MAIL was answered: the server had hung up while the connection was idle.
-            Sent::Done { outcomes, .. } if reused && outcomes.iter().all(is_unseen) => None,
+            Sent::Done { outcomes, .. } if reused && outcomes.iter().all(is_unseen) => {
+                if begun == Begun::Announced && outcomes.iter().any(is_timeout) {
+                    tracing::warn!(event = "no_announcing", account = %self.0.settings.account,
+                        "the server lost what came behind a final dot; messages are announced no more");
+                    self.0.turns.stop_announcing();
+                }
+                None
+            }
             Sent::Done { outcomes, reusable } => {
                 let report = outcome::of_transaction(group, &outcomes);
                 if reusable && matches!(report.condition, Condition::Works) {
-                    self.give_back(connection);
+                    self.pass_on(connection, ticket, turn);
                 } else {
                     tokio::spawn(connection.quit());
                 }
@@ -143,6 +162,15 @@ impl Upstream {
             Sent::Unreadable(reason) => {
                 Some(Report::all(count, Condition::Line(format!("our own copy cannot be read: {reason}"))))
             }
+        }
+    }
+
+    /// Hands the connection to the message that it has announced, with the slot; else puts it with the idle ones.
+    fn pass_on(&self, connection: Connection, ticket: Option<Ticket>, turn: &mut Turn) {
+        let Some(ticket) = ticket.filter(|_| connection.has_announced()) else { return self.give_back(connection) };
+        if let Err(back) = ticket.hand_over(connection, turn.slot.take()) {
+            // Nobody waits for it, and the server waits for a message: only closing helps.
+            turn.slot = back.slot;
         }
     }
 
@@ -193,14 +221,16 @@ impl Upstream {
         opened
     }
 
+    /// Whether the connection has no message left in it after `more`.
+    fn is_spent(&self, connection: &Connection, more: u32) -> bool {
+        connection.messages() + more >= self.0.settings.messages_per_connection || connection.age() >= OLDEST
+    }
+
     /// The connection that was used last, if one is still good.
     async fn take_idle(&self) -> Option<Connection> {
         loop {
             let (since, mut connection) = self.idle().pop_back()?;
-            let settings = &self.0.settings;
-            let fresh = since.elapsed() < settings.idle
-                && connection.age() < OLDEST
-                && connection.messages() < settings.messages_per_connection;
+            let fresh = since.elapsed() < self.0.settings.idle && !self.is_spent(&connection, 0);
             if fresh && connection.is_alive().await {
                 return Some(connection);
             }
@@ -209,7 +239,7 @@ impl Upstream {
     }
 
     fn give_back(&self, connection: Connection) {
-        if connection.messages() >= self.0.settings.messages_per_connection || connection.age() >= OLDEST {
+        if self.is_spent(&connection, 0) {
             tokio::spawn(connection.quit());
             return;
         }
@@ -235,6 +265,21 @@ impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Upstream").field("account", &self.0.settings.account).finish_non_exhaustive()
     }
+}
+
+/// How a transaction comes to its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// It was dialled for it.
+    New,
+    /// It was idle.
+    Reused,
+    /// It has sent the commands already, behind the final dot of another message.
+    Announced,
+}
+
+fn is_timeout(outcome: &RecipientOutcome) -> bool {
+    matches!(outcome, RecipientOutcome::NotTried { lost: Lost::Timeout, .. })
 }
 
 /// Whether the server said nothing at all about the message.

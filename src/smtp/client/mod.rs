@@ -141,6 +141,8 @@ pub struct Client {
     done: u32,
     /// An outcome that needed no reply.
     ready: Option<Event>,
+    /// The transaction whose commands went out behind the final dot, and how many octets they are.
+    next: Option<(Box<Progress>, usize)>,
 }
 
 impl Client {
@@ -158,6 +160,7 @@ impl Client {
             transcript: Transcript::new(TRANSCRIPT_LINES),
             done: 0,
             ready: None,
+            next: None,
         }
     }
 

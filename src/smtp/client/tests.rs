@@ -103,3 +103,100 @@ fn deadlines_are_those_of_the_standard() {
     let seconds = [Phase::Greeting, Phase::Mail, Phase::Rcpt, Phase::DataCommand, Phase::Body, Phase::FinalDot];
     assert_eq!(seconds.map(Phase::deadline), [300, 300, 300, 120, 180, 600]);
 }
+
+/// A client in the middle of a pipelined transaction: the final dot is in the output.
+fn at_the_dot() -> Client {
+    let mut client = Client::new(Settings { ehlo: "me".into(), tls: Tls::Implicit, login: None, pipelining: true });
+    client.input(b"220 x\r\n");
+    client.step();
+    client.input(b"250-x\r\n250 PIPELINING\r\n");
+    assert_eq!(client.step(), Event::Ready);
+    client.start(to("a@b.c"));
+    client.input(b"250 ok\r\n250 ok\r\n354 go\r\n");
+    assert_eq!(client.step(), Event::SendBody);
+    client.body(b"first\r\n");
+    client.output().clear();
+    client.finish();
+    client
+}
+
+fn to(address: &str) -> Transaction {
+    let to = vec![Address::parse(address).unwrap()];
+    Transaction { from: ReversePath::Null, to, size: 7, eight_bit: false }
+}
+
+#[test]
+fn the_next_message_is_announced_behind_the_final_dot() {
+    let mut client = at_the_dot();
+    assert!(client.follow(&to("d@e.f")));
+    assert!(!client.follow(&to("g@h.i")), "one at a time");
+    assert_eq!(&client.output()[..], b".\r\nMAIL FROM:<>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
+    client.output().clear();
+    client.input(b"250 queued\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    let Event::Done(first) = client.step() else { panic!() };
+    assert!(first.reusable && matches!(first.recipients[..], [RecipientOutcome::Accepted(_)]));
+    assert_eq!(client.step(), Event::SendBody, "and this is the second one");
+    client.body(b"second\r\n");
+    client.finish();
+    client.output().clear();
+    client.input(b"550 no\r\n");
+    let Event::Done(second) = client.step() else { panic!() };
+    assert!(matches!(second.recipients[..], [RecipientOutcome::Refused { phase: Phase::FinalDot, .. }]));
+    assert_eq!(client.messages_done(), 1);
+}
+
+#[test]
+fn a_refused_dot_does_not_harm_the_message_behind_it() {
+    let mut client = at_the_dot();
+    assert!(client.follow(&to("d@e.f")));
+    client.output().clear();
+    client.input(b"451 later\r\n250 ok\r\n550 nobody\r\n354 go\r\n");
+    let Event::Done(first) = client.step() else { panic!() };
+    assert!(matches!(first.recipients[..], [RecipientOutcome::Refused { phase: Phase::FinalDot, .. }]));
+    // The only recipient of the second one is refused: 354 is answered with a lone dot, nobody gets anything.
+    assert_eq!(client.step(), Event::More);
+    assert_eq!(&client.output()[..], b".\r\n");
+}
+
+#[test]
+fn what_is_announced_is_never_uncertain_and_what_has_no_dot_is_not_either() {
+    // All octets went out: the first one is uncertain.
+    let mut client = at_the_dot();
+    assert!(client.follow(&to("d@e.f")));
+    client.output().clear();
+    let Event::Done(first) = client.lost(Lost::Eof) else { panic!() };
+    assert_eq!(first.recipients, [RecipientOutcome::Uncertain { lost: Lost::Eof }]);
+    assert!(!first.reusable);
+    // The dot went out, a part of the announcement did not: still uncertain.
+    let mut client = at_the_dot();
+    assert!(client.follow(&to("d@e.f")));
+    let _ = client.output().split_to(5);
+    let Event::Done(first) = client.lost(Lost::Reset) else { panic!() };
+    assert_eq!(first.recipients, [RecipientOutcome::Uncertain { lost: Lost::Reset }]);
+    // The dot itself did not go out: not sent, whatever stands behind it.
+    let mut client = at_the_dot();
+    assert!(client.follow(&to("d@e.f")));
+    let _ = client.output().split_to(1);
+    let Event::Done(first) = client.lost(Lost::Reset) else { panic!() };
+    assert!(matches!(first.recipients[..], [RecipientOutcome::NotTried { .. }]));
+    // The first one is through, then the line is lost: the second one was never begun.
+    let mut client = at_the_dot();
+    assert!(client.follow(&to("d@e.f")));
+    client.output().clear();
+    client.input(b"250 queued\r\n");
+    let Event::Done(first) = client.step() else { panic!() };
+    assert!(matches!(first.recipients[..], [RecipientOutcome::Accepted(_)]));
+    let Event::Done(second) = client.lost(Lost::Eof) else { panic!() };
+    assert!(matches!(second.recipients[..], [RecipientOutcome::NotTried { phase: Phase::Mail, .. }]));
+}
+
+#[test]
+fn nothing_is_announced_out_of_turn() {
+    let mut client = at_the_dot();
+    client.output().clear();
+    client.input(b"250 queued\r\n");
+    client.step();
+    assert!(!client.follow(&to("d@e.f")), "the message is over");
+    client.start(to("a@b.c"));
+    assert!(!client.follow(&to("d@e.f")), "its end has not been written yet");
+}

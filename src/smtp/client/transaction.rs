@@ -35,6 +35,11 @@ enum Stage {
 }
 
 impl Progress {
+    fn new(to: Vec<Address>, pipelined: bool) -> Progress {
+        let known = vec![None; to.len()];
+        Progress { known, to, answered: 0, pipelined, mail_refused: None, stage: Stage::Mail, sent: 0 }
+    }
+
     pub(super) fn phase(&self) -> Phase {
         match self.stage {
             Stage::Mail => Phase::Mail,
@@ -60,15 +65,7 @@ impl Client {
             return;
         }
         let pipelined = self.settings.pipelining && self.extensions.pipelining;
-        let progress = Progress {
-            known: vec![None; tx.to.len()],
-            to: tx.to,
-            answered: 0,
-            pipelined,
-            mail_refused: None,
-            stage: Stage::Mail,
-            sent: 0,
-        };
+        let progress = Progress::new(tx.to.clone(), pipelined);
         self.state = State::Busy(Box::new(progress));
         if let Some(limit) = self.extensions.max_size.filter(|&limit| tx.size > limit) {
             // RFC 1870 section 6.1: no need to ask.
@@ -77,6 +74,34 @@ impl Client {
             self.ready = Some(event);
             return;
         }
+        self.send_mail(&tx);
+        if pipelined {
+            self.send_group();
+        }
+    }
+
+    /// Sends the commands of the next transaction behind the final dot of this one, in the same round trip (RFC 2920
+    /// section 3.1: message content may be the first in a group). Call it after [`Client::finish`]. False when that
+    /// cannot be: then use [`Client::start`] when this one is done. Once true, this transaction's [`Event::Done`] that
+    /// says `reusable` is followed by the events of the next; with any other end the next one was never begun.
+    pub fn follow(&mut self, tx: &Transaction) -> bool {
+        let State::Busy(progress) = &self.state else { return false };
+        let fits = self.extensions.max_size.is_none_or(|limit| tx.size <= limit);
+        if !matches!(progress.stage, Stage::FinalDot) || !progress.pipelined || self.next.is_some() || !fits {
+            return false;
+        }
+        let before = self.output.len();
+        self.send_mail(tx);
+        for to in &tx.to {
+            self.send(&format!("RCPT TO:<{to}>"));
+        }
+        self.send("DATA");
+        let octets = self.output.len() - before;
+        self.next = Some((Box::new(Progress::new(tx.to.clone(), true)), octets));
+        true
+    }
+
+    fn send_mail(&mut self, tx: &Transaction) {
         let mut line = format!("MAIL FROM:<{}>", tx.from);
         if self.extensions.size {
             line.push_str(&format!(" SIZE={}", tx.size));
@@ -85,9 +110,6 @@ impl Client {
             line.push_str(" BODY=8BITMIME");
         }
         self.send(&line);
-        if pipelined {
-            self.send_group();
-        }
     }
 
     /// The rest of the commands, in the same write.
@@ -232,7 +254,8 @@ impl Client {
     /// The connection is gone, or out of step.
     pub(super) fn transaction_lost(&mut self, lost: Lost) -> Event {
         // While a part of the final CRLF.CRLF is still here, the server cannot have seen it.
-        let unsent = !self.output.is_empty();
+        // What stands behind it belongs to the next transaction.
+        let unsent = self.output.len() > self.next.as_ref().map_or(0, |(_, octets)| *octets);
         self.settle(false, |progress| match (&progress.stage, lost) {
             (Stage::FinalDot, _) if !unsent => RecipientOutcome::Uncertain { lost },
             // It answered in the middle of the message: who knows where it saw an end.
@@ -246,7 +269,11 @@ impl Client {
 
     /// Ends the transaction; `rest` is for those whose outcome is not known yet.
     fn settle(&mut self, reusable: bool, rest: impl Fn(&Progress) -> RecipientOutcome) -> Event {
-        let next = if reusable { State::Idle } else { State::Dead };
+        let next = match self.next.take() {
+            Some((next, _)) if reusable => State::Busy(next),
+            Some(_) | None if reusable => State::Idle,
+            Some(_) | None => State::Dead,
+        };
         let State::Busy(mut progress) = std::mem::replace(&mut self.state, next) else { return Event::Closed };
         let known = std::mem::take(&mut progress.known);
         let recipients = known.into_iter().map(|known| known.unwrap_or_else(|| rest(&progress))).collect();

@@ -1,0 +1,184 @@
+//! Whose turn is it? The right to use one of the account's connections, and the line of those who wait for it.
+//!
+//! Who waits leaves a [`Ticket`] with the commands of its message. A busy connection may take the first ticket and
+//! announce that message behind its own final dot (RFC 2920 section 3.1), which saves a round trip; it then hands itself
+//! over, with its slot. So a turn is either a free slot, or a connection that has announced this very message.
+//!
+//! Invariants: there are never more turns than slots; a ticket is either withdrawn by its owner or taken by one
+//! connection, never both; an owner whose ticket was taken in vain waits for a slot like everybody else.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::smtp::client::Transaction;
+
+use super::connection::Connection;
+
+/// The right to use one of the account's connections.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// None once it was handed over.
+    pub(super) slot: Option<OwnedSemaphorePermit>,
+    /// The connection that has announced the message of this turn.
+    pub(super) announced: Option<Box<Connection>>,
+}
+
+/// A message that waits for a connection.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    number: u64,
+    /// What to announce.
+    pub(super) transaction: Transaction,
+    hand_over: oneshot::Sender<Turn>,
+}
+
+impl Ticket {
+    /// Gives the connection that has announced this message to its owner, with its slot. `Err` when nobody waits any
+    /// more: the turn comes back.
+    pub(super) fn hand_over(self, connection: Connection, slot: Option<OwnedSemaphorePermit>) -> Result<(), Turn> {
+        self.hand_over.send(Turn { slot, announced: Some(Box::new(connection)) })
+    }
+}
+
+/// The slots of one account, and who waits for them.
+#[derive(Debug)]
+pub(super) struct Turns {
+    slots: Arc<Semaphore>,
+    waiting: Mutex<VecDeque<Ticket>>,
+    number: AtomicU64,
+    announces: AtomicBool,
+}
+
+impl Turns {
+    /// As many slots as connections; `announces` says whether connections may announce the next message.
+    pub(super) fn new(connections: usize, announces: bool) -> Turns {
+        Turns {
+            slots: Arc::new(Semaphore::new(connections.max(1))),
+            waiting: Mutex::default(),
+            number: AtomicU64::new(0),
+            announces: AtomicBool::new(announces),
+        }
+    }
+
+    /// Waits for a slot, or for a connection that announces `transaction`, whichever comes first.
+    pub(super) async fn take(&self, transaction: Transaction) -> Turn {
+        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            return Turn { slot: Some(slot), announced: None };
+        }
+        if !self.announces() {
+            return self.slot().await;
+        }
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let (hand_over, mut handed) = oneshot::channel();
+        self.waiting().push_back(Ticket { number, transaction, hand_over });
+        tokio::select! {
+            biased;
+            turn = &mut handed => match turn {
+                Ok(turn) => turn,
+                Err(_) => self.slot().await,
+            },
+            turn = self.slot() => {
+                if self.withdraw(number) {
+                    return turn;
+                }
+                // Somebody is announcing this message right now: that connection is waited for, the slot is for others.
+                drop(turn);
+                match handed.await {
+                    Ok(turn) => turn,
+                    Err(_) => self.slot().await,
+                }
+            }
+        }
+    }
+
+    async fn slot(&self) -> Turn {
+        // Nobody closes the semaphore; if somebody did, there would be no pace, but still every message.
+        Turn { slot: self.slots.clone().acquire_owned().await.ok(), announced: None }
+    }
+
+    /// The message that has waited longest, to be announced.
+    pub(super) fn next(&self) -> Option<Ticket> {
+        if self.announces() { self.waiting().pop_front() } else { None }
+    }
+
+    /// Announces nothing any more: this server lost what came behind a final dot.
+    pub(super) fn stop_announcing(&self) {
+        self.announces.store(false, Ordering::Relaxed);
+    }
+
+    fn announces(&self) -> bool {
+        self.announces.load(Ordering::Relaxed)
+    }
+
+    /// Takes a ticket back; false when somebody has it already.
+    fn withdraw(&self, number: u64) -> bool {
+        let mut waiting = self.waiting();
+        let before = waiting.len();
+        waiting.retain(|ticket| ticket.number != number);
+        waiting.len() < before
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Ticket>> {
+        // Only whole tickets are pushed and taken under the lock.
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::ReversePath;
+
+    fn transaction() -> Transaction {
+        Transaction { from: ReversePath::Null, to: Vec::new(), size: 1, eight_bit: false }
+    }
+
+    #[tokio::test]
+    async fn there_are_no_more_turns_than_slots() {
+        let turns = Arc::new(Turns::new(2, true));
+        let (first, _second) = (turns.take(transaction()).await, turns.take(transaction()).await);
+        let third = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(transaction()).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!third.is_finished());
+        drop(first);
+        assert!(third.await.unwrap().slot.is_some());
+        assert!(turns.waiting().is_empty(), "its ticket was withdrawn");
+    }
+
+    #[tokio::test]
+    async fn a_ticket_taken_in_vain_leaves_its_owner_in_the_line() {
+        let turns = Arc::new(Turns::new(1, true));
+        let first = turns.take(transaction()).await;
+        let second = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(transaction()).await }
+        });
+        tokio::task::yield_now().await;
+        let ticket = turns.next().expect("the second one waits");
+        drop(ticket);
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished(), "the only slot is taken");
+        drop(first);
+        assert!(second.await.unwrap().slot.is_some());
+    }
+
+    #[tokio::test]
+    async fn without_announcing_there_are_no_tickets() {
+        let turns = Arc::new(Turns::new(1, false));
+        let first = turns.take(transaction()).await;
+        let second = tokio::spawn({
+            let turns = turns.clone();
+            async move { turns.take(transaction()).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(turns.next().is_none());
+        drop(first);
+        assert!(second.await.unwrap().slot.is_some());
+    }
+}
