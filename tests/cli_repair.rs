@@ -13,6 +13,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use support::folder::Folder;
 use support::program::{Ran, finish, yizhan};
+use yizhan::message::Repair;
 
 const ACCOUNT: &str = "[account.office]\nprovider = \"qq\"\nuser = \"office@qq.com\"\n\
     [account.second]\nprovider = \"custom\"\nhost = \"mail.example.com\"\nuser = \"second@example.com\"\n";
@@ -98,11 +99,12 @@ async fn every_repair_has_its_reason_and_every_changed_line_its_mark() {
     let folder = settings("repair-text", ACCOUNT);
     let mail = golden("02-gbk-subject-no-date").join("in.eml").display().to_string();
     let text = repair(&folder, &[&mail]).await.with_code(0);
+    let date = format!("    date-added  {}\n", Repair::DateAdded.why());
     for part in [
         "as a device would send it\n",
         "  - Subject: \\x",
         "repairs\n",
-        "    date-added  There was no Date.\n",
+        date.as_str(),
         "as it would be sent through account office\n",
         "  + Received: from device",
         "  + Subject: =?",
@@ -113,7 +115,7 @@ async fn every_repair_has_its_reason_and_every_changed_line_its_mark() {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     let chinese = repair(&folder, &[&mail, "--lang", "zh"]).await.with_code(0);
-    for part in ["设备发来时", "缺少日期。", "经账号 office 发出时", "正文："] {
+    for part in ["设备发来时", Repair::DateAdded.why_zh(), "经账号 office 发出时", "正文："] {
         assert!(chinese.contains(part), "{part:?} is not in\n{chinese}");
     }
     let report = json(&folder, &[&mail, "--account", "second"]).await;

@@ -74,7 +74,8 @@ impl Admission {
 
     /// DATA: opens a draft.
     pub(super) fn data(&mut self) -> Result<Reply, Refusal> {
-        self.incoming = Some(Incoming { arrival: Arrival::new(self.around.queue.draft()), fault: None });
+        self.incoming =
+            Some(Incoming { arrival: Arrival::new(self.around.queue.draft(), self.peer.client.clone()), fault: None });
         Ok(Reply::new(354, "End data with <CR><LF>.<CR><LF>"))
     }
 
@@ -127,7 +128,6 @@ impl Admission {
             helo,
             with: protocol,
             addr: self.peer.addr,
-            client: self.peer.client.as_deref(),
             owner: &self.around.owner.mailbox,
             from: &envelope.from,
             to: &envelope.to,

@@ -7,6 +7,7 @@
 //! Invariant: a body is never in memory beyond what its draft holds there.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -39,8 +40,6 @@ pub struct Circumstances<'a> {
     pub with: &'a str,
     /// The client's address.
     pub addr: IpAddr,
-    /// What is known of the client.
-    pub client: Option<&'a Client>,
     /// The mailbox that stands in for a missing or useless From. Must be qualified.
     pub owner: &'a Address,
     /// The envelope sender.
@@ -67,12 +66,13 @@ pub struct Arrival {
     lines: Normaliser,
     draft: Draft,
     buffer: Vec<u8>,
+    client: Option<Arc<Client>>,
 }
 
 impl Arrival {
-    /// Nothing has come yet; the body will lie in `draft`.
-    pub fn new(draft: Draft) -> Arrival {
-        Arrival { splitter: Splitter::new(), lines: Normaliser::new(), draft, buffer: Vec::new() }
+    /// Nothing has come yet; the body will lie in `draft`, and the mail is treated as mail of `client`.
+    pub fn new(draft: Draft, client: Option<Arc<Client>>) -> Arrival {
+        Arrival { splitter: Splitter::new(), lines: Normaliser::new(), draft, buffer: Vec::new(), client }
     }
 
     /// Takes the next octets of the message, without the dots of SMTP.

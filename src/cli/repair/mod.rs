@@ -182,12 +182,11 @@ impl Bench<'_> {
             helo: self.client.map_or("device", |client| &client.name),
             with: "SMTP",
             addr: network.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |network| network.addr()),
-            client: self.client,
             owner,
             from: &self.from,
             to,
         };
-        let mut arrival = Arrival::new(spool.draft());
+        let mut arrival = Arrival::new(spool.draft(), self.client.cloned().map(Arc::new));
         arrival.take(mail).await?;
         arrival.mend(&about, spool.draft()).await
     }

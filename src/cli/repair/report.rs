@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::cli::queue::size;
 use crate::cli::reason;
 use crate::cli::screen::{Ink, Lang, Paint, harmless, say};
-use crate::message::{Header, Repair, Splitter};
+use crate::message::{Repair, Splitter};
 
 /// Header block and body.
 pub(super) struct Letter {
-    /// Fields with CRLF, without the blank line that ends them.
+    /// Fields, without the blank line that ends them.
     pub(super) head: Vec<u8>,
     /// Everything after the blank line.
     pub(super) body: Vec<u8>,
@@ -24,10 +24,13 @@ impl Letter {
     pub(super) fn as_sent(mail: &[u8]) -> Letter {
         let mut splitter = Splitter::new();
         let split = splitter.push(mail).map(|part| [&part.held[..], part.rest].concat());
-        match split.and_then(|body| Ok((body, splitter.finish()?))) {
-            Ok((body, (header, held))) => Letter { head: header.render(), body: [body, held].concat() },
-            Err(_) => Letter { head: Vec::new(), body: mail.to_vec() },
-        }
+        let body = match split.and_then(|body| Ok((body, splitter.finish()?))) {
+            Ok((body, (_, held))) => [body, held].concat(),
+            Err(_) => mail.to_vec(),
+        };
+        // What is above the body is shown as it is, blank lines and stray octets too.
+        let head = mail.strip_suffix(&body[..]).unwrap_or(mail).to_vec();
+        Letter { head, body }
     }
 }
 
@@ -222,14 +225,36 @@ impl Body {
 }
 
 fn side(letter: &Letter, other: &[u8]) -> Side {
-    let other = Header::parse(other);
-    let fields = Header::parse(&letter.head).fields;
-    let has = |raw: &[u8]| other.fields.iter().any(|field| field.raw() == raw);
-    let line = |raw: &[u8]| Line { text: printable(raw), changed: !has(raw) };
-    Side { header: fields.iter().map(|field| line(field.raw())).collect(), body: Body::of(&letter.body) }
+    let other = fields(other);
+    let line = |field: &&[u8]| Line { text: printable(field), changed: !other.contains(field) };
+    Side { header: fields(&letter.head).iter().map(line).collect(), body: Body::of(&letter.body) }
 }
 
-/// UTF-8 as it is; of other octets what they are, as `\xNN`. CRLF is LF, and no control character is left.
+/// The fields of a header block as they stand, each with its folded lines, without its last CRLF. The blank line at the
+/// end is not one; before that, whatever is no field is one by itself.
+fn fields(head: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    let mut rest = head;
+    while !rest.is_empty() {
+        let mut end = 0;
+        // A line ends with LF; the next one belongs to it when it begins with a blank (RFC 5322 section 2.2.3).
+        loop {
+            end += rest[end..].iter().position(|&octet| octet == b'\n').map_or(rest.len() - end, |at| at + 1);
+            if !matches!(rest.get(end), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        let (field, tail) = rest.split_at(end);
+        found.push(field.strip_suffix(b"\r\n").unwrap_or(field));
+        rest = tail;
+    }
+    if found.last().is_some_and(|last| last.iter().all(u8::is_ascii_whitespace)) {
+        found.pop();
+    }
+    found
+}
+
+/// UTF-8 as it is; of other octets what they are, as `\xNN`. CRLF is LF, and no other control character is left.
 fn printable(raw: &[u8]) -> String {
     let text = match std::str::from_utf8(raw) {
         Ok(text) => text.to_owned(),
@@ -241,7 +266,7 @@ fn printable(raw: &[u8]) -> String {
             raw.iter().map(shown).collect()
         }
     };
-    harmless(&text.replace("\r\n", "\n"))
+    harmless(text.replace("\r\n", "\n").trim_end_matches('\n'))
 }
 
 fn reads(head: &[u8]) -> Option<Reads> {
@@ -266,6 +291,15 @@ mod tests {
         assert_eq!(counted, (18, 6, 4, 1, 1, 2));
         let empty = Body::of(b"");
         assert_eq!((empty.octets, empty.lines, empty.longest_line), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_header_is_shown_as_it_stands() {
+        let head = |mail: &[u8]| Letter::as_sent(mail).head;
+        assert_eq!(fields(&head(b"A: b\r\n c\r\nD: e\n\nbody")), [&b"A: b\r\n c"[..], b"D: e\n"]);
+        assert_eq!(fields(&head(b"A: b\r\nno field\r\nbody")), [&b"A: b"[..]]);
+        assert_eq!(fields(&head(b"\r\nA: \0b\r\n\r\n")), [&b""[..], b"A: \0b"]);
+        assert!(fields(&head(b"just text\r\n")).is_empty() && fields(b"").is_empty());
     }
 
     #[test]
