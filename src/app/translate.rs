@@ -7,6 +7,7 @@ use crate::delivery::{self, Account, NoticeTo};
 use crate::intake;
 use crate::limits;
 use crate::mail::Address;
+use crate::message::Level;
 use crate::message::rewrite::FromPolicy;
 use crate::queue;
 use crate::secret::{Secret, SecretSource};
@@ -79,9 +80,9 @@ pub fn clients(settings: &Settings) -> Vec<intake::Client> {
         charset: one.charset,
         reply_to: one.reply_to.clone(),
         subject_prefix: one.subject_prefix.clone(),
-        minimal: match one.repair {
-            config::RepairLevel::Full => false,
-            config::RepairLevel::Minimal => true,
+        level: match one.repair {
+            config::RepairLevel::Full => Level::Full,
+            config::RepairLevel::Minimal => Level::Minimal,
         },
     };
     settings.clients.iter().map(translate).collect()

@@ -12,9 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::mail::{Address, Id, ReversePath};
-use crate::message::header::Header;
 use crate::message::received::{self, Trace};
-use crate::message::{BodyStats, Facts, Normaliser, Reencoder, Remedy, Repair, SplitError, Splitter, remedy, repair};
+use crate::message::{self, Examined, Facts, FirstPass, Mender, Repair, SplitError, repair};
 use crate::queue::Error;
 use crate::queue::body::{Draft, Stored};
 
@@ -62,8 +61,7 @@ pub struct Mended {
 /// A message whose end has not come yet.
 #[derive(Debug)]
 pub struct Arrival {
-    splitter: Splitter,
-    lines: Normaliser,
+    first: FirstPass,
     draft: Draft,
     buffer: Vec<u8>,
     client: Option<Arc<Client>>,
@@ -72,7 +70,8 @@ pub struct Arrival {
 impl Arrival {
     /// Nothing has come yet; the body will lie in `draft`, and the mail is treated as mail of `client`.
     pub fn new(draft: Draft, client: Option<Arc<Client>>) -> Arrival {
-        Arrival { splitter: Splitter::new(), lines: Normaliser::new(), draft, buffer: Vec::new(), client }
+        let first = FirstPass::new(&profile(client.as_deref()).demand());
+        Arrival { first, draft, buffer: Vec::new(), client }
     }
 
     /// Takes the next octets of the message, without the dots of SMTP.
@@ -80,10 +79,8 @@ impl Arrival {
     /// # Errors
     /// A header beyond the caps, or a body that cannot be stored. Nothing more may be given then.
     pub async fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
-        let part = self.splitter.push(chunk).map_err(refuse_header)?;
-        self.lines.push(&part.held, &mut self.buffer);
-        self.lines.push(part.rest, &mut self.buffer);
-        self.store().await
+        self.first.push(chunk, &mut self.buffer).map_err(refuse_header)?;
+        store(&mut self.draft, &mut self.buffer).await
     }
 
     /// The message is complete: puts right what is wrong with it. `spare` is for a body that must be written anew.
@@ -91,12 +88,12 @@ impl Arrival {
     /// # Errors
     /// A header beyond the caps, a message in a loop, or a body that cannot be stored.
     pub async fn mend(self, about: &Circumstances<'_>, spare: Draft) -> Result<Mended, Refusal> {
-        let (header, body, stats) = self.finish().await?;
-        if received::hops(&header) > MOST_HOPS || received::own(&header, about.host) >= 2 {
+        let client = self.client.clone();
+        let (examined, body) = self.finish().await?;
+        if received::hops(&examined.header) > MOST_HOPS || received::own(&examined.header, about.host) >= 2 {
             return Err(refusal::loops());
         }
-        let cure = remedy(&header, &stats);
-        let body = write_anew(cure, body, spare).await?;
+        let body = write_anew(&examined, body, spare).await?;
         let facts = Facts {
             date: about.date,
             id: about.id,
@@ -104,30 +101,39 @@ impl Arrival {
             fallback_from: about.owner,
             sender: about.from,
             recipients: about.to,
-            body: &stats,
-            remedy: cure,
+            body: &examined.body,
+            plan: &examined.plan,
+            client: &profile(client.as_deref()),
         };
-        let repaired = repair(header, &facts);
+        let repaired = repair(examined.header, &facts);
         let mut head = trace(about);
         head.extend_from_slice(&repaired.head);
         Ok(Mended { head: Bytes::from(head), body, repairs: repaired.repairs })
     }
 
-    async fn finish(mut self) -> Result<(Header, Stored, BodyStats), Refusal> {
-        let splitter = std::mem::take(&mut self.splitter);
-        let (header, held) = splitter.finish().map_err(refuse_header)?;
-        self.lines.push(&held, &mut self.buffer);
-        let stats = std::mem::take(&mut self.lines).finish(&mut self.buffer);
-        self.store().await?;
+    async fn finish(mut self) -> Result<(Examined, Stored), Refusal> {
+        let examined = self.first.finish(&mut self.buffer).map_err(refuse_header)?;
+        store(&mut self.draft, &mut self.buffer).await?;
         let body = self.draft.finish().await.map_err(not_stored)?;
-        Ok((header, body, stats))
+        Ok((examined, body))
     }
+}
 
-    async fn store(&mut self) -> Result<(), Refusal> {
-        self.draft.write(&self.buffer).await.map_err(not_stored)?;
-        self.buffer.clear();
-        Ok(())
-    }
+async fn store(draft: &mut Draft, buffer: &mut Vec<u8>) -> Result<(), Refusal> {
+    draft.write(buffer).await.map_err(not_stored)?;
+    buffer.clear();
+    Ok(())
+}
+
+/// What the settings say of the client, in the words of the repair.
+fn profile(client: Option<&Client>) -> message::Client<'_> {
+    client.map_or_else(message::Client::default, |client| message::Client {
+        display: client.display.as_deref(),
+        charset: client.charset,
+        reply_to: client.reply_to.as_ref(),
+        subject_prefix: client.subject_prefix.as_deref(),
+        level: client.level,
+    })
 }
 
 /// Our own Received field (RFC 5321 section 4.4).
@@ -142,20 +148,19 @@ fn trace(about: &Circumstances<'_>) -> Vec<u8> {
     })
 }
 
-/// Writes the body anew where it cannot go as it is.
-async fn write_anew(cure: Remedy, body: Stored, mut spare: Draft) -> Result<Stored, Refusal> {
-    if cure == Remedy::None {
+/// Writes the body anew, in the parts that cannot go as they are.
+async fn write_anew(examined: &Examined, body: Stored, mut spare: Draft) -> Result<Stored, Refusal> {
+    if !examined.plan.rewrites_body() {
         return Ok(body);
     }
     let mut reader = body.reader();
-    let (mut encoder, mut buffer) = (Reencoder::new(cure), Vec::new());
+    let (mut mender, mut buffer) = (Mender::new(&examined.header, &examined.plan), Vec::new());
     while let Some(chunk) = reader.next_chunk().await.map_err(not_stored)? {
-        encoder.push(&chunk, &mut buffer);
-        spare.write(&buffer).await.map_err(not_stored)?;
-        buffer.clear();
+        mender.push(&chunk, &mut buffer);
+        store(&mut spare, &mut buffer).await?;
     }
-    encoder.finish(&mut buffer);
-    spare.write(&buffer).await.map_err(not_stored)?;
+    mender.finish(&mut buffer);
+    store(&mut spare, &mut buffer).await?;
     spare.finish().await.map_err(not_stored)
 }
 

@@ -10,6 +10,7 @@ use encoding_rs::Encoding;
 use ipnet::IpNet;
 
 use crate::mail::Address;
+use crate::message::Level;
 
 /// What is known of some clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +27,8 @@ pub struct Client {
     pub reply_to: Option<Address>,
     /// What stands before every subject.
     pub subject_prefix: Option<String>,
-    /// Whether only that is repaired which the provider would refuse.
-    pub minimal: bool,
+    /// How much is repaired.
+    pub level: Level,
 }
 
 /// Every client there is something known of.
@@ -85,7 +86,7 @@ mod tests {
             charset: None,
             reply_to: None,
             subject_prefix: None,
-            minimal: false,
+            level: Level::Full,
         }
     }
 
