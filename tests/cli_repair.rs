@@ -32,7 +32,26 @@ const GOLDEN: &[&str] = &[
     "29-no-from-no-to",
     "33-multipart-long-line",
     "34-signed-untouched",
+    "80-client-display",
+    "81-client-display-not-needed",
+    "82-client-charset",
+    "83-client-reply-to-and-prefix",
+    "84-client-reply-to-kept",
+    "85-client-minimal",
+    "86-client-minimal-long-line",
 ];
+
+/// The settings of the client that a readme speaks of; an empty text when it speaks of none.
+fn client_of(readme: &str) -> String {
+    let Some(list) = readme.lines().find_map(|line| line.strip_prefix("Client: ")) else { return String::new() };
+    let setting = |item: &str| match item.split_once('=').unwrap_or((item, "")) {
+        ("minimal", _) => "repair = \"minimal\"\n".to_owned(),
+        ("reply_to", _) => "reply_to = \"help@example.com\"\n".to_owned(),
+        (key, text) => format!("{key} = \"{text}\"\n"),
+    };
+    let settings: String = list.split(", ").map(setting).collect();
+    format!("[client.device]\nfrom = [\"127.0.0.1\"]\n{settings}")
+}
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/repair").join(name)
@@ -71,13 +90,19 @@ fn names(report: &Value) -> String {
 
 #[tokio::test]
 async fn golden_mails_are_repaired_as_the_relay_repairs_them() {
-    let folder = settings("repair-golden", ACCOUNT);
     for name in GOLDEN {
         let case = golden(name);
-        let (mail, out) = (case.join("in.eml").display().to_string(), folder.path().join("out.eml"));
-        let arguments = [&mail, "--from", "scanner@office.lan", "--to", "boss@example.com", "--out"];
-        let report = json(&folder, &[&arguments[..], &[&out.display().to_string()]].concat()).await;
         let readme = fs::read_to_string(case.join("readme")).unwrap();
+        let client = client_of(&readme);
+        let folder = settings("repair-golden", &format!("{ACCOUNT}{client}"));
+        let (mail, out) = (case.join("in.eml").display().to_string(), folder.path().join("out.eml"));
+        let out_path = out.display().to_string();
+        let mut arguments =
+            vec![&*mail, "--from", "scanner@office.lan", "--to", "boss@example.com", "--out", &out_path];
+        if !client.is_empty() {
+            arguments.extend(["--client", "device"]);
+        }
+        let report = json(&folder, &arguments).await;
         let expected = readme.lines().last().unwrap().trim_start_matches("Repairs: ");
         let came = names(&report);
         assert_eq!(if came.is_empty() { "none" } else { &came }, expected, "{name}");
