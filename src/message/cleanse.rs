@@ -1,8 +1,8 @@
 //! One header field at a time: raw 8-bit and control characters become encoded words, or go (RFC 5322 section 2.2, RFC
 //! 2047, RFC 2231).
 //!
-//! What this is not: a tidy-up. A field that is ASCII and holds no control character is left alone, however odd its
-//! encoded words are, unless they hide a control character (A-040). It serves the header of the message (`repair`) and
+//! What this is not: a tidy-up. A field that is ASCII and holds no control character is left alone, unless its encoded words
+//! hide a control character (A-040) or stand where they may not be: inside quotes, longer than 75 octets (Q-097). It serves the header of the message (`repair`) and
 //! those of parts (`mime`).
 //!
 //! Invariant: what comes out is ASCII without control characters, and cleansing it again changes nothing.
@@ -64,12 +64,41 @@ pub(super) fn is_dirty(field: &Field) -> bool {
         || std::str::from_utf8(&raw).is_ok_and(|text| !MACHINE.iter().any(|name| field.is(name)) && hides_control(text))
 }
 
+/// Fields of free text whose encoded words are worth putting right.
+const FREE: &[&str] = &["Subject", "Comments", "Content-Description"];
+
+/// Whether encoded words stand where RFC 2047 section 5 forbids them, or are longer than section 2 allows.
+///
+/// A list in which anything is no mailbox is left alone: writing it anew would lose that.
+pub(super) fn is_misencoded(field: &Field) -> bool {
+    let people = is_people(field);
+    if !people && !FREE.iter().any(|name| field.is(name)) {
+        return false;
+    }
+    let value = field.unfolded();
+    let Some(text) = std::str::from_utf8(&value).ok().filter(|text| text.contains("=?")) else { return false };
+    let (mut quoted, mut escaped, mut skip) = (false, false, 0);
+    let wrong = text.char_indices().any(|(at, c)| {
+        let was_escaped = escaped;
+        escaped = people && c == '\\' && !was_escaped;
+        quoted ^= people && c == '"' && !was_escaped;
+        if c != '=' || at < skip {
+            return false;
+        }
+        let Some(length) = encoded_word::length(&text[at..]) else { return false };
+        skip = at + length;
+        quoted || length > encoded_word::LONGEST || (people && text[skip..].starts_with('<'))
+    });
+    wrong && (!people || mailbox::parse_field(&value, None).iter().all(|m| m.address().is_some()))
+}
+
 /// The field with nothing in it but printable ASCII, and the same meaning.
 pub(super) fn encoded(field: &Field, client: Client) -> Field {
     let name = field.name();
     let listed = |names: &[&str]| names.iter().any(|n| field.is(n));
     let text = charset::decode(&field.unfolded(), client);
-    if !is_dirty(field) {
+    let dirty = is_dirty(field);
+    if !dirty && !is_misencoded(field) {
         field.clone()
     } else if is_people(field) {
         Field::new(name, mailbox::write_list(&mailbox::usable(field.value(), client), name.len() + 2))
@@ -77,8 +106,10 @@ pub(super) fn encoded(field: &Field, client: Client) -> Field {
         Field::new(name, ascii_only(&text))
     } else if listed(PARAMETERS) {
         Field::new(name, parameters(&text))
-    } else {
+    } else if dirty {
         unstructured(name, &text)
+    } else {
+        Field::new(name, encoded_word::encode(encoded_word::decode(&text).trim(), name.len() + 2))
     }
 }
 

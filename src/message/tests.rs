@@ -322,6 +322,14 @@ fn blank_lines_in_front_are_skipped_one_by_one() {
     assert!(repaired.head.starts_with(b"Subject: x\r\n") && body == b"body\r\n");
 }
 
+/// Found by broken copies of real mail: the parser of dates is more lenient than a header may be.
+#[test]
+fn a_date_with_a_control_character_is_replaced() {
+    let (repaired, body) = pass(b"Date: \x0cFri, 20 Nov 2026 09:30:00 +0800\r\n\r\n", 99).unwrap();
+    assert_whole(&repaired, &body);
+    assert!(repaired.repairs.contains(&Repair::DateReplaced));
+}
+
 #[test]
 fn a_client_may_have_kept_originals_of_its_own() {
     let mail = "X-Original-To: a\r\nX-Original-To: b\r\nTo: \u{9a7f} <a@b.cn>, \u{7ad9}\r\nReply-To:\r\n\r\n";

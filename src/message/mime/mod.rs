@@ -28,4 +28,6 @@ pub use survey::Survey;
 pub use walker::{MAX_DEPTH, MAX_PARTS};
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;

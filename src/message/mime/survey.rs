@@ -84,6 +84,7 @@ struct Tally {
     illegal: bool,
     signed: bool,
     eight: bool,
+    nuls: bool,
     /// Whether 8-bit octets are left where they may be, and whether some cannot be kept.
     left: bool,
     lossy: bool,
@@ -123,6 +124,7 @@ impl Visitor for Tally {
         mend.head = leaf.head;
         self.illegal |= is_illegal(&leaf.stats);
         self.eight |= leaf.stats.eight_bit > 0;
+        self.nuls |= leaf.stats.nuls > 0;
         let left = leaf.stats.eight_bit > 0 && matches!(mend.cure, Cure::None | Cure::BreakLines);
         self.eight_left(left && !self.demand.seven_bit);
         self.lossy |= left && self.demand.seven_bit;
@@ -159,6 +161,7 @@ impl Tally {
         let mend =
             illegal || (eight && self.demand.seven_bit) || (free && part.header.fields.iter().any(edit::is_dirty));
         self.eight_left(eight && !mend);
+        self.nuls |= part.raw.contains(&0);
         if mend && part.raw.contains(&0) {
             self.done.push(Repair::NulRemoved);
         }
@@ -228,7 +231,7 @@ impl Tally {
         if whole && self.signed {
             self.done.push(Repair::SignatureBroken);
         }
-        if (whole || glue) && self.glue.nuls > 0 {
+        if (glue && self.glue.nuls > 0) || (whole && (self.nuls || self.glue.nuls > 0)) {
             self.done.push(Repair::NulRemoved);
         }
         repairs(&mut plan, &self.done);

@@ -141,6 +141,7 @@ impl Walker {
 
     /// Content or glue up to the next delimiter.
     fn body<'c>(&mut self, mut rest: &'c [u8], visitor: &mut impl Visitor) -> &'c [u8] {
+        // From the octet on where the walker is lost it only hands through, so that cuts do not matter.
         if self.lost || !self.frames.iter().any(|frame| frame.boundary.is_some()) {
             // Nothing can end this place.
             let held = std::mem::take(&mut self.held);
@@ -163,6 +164,10 @@ impl Walker {
                     Waiting::Line => {
                         let line = std::mem::take(&mut self.held);
                         if self.delimiter(&line, visitor) {
+                            return rest;
+                        }
+                        if self.lost {
+                            self.emit(&line, visitor);
                             return rest;
                         }
                         self.emit(&line[..line.len() - 2], visitor);
@@ -281,10 +286,8 @@ impl Walker {
     fn head<'c>(&mut self, rest: &'c [u8], visitor: &mut impl Visitor) -> &'c [u8] {
         if self.raw.len() + self.held.len() > MAX_PART_HEADER {
             self.lost = true;
-            let raw = [std::mem::take(&mut self.raw), std::mem::take(&mut self.held)].concat();
-            self.header = Header::default();
-            self.place = Place::Glue;
-            self.emit(&raw, visitor);
+            let line = std::mem::take(&mut self.held);
+            self.give_up_head(&line, visitor);
             return rest;
         }
         let window = &rest[..rest.len().min(MAX_PART_HEADER + 1)];
@@ -295,7 +298,10 @@ impl Walker {
         self.held.extend_from_slice(&rest[..=at]);
         let rest = &rest[at + 1..];
         let line = std::mem::take(&mut self.held);
-        if line.starts_with(b"--") && self.find_delimiter(&line).is_some() {
+        let delimiter = if line.starts_with(b"--") { self.find_delimiter(&line) } else { None };
+        if self.lost {
+            self.give_up_head(&line, visitor);
+        } else if delimiter.is_some() {
             self.end_head(false, visitor);
             // An empty part: the line comes once more, as the delimiter it is.
             self.place = if self.place == Place::Head { Place::Glue } else { self.place };
@@ -314,6 +320,14 @@ impl Walker {
             self.line_starts();
         }
         rest
+    }
+
+    /// The header of a part that nobody can be sure of is no header.
+    fn give_up_head(&mut self, line: &[u8], visitor: &mut impl Visitor) {
+        let raw = [&std::mem::take(&mut self.raw), line].concat();
+        self.header = Header::default();
+        self.place = Place::Glue;
+        self.emit(&raw, visitor);
     }
 
     /// Whether the line is a field of the part header, or goes on with one.

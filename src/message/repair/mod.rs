@@ -108,7 +108,7 @@ pub fn repair(header: Header, facts: &Facts<'_>) -> Repaired {
     date::date(&mut work, facts);
     message_id::message_id(&mut work, facts);
     people::from(&mut work, facts);
-    text::encode_raw(&mut work);
+    text::encode_raw(&mut work, full);
     if full {
         people::to(&mut work, facts);
     }

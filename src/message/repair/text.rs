@@ -3,14 +3,14 @@
 //! What this is not: the encoding itself, which is `cleanse`; here it is noted, and what cannot be kept is kept aside.
 
 use super::{Repair, Work};
-use crate::message::cleanse::{encoded, is_dirty, is_people};
+use crate::message::cleanse::{encoded, is_dirty, is_misencoded, is_people};
 use crate::message::mailbox;
 
-/// Encodes every field that holds what may not be in a header.
-pub(super) fn encode_raw(work: &mut Work) {
+/// Encodes every field that holds what may not be in a header; `full` also what is encoded wrongly.
+pub(super) fn encode_raw(work: &mut Work, full: bool) {
     for at in 0..work.header.fields.len() {
         let field = &work.header.fields[at];
-        if !is_dirty(field) {
+        if !is_dirty(field) && !(full && is_misencoded(field)) {
             continue;
         }
         let (new, old) = (encoded(field, work.client), field.clone());
