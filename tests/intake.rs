@@ -63,6 +63,7 @@ impl Door {
             counters: Counters::default(),
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
+            clients: Default::default(),
             expire: PATIENCE,
         };
         let settings = Settings {

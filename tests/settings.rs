@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use yizhan::config::{
-    Auth, FileSource, Loaded, LogFormat, LogLevel, NoticeTo, Overrides, Profile, Sources, load, reference,
+    Auth, FileSource, Loaded, LogFormat, LogLevel, NoticeTo, Overrides, Profile, RepairLevel, Sources, load, reference,
 };
 use yizhan::provider::{Endpoint, Mechanism, Tls};
 use yizhan::secret::SecretSource;
@@ -91,6 +91,7 @@ fn every_example_in_the_reference_file_can_be_switched_on() {
 fn the_defaults_are_those_of_the_manual() {
     let settings = good("", &[]).settings;
     assert_eq!((settings.hostname.as_str(), settings.accounts.len(), settings.listeners.len()), ("relay-1", 0, 1));
+    assert!(settings.clients.is_empty());
     let local = &settings.listeners[0];
     assert_eq!((local.name.as_str(), local.profile, local.auth), ("local", Profile::Tolerant, Auth::Off));
     assert_eq!(local.bind, ["127.0.0.1:25".parse().unwrap()]);
@@ -247,6 +248,30 @@ fn accounts_keep_the_order_of_the_file() {
     let file = ["zebra", "apple", "1"].map(account).concat();
     let names: Vec<String> = good(&file, &[("CODE", "x")]).settings.accounts.into_iter().map(|a| a.name).collect();
     assert_eq!(names, ["zebra", "apple", "1"]);
+}
+
+#[test]
+fn clients_say_what_is_known_of_them() {
+    let file = "[client.scanner]\nfrom = [\"192.168.1.20\", \"10.1.2.3/8\"]\ndisplay = \"扫描仪 2F\"\ncharset = \"gb2312\"\n\
+        reply_to = \"reception@example.com\"\nsubject_prefix = \"[scan] \"\nrepair = \"minimal\"\n\
+        [client.all]\nfrom = [\"0.0.0.0/0\", \"::/0\"]\n";
+    let env = [("YIZHAN__CLIENT__UPS__FROM", "192.168.1.21, fc00::/7"), ("YIZHAN__CLIENT__ALL__CHARSET", "big5")];
+    let loaded = good(file, &env);
+    let [scanner, all, ups] = &loaded.settings.clients[..] else { panic!("{loaded:?}") };
+    assert_eq!((scanner.name.as_str(), all.name.as_str(), ups.name.as_str()), ("scanner", "all", "ups"));
+    assert_eq!(scanner.from, ["192.168.1.20/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
+    assert_eq!((scanner.display.as_deref(), scanner.subject_prefix.as_deref()), (Some("扫描仪 2F"), Some("[scan]")));
+    assert_eq!(scanner.charset.map(|charset| charset.name()), Some("GBK"));
+    assert_eq!(scanner.reply_to.as_ref().map(|address| address.as_str()), Some("reception@example.com"));
+    assert_eq!((scanner.repair, ups.repair), (RepairLevel::Minimal, RepairLevel::Full));
+    assert_eq!((all.display.as_deref(), all.charset.map(|charset| charset.name())), (None, Some("Big5")));
+    assert_eq!((all.from.len(), ups.from.len()), (2, 2));
+    // An entry lets nobody in.
+    assert_eq!(loaded.settings.listeners[0].allow, good("", &[]).settings.listeners[0].allow);
+    let text = loaded.effective();
+    assert!(text.contains("[client.scanner]\nfrom = [\"192.168.1.20\", \"10.1.2.3/8\"]  # yizhan.toml:2\n"), "{text}");
+    assert!(text.contains("charset = \"big5\"  # $YIZHAN__CLIENT__ALL__CHARSET\n"), "{text}");
+    assert_eq!(good(&text, &[]).settings, loaded.settings);
 }
 
 #[test]

@@ -26,6 +26,8 @@ use crate::telemetry::counter::Counters;
 mod chores;
 mod translate;
 
+pub use translate::{clients, from_policy};
+
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How often a stop says who is still here.
@@ -127,6 +129,7 @@ impl Relay {
             counters: counters.clone(),
             drain: drain.clone(),
             owner,
+            clients: Arc::new(intake::Clients::new(translate::clients(settings))),
             expire: settings.queue.expire,
         };
         let listeners: Result<Vec<Listener>, BindError> =

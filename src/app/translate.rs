@@ -7,6 +7,7 @@ use crate::delivery::{self, Account, NoticeTo};
 use crate::intake;
 use crate::limits;
 use crate::mail::Address;
+use crate::message::Level;
 use crate::message::rewrite::FromPolicy;
 use crate::queue;
 use crate::secret::{Secret, SecretSource};
@@ -70,17 +71,38 @@ pub(super) fn listeners(settings: &Settings) -> Vec<intake::Settings> {
     settings.listeners.iter().map(translate).collect()
 }
 
+/// What is known of clients.
+pub fn clients(settings: &Settings) -> Vec<intake::Client> {
+    let translate = |one: &config::Client| intake::Client {
+        name: one.name.clone(),
+        from: one.from.clone(),
+        display: one.display.clone(),
+        charset: one.charset,
+        reply_to: one.reply_to.clone(),
+        subject_prefix: one.subject_prefix.clone(),
+        level: match one.repair {
+            config::RepairLevel::Full => Level::Full,
+            config::RepairLevel::Minimal => Level::Minimal,
+        },
+    };
+    settings.clients.iter().map(translate).collect()
+}
+
+/// What the provider of an account asks of `From:`.
+pub fn from_policy(account: &config::Account) -> FromPolicy {
+    match account.preset.from_policy {
+        crate::provider::FromPolicy::Login => FromPolicy::MustEqualLogin,
+        crate::provider::FromPolicy::Free => FromPolicy::Free,
+    }
+}
+
 pub(super) fn accounts(settings: &Settings, counters: &Counters) -> Result<Vec<Account>, StartError> {
     settings
         .accounts
         .iter()
         .map(|account| {
-            let policy = match account.preset.from_policy {
-                crate::provider::FromPolicy::Login => FromPolicy::MustEqualLogin,
-                crate::provider::FromPolicy::Free => FromPolicy::Free,
-            };
             let upstream = Upstream::new(way_out(settings, account), counters.clone());
-            Ok(Account::new(account.name.clone(), mailbox(account)?, policy, upstream))
+            Ok(Account::new(account.name.clone(), mailbox(account)?, from_policy(account), upstream))
         })
         .collect()
 }

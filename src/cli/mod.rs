@@ -1,7 +1,7 @@
 //! What an operator types: one file a command, and what they share.
 //!
-//! Exit codes are part of the surface: 0 all well, 1 it went wrong, 2 there is no such message (or the command line was
-//! not understood), 78 the settings are wrong (`EX_CONFIG`). Not here: anything a running relay needs; this layer only
+//! Exit codes are part of the surface: 0 all well, 1 it went wrong, 2 there is no such message (or client, or the command
+//! line was not understood), 78 the settings are wrong (`EX_CONFIG`). Not here: anything a running relay needs; this layer only
 //! starts things and shows them.
 
 use std::ffi::OsString;
@@ -13,6 +13,8 @@ mod check;
 mod demo;
 mod prompt;
 mod queue;
+mod reason;
+mod repair;
 mod run;
 mod sandbox;
 mod screen;
@@ -21,7 +23,7 @@ use screen::Lang;
 
 /// The settings are wrong (`EX_CONFIG` of sysexits.h).
 const BAD_SETTINGS: u8 = 78;
-/// There is no such message.
+/// There is no such message, client or account.
 const NOT_FOUND: u8 = 2;
 
 #[derive(Parser)]
@@ -58,6 +60,8 @@ enum Command {
     Check(run::SettingsArguments),
     /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
     Queue(queue::Arguments),
+    /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
+    Repair(repair::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -81,6 +85,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments, lang),
         Command::Check(arguments) => check::run(arguments),
         Command::Queue(arguments) => queue::run(arguments, lang),
+        Command::Repair(arguments) => repair::run(arguments, lang),
     };
     match result {
         Ok(code) => code,

@@ -15,7 +15,7 @@ use crate::queue::{self, Queue as _};
 
 use super::run::SettingsArguments;
 use super::screen::{self, Ink, Lang, Paint, harmless};
-use super::{BAD_SETTINGS, NOT_FOUND};
+use super::{BAD_SETTINGS, NOT_FOUND, reason};
 
 /// What `queue` takes.
 #[derive(Args)]
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     let mut code = ExitCode::SUCCESS;
     for (order, reply) in orders.iter().zip(&replies) {
         if arguments.json {
-            screen::say(&serde_json::to_string(reply)?);
+            screen::say(&json(reply, lang)?);
         } else {
             show(order, reply, lang);
         }
@@ -156,6 +156,17 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
     }
 }
 
+/// The reply, and beside the repairs of one message the reason of each.
+fn json(reply: &Reply, lang: Lang) -> anyhow::Result<String> {
+    let mut value = serde_json::to_value(reply)?;
+    if let (Reply::Message(message, _), Some(object)) = (reply, value.pointer_mut("/message/0")) {
+        let known = message.repairs.iter().filter_map(|name| Some((name, reason::by_name(name, lang)?)));
+        object["reasons"] =
+            known.map(|(name, why)| (name.clone(), why.into())).collect::<serde_json::Map<_, _>>().into();
+    }
+    Ok(serde_json::to_string(&value)?)
+}
+
 fn line(message: &Message) -> String {
     let to: Vec<&str> = message.recipients.iter().map(|r| r.to.as_str()).collect();
     let next = message.next.as_deref().unwrap_or("-");
@@ -185,7 +196,11 @@ fn show_one(message: &Message, head: &str, lang: Lang) {
         screen::say(&format!("  {} <{}>: {}", paint.ink(ink, &recipient.outcome), recipient.to, harmless(reply)));
     }
     if !message.repairs.is_empty() {
-        screen::say(&format!("  {}: {}", lang.pick("repaired", "已修复"), message.repairs.join(", ")));
+        screen::say(&format!("  {}:", lang.pick("repaired", "已修复")));
+    }
+    for name in &message.repairs {
+        let why = reason::by_name(name, lang).unwrap_or("");
+        screen::say(&format!("    {}  {why}", paint.ink(Ink::Quiet, &harmless(name))));
     }
     if !head.is_empty() {
         screen::say(&format!("\n{}", harmless(&head.replace('\r', ""))));

@@ -12,17 +12,25 @@ use config::Value;
 
 use super::Sources;
 use super::account;
+use super::client;
 use super::environment::variable;
 use super::keys::{self, quote};
 use super::layer::{self, Layer};
 use super::problem::{Problem, Problems};
 use super::settings::{
-    Account, Auth, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Settings,
+    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Settings,
 };
 use super::value::{Meaning, read};
 
 /// A section's name and where it was named.
 pub(super) type Section<'a> = (&'a str, &'a str);
+
+/// The sections that were named.
+pub(super) struct Names<'a> {
+    pub(super) listeners: Vec<Section<'a>>,
+    pub(super) accounts: Vec<Section<'a>>,
+    pub(super) clients: Vec<Section<'a>>,
+}
 
 /// What comes out.
 pub(super) struct Checked {
@@ -57,12 +65,15 @@ pub(super) use get;
 pub(super) fn check(
     sources: &Sources,
     layers: &[&Layer],
-    listeners: &[Section<'_>],
-    accounts: &[Section<'_>],
+    names: &Names<'_>,
     problems: Vec<Problem>,
 ) -> Result<Checked, Problems> {
-    let names = |sections: &[Section<'_>]| sections.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<String>>();
-    let mut bottom = layer::defaults(&names(listeners), &names(accounts));
+    let of_kind = |kind: &str| match kind {
+        "listener" => &names.listeners,
+        "client" => &names.clients,
+        _ => &names.accounts,
+    };
+    let mut bottom = layer::defaults(|kind| of_kind(kind).iter().map(|(name, _)| *name).collect());
     surroundings(sources, &mut bottom);
     let mut all = vec![&bottom];
     all.extend(layers);
@@ -78,7 +89,7 @@ pub(super) fn check(
     for (path, value) in layer::merge(&all) {
         check.value(path, &value);
     }
-    let settings = check.settings(listeners, accounts);
+    let settings = check.settings(names);
     match settings {
         Some(settings) if check.problems.is_empty() => {
             Ok(Checked { settings, warnings: check.warnings, origins: check.origins, shown: check.shown })
@@ -144,16 +155,20 @@ impl Check<'_> {
         self.problem(key, value, &origin, reason, remedy);
     }
 
-    fn settings(&mut self, listeners: &[Section<'_>], accounts: &[Section<'_>]) -> Option<Settings> {
-        let listeners: Vec<Option<Listener>> = listeners.iter().map(|(name, _)| self.listener(name)).collect();
-        let accounts: Vec<Option<Account>> = accounts.iter().map(|section| account::account(self, *section)).collect();
+    fn settings(&mut self, names: &Names<'_>) -> Option<Settings> {
+        let listeners: Vec<Option<Listener>> = names.listeners.iter().map(|(name, _)| self.listener(name)).collect();
+        let accounts: Vec<Option<Account>> =
+            names.accounts.iter().map(|section| account::account(self, *section)).collect();
+        let clients: Vec<Option<Client>> = names.clients.iter().map(|section| client::client(self, *section)).collect();
         let (limits, queue, notice, log) = (self.limits(), self.queue(), self.notice(&accounts), self.log());
         self.addresses(&listeners);
+        client::networks(self, &clients);
         self.sizes(limits.as_ref(), &accounts);
         Some(Settings {
             hostname: get!(self, "hostname", Text)?,
             listeners: listeners.into_iter().collect::<Option<_>>()?,
             accounts: accounts.into_iter().collect::<Option<_>>()?,
+            clients: clients.into_iter().collect::<Option<_>>()?,
             limits: limits?,
             queue: queue?,
             notice: notice?,

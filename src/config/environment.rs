@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::keys::{self, Found, find};
+use super::keys::{self, Found, NAMED, find};
 use super::layer::{Layer, from_text, legal_name, secret_pair};
 use super::problem::Problem;
 use super::suggest::{nearest, suggest};
@@ -63,7 +63,7 @@ pub(super) fn long(env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) 
         let lower = rest.to_ascii_lowercase();
         let path: Vec<&str> = lower.split("__").collect();
         let origin = format!("${name}");
-        if matches!(path[0], "account" | "listener") && path.get(1).is_some_and(|name| !legal_name(name)) {
+        if NAMED.contains(&path[0]) && path.get(1).is_some_and(|name| !legal_name(name)) {
             problems.push(mistake(&path, &origin, "this name cannot be used", "use letters, digits and single `_`"));
             continue;
         }

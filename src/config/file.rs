@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Found, Key, Kind, find};
+use super::keys::{Found, Key, Kind, NAMED, find};
 use super::layer::{Layer, is_table, legal_name, secret_pair};
 use super::problem::Problem;
 use super::suggest::suggest;
@@ -144,7 +144,7 @@ impl Reader<'_> {
     fn entry(&mut self, path: &mut Vec<String>, written: &DeValue<'_>, origin: &str) {
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
         let found = find(&parts);
-        let chosen = path.len() == 2 && matches!(path[0].as_str(), "account" | "listener");
+        let chosen = path.len() == 2 && NAMED.contains(&path[0].as_str());
         if chosen && is_table(written) && !legal_name(&path[1]) {
             let remedy = "use lower-case letters, digits, `-` and single `_`, 32 characters at most";
             return self.problem(path, origin, "this name cannot be used", remedy);
@@ -175,8 +175,7 @@ impl Reader<'_> {
     /// `account = ..`, `[[account]]`, or `[listener]` with `bind` right below it.
     fn no_section(&mut self, path: &[String], origin: &str) {
         let section = match path {
-            [kind] if kind == "account" || kind == "listener" => format!("{kind}.NAME"),
-            [kind, _] if kind == "account" || kind == "listener" => format!("{kind}.NAME"),
+            [kind] | [kind, _] if NAMED.contains(&kind.as_str()) => format!("{kind}.NAME"),
             _ => path.join("."),
         };
         let remedy = format!("write [{section}] on a line of its own and the settings below it");

@@ -34,20 +34,28 @@ pub(super) enum Kind {
     Rate,
     /// A list of IP addresses with a port.
     Sockets,
-    /// A list of networks.
+    /// A list of networks that may send: none wider than one owner can have.
     Networks,
+    /// A list of networks of any width.
+    AnyNetworks,
     /// A file or folder.
     Path,
     /// A secret: `{ file = ".." }`, `{ env = ".." }` or the text itself.
     Secret,
     /// `self`, `sender`, `none` or a mail address.
     Notice,
+    /// A mail address with a domain.
+    Mailbox,
+    /// A short text for people, in one line.
+    Phrase,
+    /// The name of a charset.
+    Charset,
 }
 
 impl Kind {
     /// Whether a variable or an argument is split at commas.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Kind::Words(..) | Kind::Times | Kind::Sockets | Kind::Networks)
+        matches!(self, Kind::Words(..) | Kind::Times | Kind::Sockets | Kind::Networks | Kind::AnyNetworks)
     }
 }
 
@@ -144,6 +152,32 @@ pub(super) static KEYS: &[Key] = &[
         "1",
         "most connections at a time; default: the provider's",
     ),
+    open(
+        "client.*.from",
+        Kind::AnyNetworks,
+        r#"["192.168.1.20", "10.0.0.0/8"]"#,
+        "its addresses and networks; the narrowest that fits counts. It allows nobody who is not in `allow`",
+    ),
+    open("client.*.display", Kind::Phrase, r#""Scanner 2F""#, "the name in From: when the mail brings none"),
+    open(
+        "client.*.charset",
+        Kind::Charset,
+        r#""gb18030""#,
+        "the charset of text that is not UTF-8 and names none; default: found by looking at it",
+    ),
+    open(
+        "client.*.reply_to",
+        Kind::Mailbox,
+        r#""reception@example.com""#,
+        "where answers go when the mail does not say; default: its own sender",
+    ),
+    open("client.*.subject_prefix", Kind::Phrase, r#""[scan]""#, "what stands before every subject"),
+    open(
+        "client.*.repair",
+        Kind::Word(&["full", "minimal"], &[]),
+        r#""full""#,
+        "full | minimal (only what the provider would refuse); default: full",
+    ),
     fixed("limits.connections", Kind::Whole(1, 100_000), "500", "connections of all clients together"),
     fixed("limits.connections_per_client", Kind::Whole(1, 100_000), "50", "connections of one client address"),
     fixed(
@@ -201,7 +235,6 @@ pub(super) static KEYS: &[Key] = &[
 static LATER: &[&str] = &[
     "admin",
     "route",
-    "client",
     "user",
     "listener.*.certificate",
     "listener.*.key",
@@ -213,6 +246,9 @@ static LATER: &[&str] = &[
     "notice.webhook",
     "notice.format",
 ];
+
+/// Sections of which there may be any number, each with a name that the user chooses.
+pub(super) static NAMED: &[&str] = &["listener", "account", "client"];
 
 /// What a dotted path is.
 #[derive(Debug)]
@@ -316,6 +352,7 @@ mod tests {
         assert!(matches!(find(&["listener", "x", "bind"]), Found::Key(_)));
         assert!(matches!(find(&["listener", "x"]), Found::Section));
         assert!(matches!(find(&["account", "x", "budget"]), Found::Section));
+        assert!(matches!(find(&["client", "x"]), Found::Section));
         assert!(matches!(find(&["admin", "bind"]), Found::Later));
         assert!(matches!(find(&["route"]), Found::Later));
         assert!(matches!(find(&["listener", "x", "bind", "y"]), Found::Unknown));

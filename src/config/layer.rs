@@ -13,7 +13,7 @@ use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::file;
-use super::keys::{KEYS, Key, Kind};
+use super::keys::{KEYS, Key, Kind, NAMED};
 
 /// One layer.
 #[derive(Clone, Default)]
@@ -26,7 +26,9 @@ pub(super) struct Layer {
 impl Layer {
     /// Puts a value in and notes the section it names.
     pub(super) fn set(&mut self, path: &str, value: Value) {
-        if let [kind @ ("account" | "listener"), name, _, ..] = path.split('.').collect::<Vec<_>>().as_slice() {
+        if let [kind, name, _, ..] = path.split('.').collect::<Vec<_>>().as_slice()
+            && NAMED.contains(kind)
+        {
             self.name_section(&format!("{kind}.{name}"), value.origin().unwrap_or_default());
         }
         self.values.insert(path.to_owned(), value);
@@ -89,17 +91,13 @@ fn flatten(path: &str, value: Value, flat: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// The layer at the bottom: the constants of the table, once for every listener and account there is.
-pub(super) fn defaults(listeners: &[String], accounts: &[String]) -> Layer {
+/// The layer at the bottom: the constants of the table, once for every section there is of a kind that has names.
+pub(super) fn defaults<'a>(names: impl Fn(&str) -> Vec<&'a str>) -> Layer {
     let mut layer = Layer::default();
     for key in KEYS {
         let Some(text) = key.default else { continue };
-        let once = [String::new()];
-        let names = match key.pattern.split_once('.') {
-            Some(("listener", _)) => listeners,
-            Some(("account", _)) => accounts,
-            Some(_) | None => &once,
-        };
+        let kind = key.pattern.split_once('.').map_or("", |(kind, _)| kind);
+        let names = if NAMED.contains(&kind) { names(kind) } else { vec![""] };
         for name in names {
             layer.set(&key.pattern.replace('*', name), constant(key, text));
         }
@@ -168,7 +166,7 @@ mod tests {
     #[test]
     fn the_upper_layer_wins_and_keeps_its_origin() {
         let merged = merge(&[
-            &defaults(&["1".to_owned()], &[]),
+            &defaults(|kind| if kind == "listener" { vec!["1"] } else { Vec::new() }),
             &layer("listener.1.bind", "127.0.0.1:2525, [::1]:25", "$A"),
             &layer("log.level", "debug", "--x"),
         ]);

@@ -5,7 +5,7 @@
 //!     |
 //!  file ------+                    taken apart, with the line of every key
 //!  environment+--> layer  merge -> value  one value -> check   all values -> Settings
-//!  defaults --+                                        account
+//!  defaults --+                                        account, client
 //!                                                         |
 //!                                                       show   what is in force, and the reference file
 //! ```
@@ -17,6 +17,7 @@
 
 mod account;
 mod check;
+mod client;
 mod environment;
 mod file;
 mod keys;
@@ -35,10 +36,12 @@ pub use environment::Overrides;
 pub use file::FileSource;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Account, Auth, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Rate, Settings,
+    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Rate,
+    RepairLevel, Settings,
 };
 pub use show::reference;
 
+use check::Names;
 use layer::Layer;
 
 /// Everything that settings can come from. A test fills it by hand.
@@ -132,12 +135,15 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     }
 
     let above = [&written, &short, &long, &arguments];
-    let accounts = Layer::names(&above, "account");
-    let mut listeners = Layer::names(&above, "listener");
-    if listeners.is_empty() {
-        listeners.push(("local", "default"));
+    let mut names = Names {
+        listeners: Layer::names(&above, "listener"),
+        accounts: Layer::names(&above, "account"),
+        clients: Layer::names(&above, "client"),
+    };
+    if names.listeners.is_empty() {
+        names.listeners.push(("local", "default"));
     }
-    check::check(&sources, &above, &listeners, &accounts, problems).map(|checked| Loaded {
+    check::check(&sources, &above, &names, problems).map(|checked| Loaded {
         settings: checked.settings,
         warnings: checked.warnings,
         origins: checked.origins,

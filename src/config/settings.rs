@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use encoding_rs::Encoding;
 use ipnet::IpNet;
 
 use crate::mail::Address;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Where mail leaves, in the order of the names; may be empty.
     pub accounts: Vec<Account>,
+    /// What is known of certain clients, in the order of the names; may be empty.
+    pub clients: Vec<Client>,
     /// The door.
     pub limits: Limits,
     /// The queue.
@@ -88,6 +91,34 @@ pub struct Account {
     pub ca: Option<PathBuf>,
     /// Most connections at a time.
     pub connections: usize,
+}
+
+/// What is known of the clients in some networks. It lets nobody in: [`Listener::allow`] does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// The NAME of `[client.NAME]`.
+    pub name: String,
+    /// Its networks; at least one, none of them in two clients.
+    pub from: Vec<IpNet>,
+    /// The name in `From:` when the mail brings none.
+    pub display: Option<String>,
+    /// The charset of text that is not UTF-8 and names none.
+    pub charset: Option<&'static Encoding>,
+    /// Where answers go when the mail does not say; always qualified.
+    pub reply_to: Option<Address>,
+    /// What stands before every subject.
+    pub subject_prefix: Option<String>,
+    /// How much is repaired.
+    pub repair: RepairLevel,
+}
+
+/// How much is repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepairLevel {
+    /// Everything a careful person would put right.
+    Full,
+    /// Only what the provider would refuse.
+    Minimal,
 }
 
 /// What may come in: an abuse guard, answered with 4yz.

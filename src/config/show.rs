@@ -14,15 +14,15 @@ pub(super) fn effective(loaded: &Loaded) -> String {
         Some(file) => out.push_str(&format!("# settings file: {}\n", file.display())),
         None => out.push_str("# settings file: none\n"),
     }
-    let listeners: Vec<&str> = loaded.settings.listeners.iter().map(|listener| listener.name.as_str()).collect();
-    let accounts: Vec<&str> = loaded.settings.accounts.iter().map(|account| account.name.as_str()).collect();
+    let settings = &loaded.settings;
     let mut rest = KEYS;
     while let Some(first) = rest.first() {
         let end = rest.iter().position(|key| kind(key) != kind(first)).unwrap_or(rest.len());
         let (keys, tail) = rest.split_at(end);
         match kind(first) {
-            "listener" => listeners.iter().for_each(|name| section(loaded, keys, name, &mut out)),
-            "account" => accounts.iter().for_each(|name| section(loaded, keys, name, &mut out)),
+            "listener" => settings.listeners.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
+            "account" => settings.accounts.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
+            "client" => settings.clients.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
             _ => section(loaded, keys, "", &mut out),
         }
         rest = tail;
@@ -88,6 +88,10 @@ const SECTIONS: &[(&str, &str)] = &[
         "The mailboxes that mail leaves through: any number of [account.NAME].\n\
          # Without a file: YIZHAN_PROVIDER, YIZHAN_USER, YIZHAN_SECRET or YIZHAN_SECRET_FILE make [account.main].",
     ),
+    (
+        "client",
+        "What is known of clients, by their addresses: any number of [client.NAME]. Other clients are treated alike.",
+    ),
     ("limits", "The door: an abuse guard, answered with 4yz, so that clients come again."),
     ("queue", "What waits, and for how long."),
     ("notice", "Who is told when a message has failed."),
@@ -105,6 +109,7 @@ pub fn reference() -> String {
             let (head, off) = match current {
                 "listener" => ("listener.local", ""),
                 "account" => ("account.office", "#"),
+                "client" => ("client.scanner", "#"),
                 other => (other, ""),
             };
             out.push_str(&format!("\n# {help}\n{off}[{head}]\n"));

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
+use encoding_rs::Encoding;
 use ipnet::IpNet;
 
 use super::keys::{self, Kind, quote};
@@ -38,6 +39,8 @@ pub(super) enum Meaning {
     Path(PathBuf),
     Secret(SecretSource),
     Notice(NoticeTo),
+    Mailbox(Address),
+    Charset(&'static Encoding),
 }
 
 /// Reads `value` as `kind`.
@@ -55,10 +58,14 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::Size(min) => size(value, min).map(Meaning::Size),
         Kind::Rate => rate(text(value, RATE)?).map(Meaning::Rate),
         Kind::Sockets => list(value, SOCKET, socket).map(Meaning::Sockets),
-        Kind::Networks => list(value, NETWORK, network).map(Meaning::Networks),
+        Kind::Networks => list(value, NETWORK, own_network).map(Meaning::Networks),
+        Kind::AnyNetworks => list(value, NETWORK, network).map(Meaning::Networks),
         Kind::Path => path(text(value, QUOTES)?).map(Meaning::Path),
         Kind::Secret => secret(value).map(Meaning::Secret),
         Kind::Notice => notice(text(value, QUOTES)?).map(Meaning::Notice),
+        Kind::Mailbox => mailbox(text(value, QUOTES)?).map(Meaning::Mailbox),
+        Kind::Phrase => phrase(text(value, QUOTES)?).map(Meaning::Text),
+        Kind::Charset => charset(text(value, QUOTES)?).map(Meaning::Charset),
     }
 }
 
@@ -275,9 +282,9 @@ fn socket(text: &str) -> Result<SocketAddr, Fault> {
 /// Where IPv4 lies inside IPv6 (RFC 4291 section 2.5.5.2).
 const MAPPED: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0);
 
-fn network(text: &str) -> Result<IpNet, Fault> {
-    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let network = parsed.map_err(|_| Fault::new("this is not a network", NETWORK))?;
+/// A network that may send.
+fn own_network(text: &str) -> Result<IpNet, Fault> {
+    let network = parse_network(text)?;
     // 10.0.0.0/8 and fc00::/7 are the widest networks that belong to one owner (RFC 1918, RFC 4193).
     let least = if matches!(network, IpNet::V4(_)) { 8 } else { 7 };
     if network.prefix_len() < least {
@@ -286,7 +293,24 @@ fn network(text: &str) -> Result<IpNet, Fault> {
             "name your own networks only, such as \"192.168.0.0/16\"; there is no way to allow everybody",
         ));
     }
+    as_clients_come(network)
+}
+
+/// A network of which something is known.
+fn network(text: &str) -> Result<IpNet, Fault> {
+    as_clients_come(parse_network(text)?)
+}
+
+fn parse_network(text: &str) -> Result<IpNet, Fault> {
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    parsed.map_err(|_| Fault::new("this is not a network", NETWORK))
+}
+
+/// Clients with IPv4 addresses are seen with IPv4 addresses, so that a mapped network would match nobody.
+fn as_clients_come(network: IpNet) -> Result<IpNet, Fault> {
     match network {
+        // All of IPv6 may be meant, `::ffff:0:0/96` and its parts never.
+        IpNet::V6(net) if net.prefix_len() == 0 => Ok(network.trunc()),
         IpNet::V6(net) if net.contains(&MAPPED) || net.addr().to_ipv4_mapped().is_some() => {
             Err(Fault::new("this holds IPv4 networks in the form of IPv6", "write them as IPv4: a.b.c.d/n"))
         }
@@ -332,6 +356,38 @@ fn notice(text: &str) -> Result<NoticeTo, Fault> {
             )),
         },
     }
+}
+
+fn mailbox(text: &str) -> Result<Address, Fault> {
+    Address::parse(text)
+        .ok()
+        .filter(Address::is_qualified)
+        .ok_or_else(|| Fault::new("this is not a mail address", "write a whole address such as \"admin@example.com\""))
+}
+
+/// For a field that people read; encoded, three or four times as much still fits into a few lines.
+const LONGEST_PHRASE: usize = 100;
+
+fn phrase(text: &str) -> Result<String, Fault> {
+    if text.is_empty() {
+        return Err(Fault::new("the text is empty", "write something, or remove the line"));
+    }
+    if text.chars().any(char::is_control) || text.chars().count() > LONGEST_PHRASE {
+        return Err(Fault::new(
+            "the text is too long or has control characters in it",
+            format!("write one line of at most {LONGEST_PHRASE} characters"),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn charset(text: &str) -> Result<&'static Encoding, Fault> {
+    let known = Encoding::for_label_no_replacement(text.as_bytes());
+    // UTF-16 text has NUL in it and cannot stand in a mail; nobody who sends it would have got this far.
+    known.filter(|encoding| encoding.output_encoding() == *encoding).ok_or_else(|| {
+        let remedy = "write a name such as \"gb18030\", \"big5\", \"shift_jis\", \"euc-kr\" or \"windows-1252\"";
+        Fault::new("this is not a charset that mail can be read in", remedy)
+    })
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::ReversePath;
-use crate::message::rewrite::{Seal, seal};
+use crate::mail::{Address, ReversePath};
+use crate::message::rewrite::{FromPolicy, Seal, seal};
 use crate::queue::entry::{Entry, Next};
 use crate::queue::{Error, Lease};
 use crate::telemetry::counter;
@@ -26,7 +26,7 @@ impl Delivery {
         let _here = self.0.drain.hold(format!("delivery of {}", lease.entry.id));
         let places: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
         let attempt = Attempt { account, lease, places };
-        let sealed = seal(&attempt.lease.head, &seal_of(account));
+        let sealed = seal(&attempt.lease.head, &seal_of(account.address(), account.policy()));
         let letter = Letter {
             from: ReversePath::Address(account.address().clone()),
             to: attempt.lease.entry.open().map(|(_, r)| r.address.clone()).collect(),
@@ -105,6 +105,7 @@ impl Delivery {
     }
 }
 
-fn seal_of(account: &Account) -> Seal<'_> {
-    Seal { address: account.address(), display: None, policy: account.policy() }
+/// What an account puts on every mail. The display name was seen to at intake, where the client is known.
+pub fn seal_of(address: &Address, policy: FromPolicy) -> Seal<'_> {
+    Seal { address, display: None, policy }
 }

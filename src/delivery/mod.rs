@@ -30,6 +30,7 @@ pub mod schedule;
 pub mod settle;
 
 pub use account::Account;
+pub use attempt::seal_of;
 use breaker::Gate;
 
 /// Who is told when a message cannot be delivered.

@@ -1,35 +1,26 @@
 //! The admission of a message: may it come in, what is wrong with it, is it safe on disk?
 //!
-//! One [`Admission`] serves one connection. Octets go through as they arrive (header block split off, line ends mended)
-//! into a draft of the queue, so that a message of 50 MiB is never in memory. Repair comes after the final dot, when all
-//! is known; then `put`, then 250. A fault in the middle is remembered and told after the final dot, because nothing
-//! can be said before it.
+//! One [`Admission`] serves one connection. Octets go through an [`Arrival`] into a draft of the queue as they come, so
+//! that a message of 50 MiB is never in memory. Repair comes after the final dot, when all is known; then `put`, then
+//! 250. A fault in the middle is remembered and told after the final dot, because nothing can be said before it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::mail::{Address, Id, ReversePath};
-use crate::message::header::Header;
-use crate::message::received::{self, Trace};
-use crate::message::{BodyStats, Facts, Normaliser, Reencoder, Remedy, SplitError, Splitter, remedy, repair};
-use crate::queue::Error;
-use crate::queue::body::{Draft, Stored};
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
 
+use super::arrival::{Arrival, Circumstances, not_stored};
+use super::client::Peer;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
-/// A message that has been through more servers than this is in a loop (RFC 5321 section 6.3 asks for at least 100
-/// hops to be let through by a general relay; mail that ends here comes from a device next door).
-const MOST_HOPS: usize = 50;
-
 /// What one connection is in the middle of.
 pub(super) struct Admission {
-    client: IpAddr,
+    peer: Peer,
     settings: Arc<Settings>,
     around: Surroundings,
     envelope: Option<Envelope>,
@@ -43,22 +34,19 @@ struct Envelope {
 
 /// A message whose final dot has not come yet.
 struct Incoming {
-    splitter: Splitter,
-    lines: Normaliser,
-    draft: Draft,
-    buffer: Vec<u8>,
+    arrival: Arrival,
     fault: Option<Refusal>,
 }
 
 impl Admission {
-    pub(super) fn new(client: IpAddr, settings: Arc<Settings>, around: Surroundings) -> Admission {
-        Admission { client, settings, around, envelope: None, incoming: None }
+    pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Admission {
+        Admission { peer, settings, around, envelope: None, incoming: None }
     }
 
     /// MAIL: asks the guard at the door.
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
         self.around.room.has_space(size.unwrap_or(0)).map_err(refusal::no_space)?;
-        if !self.around.rate.allows(self.client) {
+        if !self.around.rate.allows(self.peer.addr) {
             return Err(refusal::too_often());
         }
         self.envelope = Some(Envelope { from, to: Vec::new() });
@@ -86,13 +74,8 @@ impl Admission {
 
     /// DATA: opens a draft.
     pub(super) fn data(&mut self) -> Result<Reply, Refusal> {
-        self.incoming = Some(Incoming {
-            splitter: Splitter::new(),
-            lines: Normaliser::new(),
-            draft: self.around.queue.draft(),
-            buffer: Vec::new(),
-            fault: None,
-        });
+        self.incoming =
+            Some(Incoming { arrival: Arrival::new(self.around.queue.draft(), self.peer.client.clone()), fault: None });
         Ok(Reply::new(354, "End data with <CR><LF>.<CR><LF>"))
     }
 
@@ -106,7 +89,7 @@ impl Admission {
         if let Some(incoming) = &mut self.incoming
             && incoming.fault.is_none()
         {
-            incoming.fault = incoming.take(chunk).await.err();
+            incoming.fault = incoming.arrival.take(chunk).await.err();
         }
     }
 
@@ -118,14 +101,8 @@ impl Admission {
         if let Some(fault) = incoming.fault {
             return Err(fault);
         }
-        let _here = self.around.drain.hold(format!("final dot of {}", self.client));
-        let (header, body, stats) = incoming.finish().await?;
-        if received::hops(&header) > MOST_HOPS || received::own(&header, &self.settings.hostname) >= 2 {
-            return Err(refusal::loops());
-        }
-        let cure = remedy(&header, &stats);
-        let body = self.cure(cure, body).await?;
-        let message = self.compose(helo, protocol, envelope, header, body, &stats, cure);
+        let _here = self.around.drain.hold(format!("final dot of {}", self.peer.addr));
+        let message = self.prepare(helo, protocol, envelope, incoming.arrival).await?;
         self.store(message).await
     }
 
@@ -135,74 +112,44 @@ impl Admission {
         self.incoming = None;
     }
 
-    /// Writes the body anew where it cannot go as it is.
-    async fn cure(&self, cure: Remedy, body: Stored) -> Result<Stored, Refusal> {
-        if cure == Remedy::None {
-            return Ok(body);
-        }
-        let (mut reader, mut draft) = (body.reader(), self.around.queue.draft());
-        let (mut encoder, mut buffer) = (Reencoder::new(cure), Vec::new());
-        while let Some(chunk) = reader.next_chunk().await.map_err(not_stored)? {
-            encoder.push(&chunk, &mut buffer);
-            draft.write(&buffer).await.map_err(not_stored)?;
-            buffer.clear();
-        }
-        encoder.finish(&mut buffer);
-        draft.write(&buffer).await.map_err(not_stored)?;
-        draft.finish().await.map_err(not_stored)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "every one of them is a different thing known about one message")]
-    fn compose(
+    async fn prepare(
         &self,
         helo: &str,
         protocol: &'static str,
         envelope: Envelope,
-        header: Header,
-        body: Stored,
-        stats: &BodyStats,
-        cure: Remedy,
-    ) -> NewMessage {
+        arrival: Arrival,
+    ) -> Result<NewMessage, Refusal> {
         let now = self.around.clock.now();
-        let (id, date, owner) = (self.around.ids.next(now), now.rfc5322(), &self.around.owner.mailbox);
-        let facts = Facts {
-            date: &date,
+        let (id, date) = (self.around.ids.next(now), now.rfc5322());
+        let about = Circumstances {
             id,
-            domain: owner.domain(),
-            fallback_from: owner,
-            sender: &envelope.from,
-            recipients: &envelope.to,
-            body: stats,
-            remedy: cure,
-        };
-        let repaired = repair(header, &facts);
-        let trace = Trace {
-            helo: helo.as_bytes(),
-            ip: self.client,
+            date: &date,
             host: &self.settings.hostname,
+            helo,
             with: protocol,
-            id,
-            date: &date,
+            addr: self.peer.addr,
+            owner: &self.around.owner.mailbox,
+            from: &envelope.from,
+            to: &envelope.to,
         };
-        let mut head = received::field(&trace);
-        head.extend_from_slice(&repaired.head);
-        NewMessage {
+        let mended = arrival.mend(&about, self.around.queue.draft()).await?;
+        Ok(NewMessage {
             id,
             received: now,
             expires: now + self.around.expire,
             origin: Origin {
-                client: self.client.to_string(),
-                addr: self.client,
+                client: self.peer.name.clone(),
+                addr: self.peer.addr,
                 listener: self.settings.name.clone(),
                 helo: helo.to_owned(),
             },
             sender: envelope.from,
             recipients: envelope.to,
-            head: Bytes::from(head),
-            body,
-            repairs: repaired.repairs.iter().map(|repair| repair.name().to_owned()).collect(),
+            head: mended.head,
+            body: mended.body,
+            repairs: mended.repairs.iter().map(|repair| repair.name().to_owned()).collect(),
             notice: false,
-        }
+        })
     }
 
     async fn store(&self, message: NewMessage) -> Result<Reply, Refusal> {
@@ -210,9 +157,9 @@ impl Admission {
         let (from, recipients, repairs) =
             (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
         self.around.queue.put(message).await.map_err(not_stored)?;
-        let (client, listener) = (self.client.to_string(), self.settings.name.as_str());
-        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", &client)], 1);
-        tracing::info!(event = "accepted", %id, client, listener, %from, recipients, size);
+        let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
+        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
+        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, %from, recipients, size);
         self.report_repairs(id, &repairs);
         Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
     }
@@ -224,42 +171,5 @@ impl Admission {
         if !repairs.is_empty() {
             tracing::info!(event = "repaired", %id, repairs = repairs.join(","));
         }
-    }
-}
-
-impl Incoming {
-    async fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
-        let part = self.splitter.push(chunk).map_err(refuse_header)?;
-        self.lines.push(&part.held, &mut self.buffer);
-        self.lines.push(part.rest, &mut self.buffer);
-        self.store().await
-    }
-
-    async fn finish(mut self) -> Result<(Header, Stored, BodyStats), Refusal> {
-        let splitter = std::mem::take(&mut self.splitter);
-        let (header, held) = splitter.finish().map_err(refuse_header)?;
-        self.lines.push(&held, &mut self.buffer);
-        let stats = std::mem::take(&mut self.lines).finish(&mut self.buffer);
-        self.store().await?;
-        let body = self.draft.finish().await.map_err(not_stored)?;
-        Ok((header, body, stats))
-    }
-
-    async fn store(&mut self) -> Result<(), Refusal> {
-        self.draft.write(&self.buffer).await.map_err(not_stored)?;
-        self.buffer.clear();
-        Ok(())
-    }
-}
-
-fn not_stored(error: Error) -> Refusal {
-    tracing::error!(event = "queue_error", "{error}");
-    refusal::not_stored(&error)
-}
-
-fn refuse_header(error: SplitError) -> Refusal {
-    match error {
-        SplitError::HeaderTooLarge => refusal::header_too_large(),
-        SplitError::TooManyFields => refusal::too_many_fields(),
     }
 }

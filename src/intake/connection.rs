@@ -4,7 +4,6 @@
 //! is `admit`'s. The deadline of a command runs from the end of the one before, however slowly its octets drip in; that
 //! of message data runs from block to block. An idle connection holds no read buffer.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::smtp::server::{Event, Phase, Session};
 use crate::telemetry::counter;
 
 use super::admit::Admission;
+use super::client::Peer;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
@@ -29,7 +29,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The shell around a session.
 pub(super) struct Connection {
     stream: TcpStream,
-    client: IpAddr,
+    peer: Peer,
     settings: Arc<Settings>,
     around: Surroundings,
 }
@@ -45,15 +45,15 @@ enum Ended {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, client: IpAddr, settings: Arc<Settings>, around: Surroundings) -> Connection {
-        Connection { stream, client, settings, around }
+    pub(super) fn new(stream: TcpStream, peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Connection {
+        Connection { stream, peer, settings, around }
     }
 
     /// Runs the session to its end.
     pub(super) async fn run(mut self, mut session: Session) {
-        let _here = self.around.drain.hold(format!("session of {}", self.client));
+        let _here = self.around.drain.hold(format!("session of {}", self.peer.addr));
         session.greet();
-        let mut admission = Admission::new(self.client, self.settings.clone(), self.around.clone());
+        let mut admission = Admission::new(self.peer.clone(), self.settings.clone(), self.around.clone());
         let ended = self.converse(&mut session, &mut admission).await;
         self.take_notes(&mut session);
         match ended {
@@ -106,7 +106,7 @@ impl Connection {
             }
             Event::Reset => admission.forget(),
             Event::Discarded(reason) => {
-                tracing::info!(event = "discarded", client = %self.client, listener = %self.settings.name, ?reason);
+                tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
                 admission.forget();
             }
             // Accept-any grants nothing: who may send was decided by the network.
@@ -123,7 +123,7 @@ impl Connection {
             Ok(reply) => session.answer(reply),
             Err(Refusal { reply, reason }) => {
                 self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                tracing::info!(event = "refused", client = %self.client, listener = %self.settings.name, reason, %reply);
+                tracing::info!(event = "refused", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, reason, %reply);
                 session.answer(reply);
             }
         }
@@ -132,7 +132,7 @@ impl Connection {
     /// The client has said all it has to say and may still read.
     async fn half_closed(&mut self, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {
         if let Event::Discarded(reason) = session.eof() {
-            tracing::info!(event = "discarded", client = %self.client, listener = %self.settings.name, ?reason);
+            tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
         self.write(session).await
@@ -205,7 +205,7 @@ impl Connection {
 
     fn take_notes(&self, session: &mut Session) {
         for note in session.notes() {
-            tracing::info!(event = "noted", client = %self.client, listener = %self.settings.name, "{note}");
+            tracing::info!(event = "noted", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "{note}");
         }
     }
 }

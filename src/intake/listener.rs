@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::smtp::server;
 use crate::telemetry::counter;
 
+use super::client::Peer;
 use super::connection::Connection;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
@@ -99,16 +100,16 @@ impl Listener {
 
     fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
         // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
-        let client = peer.ip().to_canonical();
+        let peer = Peer::new(peer.ip(), &self.around.clients);
         // A reply is one write; waiting for more to come would only delay it.
         let _ = stream.set_nodelay(true);
-        if !allowed(&self.settings.allow, client) {
-            return self.turn_away(stream, client, refusal::network());
+        if !allowed(&self.settings.allow, peer.addr) {
+            return self.turn_away(stream, &peer, refusal::network());
         }
-        match self.around.room.enter(client) {
-            Err(full) => self.turn_away(stream, client, refusal::no_place(full)),
+        match self.around.room.enter(peer.addr) {
+            Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
-                let connection = Connection::new(stream, client, self.settings.clone(), self.around.clone());
+                let connection = Connection::new(stream, peer, self.settings.clone(), self.around.clone());
                 let session = server::Session::new(self.session.clone());
                 tokio::spawn(async move {
                     let _place = place;
@@ -119,9 +120,9 @@ impl Listener {
     }
 
     /// Says why and hangs up, without waiting for what the peer has to say.
-    fn turn_away(&self, mut stream: TcpStream, client: IpAddr, refusal: Refusal) {
+    fn turn_away(&self, mut stream: TcpStream, peer: &Peer, refusal: Refusal) {
         self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
-        tracing::info!(event = "refused", %client, listener = %self.settings.name, reason = refusal.reason);
+        tracing::info!(event = "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
         let limit = self.settings.deadlines.write;
         tokio::spawn(async move {
             let mut line = bytes::BytesMut::new();

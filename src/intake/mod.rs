@@ -3,7 +3,9 @@
 //! ```text
 //!  listener   accept, network allowed?, room?          -> 554 / 421 before the greeting
 //!  connection socket, deadlines, drives smtp::server   -> one write a reply
-//!  admit      limits -> body to the draft as it comes -> repair -> queue.put -> 250
+//!  client     which entry of the settings is it?
+//!  admit      limits -> arrival -> queue.put -> 250
+//!  arrival    body to the draft as it comes -> repair
 //!  refusal    every text that a client is refused with, and the label it is counted under
 //! ```
 //!
@@ -26,10 +28,13 @@ use crate::smtp::server;
 use crate::telemetry::counter::Counters;
 
 mod admit;
+pub mod arrival;
+pub mod client;
 mod connection;
 pub mod listener;
 pub mod refusal;
 
+pub use client::{Client, Clients};
 pub use listener::Listener;
 
 /// The settings of one listener.
@@ -92,6 +97,8 @@ pub struct Surroundings {
     pub drain: Drain,
     /// What the repair needs to know of the owner.
     pub owner: Owner,
+    /// What is known of clients.
+    pub clients: Arc<Clients>,
     /// How long a message lives.
     pub expire: Duration,
 }

@@ -188,6 +188,13 @@ impl Device {
         Device { stream, input: Vec::new() }
     }
 
+    /// Connects from this address of the machine (all of 127.0.0.0/8 is), and says nothing.
+    pub async fn dial_from(source: std::net::IpAddr, door: SocketAddr) -> Device {
+        let socket = tokio::net::TcpSocket::new_v4().expect("there are sockets left");
+        socket.bind((source, 0).into()).expect("the address is our own");
+        Device { stream: socket.connect(door).await.expect("the relay listens"), input: Vec::new() }
+    }
+
     /// Connects, reads the greeting, says EHLO.
     pub async fn connect(door: SocketAddr) -> Device {
         let mut device = Device::dial(door).await;

@@ -71,6 +71,7 @@ impl Door {
             disk_free: 0,
         });
         let around = Surroundings {
+            clients: Default::default(),
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),

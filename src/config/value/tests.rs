@@ -83,18 +83,41 @@ fn networks() {
         ("::1", "::1/128"),
         ("fc00::/7", "fc00::/7"),
     ] {
-        assert_eq!(network(text).unwrap().to_string(), expected);
+        assert_eq!(own_network(text).unwrap().to_string(), expected);
     }
     for text in ["", "192.168.1", "192.168.1.0/33", "10.0.0.0/8/8", "lan", "192.168.1.0-9"] {
+        assert!(own_network(text).is_err() && network(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_known_may_be_known_of_everybody() {
+    for text in ["0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3"] {
+        assert_eq!(network(text).unwrap().to_string(), text);
+    }
+    for text in ["::ffff:0:0/96", "::ffff:10.0.0.1", "::/1"] {
         assert!(network(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn texts_for_people_and_charsets() {
+    assert_eq!(phrase("扫描仪 2F").as_deref(), Ok("扫描仪 2F"));
+    for text in ["", "a\r\nBcc: b@c.d", &"长".repeat(101)] {
+        assert!(phrase(text).is_err(), "{text}");
+    }
+    for (label, name) in [("GBK", "GBK"), ("gb2312", "GBK"), ("big5", "Big5"), (" utf-8 ", "UTF-8"), ("cp936", "")] {
+        assert_eq!(charset(label).map_or("", Encoding::name), name, "{label}");
+    }
+    assert!(charset("utf-16").is_err() && charset("utf-7").is_err() && charset("iso-2022-kr").is_err());
+    assert!(mailbox("a@b.c").is_ok() && mailbox("root").is_err() && mailbox("A <a@b.c>").is_err());
 }
 
 #[test]
 fn nobody_becomes_an_open_relay_by_a_slip() {
     for text in ["0.0.0.0/0", "::/0", "0.0.0.0/1", "128.0.0.0/1", "::/1", "2000::/3", "::ffff:0.0.0.0/96", "1.2.3.4/0"]
     {
-        assert!(network(text).is_err(), "{text}");
+        assert!(own_network(text).is_err(), "{text}");
     }
 }
 

@@ -15,7 +15,10 @@ pub(super) fn date(work: &mut Work, facts: &Facts<'_>) {
     let old = work.header.get("Date").map(Field::unfolded);
     match &old {
         None => work.note(Repair::DateAdded),
-        Some(old) if PARSER.parse_timestamp(old).is_ok() => return,
+        // The parser takes a form feed for a blank; no reader should have to.
+        Some(old) if PARSER.parse_timestamp(old).is_ok() && old.iter().all(|b| matches!(b, b'\t' | 0x20..0x7f)) => {
+            return;
+        }
         Some(old) => {
             work.note(Repair::DateReplaced);
             work.keep_original("Date", old);

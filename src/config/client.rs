@@ -1,0 +1,47 @@
+//! One client: which addresses are meant, and what is known of the devices there.
+//!
+//! Not here: who may send (`listener.NAME.allow` says that), and which entry fits a connection (that is `intake`).
+//! Invariant: a client that comes out has a network, and no network belongs to two clients, so that of all the networks
+//! an address lies in, one is the narrowest.
+
+use ipnet::IpNet;
+
+use super::check::{Check, Section, get};
+use super::settings::{Client, RepairLevel};
+use super::value::Meaning;
+
+/// Puts the client of `section` together; `None` after a problem was noted.
+pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Client> {
+    let path = |key: &str| format!("client.{name}.{key}");
+    if !check.shown.contains_key(&path("from")) {
+        let remedy = format!("add from = [\"192.168.1.20\"] to [client.{name}]");
+        check.problem(&path("from"), None, origin, "the client has no address to be known by", &remedy);
+        return None;
+    }
+    let minimal = get!(check, path("repair"), Word) == Some("minimal");
+    Some(Client {
+        name: name.to_owned(),
+        from: get!(check, path("from"), Networks)?,
+        display: get!(check, path("display"), Text),
+        charset: get!(check, path("charset"), Charset),
+        reply_to: get!(check, path("reply_to"), Mailbox),
+        subject_prefix: get!(check, path("subject_prefix"), Text),
+        // A word that is none was noted when it was read.
+        repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
+    })
+}
+
+/// No network belongs to two clients: it would be chance which of them counts.
+pub(super) fn networks(check: &mut Check<'_>, clients: &[Option<Client>]) {
+    let mut seen: Vec<(IpNet, &str)> = Vec::new();
+    for client in clients.iter().flatten() {
+        for network in &client.from {
+            if let Some((_, first)) = seen.iter().find(|(known, name)| known == network && *name != client.name) {
+                let reason = format!("{network} is also in client.{first}.from");
+                let remedy = "give it to one of the two; of different networks the narrowest counts";
+                check.misfit(&format!("client.{}.from", client.name), &reason, remedy);
+            }
+            seen.push((*network, &client.name));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which client is it? What is known of the devices in a network, found by the address of a connection.
+//!
+//! Not here: who may send (`listener` asks `Settings::allow`, and an entry here lets nobody in). Invariant: of all the
+//! entries whose networks hold an address, the one with the narrowest network counts, in whatever order they are named.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use encoding_rs::Encoding;
+use ipnet::IpNet;
+
+use crate::mail::Address;
+use crate::message::Level;
+
+/// What is known of some clients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// Its name, for logs, counters and the queue.
+    pub name: String,
+    /// Its networks; none of them in two clients.
+    pub from: Vec<IpNet>,
+    /// The name in From when the mail brings none.
+    pub display: Option<String>,
+    /// The charset of text that is not UTF-8 and names none.
+    pub charset: Option<&'static Encoding>,
+    /// Where answers go when the mail does not say. Must be qualified.
+    pub reply_to: Option<Address>,
+    /// What stands before every subject.
+    pub subject_prefix: Option<String>,
+    /// How much is repaired.
+    pub level: Level,
+}
+
+/// Every client there is something known of.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(Vec<(IpNet, Arc<Client>)>);
+
+impl Clients {
+    /// Sorts them by their networks.
+    pub fn new(clients: impl IntoIterator<Item = Client>) -> Clients {
+        let mut all = Vec::new();
+        for client in clients.into_iter().map(Arc::new) {
+            all.extend(client.from.iter().map(|network| (*network, client.clone())));
+        }
+        all.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        Clients(all)
+    }
+
+    /// The client with the narrowest network that holds `address`. `::ffff:10.0.0.1` is 10.0.0.1 (RFC 4291 section
+    /// 2.5.5.2).
+    pub fn find(&self, address: IpAddr) -> Option<Arc<Client>> {
+        let address = address.to_canonical();
+        self.0.iter().find(|(network, _)| network.contains(&address)).map(|(_, client)| client.clone())
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// Its address, IPv4 in its own form.
+    pub(super) addr: IpAddr,
+    /// What is known of it.
+    pub(super) client: Option<Arc<Client>>,
+    /// The name of its client entry, else the address as text: for logs, counters and the queue.
+    pub(super) name: String,
+}
+
+impl Peer {
+    pub(super) fn new(addr: IpAddr, clients: &Clients) -> Peer {
+        let addr = addr.to_canonical();
+        let client = clients.find(addr);
+        let name = client.as_ref().map_or_else(|| addr.to_string(), |client| client.name.clone());
+        Peer { addr, client, name }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(name: &str, from: &[&str]) -> Client {
+        Client {
+            name: name.to_owned(),
+            from: from.iter().map(|network| network.parse().unwrap()).collect(),
+            display: None,
+            charset: None,
+            reply_to: None,
+            subject_prefix: None,
+            level: Level::Full,
+        }
+    }
+
+    #[test]
+    fn the_narrowest_network_wins_in_any_order() {
+        let mut all = vec![
+            client("everybody", &["0.0.0.0/0", "::/0"]),
+            client("office", &["10.0.0.0/8", "fc00::/7"]),
+            client("floor", &["10.1.0.0/16"]),
+            client("scanner", &["10.1.2.3/32", "192.168.1.0/24"]),
+        ];
+        for _ in 0..all.len() {
+            all.rotate_left(1);
+            let clients = Clients::new(all.clone());
+            for (address, name) in [
+                ("10.1.2.3", "scanner"),
+                ("::ffff:10.1.2.3", "scanner"),
+                ("10.1.2.4", "floor"),
+                ("10.2.0.1", "office"),
+                ("fd00::1", "office"),
+                ("192.168.1.9", "scanner"),
+                ("192.168.2.9", "everybody"),
+                ("2001:db8::1", "everybody"),
+            ] {
+                let peer = Peer::new(address.parse().unwrap(), &clients);
+                assert_eq!(peer.name, name, "{address}");
+                assert!(peer.client.is_some_and(|client| client.name == name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_nobody_knows_goes_by_its_address() {
+        let clients = Clients::new([client("office", &["10.0.0.0/8"])]);
+        let peer = Peer::new("::ffff:192.168.1.1".parse().unwrap(), &clients);
+        assert_eq!((peer.name.as_str(), peer.client), ("192.168.1.1", None));
+        assert!(Clients::default().find([10, 0, 0, 1].into()).is_none());
+    }
+}
