@@ -444,3 +444,23 @@ async fn a_port_that_is_taken_is_named_with_the_remedy() {
     let text = Relay::start(&settings, Clock::system()).unwrap_err().to_string();
     assert!(text.contains(&office.door().to_string()) && text.contains("--listen"), "{text}");
 }
+
+#[tokio::test]
+async fn a_server_without_8bitmime_gets_seven_bits_and_the_same_text() {
+    let office = Office::open("seven-bit").await;
+    let ehlo = What::Reply(b"250-old\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 AUTH LOGIN PLAIN\r\n".to_vec());
+    office.sandbox.fault(Fault { at: Stage::Ehlo, what: ehlo, times: 1 });
+    let mail = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Transfer-Encoding: 8bit\r\n\r\n请查收。\r\n.dot\r\n";
+    let stuffed = mail.replace("\r\n.dot", "\r\n..dot");
+    let id = office.send(&["a@else.test"], stuffed.as_bytes()).await;
+    let received = office.received(1).await.remove(0);
+    assert!(received.data.is_ascii(), "{}", text(&received.data));
+    let parsed = mail_parser::MessageParser::default().parse(&received.data[..]).unwrap();
+    assert_eq!(parsed.body_text(0).unwrap().replace("\r\n", "\n"), "请查收。\n.dot\n");
+    office.wait_state(id, State::Delivered).await;
+    // The next connection offers it again, and the stored message was not changed.
+    office.sandbox.fault(Fault { at: Stage::Idle, what: What::Close, times: 1 });
+    office.send(&["a@else.test"], stuffed.as_bytes()).await;
+    assert!(!office.received(2).await[1].data.is_ascii());
+}

@@ -21,7 +21,7 @@ use yizhan::clock::Timestamp;
 use yizhan::mail::{Address, IdSource, ReversePath};
 use yizhan::message::header::Header;
 use yizhan::message::received::{self, Trace};
-use yizhan::message::{Facts, FromPolicy, Normaliser, Seal, Splitter, remedy, repair, seal};
+use yizhan::message::{Client, Demand, Facts, FirstPass, FromPolicy, Normaliser, Seal, repair, seal};
 use yizhan::smtp::Reply;
 use yizhan::smtp::data::{Piece, Unstuff};
 use yizhan::smtp::server::{Event, Session, Settings};
@@ -154,16 +154,10 @@ fn repair_header() {
     for (name, head) in [("broken", BROKEN), ("legal", LEGAL)] {
         let whole = [head, b"\r\n", b"Hello.\r\n"].concat();
         let once = time(|| {
-            let mut splitter = Splitter::new();
-            let mut lines = Normaliser::new();
-            let mut out = Vec::new();
-            let part = splitter.push(&whole).expect("it is small");
-            lines.push(&part.held, &mut out);
-            lines.push(part.rest, &mut out);
-            let (header, held) = splitter.finish().expect("it is small");
-            lines.push(&held, &mut out);
-            let stats = lines.finish(&mut out);
-            let (id, date, remedy) = (ids.next(NOW), NOW.rfc5322(), remedy(&header, &stats));
+            let (mut first, mut out) = (FirstPass::new(&Demand::default()), Vec::new());
+            first.push(&whole, &mut out).expect("it is small");
+            let examined = first.finish(&mut out).expect("it is small");
+            let (id, date) = (ids.next(NOW), NOW.rfc5322());
             let facts = Facts {
                 date: &date,
                 id,
@@ -171,10 +165,11 @@ fn repair_header() {
                 fallback_from: &owner,
                 sender: &sender,
                 recipients: &to,
-                body: &stats,
-                remedy,
+                body: &examined.body,
+                plan: &examined.plan,
+                client: &Client::default(),
             };
-            let repaired = repair(header, &facts);
+            let repaired = repair(examined.header, &facts);
             let trace = Trace {
                 helo: b"device.test",
                 ip: IpAddr::V4(Ipv4Addr::LOCALHOST),

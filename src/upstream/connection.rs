@@ -19,9 +19,11 @@ use tokio_rustls::client::TlsStream;
 use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
 use crate::smtp;
+use crate::smtp::Reply;
 use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOutcome, Transaction};
 
 use super::line::Line;
+use super::seven_bit::{self, Converted, Form};
 use super::{DIAL_LIMIT, HANDSHAKE_LIMIT, Letter, Settings, dial, tls};
 
 /// A message up to this size is written as one piece, with its final dot; a longer one in pieces of this size.
@@ -118,13 +120,23 @@ impl Connection {
         mut follow: impl FnMut() -> Option<Transaction>,
     ) -> Sent {
         self.announced = false;
+        let converted = match self.form(letter).await {
+            Ok(Form::Same) => None,
+            Ok(Form::Converted(converted)) => Some(converted),
+            Ok(Form::Impossible) => return impossible(letter),
+            Err(error) => return Sent::Unreadable(error.to_string()),
+        };
         if !announced {
-            self.client.start(transaction_of(letter));
+            let mut transaction = transaction_of(letter);
+            if let Some(converted) = &converted {
+                transaction.size = converted.head.len() as u64 + 2 + converted.size;
+            }
+            self.client.start(transaction);
         }
         loop {
             match self.advance().await {
                 Event::SendBody => {
-                    if let Err(reason) = self.send_body(letter).await {
+                    if let Err(reason) = self.send_body(letter, converted.as_deref()).await {
                         return Sent::Unreadable(reason);
                     }
                     if self.client.phase() == Phase::FinalDot
@@ -147,18 +159,35 @@ impl Connection {
     }
 
     /// Writes header block, blank line, body and final dot. Stops early when the server has answered already.
-    async fn send_body(&mut self, letter: &Letter<'_>) -> Result<(), String> {
-        self.client.body(&letter.head);
+    async fn send_body(&mut self, letter: &Letter<'_>, converted: Option<&Converted>) -> Result<(), String> {
+        self.client.body(converted.map_or(&letter.head, |converted| &converted.head));
         self.client.body(b"\r\n");
+        let (mut mender, mut piece) = (converted.map(Converted::mender), Vec::new());
         let mut reader = letter.body.reader();
         while let Some(chunk) = reader.next_chunk().await.map_err(|e| e.to_string())? {
-            self.client.body(&chunk);
+            match &mut mender {
+                None => self.client.body(&chunk),
+                Some(mender) => {
+                    mender.push(&chunk, &mut piece);
+                    self.client.body(&piece);
+                    piece.clear();
+                }
+            }
             if self.client.output().len() >= PIECE && !self.flush().await {
                 return Ok(());
             }
         }
+        if let Some(mender) = mender {
+            mender.finish(&mut piece);
+            self.client.body(&piece);
+        }
         self.client.finish();
         Ok(())
+    }
+
+    /// The form of the message that this server takes.
+    async fn form(&self, letter: &Letter<'_>) -> Result<Form, crate::queue::Error> {
+        if self.client.extensions().eight_bit_mime { Ok(Form::Same) } else { seven_bit::form(letter).await }
     }
 
     /// Writes what is to be written and reads until the machine needs us.
@@ -220,9 +249,10 @@ impl Connection {
         std::future::poll_fn(poll).await.is_pending()
     }
 
-    /// Whether the commands of another transaction could go out behind the next final dot.
+    /// Whether the commands of another transaction could go out behind the next final dot. Not where a message may have
+    /// to be converted first: its size is not known yet.
     pub fn can_follow(&self) -> bool {
-        self.client.extensions().pipelining
+        self.client.extensions().pipelining && self.client.extensions().eight_bit_mime
     }
 
     /// Whether the message that comes next has been announced.
@@ -250,6 +280,13 @@ impl Connection {
         };
         let _ = timeout(FAREWELL, farewell).await;
     }
+}
+
+/// Nobody gets a message that this server could only get damaged. The connection has done nothing yet.
+fn impossible(letter: &Letter<'_>) -> Sent {
+    let reply = Reply::new(554, "5.6.3 The server takes 7-bit mail only, and this mail has no such form");
+    let refused = RecipientOutcome::Refused { phase: Phase::Mail, reply };
+    Sent::Done { outcomes: vec![refused; letter.to.len()], reusable: true }
 }
 
 /// What the dialogue must know of a letter.

@@ -21,6 +21,7 @@ pub mod dial;
 pub mod line;
 pub mod outcome;
 pub mod pool;
+mod seven_bit;
 pub mod tls;
 pub mod turn;
 

@@ -10,7 +10,7 @@ use crate::message::mailbox;
 pub(super) fn encode_raw(work: &mut Work, full: bool) {
     for at in 0..work.header.fields.len() {
         let field = &work.header.fields[at];
-        if !is_dirty(field) && !(full && is_misencoded(field)) {
+        if !(is_dirty(field) || full && is_misencoded(field)) {
             continue;
         }
         let (new, old) = (encoded(field, work.client), field.clone());
