@@ -113,8 +113,18 @@ pub(super) fn encoded(field: &Field, client: Client) -> Field {
     }
 }
 
+/// A blank for a control character, a question mark for what is not ASCII.
 fn ascii_only(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect()
+    let shown = |c: char| {
+        if c.is_ascii_control() {
+            ' '
+        } else if c.is_ascii() {
+            c
+        } else {
+            '?'
+        }
+    };
+    text.chars().map(shown).collect::<String>().trim().to_owned()
 }
 
 /// Writes `name="报告.pdf"` as `name*=UTF-8''%E6...` (RFC 2231 section 4), the rest of the field as it stands.

@@ -44,11 +44,12 @@ pub struct Content {
 impl Content {
     /// Reads Content-Type and Content-Transfer-Encoding.
     pub fn of(header: &Header) -> Content {
-        let value = content_type(header).map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned());
+        let value =
+            cleansed(header, "Content-Type").map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned());
         let text = value.as_deref().unwrap_or("").to_ascii_lowercase();
         let media = text.split(';').next().unwrap_or("").trim();
         let legal = media.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
-        let transfer_text = header.first_with_value("Content-Transfer-Encoding");
+        let transfer_text = cleansed(header, "Content-Transfer-Encoding");
         let transfer_text = transfer_text.map(|f| String::from_utf8_lossy(&f.unfolded()).trim().to_ascii_lowercase());
         let transfer_text = transfer_text.unwrap_or_default();
         Content {
@@ -76,9 +77,9 @@ impl Content {
     }
 }
 
-/// Content-Type as it will be once the header is cleansed, so that asking again gives the same answer.
-fn content_type(header: &Header) -> Option<Field> {
-    header.first_with_value("Content-Type").map(|field| cleanse::encoded(field, None))
+/// The field as it will be once the header is cleansed, so that asking again gives the same answer.
+fn cleansed(header: &Header, name: &str) -> Option<Field> {
+    header.first_with_value(name).map(|field| cleanse::encoded(field, None))
 }
 
 fn transfer(value: &str) -> Transfer {
@@ -106,7 +107,7 @@ fn parameter(text: &str, name: &str) -> Option<String> {
 ///
 /// A value without its quotes is taken up to the next semicolon, whatever is in it (`boundary=:foo`, Q-108).
 pub(super) fn parameter_raw(header: &Header, name: &str) -> Option<Vec<u8>> {
-    let value = content_type(header)?.unfolded();
+    let value = cleansed(header, "Content-Type")?.unfolded();
     let mut quoted = false;
     let pieces = value.split(|&b| {
         quoted ^= b == b'"';
