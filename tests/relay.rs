@@ -454,7 +454,7 @@ async fn a_server_without_8bitmime_gets_seven_bits_and_the_same_text() {
         Content-Transfer-Encoding: 8bit\r\n\r\n请查收。\r\n.dot\r\n";
     let stuffed = mail.replace("\r\n.dot", "\r\n..dot");
     let id = office.send(&["a@else.test"], stuffed.as_bytes()).await;
-    let entry = until("x", async || { let e = office.entry(id).await; if e.state != State::Queued && e.state != State::Sending { eprintln!("{e:?}"); } (e.state == State::Delivered).then_some(e) }).await;
+    let entry = office.wait_state(id, State::Delivered).await;
     assert_eq!(entry.tries, 0, "{entry:?}");
     let received = office.received(1).await.remove(0);
     assert!(received.data.is_ascii(), "{}", text(&received.data));

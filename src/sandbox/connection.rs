@@ -176,12 +176,25 @@ impl Connection {
         self.read().await
     }
 
+    /// EHLO, with another answer if that was asked for. After a 250 the dialogue goes on, so the session must hear of it.
+    async fn hello(&mut self, line: &[u8]) -> Result<bool, End> {
+        let Some(octets) = self.fault(Stage::Ehlo).await? else { return Ok(false) };
+        if octets.starts_with(b"250") {
+            let before = self.session.output().len();
+            // A greeting is answered at once; nothing else can come of one line.
+            self.session.step(&mut BytesMut::from(line));
+            self.session.output().truncate(before);
+        }
+        self.session.output().extend_from_slice(&octets);
+        Ok(true)
+    }
+
     /// Deals with a command that the session must not see, or must see later. True: the session must not see it.
     async fn answer_ourselves(&mut self, line: &[u8]) -> Result<bool, End> {
         let text = line.trim_ascii();
         let word = text.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_uppercase();
         match &word[..] {
-            b"EHLO" | b"HELO" => self.struck(Stage::Ehlo).await,
+            b"EHLO" | b"HELO" => self.hello(line).await,
             b"STARTTLS" => self.struck(Stage::StartTls).await,
             b"QUIT" => {
                 self.shared.store.count(|stats| stats.quits += 1);
