@@ -4,6 +4,7 @@
 //! `tests/judges/` ask the questions, one process a judge for all mails. Each judge also reads what the device sent, and
 //! must find fault with that: a judge who never finds anything proves nothing. Not here: what exactly the repair makes
 //! of a mail (`golden`).
+#![allow(clippy::print_stdout, reason = "what the judges found with the mail of the devices is worth seeing")]
 
 #[path = "../fuzz/invariants/road.rs"]
 #[allow(dead_code, reason = "the fuzzer drives more of it")]

@@ -9,9 +9,7 @@
 mod road;
 
 use road::{LOGIN, address, split, store};
-use yizhan::message::{
-    FromPolicy, Header, MAX_LINE, Seal, charset, encoded_word, from_rule, mailbox, rewrite, splitter,
-};
+use yizhan::message::{FromPolicy, Header, MAX_LINE, Seal, encoded_word, from_rule, mailbox, rewrite, splitter};
 
 /// The longest line with an encoded word, and the longest word (RFC 2047 section 2).
 const WORD_LINE: usize = 76;
@@ -69,7 +67,7 @@ pub(crate) fn repair(mail: &[u8]) {
 
 /// Encoded words, mailboxes and the seal on a header value that anybody may have written.
 pub(crate) fn encoded_word(value: &[u8]) {
-    let (text, _) = charset::decode(value);
+    let text = road::text(value);
     for text in [encoded_word::decode(&text), text] {
         let column = Dice::new(value).below(100);
         let written = encoded_word::encode(&text, column);
@@ -79,7 +77,7 @@ pub(crate) fn encoded_word(value: &[u8]) {
         let unfolded = written.strip_prefix("\r\n ").unwrap_or(&written).replace("\r\n", "");
         assert_eq!(encoded_word::decode(&unfolded), shown, "what is written is read back");
     }
-    for mailbox in mailbox::parse_field(value) {
+    for mailbox in road::mailboxes(value) {
         let Some(address) = mailbox.address() else { continue };
         let written = mailbox::write(&mailbox.name, &address, "From: ".len());
         assert_lines(format!("From: {written}\r\n").as_bytes());
