@@ -15,16 +15,14 @@ pub(super) fn date(work: &mut Work, facts: &Facts<'_>) {
     let old = work.header.get("Date").map(Field::unfolded);
     match &old {
         None => work.note(Repair::DateAdded),
-        // The parser takes any white space, a form feed too; what repairs the text of fields would spoil that one.
-        Some(old) if PARSER.parse_timestamp(old).is_ok() && !has_control(old) => return,
+        // The parser takes a form feed for a blank; no reader should have to.
+        Some(old) if PARSER.parse_timestamp(old).is_ok() && old.iter().all(|b| matches!(b, b'\t' | 0x20..0x7f)) => {
+            return;
+        }
         Some(old) => {
             work.note(Repair::DateReplaced);
             work.keep_original("Date", old);
         }
     }
     work.header.set(Field::new("Date", facts.date));
-}
-
-fn has_control(value: &[u8]) -> bool {
-    value.iter().any(|&b| b.is_ascii_control() && b != b'\t')
 }
