@@ -1,7 +1,8 @@
 //! Golden mails: what a client sent, and what the repair must make of it, octet for octet.
 //!
 //! Each folder of `tests/golden/repair/` holds `in.eml` (DATA content, dots unstuffed), `out.eml` (head, blank line and
-//! body as stored) and `readme` (what it is about, and in its last line the repairs in their order). On a mismatch the
+//! body as stored) and `readme` (what it is about, with the rows of real senders as `Q-078`; perhaps a line `Client: ` with
+//! what the owner has set for the sender; and in its last line the repairs in their order). On a mismatch the
 //! outcome is written beside as `out.eml.failed`, and the lines that differ are printed. `tests/golden/notice/` holds
 //! failure notices. Time, id and account are fixed here, so nothing in the files is a wildcard.
 
@@ -9,27 +10,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use yizhan::mail::{Address, Id, ReversePath};
-use yizhan::message::{self, Facts, Failure, Normaliser, Notice, Reencoder, Splitter};
+use yizhan::message::from_rule::qq_accepts;
+use yizhan::message::{self, Client, Facts, Failure, FirstPass, FromPolicy, Level, Mender, Notice, Seal, seal};
 
 const DATE: &str = "Sat, 21 Nov 2026 18:00:00 +0800";
 
 /// The mail as stored, and the names of the repairs.
-fn store(mail: &[u8], step: usize) -> (Vec<u8>, String) {
-    let (mut splitter, mut lines, mut first) = (Splitter::new(), Normaliser::new(), Vec::new());
+fn store(mail: &[u8], step: usize, client: Client<'_>) -> (Vec<u8>, String) {
+    let client = &client;
+    let (mut first, mut stored) = (FirstPass::new(&client.demand()), Vec::new());
     for chunk in mail.chunks(step) {
-        let part = splitter.push(chunk).unwrap();
-        lines.push(&part.held, &mut first);
-        lines.push(part.rest, &mut first);
+        first.push(chunk, &mut stored).unwrap();
     }
-    let (header, held) = splitter.finish().unwrap();
-    lines.push(&held, &mut first);
-    let stats = lines.finish(&mut first);
-    let remedy = message::remedy(&header, &stats);
-    let (mut encoder, mut body) = (Reencoder::new(remedy), Vec::new());
-    encoder.push(&first, &mut body);
-    encoder.finish(&mut body);
+    let examined = first.finish(&mut stored).unwrap();
+    let (mut mender, mut body) = (Mender::new(&examined.header, &examined.plan), Vec::new());
+    stored.chunks(step).for_each(|chunk| mender.push(chunk, &mut body));
+    mender.finish(&mut body);
     let repaired = message::repair(
-        header,
+        examined.header,
         &Facts {
             date: DATE,
             id: Id::parse("mi8golden0000001").unwrap(),
@@ -37,8 +35,9 @@ fn store(mail: &[u8], step: usize) -> (Vec<u8>, String) {
             fallback_from: &Address::parse("office@qq.com").unwrap(),
             sender: &ReversePath::parse("scanner@office.lan").unwrap(),
             recipients: &[Address::parse("boss@example.com").unwrap()],
-            body: &stats,
-            remedy,
+            body: &examined.body,
+            plan: &examined.plan,
+            client,
         },
     );
     let names: Vec<&str> = repaired.repairs.iter().map(|r| r.name()).collect();
@@ -51,6 +50,23 @@ fn folders(kind: &str) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
+}
+
+/// What `Client: display=..., charset=..., reply_to, subject_prefix=..., minimal` says.
+fn client<'r>(readme: &'r str, reply_to: &'r Address) -> Client<'r> {
+    let settings = readme.lines().find_map(|line| line.strip_prefix("Client: ")).unwrap_or("");
+    let mut client = Client::default();
+    for setting in settings.split(", ").filter(|setting| !setting.is_empty()) {
+        match setting.split_once('=').unwrap_or((setting, "")) {
+            ("display", name) => client.display = Some(name),
+            ("charset", label) => client.charset = encoding_rs::Encoding::for_label(label.as_bytes()),
+            ("reply_to", _) => client.reply_to = Some(reply_to),
+            ("subject_prefix", prefix) => client.subject_prefix = Some(prefix),
+            ("minimal", _) => client.level = Level::Minimal,
+            other => panic!("no such setting: {other:?}"),
+        }
+    }
+    client
 }
 
 /// Compares with `out.eml`; on a mismatch leaves `out.eml.failed` and describes the difference.
@@ -81,17 +97,32 @@ fn every_golden_mail_is_repaired_as_written() {
     assert!(folders.len() >= 20, "the golden mails are gone: {}", folders.len());
     for folder in &folders {
         let mail = fs::read(folder.join("in.eml")).unwrap();
-        let (out, repairs) = store(&mail, mail.len().max(1));
-        compare(folder, &out, &mut failures);
         let readme = fs::read_to_string(folder.join("readme")).unwrap();
+        let reply_to = Address::parse("help@example.com").unwrap();
+        let client = client(&readme, &reply_to);
+        let (out, repairs) = store(&mail, mail.len().max(1), client);
+        compare(folder, &out, &mut failures);
         let line = format!("Repairs: {}", if repairs.is_empty() { "none" } else { &repairs });
         if readme.lines().last() != Some(line.as_str()) {
             failures.push(format!("{}: the readme must end in\n  {line}\n", folder.display()));
         }
-        assert_eq!(store(&mail, 1), (out.clone(), repairs), "{}: octet by octet", folder.display());
-        assert_eq!(store(&out, 4096), (out, String::new()), "{}: repaired again", folder.display());
+        let head = &out[..out.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 2];
+        let login = Address::parse("office@qq.com").unwrap();
+        let sealed = seal(head, &Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin });
+        assert!(qq_accepts(&sealed), "{}: {}", folder.display(), sealed.escape_ascii());
+        assert_eq!(store(&mail, 1, client), (out.clone(), repairs), "{}: octet by octet", folder.display());
+        assert_eq!(store(&out, 4096, client), (out, String::new()), "{}: repaired again", folder.display());
     }
     assert!(failures.is_empty(), "{}", failures.concat());
+}
+
+#[test]
+fn every_kind_of_broken_mail_has_its_golden() {
+    let all = folders("repair").into_iter().chain(folders("notice"));
+    let readmes: String = all.map(|folder| fs::read_to_string(folder.join("readme")).unwrap()).collect();
+    let missing: Vec<String> =
+        (78..=110).map(|row| format!("Q-{row:03}")).filter(|row| !readmes.contains(row)).collect();
+    assert_eq!(missing, Vec::<String>::new());
 }
 
 #[test]

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::mail::{Address, Id, ReversePath};
-use crate::message::header::Header;
 use crate::message::received::{self, Trace};
-use crate::message::{BodyStats, Facts, Normaliser, Reencoder, Remedy, SplitError, Splitter, remedy, repair};
+use crate::message::{Client, Examined, Facts, FirstPass, Mender, SplitError, repair};
 use crate::queue::Error;
 use crate::queue::body::{Draft, Stored};
 use crate::queue::entry::{NewMessage, Origin};
@@ -43,8 +42,7 @@ struct Envelope {
 
 /// A message whose final dot has not come yet.
 struct Incoming {
-    splitter: Splitter,
-    lines: Normaliser,
+    first: FirstPass,
     draft: Draft,
     buffer: Vec<u8>,
     fault: Option<Refusal>,
@@ -87,8 +85,7 @@ impl Admission {
     /// DATA: opens a draft.
     pub(super) fn data(&mut self) -> Result<Reply, Refusal> {
         self.incoming = Some(Incoming {
-            splitter: Splitter::new(),
-            lines: Normaliser::new(),
+            first: FirstPass::new(&Client::default().demand()),
             draft: self.around.queue.draft(),
             buffer: Vec::new(),
             fault: None,
@@ -119,13 +116,13 @@ impl Admission {
             return Err(fault);
         }
         let _here = self.around.drain.hold(format!("final dot of {}", self.client));
-        let (header, body, stats) = incoming.finish().await?;
-        if received::hops(&header) > MOST_HOPS || received::own(&header, &self.settings.hostname) >= 2 {
+        let (examined, body) = incoming.finish().await?;
+        let header = &examined.header;
+        if received::hops(header) > MOST_HOPS || received::own(header, &self.settings.hostname) >= 2 {
             return Err(refusal::loops());
         }
-        let cure = remedy(&header, &stats);
-        let body = self.cure(cure, body).await?;
-        let message = self.compose(helo, protocol, envelope, header, body, &stats, cure);
+        let body = self.mend(&examined, body).await?;
+        let message = self.compose(helo, protocol, envelope, examined, body);
         self.store(message).await
     }
 
@@ -135,33 +132,30 @@ impl Admission {
         self.incoming = None;
     }
 
-    /// Writes the body anew where it cannot go as it is.
-    async fn cure(&self, cure: Remedy, body: Stored) -> Result<Stored, Refusal> {
-        if cure == Remedy::None {
+    /// Writes the body anew, in the parts that cannot go as they are.
+    async fn mend(&self, examined: &Examined, body: Stored) -> Result<Stored, Refusal> {
+        if !examined.plan.rewrites_body() {
             return Ok(body);
         }
         let (mut reader, mut draft) = (body.reader(), self.around.queue.draft());
-        let (mut encoder, mut buffer) = (Reencoder::new(cure), Vec::new());
+        let (mut mender, mut buffer) = (Mender::new(&examined.header, &examined.plan), Vec::new());
         while let Some(chunk) = reader.next_chunk().await.map_err(not_stored)? {
-            encoder.push(&chunk, &mut buffer);
+            mender.push(&chunk, &mut buffer);
             draft.write(&buffer).await.map_err(not_stored)?;
             buffer.clear();
         }
-        encoder.finish(&mut buffer);
+        mender.finish(&mut buffer);
         draft.write(&buffer).await.map_err(not_stored)?;
         draft.finish().await.map_err(not_stored)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "every one of them is a different thing known about one message")]
     fn compose(
         &self,
         helo: &str,
         protocol: &'static str,
         envelope: Envelope,
-        header: Header,
+        examined: Examined,
         body: Stored,
-        stats: &BodyStats,
-        cure: Remedy,
     ) -> NewMessage {
         let now = self.around.clock.now();
         let (id, date, owner) = (self.around.ids.next(now), now.rfc5322(), &self.around.owner.mailbox);
@@ -172,10 +166,11 @@ impl Admission {
             fallback_from: owner,
             sender: &envelope.from,
             recipients: &envelope.to,
-            body: stats,
-            remedy: cure,
+            body: &examined.body,
+            plan: &examined.plan,
+            client: &Client::default(),
         };
-        let repaired = repair(header, &facts);
+        let repaired = repair(examined.header, &facts);
         let trace = Trace {
             helo: helo.as_bytes(),
             ip: self.client,
@@ -229,20 +224,16 @@ impl Admission {
 
 impl Incoming {
     async fn take(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
-        let part = self.splitter.push(chunk).map_err(refuse_header)?;
-        self.lines.push(&part.held, &mut self.buffer);
-        self.lines.push(part.rest, &mut self.buffer);
+        self.first.push(chunk, &mut self.buffer).map_err(refuse_header)?;
         self.store().await
     }
 
-    async fn finish(mut self) -> Result<(Header, Stored, BodyStats), Refusal> {
-        let splitter = std::mem::take(&mut self.splitter);
-        let (header, held) = splitter.finish().map_err(refuse_header)?;
-        self.lines.push(&held, &mut self.buffer);
-        let stats = std::mem::take(&mut self.lines).finish(&mut self.buffer);
+    async fn finish(mut self) -> Result<(Examined, Stored), Refusal> {
+        let first = std::mem::replace(&mut self.first, FirstPass::new(&Client::default().demand()));
+        let examined = first.finish(&mut self.buffer).map_err(refuse_header)?;
         self.store().await?;
         let body = self.draft.finish().await.map_err(not_stored)?;
-        Ok((header, body, stats))
+        Ok((examined, body))
     }
 
     async fn store(&mut self) -> Result<(), Refusal> {

@@ -1,61 +1,182 @@
 //! Raw 8-bit text: which charset is it, and what does it say?
 //!
-//! Not here: encoded words (`encoded_word`), and the charset of a body, which is declared and never converted.
+//! The order is: UTF-8 if it is that, else what the client is known to write in, else a guess, else GB18030, else
+//! windows-1252, which reads anything. Not here: encoded words (`encoded_word`); and text is never converted in a
+//! body, its charset is only declared.
 //!
-//! Invariant: decoding never fails and never panics; the text is at most three times as long as the octets.
+//! Invariants: decoding never fails and never panics; the text is at most three times as long as the octets; no more
+//! than [`MAX_GUESS`] octets are looked at for a guess.
 
-use encoding_rs::{Encoding, GB18030};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{
+    BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, SHIFT_JIS, UTF_8, WINDOWS_1250, WINDOWS_1251,
+    WINDOWS_1252, WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
+};
 
-/// What raw octets were taken for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Charset {
-    /// Seven-bit text.
-    Ascii,
-    /// Valid UTF-8.
-    Utf8,
-    /// Not UTF-8, but valid GB18030 (and with it GBK and GB2312).
-    Gb18030,
-    /// Neither: octets that mean nothing became U+FFFD.
-    Lossy,
+/// How much text a guess is made from, in octets.
+const MAX_GUESS: usize = 4096;
+/// With fewer 8-bit octets than this, a guess is worth little: six Chinese characters.
+const FEW: usize = 12;
+
+/// What a guess may come to: what office machines in this part of the world write, and the Windows code pages.
+const PLAUSIBLE: &[&Encoding] = &[
+    BIG5,
+    EUC_KR,
+    EUC_JP,
+    SHIFT_JIS,
+    WINDOWS_1250,
+    WINDOWS_1251,
+    WINDOWS_1252,
+    WINDOWS_1253,
+    WINDOWS_1254,
+    WINDOWS_1255,
+    WINDOWS_1256,
+    WINDOWS_1257,
+    WINDOWS_1258,
+];
+
+/// Reads octets that came without any charset. `client` is what their sender is known to write in.
+pub fn decode(raw: &[u8], client: Option<&'static Encoding>) -> String {
+    if raw.is_ascii() && memchr::memmem::find(raw, b"\x1b$").is_none() {
+        return String::from_utf8_lossy(raw).into_owned();
+    }
+    guess(raw, client).decode_without_bom_handling(raw).0.into_owned()
 }
 
-/// Reads octets that came without any charset: UTF-8 if they are that, else GB18030, else whatever can be read.
-///
-/// The order matters: GB18030 accepts most UTF-8 text, UTF-8 accepts hardly any GB18030 text.
-pub fn decode(raw: &[u8]) -> (String, Charset) {
-    if let Ok(text) = std::str::from_utf8(raw) {
-        return (text.to_owned(), if raw.is_ascii() { Charset::Ascii } else { Charset::Utf8 });
+/// The charset of octets that came without any, judged by the first [`MAX_GUESS`] of them.
+pub fn guess(raw: &[u8], client: Option<&'static Encoding>) -> &'static Encoding {
+    let sample = &raw[..raw.len().min(MAX_GUESS)];
+    if fits(UTF_8, sample) && !(sample.is_ascii() && sample.contains(&0x1b)) {
+        return UTF_8;
     }
-    match GB18030.decode_without_bom_handling_and_without_replacement(raw) {
-        Some(text) => (text.into_owned(), Charset::Gb18030),
-        None => (String::from_utf8_lossy(raw).into_owned(), Charset::Lossy),
+    if let Some(client) = client.filter(|client| fits(client, sample)) {
+        return as_meant(client);
     }
+    // Seven-bit, and switches to two octets a character and back (RFC 1468).
+    if sample.is_ascii() {
+        return if fits(ISO_2022_JP, sample) { ISO_2022_JP } else { UTF_8 };
+    }
+    if let Some(found) = detect(sample) {
+        return found;
+    }
+    if fits(GB18030, sample) { GB18030 } else { WINDOWS_1252 }
+}
+
+/// A guess that can be relied on; none when the text is short and may be Chinese.
+fn detect(sample: &[u8]) -> Option<&'static Encoding> {
+    let eight = sample.iter().filter(|&&b| b >= 0x80).count();
+    let chinese = fits(GB18030, sample);
+    // Chinese has its octets of 0x80 and above side by side; a lone one within a Latin word is an accent.
+    let latin = lone(sample) * 4 >= eight * 3;
+    if chinese && !latin && eight < FEW {
+        return None;
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(sample, true);
+    let found = detector.guess(None, Utf8Detection::Deny);
+    let plausible = PLAUSIBLE.contains(&found) && fits(found, sample);
+    let single = PLAUSIBLE[4..].contains(&found);
+    (plausible && (!chinese || single == latin)).then_some(found)
+}
+
+/// How many octets of 0x80 and above have an ASCII letter before them and no other such octet beside them.
+fn lone(sample: &[u8]) -> usize {
+    let high = |at: usize| sample.get(at).is_some_and(|&b| b >= 0x80);
+    let letter = |at: usize| sample.get(at).is_some_and(u8::is_ascii_alphabetic);
+    (1..sample.len()).filter(|&at| high(at) && !high(at + 1) && letter(at - 1)).count()
+}
+
+/// Whether the octets mean something in that charset; a character cut at the end does not count against it.
+fn fits(encoding: &'static Encoding, sample: &[u8]) -> bool {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let Some(room) = decoder.max_utf8_buffer_length_without_replacement(sample.len()) else { return false };
+    let mut text = vec![0; room];
+    let whole = sample.len() < MAX_GUESS;
+    let (result, ..) = decoder.decode_to_utf8_without_replacement(sample, &mut text, whole);
+    result == encoding_rs::DecoderResult::InputEmpty
+}
+
+/// GB2312 and GBK are read as GB18030, which contains both: senders label the one and use the other.
+fn as_meant(encoding: &'static Encoding) -> &'static Encoding {
+    if encoding == GBK { GB18030 } else { encoding }
+}
+
+/// The name to declare, in lower case.
+pub fn label(encoding: &'static Encoding) -> &'static str {
+    const NAMES: &[(&Encoding, &str)] = &[
+        (UTF_8, "utf-8"),
+        (GB18030, "gb18030"),
+        (GBK, "gbk"),
+        (BIG5, "big5"),
+        (EUC_KR, "euc-kr"),
+        (EUC_JP, "euc-jp"),
+        (SHIFT_JIS, "shift_jis"),
+        (ISO_2022_JP, "iso-2022-jp"),
+    ];
+    NAMES.iter().find(|(known, _)| *known == encoding).map_or(encoding.name(), |(_, name)| name)
 }
 
 /// Reads octets whose charset has a name; `None` when nobody here knows the name.
-///
-/// GB2312 and GBK are read as GB18030, which contains both: senders label the one and use the other.
 pub fn decode_as(label: &str, raw: &[u8]) -> Option<String> {
     let encoding = Encoding::for_label_no_replacement(label.trim().as_bytes())?;
-    let encoding = if encoding == encoding_rs::GBK { GB18030 } else { encoding };
-    Some(encoding.decode_without_bom_handling(raw).0.into_owned())
+    Some(as_meant(encoding).decode_without_bom_handling(raw).0.into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn octets(encoding: &'static Encoding, text: &str) -> Vec<u8> {
+        encoding.encode(text).0.into_owned()
+    }
+
     #[test]
     fn raw_text_is_recognised() {
-        assert_eq!(decode(b"scan"), ("scan".to_owned(), Charset::Ascii));
-        assert_eq!(decode("报告".as_bytes()), ("报告".to_owned(), Charset::Utf8));
-        assert_eq!(decode(b"\xb1\xa8\xb8\xe6"), ("报告".to_owned(), Charset::Gb18030));
-        assert_eq!(decode(b"a\xff"), ("a\u{fffd}".to_owned(), Charset::Lossy));
+        for (raw, text) in [
+            (&b"scan"[..], "scan"),
+            ("报告".as_bytes(), "报告"),
+            (b"\xb1\xa8\xb8\xe6", "报告"),
+            (b"\xd5\xc5\xc8\xfd", "张三"),
+            // The second octet of this character is a backslash.
+            (b"\x81\x5c", "乗"),
+            (b"caf\xe9", "café"),
+            (b"r\xe9sum\xe9s of the caf\xe9s", "résumés of the cafés"),
+            (b"M\xfcller, Stra\xdfe 5", "Müller, Straße 5"),
+            (b"a\xff", "aÿ"),
+            (b"\x1b$B;3\x1b(B", "山"),
+        ] {
+            assert_eq!(decode(raw, None), text, "{}", raw.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn long_text_of_the_neighbours_is_recognised() {
+        for (encoding, text) in [
+            (GB18030, "打印机已经把所有的页面扫描完毕，请查收附件。谢谢！"),
+            (BIG5, "印表機已經把所有的頁面掃描完畢，請查收附件。謝謝！"),
+            (EUC_KR, "프린터가 모든 페이지를 스캔했습니다. 첨부 파일을 확인하십시오."),
+            (SHIFT_JIS, "プリンターですべてのページをスキャンしました。添付ファイルをご確認ください。"),
+            (EUC_JP, "プリンターですべてのページをスキャンしました。添付ファイルをご確認ください。"),
+            (WINDOWS_1251, "Принтер отсканировал все страницы, смотрите вложение."),
+        ] {
+            let raw = octets(encoding, text);
+            assert_eq!(decode(&raw, None), text, "{}", encoding.name());
+            assert_eq!(label(guess(&raw, None)), label(encoding));
+        }
+    }
+
+    #[test]
+    fn the_client_knows_better_than_a_guess() {
+        let raw = octets(BIG5, "報告");
+        assert_eq!(decode(&raw, Some(BIG5)), "報告");
+        assert_eq!(decode(&octets(GBK, "报告"), Some(GBK)), "报告");
+        assert_eq!(decode("报告".as_bytes(), Some(BIG5)), "报告", "UTF-8 is never anything else");
+        assert_eq!(decode(b"caf\xe9", Some(GBK)), "café", "it is not GBK");
     }
 
     #[test]
     fn labels_are_read_as_senders_mean_them() {
-        assert_eq!(decode_as("GB2312", b"\xe9F").as_deref(), Some("镕".to_owned().as_str()));
+        assert_eq!(decode_as("GB2312", b"\xe9F").as_deref(), Some("镕"));
         assert_eq!(decode_as("utf-8", "é".as_bytes()).as_deref(), Some("é"));
         assert_eq!(decode_as("iso-8859-1", b"\xe9").as_deref(), Some("é"));
         for unknown in ["utf-7", "x-unknown", "", "hz-gb-2312", "iso-2022-kr"] {

@@ -1,10 +1,11 @@
 //! What the header says the body is: media type, charset, transfer encoding (RFC 2045).
 //!
-//! Not here: what the body *really* is; `lines` counts that, and `remedy` compares the two.
+//! Not here: what the body *really* is; `mime` counts that, and compares the two.
 //!
 //! Invariant: reads one header field at a time, never the body; a value that cannot be read counts as absent.
 
-use crate::message::header::Header;
+use crate::message::cleanse;
+use crate::message::header::{Field, Header};
 
 /// How the body is encoded for transfer (RFC 2045 section 6), misspelt values of the field included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,20 +37,27 @@ pub struct Content {
     pub charset: Option<String>,
     /// The transfer encoding.
     pub transfer: Transfer,
+    /// The transfer encoding as it is written, in lower case.
+    pub transfer_text: String,
 }
 
 impl Content {
     /// Reads Content-Type and Content-Transfer-Encoding.
     pub fn of(header: &Header) -> Content {
-        let value = header.text("Content-Type");
+        let value =
+            cleansed(header, "Content-Type").map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned());
         let text = value.as_deref().unwrap_or("").to_ascii_lowercase();
         let media = text.split(';').next().unwrap_or("").trim();
         let legal = media.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
+        let transfer_text = cleansed(header, "Content-Transfer-Encoding");
+        let transfer_text = transfer_text.map(|f| String::from_utf8_lossy(&f.unfolded()).trim().to_ascii_lowercase());
+        let transfer_text = transfer_text.unwrap_or_default();
         Content {
             media: if legal { media.to_owned() } else { String::new() },
             declared: value.is_some(),
             charset: parameter(&text, "charset"),
-            transfer: transfer(header),
+            transfer: transfer(&transfer_text),
+            transfer_text,
         }
     }
 
@@ -58,14 +66,23 @@ impl Content {
         self.media.is_empty() || self.media.starts_with("text/")
     }
 
+    /// Whether it is text whose charset nobody named, or was named ASCII.
+    pub fn wants_charset(&self) -> bool {
+        self.is_text() && matches!(self.charset.as_deref(), None | Some("us-ascii" | "ascii" | "unknown-8bit"))
+    }
+
     /// Whether the body has parts or a message in it, so that no encoding may be put on the whole (section 6.4).
     pub fn is_composite(&self) -> bool {
         self.media.starts_with("multipart/") || self.media.starts_with("message/")
     }
 }
 
-fn transfer(header: &Header) -> Transfer {
-    let value = header.text("Content-Transfer-Encoding").unwrap_or_default().to_ascii_lowercase();
+/// The field as it will be once the header is cleansed, so that asking again gives the same answer.
+fn cleansed(header: &Header, name: &str) -> Option<Field> {
+    header.first_with_value(name).map(|field| cleanse::encoded(field, None))
+}
+
+fn transfer(value: &str) -> Transfer {
     let word = value.split([';', '(']).next().unwrap_or("").trim().trim_matches('"');
     match word {
         "" => Transfer::Absent,
@@ -84,6 +101,49 @@ fn parameter(text: &str, name: &str) -> Option<String> {
         pieces(text).skip(1).filter_map(|piece| piece.split_once('=')).find(|(key, _)| key.trim() == name)?;
     let value = value.trim().trim_matches(['"', '\'']).trim();
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The value of a parameter of Content-Type as its octets stand, case and all: what a boundary is compared with.
+///
+/// A value without its quotes is taken up to the next semicolon, whatever is in it (`boundary=:foo`, Q-108).
+pub(super) fn parameter_raw(header: &Header, name: &str) -> Option<Vec<u8>> {
+    let value = cleansed(header, "Content-Type")?.unfolded();
+    let mut quoted = false;
+    let pieces = value.split(|&b| {
+        quoted ^= b == b'"';
+        b == b';' && !quoted
+    });
+    for piece in pieces.skip(1) {
+        let Some(at) = piece.iter().position(|&b| b == b'=') else { continue };
+        if !piece[..at].trim_ascii().eq_ignore_ascii_case(name.as_bytes()) {
+            continue;
+        }
+        let text = piece[at + 1..].trim_ascii();
+        let text = match text.strip_prefix(b"\"") {
+            Some(inner) => unquoted(inner),
+            None => text.to_vec(),
+        };
+        let text = text.trim_ascii_end().to_vec();
+        return (!text.is_empty()).then_some(text);
+    }
+    None
+}
+
+/// A quoted string after its first quote (RFC 5322 section 3.2.4).
+fn unquoted(inner: &[u8]) -> Vec<u8> {
+    let (mut out, mut escaped) = (Vec::with_capacity(inner.len()), false);
+    for &b in inner {
+        match b {
+            _ if escaped => {
+                escaped = false;
+                out.push(b);
+            }
+            b'\\' => escaped = true,
+            b'"' => break,
+            _ => out.push(b),
+        }
+    }
+    out
 }
 
 /// The pieces between semicolons: the value first, then its parameters. A semicolon inside quotes parts nothing.

@@ -11,6 +11,8 @@ use crate::message::charset;
 
 /// The longest line that holds an encoded word, in octets (RFC 2047 section 2).
 const LINE: usize = 76;
+/// The longest encoded word, in octets (RFC 2047 section 2).
+pub(super) const LONGEST: usize = 75;
 /// `=?UTF-8?B?` and `?=`.
 const FRAME: usize = 12;
 /// Octets of text in the longest word: 75 octets less the frame is 60 of base64.
@@ -67,9 +69,14 @@ pub fn decode(text: &str) -> String {
 
 fn flush(run: &mut Option<(&str, Vec<u8>)>, out: &mut String) {
     if let Some((label, bytes)) = run.take() {
-        let text = charset::decode_as(label, &bytes).unwrap_or_else(|| charset::decode(&bytes).0);
+        let text = charset::decode_as(label, &bytes).unwrap_or_else(|| charset::decode(&bytes, None));
         out.push_str(&text);
     }
+}
+
+/// How long the encoded word at the start of `text` is, in octets; none when there is none.
+pub(super) fn length(text: &str) -> Option<usize> {
+    read_word(text).map(|word| word.length)
 }
 
 /// Reads the word at the start of `text`. Every search stops at the next question mark, which keeps this linear.

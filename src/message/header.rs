@@ -164,6 +164,11 @@ impl Header {
         self.fields.iter().find(|field| field.is(name))
     }
 
+    /// The first field of that name that says something: the one that stays when there are several.
+    pub fn first_with_value(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.is(name) && !field.value().is_empty())
+    }
+
     /// The first field of that name on one line, as text; octets that are not UTF-8 are replaced.
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned())

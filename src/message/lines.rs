@@ -1,29 +1,20 @@
-//! Gives a body legal line ends while it streams by, and notes what else is wrong with it.
+//! Gives a body legal line ends while it streams by.
 //!
 //! Bare LF, bare CR and any run of CR before LF become CRLF (RFC 5321 section 2.3.8, RFC 5322 section 2.3: CR and LF
-//! occur only together). Nothing else is changed: NUL, long lines and 8-bit octets are only counted, because what to do
-//! about them depends on the header (see `remedy`).
+//! occur only together). Nothing else is changed: what to do about NUL, long lines and 8-bit octets depends on the part
+//! they stand in (see `mime`). Mail is lines (RFC 5321 section 4.5.2): a body that claims to be `binary` has lost its
+//! own line ends here, because no sender can tell a relay which of them are data.
 //!
 //! Invariants: the output and the [`BodyStats`] do not depend on how the input was cut; the output is empty or ends in
 //! CRLF; every octet is looked at a fixed number of times.
 
-use memchr::{memchr_iter, memchr2_iter};
+use memchr::memchr2_iter;
 
-/// What a body is like after its line ends were put right.
+/// What had to be done to the line ends of a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BodyStats {
     /// Octets of the normalised body.
     pub octets: u64,
-    /// Lines of the normalised body.
-    pub lines: u64,
-    /// The longest line, in octets without its CRLF.
-    pub longest_line: u64,
-    /// Octets of 0x80 and above.
-    pub eight_bit: u64,
-    /// Whether the whole body is valid UTF-8 (also true for plain ASCII).
-    pub utf8: bool,
-    /// NUL octets; they are still in the body.
-    pub nuls: u64,
     /// LF that stood without CR, now CRLF.
     pub bare_lf: u64,
     /// CR that stood without LF, now CRLF.
@@ -45,11 +36,10 @@ impl BodyStats {
 #[derive(Debug)]
 pub struct Normaliser {
     stats: BodyStats,
-    /// Octets of the line that is being written.
+    /// Whether octets of an unfinished line were written; how many does not matter here.
     line: u64,
     /// CRs that were read and not yet written, because what follows decides what they are.
     pending_cr: u64,
-    utf8: Utf8Check,
 }
 
 impl Default for Normaliser {
@@ -61,8 +51,7 @@ impl Default for Normaliser {
 impl Normaliser {
     /// At the start of a body.
     pub fn new() -> Normaliser {
-        let stats = BodyStats { utf8: true, ..BodyStats::default() };
-        Normaliser { stats, line: 0, pending_cr: 0, utf8: Utf8Check::default() }
+        Normaliser { stats: BodyStats::default(), line: 0, pending_cr: 0 }
     }
 
     /// Takes the next octets and appends what they become to `out`.
@@ -70,7 +59,6 @@ impl Normaliser {
         if chunk.is_empty() {
             return;
         }
-        self.count_octets(chunk);
         out.reserve(chunk.len() + 2);
         let before = out.len();
         // `done` is how far the chunk is dealt with, `line_start` where the current line begins in it. Clean lines are
@@ -125,7 +113,6 @@ impl Normaliser {
             self.stats.end_added = true;
         }
         self.stats.octets += (out.len() - before) as u64;
-        self.stats.utf8 = self.utf8.finish();
         self.stats
     }
 
@@ -154,59 +141,7 @@ impl Normaliser {
     }
 
     fn end_line(&mut self) {
-        self.stats.lines += 1;
-        self.stats.longest_line = self.stats.longest_line.max(self.line);
         self.line = 0;
-    }
-
-    fn count_octets(&mut self, chunk: &[u8]) {
-        self.stats.nuls += memchr_iter(0, chunk).count() as u64;
-        if !chunk.is_ascii() {
-            self.stats.eight_bit += chunk.iter().filter(|&&b| b >= 0x80).count() as u64;
-        }
-        self.utf8.push(chunk);
-    }
-}
-
-/// Checks UTF-8 over chunk borders; a character that is cut waits in `tail`.
-#[derive(Debug, Default)]
-struct Utf8Check {
-    bad: bool,
-    tail: [u8; 4],
-    held: usize,
-}
-
-impl Utf8Check {
-    fn push(&mut self, mut chunk: &[u8]) {
-        if self.bad {
-            return;
-        }
-        while self.held > 0 && !chunk.is_empty() {
-            self.tail[self.held] = chunk[0];
-            self.held += 1;
-            chunk = &chunk[1..];
-            match std::str::from_utf8(&self.tail[..self.held]) {
-                Ok(_) => self.held = 0,
-                Err(error) if error.error_len().is_none() && self.held < 4 => {}
-                Err(_) => {
-                    self.bad = true;
-                    return;
-                }
-            }
-        }
-        if let Err(error) = std::str::from_utf8(chunk) {
-            if error.error_len().is_some() {
-                self.bad = true;
-                return;
-            }
-            let tail = &chunk[error.valid_up_to()..];
-            self.tail[..tail.len()].copy_from_slice(tail);
-            self.held = tail.len();
-        }
-    }
-
-    fn finish(&self) -> bool {
-        !self.bad && self.held == 0
     }
 }
 

@@ -5,6 +5,8 @@
 //! Invariants: reading is one pass without recursion, whatever the nesting of comments; what is written is ASCII, folded
 //! at 76, and one mailbox that every reader sees alike.
 
+use encoding_rs::Encoding;
+
 use crate::mail::Address;
 use crate::message::{charset, encoded_word};
 
@@ -38,9 +40,10 @@ impl Mailbox {
 ///
 /// The text is decoded before it is parsed, because GBK octets may look like `\` and `@`. A field that is one encoded
 /// word from end to end (`=?utf-8?B?...?=` around `Name <a@b>`) is opened once.
-pub fn parse_field(value: &[u8]) -> Vec<Mailbox> {
+/// `client` is what the sender is known to write in.
+pub fn parse_field(value: &[u8], client: Option<&'static Encoding>) -> Vec<Mailbox> {
     let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    let text = charset::decode(&unfolded).0;
+    let text = charset::decode(&unfolded, client);
     let list = parse(&text);
     if text.contains("=?") && list.iter().all(|mailbox| !mailbox.text.contains('@')) {
         let opened = parse(&encoded_word::decode(&text));
@@ -51,17 +54,36 @@ pub fn parse_field(value: &[u8]) -> Vec<Mailbox> {
     list
 }
 
+/// The usable mailboxes of a list field, ready to be written.
+pub(super) fn usable(value: &[u8], client: Option<&'static Encoding>) -> Vec<(String, Address)> {
+    parse_field(value, client).into_iter().filter_map(|m| m.address().map(|a| (m.name, a))).collect()
+}
+
+/// Whether every quote in the value is closed; otherwise strict readers see no address at all in it (Q-103).
+pub(super) fn is_closed(value: &[u8], client: Option<&'static Encoding>) -> bool {
+    let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
+    !read(&charset::decode(&unfolded, client)).in_quotes
+}
+
 /// Reads a list of mailboxes from text. Groups are flattened; empty elements are left out.
+///
+/// When a quote is never closed, which would swallow the rest, quotes mean nothing.
 pub fn parse(text: &str) -> Vec<Mailbox> {
+    let reader = read(text);
+    if reader.in_quotes { read(&text.replace('"', "")).list } else { reader.list }
+}
+
+fn read(text: &str) -> Reader {
     let mut reader = Reader::default();
     for c in text.chars() {
         reader.take(c);
         if reader.list.len() >= MAX_MAILBOXES {
-            return reader.list;
+            return reader;
         }
     }
+    let in_quotes = reader.in_quotes;
     reader.end_mailbox();
-    reader.list
+    Reader { in_quotes, ..reader }
 }
 
 #[derive(Default)]
@@ -78,10 +100,17 @@ struct Reader {
     in_literal: bool,
     escaped: bool,
     depth: usize,
+    /// Characters taken: what the tests hold to be linear.
+    #[cfg(test)]
+    steps: u64,
 }
 
 impl Reader {
     fn take(&mut self, c: char) {
+        #[cfg(test)]
+        {
+            self.steps += 1;
+        }
         if self.escaped {
             self.escaped = false;
             // The escape is kept where it may be part of a local part, and is not shown in a name.
@@ -172,7 +201,12 @@ impl Reader {
     }
 
     fn clear(&mut self) {
-        *self = Reader { list: std::mem::take(&mut self.list), ..Reader::default() };
+        *self = Reader {
+            list: std::mem::take(&mut self.list),
+            #[cfg(test)]
+            steps: self.steps,
+            ..Reader::default()
+        };
     }
 }
 

@@ -1,81 +1,74 @@
-//! The second pass: encodes a stored body anew, chunk by chunk.
+//! Encodes the content of one part anew, chunk by chunk.
 //!
-//! Takes a body that `lines::Normaliser` has been through (CRLF only). What it is not: the judge of whether that is
-//! needed (`remedy`).
+//! Takes octets that `lines::Normaliser` has been through (CRLF only). What it is not: the judge of whether that is
+//! needed, or of where a part ends (both in `mime`).
 //!
-//! Invariants: the output does not depend on how the input was cut, ends in CRLF, has no NUL, no line over 76 octets
-//! (998 where lines are only broken), and decodes to the input (RFC 2045 sections 6.7 and 6.8). At most one line of 998
-//! octets is held.
+//! Invariants: the output does not depend on how the input was cut, has no NUL, no line over 76 octets (998 where lines
+//! are only broken), and decodes to the input octet for octet (RFC 2045 sections 6.7 and 6.8): no line end is added,
+//! because the one before a boundary belongs to the boundary. At most one line of 998 octets is held.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::message::MAX_LINE;
-use crate::message::remedy::Remedy;
+use crate::message::mime::Cure;
 
 /// The longest line of an encoded body (RFC 2045 sections 6.7 and 6.8).
 const ENCODED_LINE: usize = 76;
 /// Octets that make one full line of base64.
 const BASE64_LINE: usize = ENCODED_LINE / 4 * 3;
 
-/// Applies a [`Remedy`] to a body that streams by.
+/// Applies a [`Cure`] to octets that stream by.
 #[derive(Debug)]
-pub struct Reencoder {
-    remedy: Remedy,
+pub(super) struct Reencoder {
+    cure: Cure,
+    /// Where nothing can be encoded, octets of 0x80 and above become question marks.
+    seven_bit: bool,
     /// What waits for its end: a base64 line, or a line of text, or a blank that may be the last of its line.
     held: Vec<u8>,
     /// Octets on the output line.
     column: usize,
+    /// A line of base64 was written already.
+    begun: bool,
     /// The base64 that is being wrapped has had its padding.
     padded: bool,
 }
 
 impl Reencoder {
-    /// For one body.
-    pub fn new(remedy: Remedy) -> Reencoder {
-        Reencoder { remedy, held: Vec::new(), column: 0, padded: false }
+    /// For one part; `seven_bit` when the server does not take 8-bit octets (RFC 6152).
+    pub(super) fn new(cure: Cure, seven_bit: bool) -> Reencoder {
+        Reencoder { cure, seven_bit, held: Vec::new(), column: 0, begun: false, padded: false }
     }
 
-    /// Takes the next octets of the body.
-    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        match self.remedy {
-            Remedy::None => out.extend_from_slice(chunk),
-            Remedy::Base64 => self.base64(chunk, out),
-            Remedy::RewrapBase64 => self.wrap_base64(chunk, out),
-            Remedy::QuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, false, out)),
-            Remedy::RewrapQuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, true, out)),
-            Remedy::BreakLines => chunk.iter().for_each(|&b| self.break_line(b, out)),
+    /// Takes the next octets.
+    pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        match self.cure {
+            Cure::None => out.extend_from_slice(chunk),
+            Cure::Base64 => self.base64(chunk, out),
+            Cure::RewrapBase64 => self.wrap_base64(chunk, out),
+            Cure::QuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, false, out)),
+            Cure::RewrapQuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, true, out)),
+            Cure::BreakLines => chunk.iter().for_each(|&b| self.break_line(b, out)),
         }
     }
 
-    /// Ends the body.
-    pub fn finish(mut self, out: &mut Vec<u8>) {
-        match self.remedy {
-            Remedy::None => {}
-            Remedy::Base64 => {
+    /// Ends the part: what was held goes out.
+    pub(super) fn finish(mut self, out: &mut Vec<u8>) {
+        match self.cure {
+            Cure::None => {}
+            Cure::Base64 => {
                 if !self.held.is_empty() {
-                    push_base64_line(&self.held, out);
+                    let line = std::mem::take(&mut self.held);
+                    self.base64_line(&line, out);
                 }
             }
-            Remedy::RewrapBase64 => {
-                if self.column > 0 {
-                    out.extend_from_slice(b"\r\n");
-                }
-            }
-            Remedy::QuotedPrintable | Remedy::RewrapQuotedPrintable => {
+            Cure::RewrapBase64 => {}
+            Cure::QuotedPrintable | Cure::RewrapQuotedPrintable => {
                 for b in std::mem::take(&mut self.held) {
                     self.put_quoted(b, out);
                 }
-                if self.column > 0 {
-                    out.extend_from_slice(b"\r\n");
-                }
             }
-            Remedy::BreakLines => {
-                out.extend_from_slice(&self.held);
-                if !self.held.is_empty() {
-                    out.extend_from_slice(b"\r\n");
-                }
-            }
+            Cure::BreakLines => out.extend_from_slice(&self.held),
         }
     }
 
@@ -87,12 +80,21 @@ impl Reencoder {
             if self.held.len() < BASE64_LINE {
                 return;
             }
-            push_base64_line(&self.held, out);
-            self.held.clear();
+            let line = std::mem::take(&mut self.held);
+            self.base64_line(&line, out);
         }
         let lines = chunk.chunks_exact(BASE64_LINE);
         self.held.extend_from_slice(lines.remainder());
-        lines.for_each(|line| push_base64_line(line, out));
+        lines.for_each(|line| self.base64_line(line, out));
+    }
+
+    fn base64_line(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.begun { b"\r\n" } else { b"" });
+        self.begun = true;
+        let start = out.len();
+        out.resize(start + octets.len().div_ceil(3) * 4, 0);
+        let written = STANDARD.encode_slice(octets, &mut out[start..]).expect("the room is the length of the encoding");
+        debug_assert_eq!(start + written, out.len());
     }
 
     /// Wraps base64 that is there already. Octets outside the alphabet mean nothing (RFC 2045 section 6.8) and go; after
@@ -145,6 +147,8 @@ impl Reencoder {
         match octet {
             b'\r' | b' ' | b'\t' => self.held.push(octet),
             b'=' if keep => self.put_escape_start(out),
+            // A line that this encoding begins may not look like a boundary (RFC 2046 section 5.1.1).
+            b'-' if self.column == 0 || self.column >= ENCODED_LINE - 1 => self.put_quoted(octet, out),
             b'!'..=b'<' | b'>'..=b'~' => self.put_plain(octet, out),
             _ => self.put_quoted(octet, out),
         }
@@ -179,10 +183,12 @@ impl Reencoder {
     }
 
     /// Breaks a line over 998 octets: after its last blank if there is one, else between two characters.
+    ///
+    /// Neither a break nor a NUL that goes may turn text into a boundary: a dash is not left to begin a line.
     fn break_line(&mut self, octet: u8, out: &mut Vec<u8>) {
         match octet {
-            0 => {}
-            b'\r' => {}
+            0 if self.held.is_empty() || self.held == b"-" => self.held.push(b'?'),
+            0 | b'\r' => {}
             b'\n' => {
                 out.extend_from_slice(&self.held);
                 out.extend_from_slice(b"\r\n");
@@ -194,8 +200,11 @@ impl Reencoder {
                     out.extend_from_slice(&self.held[..at]);
                     out.extend_from_slice(b"\r\n");
                     self.held.drain(..at);
+                    if *self.held.first().unwrap_or(&octet) == b'-' {
+                        self.held.insert(0, b' ');
+                    }
                 }
-                self.held.push(octet);
+                self.held.push(if self.seven_bit && octet >= 0x80 { b'?' } else { octet });
             }
         }
     }
@@ -212,14 +221,6 @@ fn break_point(line: &[u8]) -> usize {
     let hard = MAX_LINE / 4 * 4;
     // Not inside a UTF-8 character, which has at most three octets after its first.
     (hard - 3..=hard).rev().find(|&at| line[at] & 0xc0 != 0x80).unwrap_or(hard)
-}
-
-fn push_base64_line(octets: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + octets.len().div_ceil(3) * 4, 0);
-    let written = STANDARD.encode_slice(octets, &mut out[start..]).expect("the room is the length of the encoding");
-    debug_assert_eq!(start + written, out.len());
-    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ use crate::message::mailbox::{self, Mailbox};
 pub enum FromPolicy {
     /// From must be the login; the safe choice, and the only one for QQ.
     MustEqualLogin,
+    /// From may also be another address of the account: those given to [`seal_among`].
+    MayBeAlias,
+    /// The provider puts its own address in From unless it knows ours, so ours stays as an offer, and the old address is
+    /// kept where the provider does not look.
+    RewrittenAnyway,
     /// Any address goes; it is only made a single mailbox.
     Free,
 }
@@ -39,20 +44,33 @@ const RECEIPTS: &[&str] = &["Disposition-Notification-To", "Return-Receipt-To", 
 
 /// Puts the seal on a stored head (fields with CRLF, no blank line) and gives the head to send.
 pub fn seal(head: &[u8], seal: &Seal<'_>) -> Vec<u8> {
+    seal_among(head, seal, &[])
+}
+
+/// As [`seal`], for an account that has other addresses beside its login ([`FromPolicy::MayBeAlias`]).
+pub fn seal_among(head: &[u8], seal: &Seal<'_>, aliases: &[Address]) -> Vec<u8> {
     let mut header = Header::parse(head);
+    let aliases = if seal.policy == FromPolicy::MayBeAlias { aliases } else { &[] };
+    let ours = |address: &Address| {
+        address.key() == seal.address.key() || aliases.iter().any(|alias| alias.key() == address.key())
+    };
     let froms = header.fields.iter().filter(|f| f.is("From"));
-    let mailboxes: Vec<Mailbox> = froms.clone().flat_map(|f| mailbox::parse_field(f.value())).collect();
+    let mailboxes: Vec<Mailbox> = froms.clone().flat_map(|f| mailbox::parse_field(f.value(), None)).collect();
     let plain = match froms.collect::<Vec<_>>()[..] {
         [only] => from_rule::accepted_mailbox(only.value()),
         _ => None,
     };
     let old = mailboxes.iter().find_map(|m| m.address().map(|address| (m.name.clone(), address)));
+    if seal.policy != FromPolicy::Free {
+        hide_foreign_senders(&mut header, ours);
+        keep_old_address(&mut header, old.as_ref().filter(|(_, address)| !ours(address)));
+    }
     let (name, address) = match seal.policy {
-        FromPolicy::Free => free(seal, &mailboxes, old),
-        FromPolicy::MustEqualLogin => {
-            hide_foreign_senders(&mut header, seal.address);
-            keep_old_address(&mut header, seal.address, old.as_ref());
-            (display(seal, &mailboxes, old.as_ref()), seal.address.clone())
+        FromPolicy::Free | FromPolicy::RewrittenAnyway => free(seal, &mailboxes, old),
+        FromPolicy::MustEqualLogin | FromPolicy::MayBeAlias => {
+            let name = display(seal, &mailboxes, old.as_ref().filter(|(name, at)| !name.is_empty() || !ours(at)));
+            let address = old.map(|(_, address)| address).filter(ours);
+            (name, address.unwrap_or_else(|| seal.address.clone()))
         }
     };
     let named = mailboxes.first().is_some_and(|m| !m.name.is_empty()) || name.is_empty();
@@ -83,24 +101,24 @@ fn free(seal: &Seal<'_>, mailboxes: &[Mailbox], old: Option<(String, Address)>) 
     }
 }
 
-/// Drops Sender, all Resent- fields, and receipts to anybody else: each names an address that is not the login.
-fn hide_foreign_senders(header: &mut Header, login: &Address) {
+/// Drops Sender, all Resent- fields, and receipts to anybody else: each names an address that is not the account's.
+fn hide_foreign_senders(header: &mut Header, ours: impl Fn(&Address) -> bool) {
     header.fields.retain(|field| {
         if field.is("Sender") || field.name().to_ascii_lowercase().starts_with("resent-") {
             return false;
         }
         let receipt = RECEIPTS.iter().any(|name| field.is(name));
         !receipt
-            || mailbox::parse_field(field.value())
+            || mailbox::parse_field(field.value(), None)
                 .iter()
-                .all(|m| m.address().is_some_and(|address| address.key() == login.key()))
+                .all(|m| m.address().is_some_and(|address| ours(&address)))
     });
 }
 
 /// Lets answers still reach the old sender, and lets a reader see who it was.
-fn keep_old_address(header: &mut Header, login: &Address, old: Option<&(String, Address)>) {
-    let Some((name, address)) = old.filter(|(_, address)| address.key() != login.key()) else { return };
-    let answers = header.get("Reply-To").map(|f| mailbox::parse_field(f.value()));
+fn keep_old_address(header: &mut Header, old: Option<&(String, Address)>) {
+    let Some((name, address)) = old else { return };
+    let answers = header.get("Reply-To").map(|f| mailbox::parse_field(f.value(), None));
     if answers.is_none_or(|list| list.iter().all(|m| m.address().is_none())) {
         header.set(Field::new("Reply-To", mailbox::write(name, address, "Reply-To: ".len())));
     }

@@ -60,6 +60,9 @@ pub struct Splitter {
     used: usize,
     place: Place,
     error: Option<SplitError>,
+    /// Octets copied and looked at: what the tests hold to be linear.
+    #[cfg(test)]
+    pub(super) steps: u64,
 }
 
 impl Default for Splitter {
@@ -71,7 +74,15 @@ impl Default for Splitter {
 impl Splitter {
     /// At the start of a message.
     pub fn new() -> Splitter {
-        Splitter { header: Header::default(), line: Vec::new(), used: 0, place: Place::Front, error: None }
+        Splitter {
+            header: Header::default(),
+            line: Vec::new(),
+            used: 0,
+            place: Place::Front,
+            error: None,
+            #[cfg(test)]
+            steps: 0,
+        }
     }
 
     /// Whether the body has begun, so that [`Splitter::header`] is whole.
@@ -102,6 +113,7 @@ impl Splitter {
             };
             self.line.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
+            self.step(take);
             let full = self.used + self.line.len() >= MAX_HEADER;
             if !ended && !full {
                 break;
@@ -139,9 +151,17 @@ impl Splitter {
         Ok((self.header, held))
     }
 
+    fn step(&mut self, _octets: usize) {
+        #[cfg(test)]
+        {
+            self.steps += _octets as u64;
+        }
+    }
+
     /// Looks at the line that is complete (or that fills all the room). `Some` when the body begins.
     fn end_line(&mut self, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
         let line = std::mem::take(&mut self.line);
+        self.step(line.len());
         match self.classify(&line) {
             Line::Taken if full => Err(SplitError::HeaderTooLarge),
             Line::Taken if self.header.fields.len() > MAX_FIELDS => Err(SplitError::TooManyFields),

@@ -6,7 +6,7 @@ use super::*;
 type Row = (&'static [u8], &'static [(&'static str, &'static str)]);
 
 fn pairs(text: &[u8]) -> Vec<(String, String)> {
-    parse_field(text).into_iter().map(|m| (m.name, m.text)).collect()
+    parse_field(text, None).into_iter().map(|m| (m.name, m.text)).collect()
 }
 
 #[test]
@@ -66,9 +66,35 @@ fn mailboxes_are_written_strictly() {
     assert!(long.split("\r\n").all(|line| line.len() <= 76) && long.ends_with("<login@qq.com>"), "{long}");
 }
 
+/// Counted steps, not a clock (A-071).
 #[test]
 fn depth_and_number_cost_linear_time() {
-    for bomb in ["(".repeat(1_000_000), "a:".repeat(500_000), "<".repeat(1_000_000), "a@b.cn,".repeat(100_000)] {
+    for bomb in [
+        "(".repeat(1_000_000),
+        "(a)".repeat(300_000),
+        "a:".repeat(500_000),
+        "a:a:;".repeat(200_000),
+        "<".repeat(1_000_000),
+        "\"".repeat(999_999),
+        "\\".repeat(999_999),
+        "a@b.cn,".repeat(100_000),
+        "=?utf-8?q?a?= ".repeat(50_000),
+    ] {
+        let reader = read(&bomb);
+        assert!(reader.steps <= bomb.len() as u64, "{}: {}", &bomb[..4], reader.steps);
         assert!(parse(&bomb).len() <= MAX_MAILBOXES);
     }
+}
+
+#[test]
+fn a_quote_that_never_ends_swallows_nothing() {
+    for (text, name, address) in [
+        (&b"\"Scanner <scan@b.cn>"[..], "Scanner", "scan@b.cn"),
+        (b"Scanner\" <scan@b.cn>", "Scanner", "scan@b.cn"),
+        (b"\"a\" b\" <scan@b.cn>", "a b", "scan@b.cn"),
+    ] {
+        assert_eq!(pairs(text), [(name.to_owned(), address.to_owned())], "{}", text.escape_ascii());
+        assert!(!is_closed(text, None));
+    }
+    assert!(is_closed(b"\"a\\\"b\" <scan@b.cn>", None));
 }

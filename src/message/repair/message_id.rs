@@ -11,7 +11,7 @@ const MAX_ID: usize = 900;
 
 /// Adds a Message-ID, wraps one that lacks its brackets, replaces one that cannot be used.
 pub(super) fn message_id(work: &mut Work, facts: &Facts<'_>) {
-    let old = work.header.get("Message-ID").map(|field| String::from_utf8_lossy(&field.unfolded()).trim().to_owned());
+    let old = work.header.get("Message-ID").map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned());
     let new = match &old {
         None => {
             work.note(Repair::MessageIdAdded);

@@ -1,30 +1,33 @@
 //! Repair: from the header a client sent to one that every provider takes. One named function a repair.
 //!
 //! The order is that of [`repair`]: what must go goes first, then the fields every mail must have, then text, then MIME,
-//! then the length of lines. The body has been read by now: [`Facts::body`] says what it is like, and [`Facts::remedy`]
-//! what the second pass made of it.
+//! then the length of lines. The body has been read by now, and [`Facts::plan`] says what is done to it.
 //!
 //! What this is not: sender rewriting (that is `rewrite`, per attempt, when the account is known).
 //!
-//! Invariants: the head that comes out is ASCII with CRLF and no line over 998 octets, and has exactly one From, Date,
-//! Message-ID, To and MIME-Version (RFC 5322 section 3.6); repairing it again changes nothing; a field that is not
+//! Invariants: the head that comes out is ASCII with CRLF and no line over 998 octets, and has exactly one From, Date
+//! and Message-ID (RFC 5322 section 3.6), at level `full` also one To and one MIME-Version; repairing it again changes nothing; a field that is not
 //! named by a repair is untouched, octet for octet; and nothing of a client's text is lost without a word: what is
 //! replaced is kept in an `X-Original-` field.
 
 mod date;
-mod fold;
 mod kind;
 mod message_id;
 mod mime;
 mod people;
 mod single;
+mod subject;
 mod text;
 
+use encoding_rs::Encoding;
+
 use crate::mail::{Address, Id, ReversePath};
-use crate::message::header::{Field, Header};
+use crate::message::cleanse::unstructured;
+use crate::message::fold::folded;
+use crate::message::header::Header;
 use crate::message::lines::BodyStats;
-use crate::message::remedy::Remedy;
-use crate::message::{charset, encoded_word};
+use crate::message::mime::{Demand, Plan};
+use crate::message::{MAX_LINE, charset};
 
 pub use kind::Repair;
 
@@ -43,10 +46,46 @@ pub struct Facts<'a> {
     pub sender: &'a ReversePath,
     /// The envelope recipients.
     pub recipients: &'a [Address],
-    /// What the body is like, as the first pass saw it.
+    /// What had to be done to the line ends of the body.
     pub body: &'a BodyStats,
-    /// What the second pass did to it.
-    pub remedy: Remedy,
+    /// What the second pass does, or did, to the body.
+    pub plan: &'a Plan,
+    /// What the owner has set for this client.
+    pub client: &'a Client<'a>,
+}
+
+/// How much is put right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Level {
+    /// Everything that a careful person would not have sent so.
+    #[default]
+    Full,
+    /// Only what a provider refuses or SMTP forbids: From, Date, Message-ID, fields that occur twice, raw 8-bit
+    /// characters in the header, illegal lines, NUL. Settings of the owner (Reply-To, prefix) are kept, and what must
+    /// stay private (Bcc) goes all the same.
+    Minimal,
+}
+
+/// What the owner has set for one client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Client<'a> {
+    /// The name to show when the From has none.
+    pub display: Option<&'a str>,
+    /// What the client writes in, where it does not say so and it is not UTF-8.
+    pub charset: Option<&'static Encoding>,
+    /// Where answers go when the mail does not say so.
+    pub reply_to: Option<&'a Address>,
+    /// What every Subject begins with, without the blank after it.
+    pub subject_prefix: Option<&'a str>,
+    /// How much is put right.
+    pub level: Level,
+}
+
+impl Client<'_> {
+    /// What the first pass over the body has to look for.
+    pub fn demand(&self) -> Demand {
+        Demand { seven_bit: false, minimal: self.level == Level::Minimal, charset: self.charset }
+    }
 }
 
 /// The outcome.
@@ -60,20 +99,24 @@ pub struct Repaired {
 
 /// Repairs a header block. Never fails: there is no header so broken that nothing can be made of it.
 pub fn repair(header: Header, facts: &Facts<'_>) -> Repaired {
-    let mut work = Work { header, repairs: Vec::new() };
+    let mut work = Work { header, repairs: Vec::new(), client: facts.client.charset };
+    let full = facts.client.level == Level::Full;
     framing(&mut work, facts);
-    single::drop_private(&mut work);
+    single::drop_private(&mut work, full);
     single::drop_duplicates(&mut work);
     single::drop_overlong_names(&mut work);
     date::date(&mut work, facts);
     message_id::message_id(&mut work, facts);
     people::from(&mut work, facts);
-    text::encode_raw(&mut work);
-    people::to(&mut work, facts);
-    mime::version(&mut work);
-    mime::charset(&mut work, facts);
-    mime::transfer(&mut work, facts);
-    fold::fold_long_lines(&mut work);
+    text::encode_raw(&mut work, full);
+    if full {
+        people::to(&mut work, facts);
+    }
+    people::reply_to(&mut work, facts);
+    subject::prefix(&mut work, facts);
+    mime::version(&mut work, facts);
+    mime::describe(&mut work, facts);
+    fold_long_lines(&mut work);
     Repaired { head: work.header.render(), repairs: work.repairs }
 }
 
@@ -81,6 +124,8 @@ pub fn repair(header: Header, facts: &Facts<'_>) -> Repaired {
 struct Work {
     header: Header,
     repairs: Vec<Repair>,
+    /// What the client writes in.
+    client: Option<&'static Encoding>,
 }
 
 impl Work {
@@ -95,47 +140,36 @@ impl Work {
         if !value.is_empty() {
             let name = format!("X-Original-{name}");
             // Appended, not set: a client may have such a field of its own.
-            self.header.fields.push(unstructured(&name, &charset::decode(value).0));
+            self.header.fields.push(unstructured(&name, &charset::decode(value, self.client)));
         }
     }
 }
 
-/// A field of free text: as it is when it is plain, in encoded words when it is not.
-fn unstructured(name: &str, text: &str) -> Field {
-    let line: String = text.chars().filter(|&c| c != '\r' && c != '\n').collect();
-    let plain = line.bytes().all(|b| (0x20..0x7f).contains(&b) || b == b'\t') && !hides_control(&line);
-    if plain {
-        return Field::new(name, line);
+/// Folds every field that has a line over 998 octets (RFC 5322 section 2.1.1, Q-089).
+fn fold_long_lines(work: &mut Work) {
+    for at in 0..work.header.fields.len() {
+        if work.header.fields[at].longest_line() > MAX_LINE {
+            work.header.fields[at] = folded(&work.header.fields[at]);
+            work.note(Repair::LineFolded);
+        }
     }
-    Field::new(name, encoded_word::encode(encoded_word::decode(&line).trim(), name.len() + 2))
-}
-
-/// Whether encoded words in `text` hold control characters.
-fn hides_control(text: &str) -> bool {
-    text.contains("=?") && encoded_word::decode(text).chars().any(|c| c != '\t' && encoded_word::no_control(c) != c)
 }
 
 /// What the splitter and the first pass put right already.
 fn framing(work: &mut Work, facts: &Facts<'_>) {
     let framing = work.header.framing;
-    let (body, composite_nul) = (facts.body, facts.body.nuls > 0 && facts.remedy == Remedy::BreakLines);
     for (seen, repair) in [
         (framing.mbox_line, Repair::MboxLineDropped),
         (framing.blank_lines, Repair::BlankLinesDropped),
         (framing.name_blanks, Repair::NameBlanksDropped),
         (framing.no_header, Repair::HeaderCreated),
         (framing.no_separator, Repair::SeparatorAdded),
-        (framing.nul || composite_nul, Repair::NulRemoved),
-        (framing.bare_line_ends || body.line_ends_changed(), Repair::BareLineEnds),
+        (framing.nul, Repair::NulRemoved),
+        (framing.bare_line_ends || facts.body.line_ends_changed(), Repair::BareLineEnds),
     ] {
         if seen {
             work.note(repair);
         }
     }
-    match facts.remedy {
-        Remedy::None => {}
-        Remedy::QuotedPrintable | Remedy::Base64 => work.note(Repair::BodyEncoded),
-        Remedy::RewrapQuotedPrintable | Remedy::RewrapBase64 => work.note(Repair::LineRewrapped),
-        Remedy::BreakLines => work.note(Repair::LineBroken),
-    }
+    facts.plan.body_repairs.iter().for_each(|&repair| work.note(repair));
 }

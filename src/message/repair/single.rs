@@ -26,15 +26,17 @@ const ONCE: &[&str] = &[
 ];
 
 /// Drops what is private (Bcc), not ours to set (Return-Path, Delivered-To), or wrong after repair (Content-Length).
-pub(super) fn drop_private(work: &mut Work) {
-    for (name, repair) in [
-        ("Bcc", Repair::BccDropped),
-        ("Resent-Bcc", Repair::BccDropped),
-        ("Return-Path", Repair::ReturnPathDropped),
-        ("Delivered-To", Repair::DeliveredToDropped),
-        ("Content-Length", Repair::ContentLengthDropped),
+///
+/// Some providers refuse a second Delivered-To, so that one goes at every level, as Bcc does.
+pub(super) fn drop_private(work: &mut Work, full: bool) {
+    for (name, repair, always) in [
+        ("Bcc", Repair::BccDropped, true),
+        ("Resent-Bcc", Repair::BccDropped, true),
+        ("Return-Path", Repair::ReturnPathDropped, false),
+        ("Delivered-To", Repair::DeliveredToDropped, true),
+        ("Content-Length", Repair::ContentLengthDropped, false),
     ] {
-        if work.header.remove(name) {
+        if (full || always) && work.header.remove(name) {
             work.note(repair);
         }
     }
@@ -44,8 +46,7 @@ pub(super) fn drop_private(work: &mut Work) {
 pub(super) fn drop_duplicates(work: &mut Work) {
     for name in ONCE {
         if work.header.count(name) > 1 {
-            let mut all = work.header.fields.iter().filter(|f| f.is(name));
-            let first = all.clone().find(|f| !f.value().is_empty()).or_else(|| all.next()).cloned();
+            let first = work.header.first_with_value(name).or_else(|| work.header.get(name)).cloned();
             if let Some(first) = first {
                 work.header.set(first);
             }

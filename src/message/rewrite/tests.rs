@@ -81,3 +81,66 @@ fn nothing_is_injected() {
         assert!(out.lines().all(|line| !line.starts_with("Bcc")));
     }
 }
+
+/// Every row of what QQ says about From, sealed: the result is one it takes, and nothing of the old one is lost.
+#[test]
+fn the_table_of_the_strictest_provider() {
+    for (from, expected) in [
+        (&b"login@qq.com"[..], "From: login@qq.com\r\n"),
+        (b"\"Chris\" <login@qq.com>", "From: \"Chris\" <login@qq.com>\r\n"),
+        (b"=?utf-8?B?5byg5LiJ?= <login@qq.com>", "From: =?utf-8?B?5byg5LiJ?= <login@qq.com>\r\n"),
+        (b"=?utf-8?B?5byg5LiJ?=<login@qq.com>", "From: =?utf-8?B?5byg5LiJ?=<login@qq.com>\r\n"),
+        (b"=?utf-8?q?login=40qq=2Ecom?=", "From: login@qq.com\r\n"),
+        (b"=?utf-8?B?TG9nU2VuZGVyIDxsb2dpbkBxcS5jb20+?=", "From: LogSender <login@qq.com>\r\n"),
+        (b"LogSender", "From: LogSender <login@qq.com>\r\n"),
+        (b"\xd5\xc5\xc8\xfd <login@qq.com>", "From: =?UTF-8?B?5byg5LiJ?= <login@qq.com>\r\n"),
+        ("\u{5f20}\u{4e09} <login@qq.com>".as_bytes(), "From: =?UTF-8?B?5byg5LiJ?= <login@qq.com>\r\n"),
+        (b"login@qq.com\r\nFrom: bob@corp.cn", "From: login@qq.com\r\n"),
+        (b"team: login@qq.com, bob@corp.cn;", "From: login@qq.com\r\n"),
+        (b"login@qq.com, bob@corp.cn", "From: login@qq.com\r\n"),
+        (b"\"open <login@qq.com>", "From: open <login@qq.com>\r\n"),
+        (b"login@qq.com (Bob (the) Man)", "From: Bob the Man <login@qq.com>\r\n"),
+        (b"\"a\\\\\\\"b\" <login@qq.com>", "From: \"a\\\\\\\"b\" <login@qq.com>\r\n"),
+    ] {
+        let head = [b"From: ", from, b"\r\n"].concat();
+        let address = Address::parse("login@qq.com").unwrap();
+        let out = seal(&head, &Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin });
+        assert!(qq_accepts(&out));
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{}", from.escape_ascii());
+    }
+}
+
+#[test]
+fn an_alias_may_stand_where_the_provider_knows_it() {
+    let (login, alias) = (Address::parse("login@qq.com").unwrap(), Address::parse("Sales@corp.cn").unwrap());
+    let put = |head: &str, policy| {
+        let sealed = |head: &[u8]| {
+            seal_among(head, &Seal { address: &login, display: None, policy }, std::slice::from_ref(&alias))
+        };
+        let out = sealed(head.as_bytes());
+        assert!(qq_accepts(&out));
+        assert_eq!(sealed(&out), out, "sealing twice");
+        String::from_utf8(out).unwrap()
+    };
+    let from_alias = "From: Bob <sales@corp.cn>\r\n";
+    assert_eq!(put(from_alias, FromPolicy::MayBeAlias), from_alias);
+    assert_eq!(put("From: sales@corp.cn\r\n", FromPolicy::MayBeAlias), "From: sales@corp.cn\r\n");
+    let foreign = "From: Bob <login@qq.com>\r\nReply-To: Bob <bob@corp.cn>\r\nX-Original-From: bob@corp.cn\r\n";
+    assert_eq!(put("From: Bob <bob@corp.cn>\r\n", FromPolicy::MayBeAlias), foreign);
+    assert!(put(from_alias, FromPolicy::MustEqualLogin).starts_with("From: Bob <login@qq.com>\r\n"));
+    let receipts =
+        "From: login@qq.com\r\nDisposition-Notification-To: sales@corp.cn\r\nX-Confirm-Reading-To: x@y.cn\r\n";
+    assert_eq!(
+        put(receipts, FromPolicy::MayBeAlias),
+        "From: login@qq.com\r\nDisposition-Notification-To: sales@corp.cn\r\n"
+    );
+    // Two addresses, of which the second is ours: the first usable one counts, for answers reach it.
+    assert!(put("From: x@y.cn, sales@corp.cn\r\n", FromPolicy::MayBeAlias).contains("Reply-To: x@y.cn\r\n"));
+}
+
+#[test]
+fn what_a_provider_rewrites_is_offered_and_kept_aside() {
+    let out = sealed("Sender: x@y.cn\r\nFrom: Bob <bob@corp.cn>\r\n", None, FromPolicy::RewrittenAnyway);
+    assert_eq!(out, "From: Bob <bob@corp.cn>\r\nReply-To: Bob <bob@corp.cn>\r\nX-Original-From: bob@corp.cn\r\n");
+    assert_eq!(sealed("From: printer\r\n", None, FromPolicy::RewrittenAnyway), "From: printer <login@qq.com>\r\n");
+}

@@ -2,8 +2,7 @@
 //!
 //! What this is not: a beautifier. A line of 500 octets is legal and stays.
 
-use super::{Repair, Work, unstructured};
-use crate::message::MAX_LINE;
+use crate::message::cleanse::unstructured;
 use crate::message::encoded_word;
 use crate::message::header::Field;
 
@@ -14,17 +13,8 @@ const GOOD_LINE: usize = 78;
 /// With the longest name that `single` leaves, 200 octets, that stays within 998.
 const HARD_PIECE: usize = 700;
 
-/// Folds every field that has a line over 998 octets.
-pub(super) fn fold_long_lines(work: &mut Work) {
-    for at in 0..work.header.fields.len() {
-        if work.header.fields[at].longest_line() > MAX_LINE {
-            work.header.fields[at] = folded(&work.header.fields[at]);
-            work.note(Repair::LineFolded);
-        }
-    }
-}
-
-fn folded(field: &Field) -> Field {
+/// The field with no line over 998 octets, if its name leaves room for that.
+pub(super) fn folded(field: &Field) -> Field {
     let value = field.unfolded();
     let words = value.split(|b| b.is_ascii_whitespace());
     let longest = words.map(<[u8]>::len).max().unwrap_or(0);

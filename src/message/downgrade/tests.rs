@@ -1,0 +1,71 @@
+//! Mail for a server without 8BITMIME.
+
+use super::*;
+
+fn convert(mail: &str) -> (Plan, String) {
+    let (old, body) = mail.split_once("\r\n\r\n").unwrap();
+    let old = format!("{old}\r\n");
+    let mut survey = survey(old.as_bytes());
+    body.as_bytes().chunks(7).for_each(|chunk| survey.push(chunk));
+    let plan = survey.finish();
+    let mut out = [&head(old.as_bytes(), &plan)[..], b"\r\n"].concat();
+    let mut mender = mender(old.as_bytes(), &plan);
+    body.as_bytes().chunks(5).for_each(|chunk| mender.push(chunk, &mut out));
+    mender.finish(&mut out);
+    assert!(out.is_ascii() && !plan.eight_bit);
+    (plan, String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn text_becomes_quoted_printable_or_base64() {
+    let (plan, out) = convert(
+        "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\
+         \r\n\r\nMostly plain, and one \u{e9} in it\r\n",
+    );
+    assert!(
+        out.contains("Content-Transfer-Encoding: quoted-printable\r\n\r\nMostly plain, and one =C3=A9 in it\r\n"),
+        "{out}"
+    );
+    assert_eq!(repairs(&plan), [Repair::BodyEncoded]);
+    let (_, out) = convert("Content-Type: text/plain; charset=utf-8\r\n\r\n\u{9a7f}\u{7ad9}\r\n");
+    assert!(
+        out.ends_with("Content-Transfer-Encoding: base64\r\n\r\n6am/56uZDQo=\r\n") && out.contains("MIME-Version: 1.0")
+    );
+}
+
+#[test]
+fn each_part_is_converted_and_composites_say_so() {
+    let mail = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+                pre \u{e9}\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+                --c\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n<p>\u{9a7f}</p>\r\n--c--\r\n\
+                --b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"\u{9a7f}.pdf\"\r\n\
+                Content-Transfer-Encoding: base64\r\n\r\nJVBERi0=\r\n--b--\r\n";
+    let (plan, out) = convert(mail);
+    assert_eq!(out.matches("Content-Transfer-Encoding: 7bit\r\n").count(), 2, "{out}");
+    assert!(
+        out.contains("Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>=E9=A9=BF</p>\r\n--c--")
+            || out.contains("base64\r\n\r\nPHA+"),
+        "{out}"
+    );
+    assert!(out.contains("filename*=UTF-8''%E9%A9%BF.pdf") && !plan.lossy, "{out}");
+}
+
+#[test]
+fn signed_text_is_converted_and_it_is_said() {
+    let mail = "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\u{9a7f}\r\n\
+                --b\r\nContent-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\nMIIB\r\n--b--\r\n";
+    assert_eq!(repairs(&convert(mail).0)[0], Repair::SignatureBroken);
+}
+
+#[test]
+fn what_cannot_be_kept_is_admitted() {
+    let (plan, out) = convert("Content-Type: multipart/mixed; boundary=b\r\n\r\n--boo\r\n\u{9a7f}\r\n");
+    assert!(plan.lossy && out.ends_with("--boo\r\n???\r\n"), "{out}");
+}
+
+#[test]
+fn seven_bit_mail_stays_as_it_is() {
+    let mail = "Subject: x\r\n\r\nplain\r\n";
+    let (plan, out) = convert(mail);
+    assert!(plan.is_empty() && out == mail);
+}

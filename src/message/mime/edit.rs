@@ -1,0 +1,66 @@
+//! The fields of one header that a [`Mend`] names.
+//!
+//! What this is not: a judge. Invariant: every other field stays octet for octet.
+
+use encoding_rs::Encoding;
+
+use super::plan::Mend;
+use crate::message::MAX_LINE;
+use crate::message::cleanse;
+use crate::message::content::{self, Content};
+use crate::message::fold::folded;
+use crate::message::header::{Field, Header};
+
+/// Whether a field of a part has what may not stand in a header.
+pub(super) fn is_dirty(field: &Field) -> bool {
+    cleanse::is_dirty(field)
+}
+
+/// Whether the header block of a part may not be sent at all: a line over 998 octets, or NUL.
+pub(super) fn is_illegal_head(raw: &[u8]) -> bool {
+    raw.contains(&0) || raw.split(|&b| b == b'\n').any(|line| line.len() > MAX_LINE + 1)
+}
+
+/// Carries out the mend on the header of the part; gives back a Content-Type that could not be read, if it went.
+pub(crate) fn apply(header: &mut Header, mend: &Mend, client: Option<&'static Encoding>) -> Option<Vec<u8>> {
+    let mut lost = None;
+    if mend.head {
+        for field in &mut header.fields {
+            *field = cleanse::encoded(field, client);
+        }
+    }
+    if let Some(charset) = mend.charset {
+        lost = declare(header, charset);
+    }
+    if let Some(transfer) = mend.transfer {
+        header.set(Field::new("Content-Transfer-Encoding", transfer));
+    }
+    if mend.head {
+        for field in &mut header.fields {
+            if field.longest_line() > MAX_LINE {
+                *field = folded(field);
+            }
+        }
+    }
+    lost
+}
+
+/// Names the charset in Content-Type, other parameters kept.
+fn declare(header: &mut Header, charset: &str) -> Option<Vec<u8>> {
+    let content = Content::of(header);
+    let old = header.first_with_value("Content-Type").map(|field| field.unfolded()).unwrap_or_default();
+    let old = String::from_utf8_lossy(&old).into_owned();
+    let readable = !content.media.is_empty();
+    let mut value = if readable { content.media } else { "text/plain".to_owned() };
+    if readable {
+        for parameter in content::pieces(&old).skip(1) {
+            let key = parameter.split('=').next().unwrap_or("").trim();
+            if !key.is_empty() && !key.trim_end_matches('*').eq_ignore_ascii_case("charset") {
+                value.push_str("; ");
+                value.push_str(parameter.trim());
+            }
+        }
+    }
+    header.set(Field::new("Content-Type", format!("{value}; charset={charset}")));
+    (!readable && !old.is_empty()).then(|| old.into_bytes())
+}

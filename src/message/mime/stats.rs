@@ -1,0 +1,153 @@
+//! What the octets of one part are like, counted while they stream by.
+//!
+//! What this is not: a judgement; `cure` compares the numbers with what the header says.
+//!
+//! Invariants: the numbers do not depend on how the octets were cut; at most [`MAX_SAMPLE`] octets are kept, and only
+//! of text whose charset nobody named.
+
+use memchr::{memchr, memchr_iter};
+
+/// How much text is kept for guessing its charset, in octets, from the first 8-bit one on.
+pub(super) const MAX_SAMPLE: usize = 4096;
+
+/// Counts of one part, or of what is in no part.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    /// Octets.
+    pub(super) octets: u64,
+    /// The longest line, in octets without its CRLF.
+    longest: u64,
+    /// Octets of 0x80 and above.
+    pub(super) eight_bit: u64,
+    /// NUL octets.
+    pub(super) nuls: u64,
+    /// The start of the 8-bit text, when a sample is wanted.
+    pub(super) sample: Vec<u8>,
+    /// Whether to keep a sample.
+    sampling: bool,
+    line: u64,
+    utf8: Utf8Check,
+}
+
+impl Stats {
+    /// For text whose charset nobody named, with a sample; for all else without.
+    pub(super) fn new(sampling: bool) -> Stats {
+        Stats { sampling, ..Stats::default() }
+    }
+
+    /// Takes the next octets.
+    pub(super) fn push(&mut self, octets: &[u8]) {
+        self.octets += octets.len() as u64;
+        let mut start = 0;
+        for at in memchr_iter(b'\n', octets) {
+            // The CR before the LF is the last octet counted.
+            self.longest = self.longest.max((self.line + (at - start) as u64).saturating_sub(1));
+            self.line = 0;
+            start = at + 1;
+        }
+        self.line += (octets.len() - start) as u64;
+        if memchr(0, octets).is_some() {
+            self.nuls += memchr_iter(0, octets).count() as u64;
+        }
+        if octets.is_ascii() {
+            self.utf8.push_ascii(octets);
+        } else {
+            self.eight_bit += octets.iter().filter(|&&b| b >= 0x80).count() as u64;
+            self.utf8.push(octets);
+        }
+        if self.sampling && self.eight_bit > 0 && self.sample.len() < MAX_SAMPLE {
+            let first = if self.sample.is_empty() { octets.iter().position(|&b| b >= 0x80).unwrap_or(0) } else { 0 };
+            let take = (octets.len() - first).min(MAX_SAMPLE - self.sample.len());
+            self.sample.extend_from_slice(&octets[first..first + take]);
+        }
+    }
+
+    /// The longest line so far, in octets without its CRLF, the one without an end included.
+    pub(super) fn longest(&self) -> u64 {
+        self.longest.max(self.line)
+    }
+
+    /// Whether everything so far is UTF-8.
+    pub(super) fn is_utf8(&self) -> bool {
+        self.utf8.finish()
+    }
+}
+
+/// Checks UTF-8 over chunk borders; a character that is cut waits in `tail`.
+#[derive(Debug, Default)]
+struct Utf8Check {
+    bad: bool,
+    tail: [u8; 4],
+    held: usize,
+}
+
+impl Utf8Check {
+    fn push_ascii(&mut self, chunk: &[u8]) {
+        self.bad |= self.held > 0 && !chunk.is_empty();
+    }
+
+    fn push(&mut self, mut chunk: &[u8]) {
+        if self.bad {
+            return;
+        }
+        while self.held > 0 && !chunk.is_empty() {
+            self.tail[self.held] = chunk[0];
+            self.held += 1;
+            chunk = &chunk[1..];
+            match std::str::from_utf8(&self.tail[..self.held]) {
+                Ok(_) => self.held = 0,
+                Err(error) if error.error_len().is_none() && self.held < 4 => {}
+                Err(_) => {
+                    self.bad = true;
+                    return;
+                }
+            }
+        }
+        if let Err(error) = std::str::from_utf8(chunk) {
+            if error.error_len().is_some() {
+                self.bad = true;
+                return;
+            }
+            let tail = &chunk[error.valid_up_to()..];
+            self.tail[..tail.len()].copy_from_slice(tail);
+            self.held = tail.len();
+        }
+    }
+
+    fn finish(&self) -> bool {
+        !self.bad && self.held == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(input: &[u8], step: usize) -> Stats {
+        let mut stats = Stats::new(true);
+        input.chunks(step).for_each(|chunk| stats.push(chunk));
+        stats
+    }
+
+    #[test]
+    fn utf8_is_told_from_gbk_at_every_split() {
+        let utf8 = "驿站 relay 𝄞\r\n".as_bytes();
+        for step in 1..=utf8.len() {
+            assert!(run(utf8, step).is_utf8(), "{step}");
+            assert!(!run(&utf8[..utf8.len() - 3], step).is_utf8(), "{step}");
+            assert!(!run(b"\xe6\x8a\xa5 ok \xb1\xa8\xb8\xe6\r\n", step).is_utf8(), "{step}");
+            assert!(!run(b"\xe6a\r\n", step).is_utf8(), "{step}");
+        }
+    }
+
+    #[test]
+    fn everything_is_counted_at_every_split() {
+        let input = b"abc\r\n\0\xff long\r\nx";
+        for step in 1..=input.len() {
+            let stats = run(input, step);
+            let counts = (stats.octets, stats.longest(), stats.eight_bit, stats.nuls);
+            assert_eq!(counts, (15, 7, 1, 1), "{step}");
+            assert_eq!(stats.sample, b"\xff long\r\nx", "{step}");
+        }
+    }
+}
