@@ -8,7 +8,7 @@ use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::message::charset;
 use yizhan::message::mailbox::{self, Mailbox};
 use yizhan::message::received::{self, Trace};
-use yizhan::message::{self, Facts, Header, Normaliser, Reencoder, SplitError, Splitter};
+use yizhan::message::{self, Client, Facts, FirstPass, Header, Mender, Normaliser, SplitError, Splitter};
 
 /// The account that everything goes out through.
 pub(crate) const LOGIN: &str = "office@qq.com";
@@ -42,19 +42,16 @@ pub(crate) fn split(mail: &[u8], steps: impl Iterator<Item = usize>) -> Result<(
 
 /// DATA content in, the stored form out.
 pub(crate) fn store(mail: &[u8], step: usize) -> Result<Stored, SplitError> {
-    let (mut splitter, mut lines, mut first) = (Splitter::new(), Normaliser::new(), Vec::new());
+    let client = Client::default();
+    let (mut first, mut stored) = (FirstPass::new(&client.demand()), Vec::new());
     for chunk in mail.chunks(step) {
-        let part = splitter.push(chunk)?;
-        lines.push(&part.held, &mut first);
-        lines.push(part.rest, &mut first);
+        first.push(chunk, &mut stored)?;
     }
-    let (header, held) = splitter.finish()?;
-    lines.push(&held, &mut first);
-    let stats = lines.finish(&mut first);
-    let remedy = message::remedy(&header, &stats);
-    let (mut encoder, mut body) = (Reencoder::new(remedy), Vec::new());
-    first.chunks(step).for_each(|chunk| encoder.push(chunk, &mut body));
-    encoder.finish(&mut body);
+    let examined = first.finish(&mut stored)?;
+    let (mut mender, mut body) = (Mender::new(&examined.header, &examined.plan), Vec::new());
+    stored.chunks(step).for_each(|chunk| mender.push(chunk, &mut body));
+    mender.finish(&mut body);
+    assert!(examined.plan.rewrites_body() || body == stored, "the second pass changes what the plan names");
     let facts = Facts {
         date: DATE,
         id: Id::parse(ID).expect("it is an id"),
@@ -62,21 +59,22 @@ pub(crate) fn store(mail: &[u8], step: usize) -> Result<Stored, SplitError> {
         fallback_from: &address(LOGIN),
         sender: &ReversePath::parse("scanner@office.lan").expect("it is an address"),
         recipients: &[address("boss@example.com")],
-        body: &stats,
-        remedy,
+        body: &examined.body,
+        plan: &examined.plan,
+        client: &client,
     };
-    let repaired = message::repair(header, &facts);
+    let repaired = message::repair(examined.header, &facts);
     Ok(Stored { head: repaired.head, body, repairs: repaired.repairs.iter().map(|r| r.name()).collect() })
 }
 
 /// A header value as text, whatever its charset.
 pub(crate) fn text(value: &[u8]) -> String {
-    charset::decode(value).0
+    charset::decode(value, None)
 }
 
 /// The mailboxes of an address field.
 pub(crate) fn mailboxes(value: &[u8]) -> Vec<Mailbox> {
-    mailbox::parse_field(value)
+    mailbox::parse_field(value, None)
 }
 
 /// The Received field that the relay puts above the head, for a client that says `helo`.
