@@ -6,9 +6,10 @@
 
 use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::message::charset;
+use yizhan::message::downgrade;
 use yizhan::message::mailbox::{self, Mailbox};
 use yizhan::message::received::{self, Trace};
-use yizhan::message::{self, Client, Facts, FirstPass, Header, Mender, Normaliser, SplitError, Splitter};
+use yizhan::message::{self, Client, Facts, FirstPass, Header, Level, Mender, Normaliser, SplitError, Splitter};
 
 /// The account that everything goes out through.
 pub(crate) const LOGIN: &str = "office@qq.com";
@@ -40,9 +41,19 @@ pub(crate) fn split(mail: &[u8], steps: impl Iterator<Item = usize>) -> Result<(
     Ok((header, body))
 }
 
-/// DATA content in, the stored form out.
+/// A client with settings of its own, none of which may make a mail that cannot be sent.
+pub(crate) fn special() -> Client<'static> {
+    let (display, charset, subject_prefix) = (Some("仓库"), Some(encoding_rs::BIG5), Some("[仓库]"));
+    Client { display, charset, subject_prefix, reply_to: None, level: Level::Minimal }
+}
+
+/// DATA content in, the stored form out, for a client without settings.
 pub(crate) fn store(mail: &[u8], step: usize) -> Result<Stored, SplitError> {
-    let client = Client::default();
+    store_for(mail, step, &Client::default())
+}
+
+/// The same for any client.
+pub(crate) fn store_for(mail: &[u8], step: usize, client: &Client<'_>) -> Result<Stored, SplitError> {
     let (mut first, mut stored) = (FirstPass::new(&client.demand()), Vec::new());
     for chunk in mail.chunks(step) {
         first.push(chunk, &mut stored)?;
@@ -61,10 +72,21 @@ pub(crate) fn store(mail: &[u8], step: usize) -> Result<Stored, SplitError> {
         recipients: &[address("boss@example.com")],
         body: &examined.body,
         plan: &examined.plan,
-        client: &client,
+        client,
     };
     let repaired = message::repair(examined.header, &facts);
     Ok(Stored { head: repaired.head, body, repairs: repaired.repairs.iter().map(|r| r.name()).collect() })
+}
+
+/// A stored message for a server without 8BITMIME.
+pub(crate) fn downgrade(head: &[u8], body: &[u8], step: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut survey = downgrade::survey(head);
+    body.chunks(step).for_each(|chunk| survey.push(chunk));
+    let plan = survey.finish();
+    let (mut mender, mut mended) = (downgrade::mender(head, &plan), Vec::new());
+    body.chunks(step).for_each(|chunk| mender.push(chunk, &mut mended));
+    mender.finish(&mut mended);
+    (downgrade::head(head, &plan), mended)
 }
 
 /// A header value as text, whatever its charset.
