@@ -10,7 +10,8 @@ use crate::message::mailbox;
 pub(super) fn encode_raw(work: &mut Work, full: bool) {
     for at in 0..work.header.fields.len() {
         let field = &work.header.fields[at];
-        if !is_dirty(field) && !(full && is_misencoded(field)) {
+        let wrong = is_dirty(field) || (full && is_misencoded(field));
+        if !wrong {
             continue;
         }
         let (new, old) = (encoded(field, work.client), field.clone());
