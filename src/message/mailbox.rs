@@ -224,8 +224,13 @@ fn tidy_name(name: &str) -> String {
     let name: String =
         name.chars().map(encoded_word::no_control).filter(|c| !is_invisible(*c)).take(MAX_NAME * 4).collect();
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-    let name = name.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(&name);
-    name.chars().take(MAX_NAME).collect::<String>().trim().to_owned()
+    let name: String = name.chars().take(MAX_NAME).collect();
+    let mut name = name.trim();
+    // Every pair of quotes, not one: a name that is tidied again must not change, or vanish (four quotes and no text).
+    while let Some(inner) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        name = inner.trim();
+    }
+    name.to_owned()
 }
 
 /// Marks that turn the reading direction or cannot be seen, used to fake names.
