@@ -43,7 +43,7 @@ async fn every_message_arrives_once_and_whole() {
     }
     let stats = office.sandbox.stats();
     assert_eq!(stats.accepted, 250);
-    assert!(stats.logins_ok <= 4, "a hundred messages a connection: {stats:?}");
+    assert!(stats.logins_ok <= 2, "hundreds of messages a connection: {stats:?}");
 }
 
 #[tokio::test]

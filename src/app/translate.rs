@@ -92,6 +92,8 @@ pub fn clients(settings: &Settings) -> Vec<intake::Client> {
 pub fn from_policy(account: &config::Account) -> FromPolicy {
     match account.preset.from_policy {
         crate::provider::FromPolicy::Login => FromPolicy::MustEqualLogin,
+        crate::provider::FromPolicy::Alias => FromPolicy::MayBeAlias,
+        crate::provider::FromPolicy::Rewritten => FromPolicy::RewrittenAnyway,
         crate::provider::FromPolicy::Free => FromPolicy::Free,
     }
 }

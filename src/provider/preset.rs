@@ -68,6 +68,10 @@ pub struct Endpoint {
 pub enum FromPolicy {
     /// Only the address one has logged in with, in the envelope and in the From field.
     Login,
+    /// That address, or another one of the account.
+    Alias,
+    /// The provider puts its own address in From, whatever stands there.
+    Rewritten,
     /// Any address, as far as we know: the sender is left alone.
     Free,
 }

@@ -58,6 +58,10 @@ fn declare(header: &mut Header, charset: &str) -> Option<Vec<u8>> {
             if !key.is_empty() && !key.trim_end_matches('*').eq_ignore_ascii_case("charset") {
                 value.push_str("; ");
                 value.push_str(parameter.trim());
+                // A quote that is never closed would swallow the charset that follows.
+                if parameter.matches('"').count() % 2 == 1 {
+                    value.push('"');
+                }
             }
         }
     }
