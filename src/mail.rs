@@ -195,7 +195,7 @@ fn legal_domain(domain: &str) -> bool {
         let inner = literal.strip_suffix(']').unwrap_or("");
         return !inner.is_empty() && inner.bytes().all(|b| b.is_ascii_graphic() && !b"[]\\<>@".contains(&b));
     }
-    // The underscore is illegal and common (facts: Q-042).
+    // The underscore is illegal and common.
     domain.split('.').all(|label| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     })
