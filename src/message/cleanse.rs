@@ -141,7 +141,10 @@ fn parameters(text: &str) -> String {
             _ if hides_control(piece) => ascii_only(piece.trim()).replace("=?", "??"),
             _ => ascii_only(piece.trim()),
         };
-        out.push(encoded);
+        // Nothing is left of a piece of control characters, and a line of blanks is no continuation.
+        if !encoded.is_empty() {
+            out.push(encoded);
+        }
     }
     out.join(";\r\n ")
 }
