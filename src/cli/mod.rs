@@ -83,7 +83,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments, lang),
         Command::Demo(arguments) => demo::run(arguments, lang),
-        Command::Check(arguments) => check::run(arguments),
+        Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Queue(arguments) => queue::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
     };

@@ -9,13 +9,13 @@ use clap::{Args, Subcommand};
 use crate::admin::control;
 use crate::admin::order::{self, Message, Order, Reply};
 use crate::clock::Clock;
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::queue::sqlite::Sqlite;
 use crate::queue::{self, Queue as _};
 
 use super::run::SettingsArguments;
 use super::screen::{self, Ink, Lang, Paint, harmless};
-use super::{BAD_SETTINGS, NOT_FOUND, reason};
+use super::{NOT_FOUND, reason};
 
 /// What `queue` takes.
 #[derive(Args)]
@@ -60,12 +60,9 @@ enum Action {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    let settings = match config::load(config::Sources::of_process(arguments.settings.into_overrides(), true)) {
+    let settings = match arguments.settings.load(true) {
         Ok(loaded) => loaded.settings,
-        Err(problems) => {
-            screen::complain(&problems.to_string());
-            return Ok(ExitCode::from(BAD_SETTINGS));
-        }
+        Err(code) => return Ok(code),
     };
     let orders = match arguments.action {
         Action::List { state, limit } => vec![Order::List { states: state, limit }],

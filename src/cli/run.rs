@@ -51,7 +51,15 @@ pub(super) struct SettingsArguments {
 }
 
 impl SettingsArguments {
-    pub(super) fn into_overrides(self) -> config::Overrides {
+    /// Reads and checks all settings. Mistakes are printed, all of them; the exit code for that is the error.
+    pub(super) fn load(self, can_ask: bool) -> Result<config::Loaded, ExitCode> {
+        config::load(config::Sources::of_process(self.into_overrides(), can_ask)).map_err(|problems| {
+            screen::complain(&problems.to_string());
+            ExitCode::from(BAD_SETTINGS)
+        })
+    }
+
+    fn into_overrides(self) -> config::Overrides {
         config::Overrides {
             config: self.config,
             provider: self.provider,
@@ -64,13 +72,9 @@ impl SettingsArguments {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    let sources = config::Sources::of_process(arguments.settings.into_overrides(), prompt::can_ask());
-    let loaded = match config::load(sources) {
+    let loaded = match arguments.settings.load(prompt::can_ask()) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            screen::complain(&problems.to_string());
-            return Ok(ExitCode::from(BAD_SETTINGS));
-        }
+        Err(code) => return Ok(code),
     };
     let mut settings = loaded.settings;
     log::start(log_settings(&settings));

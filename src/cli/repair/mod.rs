@@ -24,9 +24,9 @@ use crate::mail::{Address, Id, ReversePath};
 use crate::message::seal;
 use crate::queue::body::{Draft, Spool};
 
+use super::NOT_FOUND;
 use super::run::SettingsArguments;
 use super::screen::{self, Lang};
-use super::{BAD_SETTINGS, NOT_FOUND};
 
 mod report;
 
@@ -64,12 +64,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    let settings = match config::load(config::Sources::of_process(arguments.settings.into_overrides(), true)) {
+    let settings = match arguments.settings.load(true) {
         Ok(loaded) => loaded.settings,
-        Err(problems) => {
-            screen::complain(&problems.to_string());
-            return Ok(ExitCode::from(BAD_SETTINGS));
-        }
+        Err(code) => return Ok(code),
     };
     let clients = app::clients(&settings);
     let client = choose(&clients, |client| &client.name, arguments.client.as_deref(), "client");
