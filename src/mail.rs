@@ -249,9 +249,46 @@ impl fmt::Display for ReversePath {
     }
 }
 
+/// How urgent a message is: who goes first when a budget does not suffice for everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// First, and with a reserve of each budget for itself.
+    Alarm,
+    /// What is not said to be anything else.
+    #[default]
+    Normal,
+    /// Waits first.
+    Bulk,
+}
+
+impl Lane {
+    /// All of them, the most urgent first.
+    pub const ALL: [Lane; 3] = [Lane::Alarm, Lane::Normal, Lane::Bulk];
+
+    /// The word in settings, lists and the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Lane::Alarm => "alarm",
+            Lane::Normal => "normal",
+            Lane::Bulk => "bulk",
+        }
+    }
+
+    /// The lane that has this name.
+    pub fn parse(name: &str) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lanes_have_names() {
+        assert!(Lane::ALL.into_iter().all(|lane| Lane::parse(lane.name()) == Some(lane)));
+        assert_eq!((Lane::parse("Alarm"), Lane::default()), (None, Lane::Normal));
+    }
 
     #[test]
     fn ids_sort_by_time_and_survive_a_round_trip() {
