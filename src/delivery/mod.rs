@@ -1,15 +1,21 @@
 //! May it go out, by whom, and what then?
 //!
 //! ```text
-//!  queue -- lease --> route --> breaker --> seal --> upstream.send --> settle --> queue (one transaction with the notice)
-//!                               closed: back to the queue as `waiting`, no try spent
+//!            +------------------------------------------------------------------------------+
+//!  queue --->| plan: pools x lanes x accounts --> lease --> budget --> seal --> upstream.send |
+//!            +---------------------------------------------------------------------+--------+
+//!  queue <--- settle: outcomes, next try, usage, account state, notice: one transaction <--+
+//!                                                                                  |
+//!  owner <--- teller: alarms about accounts, digests  <----------------------------+
 //! ```
 //!
-//! The loop ([`Delivery::run`]) sleeps until something happens: a message arrives, one becomes due, an attempt ends, the
-//! account may be used again. What follows from what is decided by pure functions: [`schedule`], [`breaker`],
-//! [`settle`], [`route`]. Invariant: whoever has a lease settles it; an attempt that was begun is not cancelled.
+//! The loop ([`Delivery::run`]) sleeps until something happens: a message arrives, one becomes due, an attempt ends, an
+//! account may be used again. A message that may not go is not touched: its pool is closed ([`plan`]), which costs
+//! nothing however many wait, and lists say until when. What follows from what is decided by pure functions: [`plan`],
+//! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
+//! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -18,20 +24,32 @@ use tokio::task::JoinSet;
 use crate::clock::{Clock, Timestamp};
 use crate::drain::Drain;
 use crate::mail::{Address, IdSource};
-use crate::queue::{Lease, Queue};
+use crate::queue::entry::AccountState;
+use crate::queue::{Error, Lease, Queue};
+use crate::route::{Pool, Router};
 use crate::telemetry::counter::Counters;
 
 pub mod account;
+pub mod alarm;
 mod attempt;
 pub mod breaker;
+pub mod budget;
+mod keep;
+pub mod lane;
 mod notice;
-pub mod route;
+mod permit;
+pub mod plan;
 pub mod schedule;
 pub mod settle;
+mod start;
+mod teller;
+pub mod view;
+mod watch;
 
-pub use account::Account;
+pub use account::{Account, Identity};
 pub use attempt::seal_of;
-use breaker::Gate;
+use attempt::{Attempt, places_for};
+use plan::{Closed, Lot, Plan, Take, plan};
 
 /// Who is told when a message cannot be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +71,12 @@ pub struct Settings {
     pub schedule: schedule::Settings,
     /// Who is told of failures.
     pub notice: NoticeTo,
+    /// The language of notices and alarms.
+    pub language: Language,
     /// Our name in notices.
     pub hostname: String,
 }
 
-/// How often the secret of a resting account is looked at again.
-const SECRET_WATCH: Duration = Duration::from_secs(2);
-/// How many messages of a resting account are put back at a time.
-const PARK: usize = 256;
 /// How long to wait when the queue itself cannot answer.
 const QUEUE_REST: Duration = Duration::from_secs(5);
 
@@ -70,7 +86,11 @@ pub struct Delivery(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
-    accounts: Vec<Account>,
+    accounts: Vec<Arc<Account>>,
+    lots: Vec<Lot>,
+    router: Arc<Router>,
+    catalogue: Catalogue,
+    webhook: Option<Webhook>,
     queue: Arc<dyn Queue>,
     clock: Clock,
     ids: Arc<IdSource>,
@@ -78,6 +98,11 @@ struct Shared {
     drain: Drain,
     /// An attempt ended, or a gate changed.
     changed: Notify,
+    /// An account began or ended a rest, or somebody asks to look at the secrets.
+    gates: Notify,
+    /// When failures that were not told at once are told together.
+    digest: Mutex<teller::Digests>,
+    digest_due: Notify,
 }
 
 impl std::fmt::Debug for Shared {
@@ -91,6 +116,12 @@ impl std::fmt::Debug for Shared {
 pub struct Surroundings {
     /// Where messages come from.
     pub queue: Arc<dyn Queue>,
+    /// Which accounts take which mail.
+    pub router: Arc<Router>,
+    /// What replies mean.
+    pub catalogue: Catalogue,
+    /// Where alarms about accounts go.
+    pub webhook: Option<Webhook>,
     /// What time it is.
     pub clock: Clock,
     /// Ids for notices.
@@ -101,116 +132,138 @@ pub struct Surroundings {
     pub drain: Drain,
 }
 
+/// What the loop remembers from one turn to the next.
+#[derive(Default)]
+struct Running {
+    attempts: JoinSet<()>,
+    turn: u64,
+    /// What the queue was told last.
+    closed: Vec<Closed>,
+}
+
 impl Delivery {
     /// A delivery that does nothing until [`Delivery::run`].
     pub fn new(settings: Settings, accounts: Vec<Account>, around: Surroundings) -> Delivery {
-        let Surroundings { queue, clock, ids, counters, drain } = around;
-        let changed = Notify::new();
-        Delivery(Arc::new(Shared { settings, accounts, queue, clock, ids, counters, drain, changed }))
+        let Surroundings { queue, router, catalogue, webhook, clock, ids, counters, drain } = around;
+        let accounts: Vec<Arc<Account>> = accounts.into_iter().map(Arc::new).collect();
+        let lots = lots(&router, &accounts);
+        Delivery(Arc::new(Shared {
+            settings,
+            accounts,
+            lots,
+            router,
+            catalogue,
+            webhook,
+            queue,
+            clock,
+            ids,
+            counters,
+            drain,
+            changed: Notify::new(),
+            gates: Notify::new(),
+            digest: Mutex::default(),
+            digest_due: Notify::new(),
+        }))
     }
 
     /// Sends what is due until the drain starts; returns when the last attempt has been settled.
     pub async fn run(&self) {
-        let Some(account) = route::account_for(self.0.accounts.len()) else {
-            self.0.drain.asked().await;
-            return;
-        };
-        let reaper = tokio::spawn({
-            let upstream = self.0.accounts[account].upstream().clone();
-            async move { upstream.reap().await }
-        });
-        // What waited for the account when the last process ended waits for nobody now: one of them is the probe.
-        if let Err(error) = self.0.queue.wake(self.0.clock.now()).await {
-            tracing::error!(event = "queue_error", "{error}");
+        self.take_over().await;
+        let mut helpers = JoinSet::new();
+        for account in &self.0.accounts {
+            let upstream = account.upstream().clone();
+            helpers.spawn(async move { upstream.reap().await });
         }
-        let mut attempts = JoinSet::new();
+        helpers.spawn({
+            let this = self.clone();
+            async move { this.watch_secrets().await }
+        });
+        helpers.spawn({
+            let this = self.clone();
+            async move { this.tell_digests().await }
+        });
+        let mut running = Running::default();
         while !self.0.drain.started() {
-            match self.turn(account, &mut attempts).await {
+            match self.turn(&mut running).await {
                 Ok(()) => {}
-                Err(crate::queue::Error::Closed) => break,
+                Err(Error::Closed) => break,
                 Err(error) => {
                     tracing::error!(event = "queue_error", "{error}");
                     self.sleep_until(Some(self.0.clock.now() + QUEUE_REST)).await;
                 }
             }
-            while attempts.try_join_next().is_some() {}
+            while running.attempts.try_join_next().is_some() {}
         }
-        while attempts.join_next().await.is_some() {}
-        reaper.abort();
-        self.0.accounts[account].upstream().close().await;
+        while running.attempts.join_next().await.is_some() {}
+        helpers.shutdown().await;
+        for account in &self.0.accounts {
+            account.upstream().close().await;
+        }
     }
 
     /// One turn of the loop: hand out what may go, then sleep until something happens.
-    async fn turn(&self, account: usize, attempts: &mut JoinSet<()>) -> Result<(), crate::queue::Error> {
+    async fn turn(&self, running: &mut Running) -> Result<(), Error> {
         let now = self.0.clock.now();
         let changed = self.0.changed.notified();
-        let limit = match self.0.accounts[account].gate(now) {
-            Gate::Open => self.capacity(account).saturating_sub(attempts.len()),
-            Gate::Probe => usize::from(attempts.is_empty()),
-            Gate::Cooling(until) => return self.rest(account, until).await,
-            Gate::Down(until) => {
-                self.sleep_until(Some(until)).await;
-                return Ok(());
-            }
-        };
-        if limit == 0 {
-            tokio::select! { () = changed => {}, () = self.0.drain.asked() => {} }
+        tokio::pin!(changed);
+        // From here on nothing that happens is missed.
+        changed.as_mut().enable();
+        let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
+        let plan = plan(&self.0.lots, &standings, lane::order(running.turn));
+        running.turn += 1;
+        self.publish(&plan, running).await?;
+        let mut more = false;
+        for take in &plan.takes {
+            more |= self.take(take, running, now).await?;
+        }
+        if more {
             return Ok(());
         }
-        let leases = self.0.queue.lease(now, limit).await?;
-        let all = leases.len() < limit;
+        let wants = plan.takes.into_iter().flat_map(|take| take.wants).collect();
+        let due = self.0.queue.next_due(wants).await?;
+        let next = [due, plan.wake].into_iter().flatten().min();
+        tokio::select! {
+            result = self.0.queue.wait() => result?,
+            () = self.sleep_until(next) => {}
+            () = changed => {}
+        }
+        Ok(())
+    }
+
+    /// Tells the queue what is closed, so that whoever looks sees what waits, and until when.
+    async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), Error> {
+        if running.closed != plan.closed {
+            let closed = plan.closed.iter().map(|one| (one.pool.to_string(), one.lane, one.until));
+            self.0.queue.close_pools(closed.collect()).await?;
+            running.closed.clone_from(&plan.closed);
+        }
+        Ok(())
+    }
+
+    /// Leases for one account and begins the attempts. True when there may be more for it at once.
+    async fn take(&self, take: &Take, running: &mut Running, now: Timestamp) -> Result<bool, Error> {
+        let leases = self.0.queue.lease(now, take.wants.clone(), take.total).await?;
+        let all = leases.len() == take.total;
         for lease in leases {
+            let account = &self.0.accounts[take.account];
+            let Some(attempt) = begin(account, lease, now) else {
+                // The budget is spent: this one and those behind it go back as they were.
+                return Ok(true);
+            };
             let this = self.clone();
-            attempts.spawn(async move {
-                this.attempt(account, lease).await;
+            running.attempts.spawn(async move {
+                this.attempt(attempt).await;
                 this.0.changed.notify_waiters();
             });
         }
-        if all {
-            let due = self.0.queue.next_due().await?;
-            tokio::select! {
-                result = self.0.queue.wait() => result?,
-                () = self.sleep_until(due) => {}
-                () = changed => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The account rests: what is due is put back as `waiting` until then, and the secret is watched.
-    async fn rest(&self, account: usize, until: Timestamp) -> Result<(), crate::queue::Error> {
-        let leases = self.0.queue.lease(self.0.clock.now(), PARK).await?;
-        if !leases.is_empty() {
-            let parked: Vec<_> = leases.into_iter().map(|lease| self.park(account, lease, until)).collect();
-            for one in parked {
-                one.await;
-            }
-            return Ok(());
-        }
-        let now = self.0.clock.now();
-        tokio::select! {
-            result = self.0.queue.wait() => result?,
-            () = self.sleep_until(Some(until.min(now + SECRET_WATCH))) => {}
-        }
-        if self.0.accounts[account].resume_if_secret_changed(self.0.clock.now()) {
-            self.0.queue.wake(self.0.clock.now()).await?;
-        }
-        Ok(())
-    }
-
-    /// How many attempts run side by side: one for each connection, and as many that prepare or settle meanwhile; where
-    /// connections announce the next message, there must be one to announce as well.
-    fn capacity(&self, account: usize) -> usize {
-        let settings = self.0.accounts[account].upstream().settings();
-        settings.connections.max(1) * if settings.announce { 4 } else { 2 }
+        Ok(all)
     }
 
     /// Sleeps until `when` by the clock of this delivery, or until the drain starts; for ever without a `when`.
     async fn sleep_until(&self, when: Option<Timestamp>) {
-        let wait = when.map(|at| at.since(self.0.clock.now()));
         tokio::select! {
-            () = async { match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
+            () = async { match when {
+                Some(when) => self.0.clock.sleep_until(when).await,
                 None => std::future::pending().await,
             } } => {}
             () = self.0.drain.asked() => {}
@@ -218,14 +271,30 @@ impl Delivery {
     }
 
     /// The accounts, in the order of the settings.
-    pub fn accounts(&self) -> &[Account] {
+    pub fn accounts(&self) -> &[Arc<Account>] {
         &self.0.accounts
+    }
+
+    /// What must be written of the account, if it is not what was written last.
+    fn state_to_keep(&self, account: &Account) -> Option<AccountState> {
+        account.kept_if_changed().map(|kept| kept.write(account.name()))
     }
 }
 
-/// What an attempt needs of a lease before the lease is settled.
-struct Attempt<'a> {
-    account: &'a Account,
-    lease: Lease,
-    places: Vec<usize>,
+/// Takes the message's part of the budget; `None` when it has none, and the lease is given back.
+fn begin(account: &Arc<Account>, lease: Lease, now: Timestamp) -> Option<Attempt> {
+    let mut places = places_for(account, &lease.entry, usize::MAX);
+    let (grant, under_way) = account.grant(lease.entry.lane, places.len(), now).ok()?;
+    places.truncate(grant.recipients as usize);
+    Some(Attempt { account: account.clone(), lease, places, grant, under_way })
+}
+
+/// The pools, with the places of their accounts.
+fn lots(router: &Router, accounts: &[Arc<Account>]) -> Vec<Lot> {
+    let place = |name: &String| accounts.iter().position(|account| account.name() == name);
+    let lot = |pool: Arc<str>| {
+        let Pool { accounts, spread } = Pool::parse(&pool);
+        Lot { pool, accounts: accounts.iter().filter_map(place).collect(), spread }
+    };
+    router.pools().into_iter().map(lot).collect()
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::mail::{Address, Id, ReversePath};
+use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::queue::Error;
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
@@ -103,7 +104,7 @@ impl Admission {
         }
         let _here = self.around.drain.hold(format!("final dot of {}", self.peer.addr));
         let message = self.prepare(helo, protocol, envelope, incoming.arrival).await?;
-        self.store(message).await
+        self.store(self.split(message)?).await
     }
 
     /// The transaction is over, or never was.
@@ -149,19 +150,79 @@ impl Admission {
             body: mended.body,
             repairs: mended.repairs.iter().map(|repair| repair.name().to_owned()).collect(),
             notice: false,
+            lane: self.peer.client.as_ref().map_or(Lane::Normal, |client| client.lane),
+            pool: String::new(),
         })
     }
 
-    async fn store(&self, message: NewMessage) -> Result<Reply, Refusal> {
+    /// One message for each route its recipients take; nearly always that is one. The first keeps the id.
+    fn split(&self, mut message: NewMessage) -> Result<Vec<NewMessage>, Refusal> {
+        let groups = self.around.router.split(&message.origin.client, &message.sender, &message.recipients);
+        let mut groups = groups.into_iter();
+        let Some((first, places)) = groups.next() else { return Err(refusal::fault()) };
+        self.fits(&message, &first)?;
+        let all = std::mem::take(&mut message.recipients);
+        let chosen = |places: &[usize]| places.iter().filter_map(|&place| all.get(place).cloned()).collect();
+        let mut messages = Vec::new();
+        for (pool, places) in groups {
+            self.fits(&message, &pool)?;
+            messages.push(NewMessage {
+                id: self.around.ids.next(message.received),
+                origin: message.origin.clone(),
+                sender: message.sender.clone(),
+                recipients: chosen(&places),
+                head: message.head.clone(),
+                body: message.body.share().map_err(not_stored)?,
+                repairs: message.repairs.clone(),
+                received: message.received,
+                expires: message.expires,
+                notice: message.notice,
+                lane: message.lane,
+                pool: pool.to_string(),
+            });
+        }
+        message.recipients = chosen(&places);
+        message.pool = first.to_string();
+        messages.insert(0, message);
+        Ok(messages)
+    }
+
+    /// Whether any account of the pool takes a message of this size (RFC 1870): if none does, the client hears it now.
+    fn fits(&self, message: &NewMessage, pool: &str) -> Result<(), Refusal> {
+        let size = message.head.len() as u64 + 2 + message.body.len();
+        match self.around.largest.get(pool) {
+            Some(&largest) if size > largest => Err(refusal::too_large_for_provider(size, largest)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Stores all of them, or none: the client is told once, of the first.
+    async fn store(&self, messages: Vec<NewMessage>) -> Result<Reply, Refusal> {
+        let ids: Vec<Id> = messages.iter().map(|message| message.id).collect();
+        let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
+        for (stored, message) in messages.into_iter().enumerate() {
+            if let Err(error) = self.put(message).await {
+                // What was stored before would be sent a second time when the client comes again.
+                for &id in &ids[..stored] {
+                    let _ = self.around.queue.drop_message(id).await;
+                }
+                return Err(not_stored(error));
+            }
+        }
+        let id = ids.first().ok_or_else(refusal::fault)?;
+        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
+        Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
+    }
+
+    async fn put(&self, message: NewMessage) -> Result<(), Error> {
         let (id, size) = (message.id, message.head.len() as u64 + 2 + message.body.len());
         let (from, recipients, repairs) =
             (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
-        self.around.queue.put(message).await.map_err(not_stored)?;
+        self.around.queue.put(message).await?;
         let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
-        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
         tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, %from, recipients, size);
         self.report_repairs(id, &repairs);
-        Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
+        Ok(())
     }
 
     fn report_repairs(&self, id: Id, repairs: &[String]) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use ipnet::IpNet;
 
-use crate::mail::Address;
+use crate::mail::{Address, Lane};
 use crate::message::Level;
 
 /// What is known of some clients.
@@ -29,6 +29,8 @@ pub struct Client {
     pub subject_prefix: Option<String>,
     /// How much is repaired.
     pub level: Level,
+    /// How urgent its mail is.
+    pub lane: Lane,
 }
 
 /// Every client there is something known of.
@@ -87,6 +89,7 @@ mod tests {
             reply_to: None,
             subject_prefix: None,
             level: Level::Full,
+            lane: Lane::Normal,
         }
     }
 

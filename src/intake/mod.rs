@@ -13,6 +13,7 @@
 //! intake cannot see it). Invariant: 250 after the final dot is said only after `Queue::put` returned.
 
 use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::limits::rate::PerClient;
 use crate::limits::room::Room;
 use crate::mail::{Address, IdSource};
 use crate::queue::Queue;
+use crate::route::Router;
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
 
@@ -101,6 +103,10 @@ pub struct Surroundings {
     pub clients: Arc<Clients>,
     /// How long a message lives.
     pub expire: Duration,
+    /// Which accounts take which mail.
+    pub router: Arc<Router>,
+    /// Octets of the largest message that any account of a pool takes; pools without a known limit are not in it.
+    pub largest: Arc<HashMap<String, u64>>,
 }
 
 /// What the repair needs to know of the owner of this relay.

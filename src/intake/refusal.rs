@@ -73,6 +73,12 @@ pub fn too_many_fields() -> Refusal {
     Refusal::new(554, "5.6.0 The header of the message has too many fields", "header_fields")
 }
 
+/// A message that no account could send, however long one waits (RFC 1870 section 6.3).
+pub fn too_large_for_provider(size: u64, largest: u64) -> Refusal {
+    let text = format!("5.3.4 The message has {size} octets; the mail provider takes at most {largest}");
+    Refusal::new(552, &text, "message_size")
+}
+
 /// A message that has been through too many hands, or through ours before.
 pub fn loops() -> Refusal {
     Refusal::new(554, "5.4.6 Too many hops: the message is in a loop", "loop")
