@@ -25,9 +25,11 @@ pub mod account;
 mod attempt;
 pub mod breaker;
 mod notice;
+mod overview;
 pub mod route;
 pub mod schedule;
 pub mod settle;
+pub mod view;
 
 pub use account::Account;
 pub use attempt::seal_of;
