@@ -1,4 +1,4 @@
-//! Orders about the queue, as values: what may be asked, and the answer.
+//! Orders about the queue and the accounts, as values: what may be asked, and the answer.
 //!
 //! Both are plain data with a JSON form (one object a line on the control socket, and what `--json` prints). Ids and
 //! states are checked here: nothing unchecked reaches the queue.
@@ -6,9 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
+use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};
 use crate::queue::{Error, Filter, Queue};
+
+use super::accounts::Accounts;
 
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,21 @@ pub enum Order {
     },
     /// How full the queue is.
     Depth {},
+    /// The accounts, with their state and budget.
+    Accounts {},
+    /// Stop sending through an account, until it is resumed.
+    PauseAccount {
+        /// Its name.
+        name: String,
+        /// Why, for those who look at it later.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Make an account ready again.
+    ResumeAccount {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The answer to an order.
@@ -50,10 +68,12 @@ pub enum Reply {
     Messages(Vec<Message>),
     /// To `Show`: the message and its header block, as text.
     Message(Box<Message>, String),
-    /// To `Retry` and `Drop`.
+    /// To `Retry`, `Drop`, `PauseAccount` and `ResumeAccount`.
     Done,
     /// To `Depth`: how many messages are in each state.
     Depth(Vec<(String, u64)>),
+    /// To `Accounts`.
+    Accounts(Vec<AccountView>),
     /// The order could not be carried out: why.
     Refused(String),
 }
@@ -101,14 +121,19 @@ pub struct Recipient {
 }
 
 /// Carries out an order. Never fails: what went wrong is the reply.
-pub async fn carry_out(queue: &dyn Queue, clock: &Clock, order: Order) -> Reply {
-    match try_carry_out(queue, clock.now(), order).await {
+pub async fn carry_out(queue: &dyn Queue, accounts: &dyn Accounts, clock: &Clock, order: Order) -> Reply {
+    match try_carry_out(queue, accounts, clock.now(), order).await {
         Ok(reply) => reply,
         Err(reason) => Reply::Refused(reason),
     }
 }
 
-async fn try_carry_out(queue: &dyn Queue, now: Timestamp, order: Order) -> Result<Reply, String> {
+async fn try_carry_out(
+    queue: &dyn Queue,
+    accounts: &dyn Accounts,
+    now: Timestamp,
+    order: Order,
+) -> Result<Reply, String> {
     let text = |error: Error| error.to_string();
     match order {
         Order::List { states, limit } => {
@@ -127,6 +152,9 @@ async fn try_carry_out(queue: &dyn Queue, now: Timestamp, order: Order) -> Resul
             let counts = State::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
             Ok(Reply::Depth(counts.collect()))
         }
+        Order::Accounts {} => Ok(Reply::Accounts(accounts.list().await)),
+        Order::PauseAccount { name, reason } => accounts.pause(name, reason).await.map(|()| Reply::Done),
+        Order::ResumeAccount { name } => accounts.resume(name).await.map(|()| Reply::Done),
     }
 }
 

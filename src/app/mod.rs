@@ -24,8 +24,10 @@ use crate::queue::{self, Queue};
 use crate::telemetry::counter::Counters;
 
 mod chores;
+mod offline;
 mod translate;
 
+pub use offline::accounts_offline;
 pub use translate::{clients, from_policy};
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
@@ -169,7 +171,8 @@ impl Relay {
         for listener in listeners {
             self.tasks.spawn(listener.run());
         }
-        self.tasks.spawn(control.run(queue.clone(), clock.clone(), self.drain.clone()));
+        let accounts = Arc::new(self.delivery.clone());
+        self.tasks.spawn(control.run(queue.clone(), accounts, clock.clone(), self.drain.clone()));
         self.tasks.spawn(chores::run(queue, clock, room, data_dir, self.drain.clone()));
         let delivery = self.delivery.clone();
         self.tasks.spawn(async move { delivery.run().await });

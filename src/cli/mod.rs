@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod account;
 mod check;
 mod demo;
 mod prompt;
@@ -60,6 +61,8 @@ enum Command {
     Check(run::SettingsArguments),
     /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
     Queue(queue::Arguments),
+    /// List accounts, stop and resume sending through one; works while the relay runs and while it is stopped 账号状态
+    Account(account::Arguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
 }
@@ -85,6 +88,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments, lang),
         Command::Check(arguments) => Ok(check::run(arguments)),
         Command::Queue(arguments) => queue::run(arguments, lang),
+        Command::Account(arguments) => account::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
     };
     match result {

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::admin::control;
 use crate::admin::order::{self, Message, Order, Reply};
+use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::queue::sqlite::Sqlite;
@@ -90,7 +92,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
 }
 
 /// Asks the relay that runs on the data folder, or the queue in it.
-async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+pub(super) async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
     let data_dir = &settings.queue.data_dir;
     let mut replies = Vec::new();
     for order in orders {
@@ -123,10 +125,13 @@ async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<
     for sentence in report {
         screen::complain(&sentence);
     }
+    let queue = Arc::new(queue);
+    let accounts = app::accounts_offline(settings, queue.clone(), &Clock::system());
     let mut replies = Vec::new();
     for order in orders {
-        replies.push(order::carry_out(&queue, &Clock::system(), order.clone()).await);
+        replies.push(order::carry_out(queue.as_ref(), accounts.as_ref(), &Clock::system(), order.clone()).await);
     }
+    drop(accounts);
     queue.close().await?;
     Ok(replies)
 }
@@ -146,8 +151,15 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
         Reply::Done => screen::say(&match order {
             Order::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
             Order::Drop { id } => format!("{id} {}", lang.pick("was dropped", "已删除")),
-            Order::List { .. } | Order::Show { .. } | Order::Depth {} => String::new(),
+            Order::List { .. }
+            | Order::Show { .. }
+            | Order::Depth {}
+            | Order::Accounts {}
+            | Order::PauseAccount { .. }
+            | Order::ResumeAccount { .. } => String::new(),
         }),
+        // `yizhan account` shows these.
+        Reply::Accounts(_) => {}
         Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
         Reply::Refused(reason) => screen::complain(&harmless(reason)),
     }

@@ -37,6 +37,7 @@ pub mod budget;
 mod keep;
 pub mod lane;
 mod notice;
+mod overview;
 mod permit;
 pub mod plan;
 pub mod schedule;

@@ -1,0 +1,80 @@
+//! What may be asked of accounts, whoever keeps their state: the running delivery, or the files of a stopped relay.
+//!
+//! Not here: what pausing does to mail (`delivery`), and how it is shown (`cli`). Invariant: a name that no account has
+//! is answered with an error that lists those there are; nothing is changed then.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::delivery::Delivery;
+use crate::delivery::view::AccountView;
+
+/// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The accounts, as an operator sees and touches them.
+pub trait Accounts: Send + Sync + 'static {
+    /// All of them, in the order of the settings.
+    fn list(&self) -> Answer<'_, Vec<AccountView>>;
+
+    /// Stops sending through the account `name` until somebody resumes it. Its mail waits, and spends no try. `reason`
+    /// is for those who look at it later.
+    ///
+    /// # Errors
+    /// One sentence: there is no such account, or the state could not be written.
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>>;
+
+    /// Makes the account `name` ready, whatever kept it from that: an operator, or the provider.
+    ///
+    /// # Errors
+    /// As [`Accounts::pause`].
+    fn resume(&self, name: String) -> Answer<'_, Result<(), String>>;
+}
+
+/// The sentence for a name that no account has.
+pub fn no_such_account<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let there = if known.is_empty() { "there is none".to_owned() } else { format!("there is: {}", known.join(", ")) };
+    format!("there is no account `{}`; {there}", name.escape_debug())
+}
+
+impl Accounts for Delivery {
+    fn list(&self) -> Answer<'_, Vec<AccountView>> {
+        Box::pin(self.overview())
+    }
+
+    fn pause(&self, name: String, _reason: Option<String>) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.known(&name)?;
+            Err("this relay keeps no paused accounts yet; stop it, or take the account out of the settings".to_owned())
+        })
+    }
+
+    fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.known(&name)?;
+            Err("this relay cannot resume an account by hand yet; a changed secret resumes it".to_owned())
+        })
+    }
+}
+
+impl Delivery {
+    fn known(&self, name: &str) -> Result<(), String> {
+        let mut names = self.accounts().iter().map(|account| account.name());
+        match names.any(|known| known == name) {
+            true => Ok(()),
+            false => Err(no_such_account(name, self.accounts().iter().map(|account| account.name()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_right_ones() {
+        assert_eq!(no_such_account("x", ["a", "b"]), "there is no account `x`; there is: a, b");
+        assert_eq!(no_such_account("\u{1b}[2J", []), "there is no account `\\u{1b}[2J`; there is none");
+    }
+}
