@@ -6,8 +6,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::delivery::Delivery;
+use crate::delivery::{Account, Delivery};
 use crate::delivery::view::AccountView;
+use crate::queue::Error;
 
 /// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -43,28 +44,29 @@ impl Accounts for Delivery {
         Box::pin(self.overview())
     }
 
-    fn pause(&self, name: String, _reason: Option<String>) -> Answer<'_, Result<(), String>> {
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
-            self.known(&name)?;
-            Err("this relay keeps no paused accounts yet; stop it, or take the account out of the settings".to_owned())
+            let account = self.known(&name)?;
+            self.pause(account, reason.as_deref().unwrap_or("")).await.map_err(not_written)
         })
     }
 
     fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
-            self.known(&name)?;
-            Err("this relay cannot resume an account by hand yet; a changed secret resumes it".to_owned())
+            let account = self.known(&name)?;
+            self.resume(account).await.map_err(not_written)
         })
     }
 }
 
+fn not_written(error: Error) -> String {
+    format!("done, but it could not be written, so it would not outlive a restart: {error}")
+}
+
 impl Delivery {
-    fn known(&self, name: &str) -> Result<(), String> {
-        let mut names = self.accounts().iter().map(|account| account.name());
-        match names.any(|known| known == name) {
-            true => Ok(()),
-            false => Err(no_such_account(name, self.accounts().iter().map(|account| account.name()))),
-        }
+    fn known(&self, name: &str) -> Result<&Account, String> {
+        let names = || self.accounts().iter().map(|account| account.name());
+        self.account(name).ok_or_else(|| no_such_account(name, names()))
     }
 }
 
