@@ -65,7 +65,7 @@ impl Account {
     /// Takes in what an attempt said about the account, and logs what changes. Returns the gate afterwards.
     pub fn learn(&self, condition: &Condition, now: Timestamp) -> Gate {
         let mut state = self.state();
-        let change = state.breaker.on(event_of(condition), now);
+        let change = event_of(condition).and_then(|event| state.breaker.on(event, now));
         if let (Some(Gate::Cooling(_)), Condition::Account { .. }) = (change, condition) {
             // When it cannot be read now, any readable one is a new one.
             state.refused_with = self.upstream.settings().secret.read().ok();
@@ -113,9 +113,10 @@ impl Account {
     }
 }
 
-/// What a condition means to the breaker.
-fn event_of(condition: &Condition) -> Event {
-    match condition {
+/// What a condition means to the breaker. Nothing, if the account was not tried.
+fn event_of(condition: &Condition) -> Option<Event> {
+    let event = match condition {
+        Condition::Held { .. } => return None,
         Condition::Works => Event::Works,
         Condition::Line(_) => Event::Unreachable,
         Condition::Account { action, .. } => match action {
@@ -130,5 +131,6 @@ fn event_of(condition: &Condition) -> Event {
             | Action::Rewrite
             | Action::Split => Event::Refused(Rest::Quarter),
         },
-    }
+    };
+    Some(event)
 }

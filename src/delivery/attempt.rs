@@ -12,7 +12,7 @@ use crate::message::rewrite::{FromPolicy, Seal, seal};
 use crate::queue::entry::{Entry, Next};
 use crate::queue::{Error, Lease};
 use crate::telemetry::counter;
-use crate::upstream::{Fate, Letter, Outcome};
+use crate::upstream::{Condition, Fate, Letter, Outcome, Unlimited};
 
 use super::account::Account;
 use super::breaker::Gate;
@@ -41,14 +41,18 @@ impl Delivery {
             drop((letter, turn));
             return self.put_back(attempt, until).await;
         }
-        let report = account.upstream().send(&mut turn, &letter).await;
+        let report = account.upstream().send(&mut turn, &letter, &Unlimited).await;
         drop(letter);
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %attempt.lease.entry.id, account = %account.name(),
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
         let until = match account.learn(&report.condition, now) {
             Gate::Cooling(until) => Some(until),
-            Gate::Open | Gate::Probe | Gate::Down(_) => None,
+            Gate::Open | Gate::Probe | Gate::Down(_) => match &report.condition {
+                // The account is well; only this message waits.
+                Condition::Held { until, .. } => Some(*until),
+                Condition::Works | Condition::Line(_) | Condition::Account { .. } => None,
+            },
         };
         drop(turn);
         self.finish(attempt, &report.outcomes, until, now).await;

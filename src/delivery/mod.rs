@@ -137,7 +137,7 @@ impl Delivery {
         }
         while attempts.join_next().await.is_some() {}
         reaper.abort();
-        self.0.accounts[account].upstream().close().await;
+        self.0.accounts[account].upstream().close_idle().await;
     }
 
     /// One turn of the loop: hand out what may go, then sleep until something happens.
