@@ -17,6 +17,9 @@ use crate::upstream::{self, Upstream};
 
 use super::StartError;
 
+/// A connection that is older than this is not used again, however busy it was.
+const OLDEST: Duration = Duration::from_secs(30 * 60);
+
 /// The owner is the mailbox of the first account.
 pub(super) fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {
     let first = settings.accounts.first().ok_or(StartError::NoAccount)?;
@@ -121,6 +124,9 @@ fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings
         group: account.preset.group,
         connections: account.connections,
         idle: Duration::from_secs(account.preset.idle_seconds),
+        oldest: OLDEST,
+        proxy: None,
+        limits: upstream::Limits::default(),
         announce: account.preset.announce_next,
         messages_per_connection: account.preset.messages_per_connection as u32,
     }

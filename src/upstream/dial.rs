@@ -1,6 +1,7 @@
 //! From a host name to a TCP connection: look-up, then all addresses raced, each family in turn (RFC 8305).
 //!
-//! A black hole on one family costs a quarter of a second, not a timeout. Not here: TLS, proxies.
+//! A black hole on one family costs a quarter of a second, not a timeout; an address that worked before is tried first.
+//! Not here: TLS, proxies (`proxy`), and which address worked (`places`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -49,9 +50,20 @@ pub enum DialError {
 /// # Errors
 /// [`DialError`]: all of them are worth another try later, none is the account's fault.
 pub async fn dial(host: &str, port: u16, limit: Duration) -> Result<TcpStream, DialError> {
+    dial_first(host, port, None, limit).await
+}
+
+/// As [`dial`]; the address `first` is tried before its neighbours, if the name still has it.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn dial_first(host: &str, port: u16, first: Option<IpAddr>, limit: Duration) -> Result<TcpStream, DialError> {
     let (end, to) = (Instant::now() + limit, format!("{host}:{port}"));
     let timed_out = || DialError::TimedOut { to: to.clone(), seconds: limit.as_secs() };
-    let addresses = timeout_at(end, look_up(host, port)).await.map_err(|_| timed_out())??;
+    let mut addresses = timeout_at(end, look_up(host, port)).await.map_err(|_| timed_out())??;
+    if let Some(place) = addresses.iter().position(|address| Some(address.ip()) == first) {
+        addresses[..=place].rotate_right(1);
+    }
     let stream = timeout_at(end, race(&to, addresses)).await.map_err(|_| timed_out())??;
     stream.set_nodelay(true).map_err(|source| DialError::Refused { to, source })?;
     Ok(stream)

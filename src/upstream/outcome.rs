@@ -4,6 +4,7 @@
 //! are understood by `provider::classify`, by their text first. Invariant: a failure before the provider had the
 //! message (dial, TLS, log-in) never refuses a recipient, and a reply that speaks of the account never spends a try.
 
+use crate::clock::Timestamp;
 use crate::provider::{Action, Group, Phase, Scope, Verdict, classify, reply_text};
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
 use crate::smtp::reply::Reply;
@@ -48,6 +49,13 @@ pub enum Condition {
         /// The reply, or our own reason.
         text: String,
     },
+    /// The account's budget has no log-in left: nothing was tried, and nobody is to blame.
+    Held {
+        /// When there is one again.
+        until: Timestamp,
+        /// Which budget it is.
+        text: String,
+    },
 }
 
 /// How one attempt ended.
@@ -65,7 +73,7 @@ impl Report {
         let (fate, text) = match &condition {
             Condition::Works => (Fate::Later, String::new()),
             Condition::Line(text) => (Fate::Later, text.clone()),
-            Condition::Account { text, .. } => (Fate::Waits, text.clone()),
+            Condition::Account { text, .. } | Condition::Held { text, .. } => (Fate::Waits, text.clone()),
         };
         Report { outcomes: vec![Outcome { fate, text }; count], condition }
     }
