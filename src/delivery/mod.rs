@@ -12,10 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::mail::{Address, IdSource};
 use crate::queue::{Lease, Queue};
@@ -76,8 +75,8 @@ struct Shared {
     ids: Arc<IdSource>,
     counters: Counters,
     drain: Drain,
-    /// An attempt ended, or a gate changed.
-    changed: Notify,
+    /// The loop: the clock must not move on while it has something to do.
+    worker: Worker,
 }
 
 impl std::fmt::Debug for Shared {
@@ -105,8 +104,8 @@ impl Delivery {
     /// A delivery that does nothing until [`Delivery::run`].
     pub fn new(settings: Settings, accounts: Vec<Account>, around: Surroundings) -> Delivery {
         let Surroundings { queue, clock, ids, counters, drain } = around;
-        let changed = Notify::new();
-        Delivery(Arc::new(Shared { settings, accounts, queue, clock, ids, counters, drain, changed }))
+        let worker = clock.worker("delivery");
+        Delivery(Arc::new(Shared { settings, accounts, queue, clock, ids, counters, drain, worker }))
     }
 
     /// Sends what is due until the drain starts; returns when the last attempt has been settled.
@@ -123,14 +122,14 @@ impl Delivery {
         if let Err(error) = self.0.queue.wake(self.0.clock.now()).await {
             tracing::error!(event = "queue_error", "{error}");
         }
-        let mut attempts = JoinSet::new();
+        let mut attempts = Attempts::new();
         while !self.0.drain.started() {
             match self.turn(account, &mut attempts).await {
                 Ok(()) => {}
                 Err(crate::queue::Error::Closed) => break,
                 Err(error) => {
                     tracing::error!(event = "queue_error", "{error}");
-                    self.sleep_until(Some(self.0.clock.now() + QUEUE_REST)).await;
+                    self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut attempts).await;
                 }
             }
             while attempts.try_join_next().is_some() {}
@@ -141,44 +140,43 @@ impl Delivery {
     }
 
     /// One turn of the loop: hand out what may go, then sleep until something happens.
-    async fn turn(&self, account: usize, attempts: &mut JoinSet<()>) -> Result<(), crate::queue::Error> {
+    async fn turn(&self, account: usize, attempts: &mut Attempts) -> Result<(), crate::queue::Error> {
         let now = self.0.clock.now();
-        let changed = self.0.changed.notified();
         let limit = match self.0.accounts[account].gate(now) {
             Gate::Open => self.capacity(account).saturating_sub(attempts.len()),
             Gate::Probe => usize::from(attempts.is_empty()),
-            Gate::Cooling(until) => return self.rest(account, until).await,
+            Gate::Cooling(until) => return self.rest(account, until, attempts).await,
             Gate::Down(until) => {
-                self.sleep_until(Some(until)).await;
+                self.sleep_until(Some(until), attempts).await;
                 return Ok(());
             }
         };
         if limit == 0 {
-            tokio::select! { () = changed => {}, () = self.0.drain.asked() => {} }
+            // Attempts are on their way, and the end of any of them ends the sleep.
+            self.sleep_until(None, attempts).await;
             return Ok(());
         }
         let leases = self.0.queue.lease(now, limit).await?;
         let all = leases.len() < limit;
         for lease in leases {
-            let this = self.clone();
+            let (this, worker) = (self.clone(), self.0.clock.worker(format!("delivery of {}", lease.entry.id)));
             attempts.spawn(async move {
                 this.attempt(account, lease).await;
-                this.0.changed.notify_waiters();
+                worker
             });
         }
         if all {
             let due = self.0.queue.next_due().await?;
             tokio::select! {
                 result = self.0.queue.wait() => result?,
-                () = self.sleep_until(due) => {}
-                () = changed => {}
+                () = self.sleep_until(due, attempts) => {}
             }
         }
         Ok(())
     }
 
     /// The account rests: what is due is put back as `waiting` until then, and the secret is watched.
-    async fn rest(&self, account: usize, until: Timestamp) -> Result<(), crate::queue::Error> {
+    async fn rest(&self, account: usize, until: Timestamp, attempts: &mut Attempts) -> Result<(), crate::queue::Error> {
         let leases = self.0.queue.lease(self.0.clock.now(), PARK).await?;
         if !leases.is_empty() {
             let parked: Vec<_> = leases.into_iter().map(|lease| self.park(account, lease, until)).collect();
@@ -190,7 +188,7 @@ impl Delivery {
         let now = self.0.clock.now();
         tokio::select! {
             result = self.0.queue.wait() => result?,
-            () = self.sleep_until(Some(until.min(now + SECRET_WATCH))) => {}
+            () = self.sleep_until(Some(until.min(now + SECRET_WATCH)), attempts) => {}
         }
         if self.0.accounts[account].resume_if_secret_changed(self.0.clock.now()) {
             self.0.queue.wake(self.0.clock.now()).await?;
@@ -205,14 +203,12 @@ impl Delivery {
         settings.connections.max(1) * if settings.announce { 4 } else { 2 }
     }
 
-    /// Sleeps until `when` by the clock of this delivery, or until the drain starts; for ever without a `when`.
-    async fn sleep_until(&self, when: Option<Timestamp>) {
-        let wait = when.map(|at| at.since(self.0.clock.now()));
+    /// Sleeps until `when` by the clock of this delivery, for ever without a `when`; ends early when an attempt ends or
+    /// the drain starts. The one place where the loop sleeps, so that a clock that is moved by hand knows of it.
+    async fn sleep_until(&self, when: Option<Timestamp>, attempts: &mut Attempts) {
         tokio::select! {
-            () = async { match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            } } => {}
+            () = self.0.worker.sleep_until(when) => {}
+            Some(_) = attempts.join_next() => {}
             () = self.0.drain.asked() => {}
         }
     }
@@ -222,6 +218,10 @@ impl Delivery {
         &self.0.accounts
     }
 }
+
+/// The attempts that are under way. Each returns its worker, so that the clock sees no gap between the end of an attempt
+/// and the loop's next look at the queue.
+type Attempts = JoinSet<Worker>;
 
 /// What an attempt needs of a lease before the lease is settled.
 struct Attempt<'a> {
