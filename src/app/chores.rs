@@ -1,4 +1,6 @@
 //! What has to be done from time to time: measure the levels that the door asks for, and delete old records.
+//!
+//! The levels are the machine's, so they are measured by the machine's time; records are old by the clock's date.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,23 +13,33 @@ use crate::queue::Queue;
 
 /// How often the levels are measured: a full disk is seen this late at most, and `put` sees it at once anyway.
 const LEVELS: Duration = Duration::from_secs(2);
-/// How many measurements pass between two looks for old records.
-const PURGE_EVERY: u32 = 30;
+/// How long old records may lie about.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Does the chores until the drain starts.
 pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, room: Room, data_dir: PathBuf, drain: Drain) {
-    let mut turn = 0u32;
+    tokio::join!(levels(queue.as_ref(), &room, &data_dir, &drain), records(queue.as_ref(), &clock, &drain));
+}
+
+async fn levels(queue: &dyn Queue, room: &Room, data_dir: &Path, drain: &Drain) {
     loop {
         if let Ok(depth) = queue.depth().await {
-            room.set_levels(depth.bytes, free(&data_dir));
+            room.set_levels(depth.bytes, free(data_dir));
         }
-        if turn.is_multiple_of(PURGE_EVERY) {
-            purge(queue.as_ref(), &clock, &drain).await;
-        }
-        turn = turn.wrapping_add(1);
         tokio::select! {
             () = drain.asked() => return,
             () = tokio::time::sleep(LEVELS) => {}
+        }
+    }
+}
+
+async fn records(queue: &dyn Queue, clock: &Clock, drain: &Drain) {
+    let worker = clock.worker("the deletion of old records");
+    loop {
+        purge(queue, clock, drain).await;
+        tokio::select! {
+            () = drain.asked() => return,
+            () = worker.sleep_until(Some(clock.now() + PURGE_EVERY)) => {}
         }
     }
 }

@@ -18,6 +18,7 @@
 pub mod branch;
 pub mod ca;
 pub mod clients;
+pub mod day;
 pub mod dovecot;
 pub mod folder;
 pub mod front;

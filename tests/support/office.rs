@@ -32,6 +32,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A provider that is open for business.
 pub async fn provider(limits: Limits) -> Sandbox {
+    provider_at(Clock::system(), limits).await
+}
+
+/// As [`provider`], with a clock.
+pub async fn provider_at(clock: Clock, limits: Limits) -> Sandbox {
     let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let settings = yizhan::sandbox::Settings {
         implicit: any,
@@ -41,7 +46,7 @@ pub async fn provider(limits: Limits) -> Sandbox {
         keep: 100_000,
         reply_delay: Duration::ZERO,
     };
-    Sandbox::start(settings, Clock::system(), Drain::default()).await.expect("loopback has free ports")
+    Sandbox::start(settings, clock, Drain::default()).await.expect("loopback has free ports")
 }
 
 /// Settings of a relay that sends through `sandbox` as [`USER`]; data and secret are in `folder`. Retries come at once.
@@ -92,11 +97,16 @@ impl Office {
 
     /// Opens the office after `change` has had a hand in the relay's settings.
     pub async fn with(name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Office {
+        Office::at(Clock::system(), name, limits, change).await
+    }
+
+    /// As [`Office::with`], with a clock for the provider and the relay.
+    pub async fn at(clock: Clock, name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Office {
         let folder = Folder::new(name);
-        let sandbox = provider(limits).await;
+        let sandbox = provider_at(clock.clone(), limits).await;
         let mut settings = settings(&sandbox, &folder);
         change(&mut settings);
-        let relay = Relay::start(&settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
+        let relay = Relay::start(&settings, clock).unwrap_or_else(|error| panic!("{error}"));
         Office { sandbox, relay, settings, folder }
     }
 
