@@ -15,13 +15,13 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::mail::{Address, IdSource};
 use crate::queue::entry::AccountState;
@@ -97,13 +97,18 @@ struct Shared {
     ids: Arc<IdSource>,
     counters: Counters,
     drain: Drain,
-    /// An attempt ended, or a gate changed.
+    /// The loop: a clock that is moved by hand must not move on while it has something to do.
+    worker: Worker,
+    /// Something changed that the loop does not hear of by itself, with the workers of those who changed it: they are
+    /// at work until the loop has looked.
     changed: Notify,
+    pokes: Mutex<Vec<Worker>>,
     /// An account began or ended a rest, or somebody asks to look at the secrets.
     gates: Notify,
     /// When failures that were not told at once are told together.
     digest: Mutex<teller::Digests>,
     digest_due: Notify,
+    restored: OnceCell<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -136,7 +141,8 @@ pub struct Surroundings {
 /// What the loop remembers from one turn to the next.
 #[derive(Default)]
 struct Running {
-    attempts: JoinSet<()>,
+    /// Each returns its worker, so that the clock sees no gap between the end of an attempt and the loop's next turn.
+    attempts: JoinSet<Worker>,
     turn: u64,
     /// What the queue was told last.
     closed: Vec<Closed>,
@@ -148,7 +154,9 @@ impl Delivery {
         let Surroundings { queue, router, catalogue, webhook, clock, ids, counters, drain } = around;
         let accounts: Vec<Arc<Account>> = accounts.into_iter().map(Arc::new).collect();
         let lots = lots(&router, &accounts);
+        let worker = clock.worker("delivery");
         Delivery(Arc::new(Shared {
+            worker,
             settings,
             accounts,
             lots,
@@ -161,9 +169,11 @@ impl Delivery {
             counters,
             drain,
             changed: Notify::new(),
+            pokes: Mutex::default(),
             gates: Notify::new(),
             digest: Mutex::default(),
             digest_due: Notify::new(),
+            restored: OnceCell::new(),
         }))
     }
 
@@ -190,7 +200,7 @@ impl Delivery {
                 Err(Error::Closed) => break,
                 Err(error) => {
                     tracing::error!(event = "queue_error", "{error}");
-                    self.sleep_until(Some(self.0.clock.now() + QUEUE_REST)).await;
+                    self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
                 }
             }
             while running.attempts.try_join_next().is_some() {}
@@ -198,17 +208,15 @@ impl Delivery {
         while running.attempts.join_next().await.is_some() {}
         helpers.shutdown().await;
         for account in &self.0.accounts {
-            account.upstream().close().await;
+            account.upstream().close_idle().await;
         }
     }
 
     /// One turn of the loop: hand out what may go, then sleep until something happens.
     async fn turn(&self, running: &mut Running) -> Result<(), Error> {
+        // Whoever changed something is heard from here on.
+        self.pokes().clear();
         let now = self.0.clock.now();
-        let changed = self.0.changed.notified();
-        tokio::pin!(changed);
-        // From here on nothing that happens is missed.
-        changed.as_mut().enable();
         let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
         let plan = plan(&self.0.lots, &standings, lane::order(running.turn));
         running.turn += 1;
@@ -225,8 +233,8 @@ impl Delivery {
         let next = [due, plan.wake].into_iter().flatten().min();
         tokio::select! {
             result = self.0.queue.wait() => result?,
-            () = self.sleep_until(next) => {}
-            () = changed => {}
+            () = self.0.changed.notified() => {}
+            () = self.sleep_until(next, running) => {}
         }
         Ok(())
     }
@@ -251,24 +259,35 @@ impl Delivery {
                 // The budget is spent: this one and those behind it go back as they were.
                 return Ok(true);
             };
+            let worker = self.0.clock.worker("an attempt");
             let this = self.clone();
             running.attempts.spawn(async move {
                 this.attempt(attempt).await;
-                this.0.changed.notify_waiters();
+                worker
             });
         }
         Ok(all)
     }
 
-    /// Sleeps until `when` by the clock of this delivery, or until the drain starts; for ever without a `when`.
-    async fn sleep_until(&self, when: Option<Timestamp>) {
+    /// Sleeps until `when` by the clock of this delivery, for ever without a `when`; ends early when an attempt ends or
+    /// the drain starts. The one place where the loop sleeps, so that a clock that is moved by hand knows of it.
+    async fn sleep_until(&self, when: Option<Timestamp>, running: &mut Running) {
         tokio::select! {
-            () = async { match when {
-                Some(when) => self.0.clock.sleep_until(when).await,
-                None => std::future::pending().await,
-            } } => {}
+            () = self.0.worker.sleep_until(when) => {}
+            Some(_) = running.attempts.join_next() => {}
             () = self.0.drain.asked() => {}
         }
+    }
+
+    /// Wakes the loop: something changed about an account.
+    fn poke(&self) {
+        self.pokes().push(self.0.clock.worker("a change of an account"));
+        self.0.changed.notify_one();
+    }
+
+    fn pokes(&self) -> MutexGuard<'_, Vec<Worker>> {
+        // Only whole workers are pushed and dropped under the lock.
+        self.0.pokes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The accounts, in the order of the settings.

@@ -57,7 +57,7 @@ impl Delivery {
             Some(state) => self.0.queue.remember(state).await,
             None => Ok(()),
         };
-        self.0.changed.notify_waiters();
+        self.poke();
         self.0.gates.notify_waiters();
         written
     }

@@ -3,10 +3,8 @@
 //! A log-in that was counted and then not tried (the process died between the two) costs one of the budget; the other
 //! way round a relay that is restarted in a loop would hammer the provider without knowing it.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use crate::queue::entry::Usage;
+use crate::upstream::permit::Answer;
 use crate::upstream::{Held, Permit};
 
 use super::Delivery;
@@ -25,7 +23,7 @@ impl Delivery {
 }
 
 impl Permit for Logins<'_> {
-    fn login<'a>(&'a self) -> Pin<Box<dyn Future<Output = Result<(), Held>> + Send + 'a>> {
+    fn login(&self) -> Answer<'_> {
         Box::pin(async move {
             let now = self.delivery.0.clock.now();
             self.account.login(now).map_err(|until| Held {

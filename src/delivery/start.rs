@@ -33,6 +33,11 @@ impl Delivery {
     /// # Errors
     /// The queue could not be read; the accounts are as they were.
     pub async fn restore(&self) -> Result<(), Error> {
+        // Once: what was read is added to what is known.
+        self.0.restored.get_or_try_init(|| self.read_states()).await.map(|_| ())
+    }
+
+    async fn read_states(&self) -> Result<(), Error> {
         let (now, states) = (self.0.clock.now(), self.0.queue.recall().await?);
         for account in &self.0.accounts {
             let kept = states.iter().find(|state| state.account == account.name()).and_then(Kept::read);

@@ -18,6 +18,7 @@ impl Delivery {
 
     /// Watches until the task is dropped.
     pub(super) async fn watch_secrets(&self) {
+        let worker = self.0.clock.worker("the watch of the secrets");
         loop {
             let asked = self.0.gates.notified();
             tokio::pin!(asked);
@@ -31,8 +32,9 @@ impl Delivery {
                 resting |= account.watches_secret(now);
             }
             tokio::select! {
-                () = self.sleep_until(resting.then(|| now + EVERY)) => {}
+                () = worker.sleep_until(resting.then(|| now + EVERY)) => {}
                 () = asked => {}
+                () = self.0.drain.asked() => return,
             }
         }
     }
@@ -41,7 +43,7 @@ impl Delivery {
     pub(super) async fn went_on(&self, account: &super::Account) {
         account.upstream().close_idle().await;
         self.remember(account).await;
-        self.0.changed.notify_waiters();
+        self.poke();
     }
 
     /// Writes down what must outlive the process, where no settlement does it.
