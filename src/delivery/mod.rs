@@ -17,7 +17,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp};
 use crate::drain::Drain;
-use crate::mail::{Address, IdSource};
+use crate::mail::{Address, IdSource, Lane};
+use crate::queue::entry::Want;
 use crate::queue::{Lease, Queue};
 use crate::telemetry::counter::Counters;
 
@@ -157,7 +158,7 @@ impl Delivery {
             tokio::select! { () = changed => {}, () = self.0.drain.asked() => {} }
             return Ok(());
         }
-        let leases = self.0.queue.lease(now, limit).await?;
+        let leases = self.0.queue.lease(now, wants(limit), limit).await?;
         let all = leases.len() < limit;
         for lease in leases {
             let this = self.clone();
@@ -167,7 +168,7 @@ impl Delivery {
             });
         }
         if all {
-            let due = self.0.queue.next_due().await?;
+            let due = self.0.queue.next_due(vec![String::new()]).await?;
             tokio::select! {
                 result = self.0.queue.wait() => result?,
                 () = self.sleep_until(due) => {}
@@ -179,7 +180,7 @@ impl Delivery {
 
     /// The account rests: what is due is put back as `waiting` until then, and the secret is watched.
     async fn rest(&self, account: usize, until: Timestamp) -> Result<(), crate::queue::Error> {
-        let leases = self.0.queue.lease(self.0.clock.now(), PARK).await?;
+        let leases = self.0.queue.lease(self.0.clock.now(), wants(PARK), PARK).await?;
         if !leases.is_empty() {
             let parked: Vec<_> = leases.into_iter().map(|lease| self.park(account, lease, until)).collect();
             for one in parked {
@@ -221,6 +222,11 @@ impl Delivery {
     pub fn accounts(&self) -> &[Account] {
         &self.0.accounts
     }
+}
+
+/// Up to `limit` messages of every lane, the most urgent first. There is one pool, which has no name.
+fn wants(limit: usize) -> Vec<Want> {
+    Lane::ALL.map(|lane| Want { pool: String::new(), lane, limit }).to_vec()
 }
 
 /// What an attempt needs of a lease before the lease is settled.

@@ -94,7 +94,19 @@ pub fn settle(
     } else {
         Next::Waiting(waits_until.unwrap_or(now))
     };
-    (Settlement { outcomes: kept, next, uncertain, account: None, notice: None }, changes)
+    let settlement = Settlement {
+        outcomes: kept,
+        next,
+        uncertain,
+        account: None,
+        notice: None,
+        chunk: None,
+        strict: false,
+        account_state: None,
+        usage: None,
+        untold: false,
+    };
+    (settlement, changes)
 }
 
 fn keep(event: Event, text: &str, now: Timestamp) -> Kept {
@@ -109,7 +121,7 @@ fn keep(event: Event, text: &str, now: Timestamp) -> Kept {
 mod tests {
     use std::time::Duration;
 
-    use crate::mail::{Address, Id, ReversePath};
+    use crate::mail::{Address, Id, Lane, ReversePath};
     use crate::queue::entry::{Origin, Recipient, State, state_after};
 
     use super::*;
@@ -142,6 +154,11 @@ mod tests {
             size: 1,
             repairs: Vec::new(),
             notice: false,
+            lane: Lane::Normal,
+            pool: String::new(),
+            chunk: None,
+            strict: false,
+            trouble: None,
         }
     }
 

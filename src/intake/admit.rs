@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::mail::{Address, Id, ReversePath};
+use crate::mail::{Address, Id, Lane, ReversePath};
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
@@ -149,6 +149,8 @@ impl Admission {
             body: mended.body,
             repairs: mended.repairs.iter().map(|repair| repair.name().to_owned()).collect(),
             notice: false,
+            lane: Lane::Normal,
+            pool: String::new(),
         })
     }
 
