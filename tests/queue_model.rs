@@ -216,7 +216,7 @@ impl Pair {
                 self.queue().put(new).await.unwrap();
             }
             Action::Lease(limit) => {
-                let leases = self.queue().lease(self.now, limit).await.unwrap();
+                let leases = lease_due(self.queue(), self.now, limit).await.unwrap();
                 let expected = self.model.lease(self.now, limit);
                 assert_eq!(leases.iter().map(|l| l.entry.id).collect::<Vec<_>>(), expected);
                 for lease in &leases {
@@ -316,7 +316,7 @@ impl Pair {
 
     /// Holds the two against each other.
     async fn compare(&self) {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 10_000, after: None };
+        let filter = Filter { states: State::ALL.to_vec(), limit: 10_000, ..Filter::default() };
         let real = self.queue().list(filter).await.unwrap();
         assert_eq!(
             real.iter().map(|e| e.id).collect::<Vec<_>>(),
@@ -332,7 +332,7 @@ impl Pair {
         }
         assert_eq!(self.queue().depth().await.unwrap(), self.model.depth());
         let next = self.model.messages.values().filter(|m| m.may_go()).map(|m| m.due).min();
-        assert_eq!(self.queue().next_due().await.unwrap(), next);
+        assert_eq!(next_due(self.queue()).await, next);
     }
 }
 

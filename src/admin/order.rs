@@ -138,7 +138,7 @@ async fn try_carry_out(
     match order {
         Order::List { states, limit } => {
             let states = states.iter().map(|name| state(name)).collect::<Result<_, _>>()?;
-            let entries = queue.list(Filter { states, limit, after: None }).await.map_err(text)?;
+            let entries = queue.list(Filter { states, limit, ..Filter::default() }).await.map_err(text)?;
             Ok(Reply::Messages(entries.iter().map(Message::from).collect()))
         }
         Order::Show { id } => {

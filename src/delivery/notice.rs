@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, ReversePath};
+use crate::mail::{Address, Lane, ReversePath};
 use crate::message::notice::{Failure, Notice, build};
 use crate::queue::Lease;
 use crate::queue::entry::{NewMessage, Origin};
@@ -72,6 +72,8 @@ impl Delivery {
             body: Bytes::from(body).into(),
             repairs: Vec::new(),
             notice: true,
+            lane: Lane::Normal,
+            pool: String::new(),
         })
     }
 

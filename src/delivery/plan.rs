@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::mail::Lane;
-use crate::queue::Want;
+use crate::queue::entry::Want;
 
 /// Some accounts, by their places, that may take the mail of one pool.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,6 +96,7 @@ pub fn not_stored(error: &Error) -> Refusal {
         | Error::Busy(_)
         | Error::WrongState(..)
         | Error::NotLeased(_)
+        | Error::TooLong { .. }
         | Error::Closed => Refusal::new(451, "4.3.0 The message could not be stored, try again later", "queue_error"),
     }
 }

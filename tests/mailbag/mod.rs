@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use yizhan::clock::Timestamp;
-use yizhan::mail::{Address, Id, ReversePath};
+use yizhan::mail::{Address, Id, Lane, ReversePath};
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
+use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement, Want};
 use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Queue, Report, Settings};
+use yizhan::queue::{Error, Lease, Queue, Report, Settings};
 
 /// The moment at which all these tests begin.
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -86,6 +86,8 @@ pub fn message(n: u64, received: Timestamp, recipients: usize, body: Stored) -> 
         body,
         repairs: vec!["date-added".to_owned(), "bare-lf".to_owned()],
         notice: false,
+        lane: Lane::Normal,
+        pool: String::new(),
     }
 }
 
@@ -154,7 +156,33 @@ pub fn again() -> Outcome {
 
 /// A settlement without a notice.
 pub fn settlement(outcomes: Vec<(usize, Outcome)>, next: Next) -> Settlement {
-    Settlement { outcomes, next, uncertain: false, account: Some("qq".to_owned()), notice: None }
+    Settlement {
+        outcomes,
+        next,
+        uncertain: false,
+        account: Some("qq".to_owned()),
+        notice: None,
+        chunk: None,
+        strict: false,
+        account_state: None,
+        usage: None,
+        untold: false,
+    }
+}
+
+/// Up to `limit` messages of every lane of `pool`.
+pub fn wants(pool: &str, limit: usize) -> Vec<Want> {
+    Lane::ALL.map(|lane| Want { pool: pool.to_owned(), lane, limit }).to_vec()
+}
+
+/// Leases what is due in the pool without a name.
+pub async fn lease_due(queue: &dyn Queue, now: Timestamp, limit: usize) -> Result<Vec<Lease>, Error> {
+    queue.lease(now, wants("", limit), limit).await
+}
+
+/// When the first message of the pool without a name is due.
+pub async fn next_due(queue: &dyn Queue) -> Option<Timestamp> {
+    queue.next_due(wants("", 1)).await.unwrap()
 }
 
 /// Says on the record that a test could not run here.

@@ -92,7 +92,7 @@ impl Branch {
 
     /// Every message there is.
     pub async fn list(&self) -> Vec<Entry> {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, after: None };
+        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, ..Filter::default() };
         self.relay.queue().list(filter).await.expect("the queue can be read")
     }
 

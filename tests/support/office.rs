@@ -136,7 +136,7 @@ impl Office {
 
     /// Every message in one of these states.
     pub async fn list(&self, states: &[State]) -> Vec<Entry> {
-        let filter = Filter { states: states.to_vec(), limit: 100_000, after: None };
+        let filter = Filter { states: states.to_vec(), limit: 100_000, ..Filter::default() };
         self.relay.queue().list(filter).await.expect("the queue can be read")
     }
 

@@ -107,7 +107,7 @@ impl Door {
 
     /// Sender and recipients of what came in at a listener, oldest first.
     pub async fn came_in(&self, name: &str) -> Vec<(String, Vec<String>)> {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, after: None };
+        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, ..Filter::default() };
         let mut all: Vec<Entry> = self.queue.list(filter).await.expect("the queue can be read");
         all.retain(|entry| entry.origin.listener == name);
         all.sort_by_key(|entry| entry.id.to_string());

@@ -24,7 +24,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::queue::Error;
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// `YIZH`, kept in `application_id`: tells our database from somebody else's.
 const APPLICATION: i64 = 0x5949_5a48;
 
@@ -48,10 +48,13 @@ CREATE TABLE message (
     size INTEGER NOT NULL,
     repairs TEXT NOT NULL,
     notice INTEGER NOT NULL,
-    trouble TEXT
+    trouble TEXT,
+    lane TEXT NOT NULL DEFAULT 'normal',
+    pool TEXT NOT NULL DEFAULT '',
+    chunk INTEGER,
+    strict INTEGER NOT NULL DEFAULT 0,
+    untold INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX message_state ON message (state, id, size);
-CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL;
 CREATE INDEX message_finished ON message (state, finished) WHERE finished IS NOT NULL;
 CREATE TABLE recipient (
     seq INTEGER NOT NULL REFERENCES message ON DELETE CASCADE,
@@ -72,6 +75,37 @@ CREATE TABLE content (
     body BLOB
 ) STRICT;
 CREATE INDEX content_spool ON content (spool) WHERE spool IS NOT NULL;
+";
+
+/// What version 2 added: several accounts share the queue. Runs on new databases as well, so that there is one text.
+const SHARED: &str = "
+CREATE INDEX message_place ON message (state, pool, id, size);
+CREATE INDEX message_line ON message (pool, lane, due) WHERE due IS NOT NULL;
+CREATE INDEX message_deferred ON message (pool, due) WHERE state = 'deferred';
+CREATE INDEX message_untold ON message (id) WHERE untold = 1 AND state = 'failed';
+CREATE TABLE usage (
+    account TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    recipients INTEGER NOT NULL,
+    logins INTEGER NOT NULL,
+    PRIMARY KEY (account, minute)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE account (
+    name TEXT PRIMARY KEY,
+    state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// From version 1: what it lacks is added, and what is there stays as it is.
+const FROM_1: &str = "
+ALTER TABLE message ADD COLUMN lane TEXT NOT NULL DEFAULT 'normal';
+ALTER TABLE message ADD COLUMN pool TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN chunk INTEGER;
+ALTER TABLE message ADD COLUMN strict INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+DROP INDEX message_state;
+DROP INDEX message_due;
 ";
 
 /// Opens the database, makes it when it is missing, and sets what a connection must have. True: it was empty.
@@ -105,11 +139,13 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
     let damaged = |reason: String| Err(Error::Damaged { path: path.to_owned(), reason });
     match (version, application, tables) {
         (0, 0, 0) => {
-            let sql = format!(
-                "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
-            );
-            conn.execute_batch(&sql).map_err(|e| explain(&e, path))?;
+            upgrade(&conn, TABLES).map_err(|e| explain(&e, path))?;
             Ok((conn, true))
+        }
+        (1, APPLICATION, _) => {
+            upgrade(&conn, FROM_1).map_err(|e| explain(&e, path))?;
+            tracing::info!(event = "queue_upgraded", path = %path.display(), format = VERSION, "the queue has a new format; earlier versions cannot read it");
+            Ok((conn, false))
         }
         (VERSION, APPLICATION, _) => Ok((conn, false)),
         (later, APPLICATION, _) if later > VERSION => damaged(format!(
@@ -118,6 +154,19 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
         )),
         _ => damaged("it is the database of another program; give yizhan a data_dir of its own".to_owned()),
     }
+}
+
+/// Brings a database up to [`VERSION`], in one transaction: `first`, then what version 2 added.
+fn upgrade(conn: &Connection, first: &str) -> rusqlite::Result<()> {
+    let sql = format!(
+        "BEGIN IMMEDIATE; {first} {SHARED} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+    );
+    let done = conn.execute_batch(&sql);
+    if done.is_err() && !conn.is_autocommit() {
+        // The connection is dropped next; this only says so.
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    done
 }
 
 /// SQLite takes an empty file for a new database and throws away the log beside it. If there is a log, there was mail.

@@ -1,4 +1,5 @@
-//! The end of a try, as one transaction: outcomes, state, next try, and the failure notice (promise 3).
+//! The end of a try, as one transaction: outcomes, state, next try, the account's use and state, and the failure notice
+//! (promise 3).
 //!
 //! What a reply *means* is decided before (`delivery`), which state follows is `entry::state_after`. Invariant: an
 //! outcome that is final stays as it is, so that nothing turns a delivered recipient into an open one again.
@@ -9,6 +10,7 @@ use crate::mail::Id;
 use crate::queue::Error;
 use crate::queue::entry::{Next, Outcome, Recipient, Settlement, State, state_after};
 
+use super::accounts;
 use super::apply::{Context, Done, delete_content, put};
 use super::fault::Failure;
 use super::ledger::Move;
@@ -46,7 +48,8 @@ pub(super) fn settle(
     // Waiting is not failing: only a real try that did not succeed is counted.
     let spent = to != State::Delivered && matches!(settlement.next, Next::Deferred(_));
     let sql = "UPDATE message SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, \
-               uncertain = uncertain + ?6, account = coalesce(?7, account) WHERE seq = ?1";
+               uncertain = uncertain + ?6, account = coalesce(?7, account), chunk = coalesce(?8, chunk), \
+               strict = max(strict, ?9), untold = max(untold, ?10) WHERE seq = ?1";
     context.conn.prepare_cached(sql)?.execute(params![
         seq,
         to.name(),
@@ -55,19 +58,40 @@ pub(super) fn settle(
         spent,
         settlement.uncertain,
         settlement.account,
+        settlement.chunk,
+        settlement.strict,
+        settlement.untold,
     ])?;
-    let mut done = Done { released: Some(token), touched: Some(seq), wake: !to.is_final(), ..Done::default() };
+    write_account(context, id, settlement)?;
+    let mut done = Done { released: Some(token), touched: vec![seq], wake: !to.is_final(), ..Done::default() };
     if to == State::Delivered {
         done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
         done.freed = true;
     }
-    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64 });
+    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool: leased.pool });
     if let Some(notice) = &settlement.notice {
         let stored = put(context, notice, notice_sum)?;
         done.moves.extend(stored.moves);
         (done.stored, done.wake) = (stored.stored, true);
     }
     Ok(done)
+}
+
+/// Counts what the try has used and keeps what the account is like.
+fn write_account(context: &Context<'_>, id: Id, settlement: &Settlement) -> Result<(), Failure> {
+    let used = settlement.usage.as_ref().map_or(Ok(()), |usage| accounts::spend(context.conn, usage));
+    let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| accounts::remember(context.conn, state));
+    for written in [used, kept] {
+        match written {
+            Ok(()) => {}
+            // What the provider has taken must not be sent again because a count is damaged; so this is said aloud.
+            Err(Failure::Refused(error)) => {
+                tracing::error!(event = "queue_error", %id, %error, "the account's use or state was not written")
+            }
+            Err(broken @ Failure::Broken(_)) => return Err(broken),
+        }
+    }
+    Ok(())
 }
 
 /// Writes the outcomes that the settlement names, into the rows and into `recipients`.

@@ -17,6 +17,7 @@ use crate::queue::entry::State;
 use crate::queue::{Error, Report};
 
 use super::apply::hold;
+use super::ledger::Counted;
 
 /// Makes a folder for its owner only, and those above it, where they are missing.
 ///
@@ -30,15 +31,17 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// How many messages are in each state, and how many octets they have.
-pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<(State, u64, u64)>> {
-    let mut statement = conn.prepare("SELECT state, count(*), total(size) FROM message GROUP BY state")?;
+/// How many messages of each pool are in each state, and how many octets they have.
+pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
+    let mut statement = conn.prepare("SELECT state, pool, count(*), total(size) FROM message GROUP BY state, pool")?;
     let mut rows = statement.query([])?;
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
         // A state that is not one of ours belongs to a row that is set aside when it is met.
         if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(State::parse) {
-            counts.push((state, row.get::<_, i64>(1)?.max(0) as u64, row.get::<_, f64>(2)? as u64));
+            let pool = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().unwrap_or_default()).into_owned();
+            let (messages, bytes) = (row.get::<_, i64>(2)?.max(0) as u64, row.get::<_, f64>(3)? as u64);
+            counts.push(Counted { state, pool, messages, bytes });
         }
     }
     Ok(counts)

@@ -2,16 +2,13 @@
 //!
 //! Not here: what is asked of it (`writer`). Invariant: a connection that has failed is closed before another is opened.
 
-use std::path::PathBuf;
-
 use rusqlite::Connection;
 
-use crate::mail::Id;
 use crate::queue::Error;
 
 use super::fault::Fault;
-use super::writer::{Writer, database, identity};
-use super::{schema, start};
+use super::writer::{Revoked, Writer, database, identity};
+use super::{accounts, schema, start};
 
 /// Free pages that are left alone: they will be used again soon.
 const SPARE_PAGES: i64 = 1024;
@@ -49,8 +46,8 @@ impl Writer {
         let (conn, _) = schema::connect(&path).map_err(fault)?;
         let folder = &self.settings.data_dir;
         take_back(&conn, &self.revoked).map_err(|error| Fault::of(&error, folder))?;
-        for (_, path) in self.revoked.drain(..) {
-            path.into_iter().for_each(|path| drop(self.unlink.send(path)));
+        for file in self.revoked.drain(..).filter_map(|revoked| revoked.file) {
+            let _ = self.unlink.send(file);
         }
         self.identity = identity(&self.settings);
         self.conn = Some(conn);
@@ -87,10 +84,11 @@ impl Writer {
     }
 }
 
-/// Deletes messages that a failed commit may have stored.
-fn take_back(conn: &Connection, revoked: &[(Id, Option<PathBuf>)]) -> rusqlite::Result<()> {
-    for (id, _) in revoked {
-        conn.execute("DELETE FROM message WHERE id = ?1", [id.as_str()])?;
+/// Deletes messages that a failed commit may have stored, and marks anew what they would have told of.
+fn take_back(conn: &Connection, revoked: &[Revoked]) -> rusqlite::Result<()> {
+    for one in revoked {
+        conn.execute("DELETE FROM message WHERE id = ?1", [one.id.as_str()])?;
+        accounts::mark(conn, &one.untold, true)?;
     }
     Ok(())
 }

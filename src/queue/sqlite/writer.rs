@@ -6,7 +6,7 @@
 //! before it either. After a commit that failed, the connection is never used again: it is closed, a new one is opened,
 //! and what the failed commit may have left behind is taken back before anything else is accepted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
+use crate::clock::Timestamp;
 use crate::mail::Id;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
@@ -42,6 +43,8 @@ pub(super) enum Message {
     Write(Write, Option<Reply<bool>>, Option<OwnedSemaphorePermit>),
     /// A question.
     Read(Read),
+    /// Pools that are closed, and until when. Needs no database.
+    ClosePools(Vec<(String, Timestamp)>, Reply<()>),
     /// A lease was dropped.
     Release(u64),
     /// The end.
@@ -55,6 +58,17 @@ struct Job {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// What must not be there after all.
+#[derive(Debug)]
+pub(super) struct Revoked {
+    /// The message that was put.
+    pub(super) id: Id,
+    /// Its file, to be unlinked once the row is gone.
+    pub(super) file: Option<PathBuf>,
+    /// Messages whose owner was not told by it.
+    pub(super) untold: Vec<Id>,
+}
+
 /// What the thread owns.
 pub(super) struct Writer {
     pub(super) settings: Settings,
@@ -63,6 +77,10 @@ pub(super) struct Writer {
     pub(super) fresh: Fresh,
     /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
     pub(super) skip: HashSet<i64>,
+    /// Pools that nobody can take from, and until when.
+    pub(super) closed: HashMap<String, Timestamp>,
+    /// The time, as it was told last; before that, long ago.
+    pub(super) now: Timestamp,
     /// For the leases that are handed out: the way back.
     pub(super) inbox: Sender<Message>,
     /// `None` after a failure, until it is opened again.
@@ -71,8 +89,8 @@ pub(super) struct Writer {
     pub(super) identity: Option<(u64, u64)>,
     /// Settlements that could not be written. Their messages stay leased, so that nobody sends them again.
     pub(super) unsettled: Vec<Write>,
-    /// Messages whose put was answered with an error, although the commit may have got through, and their files.
-    pub(super) revoked: Vec<(Id, Option<PathBuf>)>,
+    /// What was answered with an error, although its commit may have got through.
+    pub(super) revoked: Vec<Revoked>,
     pub(super) due: Arc<Notify>,
     pub(super) unlink: Sender<PathBuf>,
     /// Whether there may be free pages to give back.
@@ -125,6 +143,10 @@ impl Writer {
             match message {
                 Message::Write(write, reply, permit) => jobs.push(Job { write, reply, _permit: permit }),
                 Message::Read(read) => reads.push(read),
+                Message::ClosePools(closed, reply) => {
+                    self.closed = closed.into_iter().collect();
+                    let _ = reply.send(Ok(()));
+                }
                 Message::Release(token) => {
                     if self.ledger.release(token) {
                         self.due.notify_one();
@@ -156,6 +178,7 @@ impl Writer {
 
     /// Commits a group, behind the settlements that are still to be written, and answers everybody.
     fn commit(&mut self, jobs: Vec<Job>) {
+        jobs.iter().filter_map(|job| job.write.time()).for_each(|now| self.now = now);
         let waiting = std::mem::take(&mut self.unsettled).into_iter();
         let mut group: Vec<Job> = waiting.map(|write| Job { write, reply: None, _permit: None }).collect();
         group.extend(jobs);
@@ -230,11 +253,11 @@ impl Writer {
     fn finish(&mut self, job: Job, result: Result<Done, Error>) {
         let answer = match result {
             Ok(done) => {
-                done.moves.iter().for_each(|&change| self.ledger.apply(change));
+                done.moves.iter().for_each(|change| self.ledger.apply(change));
                 if let Some(token) = done.released {
                     self.ledger.release(token);
                 }
-                if let Some(seq) = done.touched {
+                for &seq in &done.touched {
                     self.fresh.take(seq);
                     // A damaged index may go on naming a row that was set aside; without this it would be met for ever.
                     let damaged = matches!(job.write, Write::SetAside { .. } | Write::Banish { .. });
@@ -295,23 +318,24 @@ impl Writer {
             return;
         }
         match &mut job.write {
-            Write::Put(message, _) => {
-                // The row goes first, then the file (promise 4).
-                let path = match &mut message.body {
-                    Stored::Inline(_) => None,
-                    Stored::Spooled(file) => {
-                        file.keep();
-                        Some(file.path().to_owned())
-                    }
-                };
-                self.revoked.push((message.id, path));
+            // The row goes first, then the file (promise 4).
+            Write::Put(message, _) => self.revoked.push(Revoked::of(message, Vec::new())),
+            Write::Tell { notice, ids, .. } => {
+                let untold = std::mem::take(ids);
+                self.revoked.extend(notice.as_mut().map(|notice| Revoked::of(notice, untold)));
             }
             // The notice stays with its settlement, and is stored again with it.
-            Write::Settle { settlement, .. } => self.revoked.extend(settlement.notice.as_ref().map(|n| (n.id, None))),
+            Write::Settle { settlement, .. } => {
+                let notice = settlement.notice.as_ref();
+                self.revoked.extend(notice.map(|n| Revoked { id: n.id, file: None, untold: Vec::new() }));
+            }
             Write::Retry(..)
             | Write::Drop(_)
             | Write::Wake(_)
             | Write::Purge(_)
+            | Write::Assign(_)
+            | Write::Spend(_)
+            | Write::Remember(_)
             | Write::SetAside { .. }
             | Write::Banish { .. } => {}
         }
@@ -341,15 +365,33 @@ impl Writer {
     }
 }
 
+impl Revoked {
+    /// `message`, whose file is left to the one who deletes the row.
+    fn of(message: &mut NewMessage, untold: Vec<Id>) -> Revoked {
+        let file = match &mut message.body {
+            Stored::Inline(_) => None,
+            Stored::Spooled(file) => {
+                file.keep();
+                Some(file.path().to_owned())
+            }
+        };
+        Revoked { id: message.id, file, untold }
+    }
+}
+
 /// The message that a change stores.
 fn message_of(write: Write) -> Option<NewMessage> {
     match write {
         Write::Put(message, _) => Some(*message),
         Write::Settle { settlement, .. } => settlement.notice.map(|notice| *notice),
+        Write::Tell { notice, .. } => notice.map(|notice| *notice),
         Write::Retry(..)
         | Write::Drop(_)
         | Write::Wake(_)
         | Write::Purge(_)
+        | Write::Assign(_)
+        | Write::Spend(_)
+        | Write::Remember(_)
         | Write::SetAside { .. }
         | Write::Banish { .. } => None,
     }
