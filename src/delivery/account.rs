@@ -19,11 +19,14 @@ use crate::queue::entry::Usage;
 use crate::secret::Secret;
 use crate::upstream::{Condition, Upstream};
 
-use super::breaker::{Breaker, Event, Gate, Rest};
-use super::budget::{self, Budget, Grant, Left, Pace, Window};
+use super::breaker::{Breaker, Event, Gate, Rest, Why};
+use super::budget::{self, Budget, Grant, Left, Window};
 use super::keep::{Kept, SecretMark};
+use super::pace::Pace;
 use super::plan::{Standing, Use};
 
+/// How long an account rests after a reply that asks for a short pause.
+const SOON: Duration = Duration::from_secs(120);
 /// How long a fault of the line is waited for before another account stands in.
 const BLIP: Duration = Duration::from_secs(120);
 
@@ -44,8 +47,6 @@ pub struct Identity {
     pub recipients: usize,
     /// Octets of the largest message, where that is known.
     pub size: Option<u64>,
-    /// When its day begins.
-    pub day: budget::Day,
     /// Most messages in a second.
     pub per_second: Option<std::num::NonZeroU32>,
 }
@@ -210,7 +211,7 @@ impl Account {
         let mut state = self.state();
         let lanes = Lane::ALL.map(|lane| match state.budget.opens(lane, now) {
             Some(at) => Err(at),
-            None => Ok(state.budget.room(lane, now)),
+            None => Ok(state.budget.messages_left(lane, now) as usize),
         });
         let no_login = state.no_login.filter(|&at| at > now && !logged_in);
         let use_ = match (state.breaker.gate(now), no_login) {
@@ -277,7 +278,7 @@ impl Account {
         let mut state = self.state();
         let before = state.breaker.gate(now);
         let event = self.event_of(&mut state, condition, spread, now);
-        let after = event.and_then(|event| state.breaker.on(event, now));
+        let after = event.and_then(|event| state.breaker.on(event, why_of(condition), now));
         self.note(&mut state, condition, after, now);
         let transition = self.transition(&state, condition, before, after);
         drop(state);
@@ -298,13 +299,13 @@ impl Account {
                 Action::RetryHour => Event::Refused(Rest::Hour),
                 Action::RetryHourThenPause => Event::Refused(Rest::HourThenPause),
                 Action::RetryDay => {
-                    state.budget.teach(Window::Day, now);
-                    Event::Refused(Rest::Until(self.who.day.end(now) + spread))
+                    Event::Refused(Rest::Until(state.budget.teach(Window::Day, now) + spread))
                 }
                 Action::Pause => Event::Pause,
+                // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
+                Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
                 // Not said of an account; the careful reading is a short rest.
                 Action::Ok
-                | Action::RetrySoon
                 | Action::Bounce
                 | Action::BounceRecipient
                 | Action::Rewrite
@@ -316,8 +317,7 @@ impl Account {
     /// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
     fn note(&self, state: &mut State, condition: &Condition, after: Option<Gate>, now: Timestamp) {
         match (after, condition) {
-            (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, text }) => {
-                state.breaker.explain(verdict.cause, text);
+            (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
                 state.remedy = Some(verdict.remedy);
                 // When it cannot be read now, any readable one is a new one.
                 let secret = self.upstream.settings().secret.read().ok();
@@ -371,9 +371,9 @@ impl Account {
 
     /// Whether a new secret would be worth a look: the account rests, and not because an operator wants it.
     pub fn watches_secret(&self, now: Timestamp) -> bool {
-        let state = self.state();
+        let mut state = self.state();
         let rests = matches!(state.breaker.gate(now), Gate::Cooling(_) | Gate::Paused);
-        rests && state.refused.is_some() && !state.breaker.by_operator()
+        rests && state.refused.is_some() && state.breaker.rest().is_none_or(|rest| !rest.by_operator)
     }
 
     /// While the account rests: whether the secret is another one than the one that was refused. If so, the account is
@@ -395,8 +395,7 @@ impl Account {
     /// An operator stops it.
     pub fn pause(&self, reason: &str, now: Timestamp) {
         let mut state = self.state();
-        state.breaker.pause(now);
-        state.breaker.explain("operator", reason);
+        state.breaker.pause(true, Why { cause: "operator", text: reason }, now);
         state.remedy = None;
         drop(state);
         tracing::warn!(event = "account_paused", account = self.name(), cause = "operator", why = reason);
@@ -420,6 +419,15 @@ impl Account {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each part of it is replaced as a whole.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The words for the owner.
+fn why_of(condition: &Condition) -> Why<'_> {
+    match condition {
+        Condition::Account { verdict, text } => Why { cause: verdict.cause, text },
+        Condition::Line(text) | Condition::Held { text, .. } => Why { cause: "", text },
+        Condition::Works => Why::default(),
     }
 }
 

@@ -38,6 +38,7 @@ mod keep;
 pub mod lane;
 mod notice;
 mod overview;
+mod pace;
 mod permit;
 pub mod plan;
 pub mod schedule;

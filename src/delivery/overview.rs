@@ -91,7 +91,7 @@ fn view(account: &Account, waiting: u64, now: Timestamp) -> AccountView {
             Gate::Open | Gate::Probe | Gate::Paused | Gate::Down(_) => None,
         },
         cause: rest.as_ref().and_then(|rest| said(&rest.cause)),
-        reply: rest.as_ref().and_then(|rest| said(&rest.reply)),
+        reply: rest.as_ref().and_then(|rest| said(&rest.text)),
         remedy_en: remedy.filter(|_| rests).map(|remedy| remedy.en.to_owned()),
         remedy_zh: remedy.filter(|_| rests).map(|remedy| remedy.zh.to_owned()),
         by_operator: rest.as_ref().is_some_and(|rest| rest.by_operator),
