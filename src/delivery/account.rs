@@ -93,8 +93,9 @@ impl Account {
 
     fn report(&self, change: Option<Gate>, condition: &Condition) {
         match (change, condition) {
-            (Some(Gate::Cooling(until)), Condition::Account { cause, text, .. }) => {
-                tracing::warn!(event = "account_cooling", account = %self.name, until = %until.rfc3339(), cause, why = %text);
+            (Some(Gate::Cooling(until)), Condition::Account { verdict, text }) => {
+                let (until, cause) = (until.rfc3339(), verdict.cause);
+                tracing::warn!(event = "account_cooling", account = %self.name, until = %until, cause, why = %text);
             }
             (Some(Gate::Down(until)), Condition::Line(text)) => {
                 tracing::warn!(event = "unreachable", account = %self.name, until = %until.rfc3339(), why = %text);
@@ -118,9 +119,9 @@ fn event_of(condition: &Condition) -> Event {
     match condition {
         Condition::Works => Event::Works,
         Condition::Line(_) => Event::Unreachable,
-        Condition::Account { action, .. } => match action {
+        Condition::Account { verdict, .. } => match verdict.action {
             Action::Cool15 | Action::Cool15ThenPause => Event::Refused(Rest::Quarter),
-            Action::RetryHour | Action::Pause => Event::Refused(Rest::Hour),
+            Action::RetryHour | Action::RetryHourThenPause | Action::Pause => Event::Refused(Rest::Hour),
             Action::RetryDay => Event::Refused(Rest::Day),
             // Not said of an account; the careful reading is a short rest.
             Action::Ok

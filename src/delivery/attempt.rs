@@ -62,7 +62,7 @@ impl Delivery {
 
     async fn put_back(&self, attempt: Attempt<'_>, until: Timestamp) {
         let text = format!("the account rests until {}", until.rfc3339());
-        let outcomes = vec![Outcome { fate: Fate::Waits, text }; attempt.places.len()];
+        let outcomes = vec![Outcome { fate: Fate::Waits, text, verdict: None }; attempt.places.len()];
         self.finish(attempt, &outcomes, Some(until), self.0.clock.now()).await;
     }
 

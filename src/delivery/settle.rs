@@ -67,7 +67,7 @@ pub fn settle(
     now: Timestamp,
 ) -> (Settlement, Vec<Change>) {
     let uncertain = outcomes.iter().any(|o| o.fate == Fate::Uncertain);
-    let tried = outcomes.iter().any(|o| matches!(o.fate, Fate::Later | Fate::Uncertain));
+    let tried = outcomes.iter().any(|o| matches!(o.fate, Fate::Later | Fate::Split | Fate::Uncertain));
     let tries = entry.tries + 1;
     let give_up = now >= entry.expires && tries >= FEWEST_TRIES;
     let too_uncertain = uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN;
@@ -76,10 +76,14 @@ pub fn settle(
     for (&place, outcome) in places.iter().zip(outcomes) {
         let (event, text) = match outcome.fate {
             Fate::Delivered => (Event::Delivered, outcome.text.clone()),
-            Fate::Refused => (Event::Failed, outcome.text.clone()),
+            // The seal was put on already: what is still not to the provider's taste will not be the next time.
+            Fate::Refused | Fate::Rewrite => (Event::Failed, outcome.text.clone()),
             Fate::Waits => (Event::Waiting, outcome.text.clone()),
-            Fate::Later if give_up => (Event::Failed, format!("given up after {tries} tries: {}", outcome.text)),
-            Fate::Later => (Event::Deferred, outcome.text.clone()),
+            // Those that were taken have been delivered; the others come again, alone.
+            Fate::Later | Fate::Split if give_up => {
+                (Event::Failed, format!("given up after {tries} tries: {}", outcome.text))
+            }
+            Fate::Later | Fate::Split => (Event::Deferred, outcome.text.clone()),
             Fate::Uncertain if too_uncertain => (
                 Event::Failed,
                 format!("given up after {MOST_UNCERTAIN} copies that may all have arrived: {}", outcome.text),
@@ -147,7 +151,8 @@ mod tests {
 
     fn run(entry: &Entry, fates: &[Fate], until: Option<Timestamp>) -> (Settlement, Vec<Event>) {
         let places: Vec<usize> = (0..fates.len()).collect();
-        let outcomes: Vec<Outcome> = fates.iter().map(|&fate| Outcome { fate, text: "why".into() }).collect();
+        let outcomes: Vec<Outcome> =
+            fates.iter().map(|&fate| Outcome { fate, text: "why".into(), verdict: None }).collect();
         let (settlement, changes) = settle(&Settings::default(), entry, &places, &outcomes, until, NOW);
         (settlement, changes.into_iter().map(|c| c.event).collect())
     }

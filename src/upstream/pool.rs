@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::provider::Action;
+use crate::provider::Verdict;
 use crate::secret::Secret;
 use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
 use crate::telemetry::counter::{self, Counters};
@@ -125,7 +125,7 @@ impl Upstream {
         turn: &mut Turn,
         begun: Begun,
     ) -> Option<Report> {
-        let (group, count, reused) = (self.0.settings.group, letter.to.len(), begun != Begun::New);
+        let (settings, count, reused) = (&self.0.settings, letter.to.len(), begun != Begun::New);
         let may_announce = connection.can_follow() && !self.is_spent(&connection, 1);
         let mut ticket = None;
         let announce = || {
@@ -143,7 +143,7 @@ impl Upstream {
                 None
             }
             Sent::Done { outcomes, reusable } => {
-                let report = outcome::of_transaction(group, &outcomes);
+                let report = outcome::of_transaction(settings, &outcomes);
                 if reusable && matches!(report.condition, Condition::Works) {
                     self.pass_on(connection, ticket, turn);
                 } else {
@@ -157,7 +157,7 @@ impl Upstream {
                 if reused && unseen {
                     return None;
                 }
-                Some(Report::all(count, outcome::of_failure(group, &failure)))
+                Some(Report::all(count, outcome::of_failure(settings, &failure)))
             }
             Sent::Unreadable(reason) => {
                 Some(Report::all(count, Condition::Line(format!("our own copy cannot be read: {reason}"))))
@@ -177,9 +177,9 @@ impl Upstream {
     /// Opens a new connection at the first endpoint that has one. A log-in is tried once and at one endpoint only.
     async fn open(&self) -> Result<Connection, Condition> {
         let settings = &self.0.settings;
-        let connector = self.connector().map_err(|e| config_fault("tls", e.to_string()))?;
+        let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
         let secret = match settings.user {
-            Some(_) => Some(settings.secret.read().map_err(|e| config_fault("secret", e.to_string()))?),
+            Some(_) => Some(settings.secret.read().map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?),
             None => None,
         };
         let mut last = Condition::Line("the account has no server to go to".to_owned());
@@ -190,7 +190,7 @@ impl Upstream {
                 Err(OpenError::Dial(error)) => last = Condition::Line(error.to_string()),
                 Err(OpenError::Tls(error)) => last = Condition::Line(error.to_string()),
                 Err(OpenError::Dialogue(failure)) => {
-                    let condition = outcome::of_failure(settings.group, &failure);
+                    let condition = outcome::of_failure(settings, &failure);
                     tracing::debug!(event = "dialogue_failed", account = %settings.account, server = %place,
                         phase = ?failure.phase, "{condition:?}");
                     return Err(condition);
@@ -293,6 +293,6 @@ fn is_unseen(outcome: &RecipientOutcome) -> bool {
 }
 
 /// What only the owner can mend on this machine: the account rests, and is looked at again in a quarter of an hour.
-fn config_fault(cause: &'static str, text: String) -> Condition {
-    Condition::Account { action: Action::Cool15, cause, text }
+fn own_fault(verdict: Verdict, text: String) -> Condition {
+    Condition::Account { verdict, text }
 }
