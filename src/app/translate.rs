@@ -9,6 +9,7 @@ use crate::limits;
 use crate::mail::Address;
 use crate::message::Level;
 use crate::message::rewrite::FromPolicy;
+use crate::provider::Catalogue;
 use crate::queue;
 use crate::secret::{Secret, SecretSource};
 use crate::smtp::server;
@@ -102,17 +103,18 @@ pub fn from_policy(account: &config::Account) -> FromPolicy {
 }
 
 pub(super) fn accounts(settings: &Settings, counters: &Counters) -> Result<Vec<Account>, StartError> {
+    let catalogue = Catalogue::built_in();
     settings
         .accounts
         .iter()
         .map(|account| {
-            let upstream = Upstream::new(way_out(settings, account), counters.clone());
+            let upstream = Upstream::new(way_out(settings, account, &catalogue), counters.clone());
             Ok(Account::new(account.name.clone(), mailbox(account)?, from_policy(account), upstream))
         })
         .collect()
 }
 
-fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings {
+fn way_out(settings: &Settings, account: &config::Account, catalogue: &Catalogue) -> upstream::Settings {
     upstream::Settings {
         account: account.name.clone(),
         hostname: settings.hostname.clone(),
@@ -122,6 +124,7 @@ fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings
         login: account.login.clone(),
         ca: account.ca.clone(),
         group: account.preset.group,
+        catalogue: catalogue.clone(),
         connections: account.connections,
         idle: Duration::from_secs(account.preset.idle_seconds),
         oldest: OLDEST,

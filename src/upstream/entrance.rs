@@ -20,7 +20,7 @@
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::provider::{Action, Endpoint};
+use crate::provider::{Endpoint, Verdict};
 use crate::secret::Secret;
 use crate::telemetry::counter;
 
@@ -79,9 +79,9 @@ impl Upstream {
     async fn open(&self, permit: &dyn Permit) -> Result<(Connection, Begun), Condition> {
         let settings = &self.0.settings;
         let epoch = self.epoch();
-        let connector = self.connector().map_err(|e| config_fault("tls", e.to_string()))?;
+        let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
         let secret = match settings.user {
-            Some(_) => Some(settings.secret.read().map_err(|e| config_fault("secret", e.to_string()))?),
+            Some(_) => Some(settings.secret.read().map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?),
             None => None,
         };
         let mut last = Condition::Line("the account has no server to go to".to_owned());
@@ -161,7 +161,7 @@ impl Upstream {
             OpenError::Dialogue(failure) => {
                 tracing::debug!(event = "dialogue_failed", account = %self.0.settings.account,
                     phase = ?failure.phase, "{:?}", failure.kind);
-                outcome::of_failure(self.0.settings.group, failure)
+                outcome::of_failure(&self.0.settings, failure)
             }
         }
     }
@@ -176,6 +176,6 @@ impl Upstream {
 }
 
 /// What only the owner can mend on this machine: the account rests, and is looked at again in a quarter of an hour.
-fn config_fault(cause: &'static str, text: String) -> Condition {
-    Condition::Account { action: Action::Cool15, cause, text }
+fn own_fault(verdict: Verdict, text: String) -> Condition {
+    Condition::Account { verdict, text }
 }

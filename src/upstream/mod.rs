@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::mail::{Address, ReversePath};
-use crate::provider::{Endpoint, Group, Mechanism};
+use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
 use crate::queue::body::Stored;
 use crate::secret::SecretSource;
 
@@ -60,6 +60,8 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// Whose replies these are.
     pub group: Group,
+    /// What replies mean; shared by all accounts.
+    pub catalogue: Catalogue,
     /// Connections at one time.
     pub connections: usize,
     /// How long an unused connection is kept.

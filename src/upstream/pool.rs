@@ -170,7 +170,7 @@ impl Upstream {
         turn: &mut Turn,
         begun: Begun,
     ) -> Option<Report> {
-        let (group, count, reused) = (self.0.settings.group, letter.to.len(), begun != Begun::New);
+        let (settings, count, reused) = (&self.0.settings, letter.to.len(), begun != Begun::New);
         let may_announce = connection.can_follow() && !self.is_spent(&connection, 1);
         let mut ticket = None;
         let announce = || {
@@ -188,7 +188,7 @@ impl Upstream {
                 None
             }
             Sent::Done { outcomes, reusable } => {
-                let report = outcome::of_transaction(group, &outcomes);
+                let report = outcome::of_transaction(settings, &outcomes);
                 if reusable && matches!(report.condition, Condition::Works) {
                     self.pass_on(connection, ticket, turn);
                 } else {
@@ -202,7 +202,7 @@ impl Upstream {
                 if reused && unseen {
                     return None;
                 }
-                Some(Report::all(count, outcome::of_failure(group, &failure)))
+                Some(Report::all(count, outcome::of_failure(settings, &failure)))
             }
             Sent::Unreadable(reason) => {
                 Some(Report::all(count, Condition::Line(format!("our own copy cannot be read: {reason}"))))
