@@ -22,8 +22,10 @@ use crate::queue::{Lease, Queue};
 use crate::telemetry::counter::Counters;
 
 pub mod account;
+pub mod alarm;
 mod attempt;
 pub mod breaker;
+pub mod digest;
 mod notice;
 pub mod route;
 pub mod schedule;

@@ -22,9 +22,9 @@ pub mod line;
 pub mod outcome;
 pub mod pool;
 mod seven_bit;
-pub mod tls;
 pub mod turn;
 
+pub use crate::tls;
 pub use outcome::{Condition, Fate, Outcome, Report};
 pub use pool::Upstream;
 
