@@ -41,10 +41,10 @@
 //!  6  cli
 //!  5  app | config
 //!  4  admin
-//!  3  intake | delivery (sits on upstream) | upstream | sandbox
-//!  2  queue | limits | provider
+//!  3  intake | delivery (sits on upstream and webhook) | upstream | sandbox | webhook
+//!  2  queue | limits | provider | tls
 //!  1  smtp | message           pure: bytes in, values out
-//!  0  mail  clock  secret  drain  telemetry
+//!  0  mail  clock  secret  drain  telemetry  language
 //! ```
 
 pub mod admin;
@@ -55,6 +55,7 @@ pub mod config;
 pub mod delivery;
 pub mod drain;
 pub mod intake;
+pub mod language;
 pub mod limits;
 pub mod mail;
 pub mod message;
@@ -64,4 +65,6 @@ pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;
+pub mod webhook;

@@ -13,12 +13,14 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("config", 5, &[]),
     ("admin", 4, &[]),
     ("intake", 3, &[]),
-    ("delivery", 3, &["upstream"]),
+    ("delivery", 3, &["upstream", "webhook"]),
     ("upstream", 3, &[]),
     ("sandbox", 3, &[]),
+    ("webhook", 3, &[]),
     ("queue", 2, &[]),
     ("limits", 2, &[]),
     ("provider", 2, &[]),
+    ("tls", 2, &[]),
     ("smtp", 1, &[]),
     ("message", 1, &[]),
     ("mail", 0, &["clock"]),
@@ -26,6 +28,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("secret", 0, &[]),
     ("drain", 0, &[]),
     ("telemetry", 0, &["clock"]),
+    ("language", 0, &[]),
 ];
 
 /// Files (or folders) that compute and do nothing else: no socket, no clock, no file, no task.
@@ -35,11 +38,19 @@ const PURE: &[&str] = &[
     "mail.rs",
     "provider",
     "queue/entry.rs",
+    "delivery/alarm.rs",
+    "delivery/alarm",
+    "delivery/digest.rs",
     "delivery/schedule.rs",
     "delivery/breaker.rs",
     "delivery/route.rs",
     "delivery/settle.rs",
+    "language.rs",
     "upstream/outcome.rs",
+    "webhook/answer.rs",
+    "webhook/form.rs",
+    "webhook/retry.rs",
+    "webhook/target.rs",
 ];
 
 /// What a pure file may not name.

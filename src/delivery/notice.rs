@@ -6,8 +6,9 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Lane, ReversePath};
-use crate::message::notice::{Failure, Notice, build};
+use crate::language::Language;
+use crate::mail::{Address, ReversePath};
+use crate::message::notice::{Failure, Letter, Notice, build};
 use crate::queue::Lease;
 use crate::queue::entry::{NewMessage, Origin};
 
@@ -46,13 +47,18 @@ impl Delivery {
             .collect();
         let (id, date, arrived) = (self.0.ids.next(now), now.rfc5322(), entry.received.rfc5322());
         let (head, body) = build(&Notice {
-            owner: &to,
-            id,
-            domain: account.address().domain(),
-            host: &self.0.settings.hostname,
-            date: &date,
+            letter: Letter {
+                from: account.address(),
+                to: &to,
+                id,
+                domain: account.address().domain(),
+                host: &self.0.settings.hostname,
+                date: &date,
+                language: Language::Both,
+            },
             failed: entry.id,
             arrived: &arrived,
+            tries: 0,
             original: &lease.head,
             failures: &failures,
         });
@@ -72,8 +78,6 @@ impl Delivery {
             body: Bytes::from(body).into(),
             repairs: Vec::new(),
             notice: true,
-            lane: Lane::Normal,
-            pool: String::new(),
         })
     }
 

@@ -29,9 +29,9 @@ mod places;
 pub mod pool;
 pub mod proxy;
 mod seven_bit;
-pub mod tls;
 pub mod turn;
 
+pub use crate::tls;
 pub use outcome::{Condition, Fate, Outcome, Report};
 pub use permit::{Held, Permit, Unlimited};
 pub use pool::Upstream;

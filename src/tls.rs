@@ -1,7 +1,8 @@
-//! TLS towards providers: version 1.2 or later, the certificate verified against the configured host name, always.
+//! TLS towards others (providers, webhooks): version 1.2 or later, the certificate verified against the configured
+//! host name, always.
 //!
 //! Trusted are the machine's roots, or Mozilla's when the machine has none (a scratch container), plus the file that
-//! the account names as `ca`. There is no switch to turn verification off. Not here: TLS towards clients.
+//! the settings name as `ca`. There is no switch to turn verification off. Not here: TLS towards clients.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     return Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
 }
 
-/// Makes what an account dials with.
+/// Makes what an account or a webhook dials with.
 ///
 /// # Errors
 /// [`TlsError::Ca`] when the file that was named is no good. Roots of the machine that cannot be read are passed over.
