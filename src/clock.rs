@@ -22,7 +22,7 @@ use manual::Manual;
 const GLANCE: Duration = Duration::from_secs(120);
 
 /// A point in time: milliseconds since 1970-01-01 00:00 UTC. May be negative; arithmetic saturates.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -61,6 +61,7 @@ pub mod mail;
 pub mod message;
 pub mod provider;
 pub mod queue;
+pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;

@@ -14,11 +14,12 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::mail::{Address, Lane};
 use crate::message::rewrite::FromPolicy;
-use crate::provider::{Action, Remedy, Verdict};
+use crate::provider::{Action, Remedy};
 use crate::queue::entry::Usage;
 use crate::secret::Secret;
 use crate::upstream::{Condition, Upstream};
 
+use super::alarm::{self, AlarmState, Channels, Sent, Tell};
 use super::breaker::{Breaker, Event, Gate, Rest, Why};
 use super::budget::{self, Budget, Grant, Left, Window};
 use super::keep::{Kept, SecretMark};
@@ -75,31 +76,19 @@ struct State {
     remedy: Option<Remedy>,
     /// Messages it was given since the start.
     load: u64,
+    /// What the owner was told about it.
+    alarms: AlarmState,
     /// What was written last of what must outlive the process.
     written: Option<Kept>,
 }
 
-/// What has changed about an account, for those who tell the owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Transition {
-    /// It rests.
-    Cooling {
-        /// Until then.
-        until: Timestamp,
-        /// What the provider said.
-        verdict: Verdict,
-        /// The reply.
-        text: String,
-    },
-    /// It is stopped.
-    Paused {
-        /// What the provider said; `None` when an operator did it.
-        verdict: Option<Verdict>,
-        /// The reply, or the operator's reason.
-        text: String,
-    },
-    /// It works again.
-    Ready,
+/// What an attempt has changed about an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// It began to rest, or was stopped: its open connections are of no use.
+    pub rests: bool,
+    /// There may be something to tell.
+    pub tell: bool,
 }
 
 /// The account as an operator sees it.
@@ -139,6 +128,7 @@ impl Account {
             no_login: None,
             remedy: None,
             load: 0,
+            alarms: AlarmState::default(),
             written: None,
         };
         Account { who, upstream, pace, under_way: AtomicUsize::new(0), state: Mutex::new(state) }
@@ -175,6 +165,7 @@ impl Account {
         let Some(kept) = kept else { return };
         state.budget.restore(kept.learnt);
         state.refused = kept.refused;
+        state.alarms = kept.alarms;
         if let Some(rest) = kept.rest {
             state.remedy = kept.remedy.map(|(en, zh)| super::keep::remedy(&en, &zh));
             state.breaker = Breaker::restore(rest, now);
@@ -188,6 +179,7 @@ impl Account {
             rest: state.breaker.kept(),
             learnt: state.budget.learnt(),
             refused: state.refused,
+            alarms: state.alarms,
             remedy: state.remedy.map(|remedy| (remedy.en.to_owned(), remedy.zh.to_owned())),
         }
     }
@@ -274,16 +266,15 @@ impl Account {
 
     /// Takes in what an attempt said about the account, and logs what changes. `spread` moves the end of a day by some
     /// minutes, so that accounts do not all come back at once.
-    pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Option<Transition> {
+    pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
         let mut state = self.state();
-        let before = state.breaker.gate(now);
         let event = self.event_of(&mut state, condition, spread, now);
         let after = event.and_then(|event| state.breaker.on(event, why_of(condition), now));
         self.note(&mut state, condition, after, now);
-        let transition = self.transition(&state, condition, before, after);
+        let tell = alarm_of(&mut state, condition, now);
         drop(state);
         self.report(after, condition);
-        transition
+        Learnt { rests: matches!(after, Some(Gate::Cooling(_) | Gate::Paused)), tell }
     }
 
     /// What a condition means to the breaker; it may teach the budget something as well.
@@ -331,19 +322,6 @@ impl Account {
             // A probe that is under way does not say yet that the line is back.
             Gate::Probe => {}
             Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,
-        }
-    }
-
-    fn transition(&self, state: &State, condition: &Condition, before: Gate, after: Option<Gate>) -> Option<Transition> {
-        match (after?, condition) {
-            (Gate::Cooling(until), Condition::Account { verdict, text }) => {
-                Some(Transition::Cooling { until, verdict: *verdict, text: text.clone() })
-            }
-            (Gate::Paused, Condition::Account { verdict, text }) => {
-                Some(Transition::Paused { verdict: Some(*verdict), text: text.clone() })
-            }
-            (Gate::Open, _) if before != Gate::Open && state.down.is_none() => Some(Transition::Ready),
-            (Gate::Open | Gate::Probe | Gate::Cooling(_) | Gate::Paused | Gate::Down(_), _) => None,
         }
     }
 
@@ -407,6 +385,21 @@ impl Account {
         tracing::info!(event = "account_resumed", account = self.name(), why = "an operator asked for it");
     }
 
+    /// What the owner is to be told now, over these ways.
+    pub fn due_alarms(&self, channels: Channels, now: Timestamp) -> Vec<Tell> {
+        self.state().alarms.due(channels, now)
+    }
+
+    /// What came of telling it.
+    pub fn alarm_sent(&self, tell: &Tell, sent: Sent) {
+        self.state().alarms.sent(tell, sent);
+    }
+
+    /// When there may be something to tell.
+    pub fn next_alarm(&self, channels: Channels) -> Option<Timestamp> {
+        self.state().alarms.next(channels)
+    }
+
     /// What an operator sees.
     pub fn look(&self, now: Timestamp) -> Look {
         let mut state = self.state();
@@ -420,6 +413,21 @@ impl Account {
         // Each part of it is replaced as a whole.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Tells the alarms what has become of the account; true when they may have something to say.
+fn alarm_of(state: &mut State, condition: &Condition, now: Timestamp) -> bool {
+    let before = state.alarms;
+    match (state.breaker.gate(now), condition) {
+        (Gate::Open, Condition::Works) => state.alarms.on(alarm::Event::Ready, now),
+        (Gate::Cooling(_), Condition::Account { verdict, .. }) => {
+            state.alarms.on(alarm::Event::Cooling { alert: verdict.alert }, now);
+        }
+        (Gate::Paused, Condition::Account { .. }) => state.alarms.on(alarm::Event::Paused, now),
+        // Nothing was said of the account, or it rests already and this one is late.
+        (Gate::Open | Gate::Probe | Gate::Cooling(_) | Gate::Paused | Gate::Down(_), _) => {}
+    }
+    before != state.alarms
 }
 
 /// The words for the owner.

@@ -81,10 +81,14 @@ impl Delivery {
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
-        let changed = account.learn(&report.condition, spread(account.name()), now);
+        let learnt = account.learn(&report.condition, spread(account.name()), now);
         drop(turn);
-        if let Some(transition) = changed {
-            self.account_changed(account, &transition, now).await;
+        if learnt.rests {
+            account.upstream().close_idle().await;
+            self.0.gates.notify_waiters();
+        }
+        if learnt.tell {
+            self.0.tellings.notify_one();
         }
         Ended { report, policy, now }
     }

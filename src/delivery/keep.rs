@@ -12,6 +12,7 @@ use crate::provider::Remedy;
 use crate::queue::entry::AccountState;
 use crate::secret::Secret;
 
+use super::alarm::AlarmState;
 use super::{breaker, budget};
 
 /// What is kept of one account.
@@ -24,6 +25,8 @@ pub struct Kept {
     pub learnt: budget::Learnt,
     /// The secret that was refused.
     pub refused: Option<SecretMark>,
+    /// What the owner was told.
+    pub alarms: AlarmState,
     /// What the owner should do, in English and in Chinese.
     pub remedy: Option<(String, String)>,
 }

@@ -23,17 +23,22 @@ use tokio::task::JoinSet;
 
 use crate::clock::{Clock, Timestamp, Worker};
 use crate::drain::Drain;
+use crate::language::Language;
 use crate::mail::{Address, IdSource};
+use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
 use crate::queue::{Error, Lease, Queue};
 use crate::route::{Pool, Router};
 use crate::telemetry::counter::Counters;
+use crate::webhook::Webhook;
 
 pub mod account;
 pub mod alarm;
 mod attempt;
 pub mod breaker;
 pub mod budget;
+pub mod digest;
+mod gather;
 mod keep;
 pub mod lane;
 mod notice;
@@ -51,6 +56,7 @@ mod watch;
 pub use account::{Account, Identity};
 pub use attempt::seal_of;
 use attempt::{Attempt, places_for};
+use digest::Digest;
 use plan::{Closed, Lot, Plan, Take, plan};
 
 /// Who is told when a message cannot be delivered.
@@ -79,6 +85,8 @@ pub struct Settings {
     pub hostname: String,
 }
 
+/// What stands for the end of a pause that nobody knows: later than any date that is shown.
+pub const UNKNOWN: Timestamp = Timestamp::from_millis(i64::MAX);
 /// How long to wait when the queue itself cannot answer.
 const QUEUE_REST: Duration = Duration::from_secs(5);
 
@@ -107,8 +115,9 @@ struct Shared {
     /// An account began or ended a rest, or somebody asks to look at the secrets.
     gates: Notify,
     /// When failures that were not told at once are told together.
-    digest: Mutex<teller::Digests>,
-    digest_due: Notify,
+    digests: Mutex<Digest>,
+    /// There may be something to tell.
+    tellings: Notify,
     restored: OnceCell<()>,
 }
 
@@ -172,8 +181,8 @@ impl Delivery {
             changed: Notify::new(),
             pokes: Mutex::default(),
             gates: Notify::new(),
-            digest: Mutex::default(),
-            digest_due: Notify::new(),
+            digests: Mutex::default(),
+            tellings: Notify::new(),
             restored: OnceCell::new(),
         }))
     }
@@ -192,7 +201,7 @@ impl Delivery {
         });
         helpers.spawn({
             let this = self.clone();
-            async move { this.tell_digests().await }
+            async move { this.tell().await }
         });
         let mut running = Running::default();
         while !self.0.drain.started() {
@@ -243,8 +252,7 @@ impl Delivery {
     /// Tells the queue what is closed, so that whoever looks sees what waits, and until when.
     async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), Error> {
         if running.closed != plan.closed {
-            let closed = plan.closed.iter().map(|one| (one.pool.to_string(), one.lane, one.until));
-            self.0.queue.close_pools(closed.collect()).await?;
+            self.0.queue.close_pools(closed_pools(plan)).await?;
             running.closed.clone_from(&plan.closed);
         }
         Ok(())
@@ -300,6 +308,19 @@ impl Delivery {
     fn state_to_keep(&self, account: &Account) -> Option<AccountState> {
         account.kept_if_changed().map(|kept| kept.write(account.name()))
     }
+}
+
+/// The pools of which every lane is closed, and when the first of them opens.
+fn closed_pools(plan: &Plan) -> Vec<(String, Timestamp)> {
+    let mut pools: Vec<(String, Timestamp)> = Vec::new();
+    for closed in plan.closed.iter().filter(|closed| !plan.open.contains(&closed.pool)) {
+        let until = closed.until.unwrap_or(UNKNOWN);
+        match pools.iter_mut().find(|(pool, _)| **pool == *closed.pool) {
+            Some((_, first)) => *first = until.min(*first),
+            None => pools.push((closed.pool.to_string(), until)),
+        }
+    }
+    pools
 }
 
 /// Takes the message's part of the budget; `None` when it has none, and the lease is given back.

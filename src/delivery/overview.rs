@@ -16,15 +16,11 @@ use super::{Delivery, account};
 impl Delivery {
     /// One view an account, in the order of the settings.
     pub async fn overview(&self) -> Vec<AccountView> {
-        // A queue that cannot be asked has its own ways to say so; the accounts are still worth a look.
-        let pools = self.0.queue.pools().await.unwrap_or_default();
-        let now = self.0.clock.now();
-        let view = |(place, account): (usize, &std::sync::Arc<Account>)| {
-            let serves = |pool: &str| self.0.lots.iter().any(|lot| &*lot.pool == pool && lot.accounts.contains(&place));
-            let waiting = pools.iter().filter(|(pool, _)| serves(pool)).map(|(_, count)| count).sum();
-            view(account, waiting, now)
-        };
-        self.0.accounts.iter().enumerate().map(view).collect()
+        let mut views = Vec::with_capacity(self.0.accounts.len());
+        for account in &self.0.accounts {
+            views.push(view(account, self.waiting_for(account).await, self.0.clock.now()));
+        }
+        views
     }
 
     /// The account of this name.
