@@ -42,7 +42,7 @@
 //!  5  app | config
 //!  4  admin
 //!  3  intake | delivery (sits on upstream) | upstream | sandbox
-//!  2  queue | limits | provider
+//!  2  queue | limits | provider | route
 //!  1  smtp | message           pure: bytes in, values out
 //!  0  mail  clock  secret  drain  telemetry
 //! ```
@@ -60,6 +60,7 @@ pub mod mail;
 pub mod message;
 pub mod provider;
 pub mod queue;
+pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;

@@ -12,7 +12,7 @@ use crate::provider::Action;
 use crate::secret::Secret;
 use crate::upstream::{Condition, Upstream};
 
-use super::breaker::{Breaker, Event, Gate, Rest};
+use super::breaker::{Breaker, Event, Gate, LONGEST, Rest, Why};
 
 /// An account that mail leaves through.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Account {
     /// Takes in what an attempt said about the account, and logs what changes. Returns the gate afterwards.
     pub fn learn(&self, condition: &Condition, now: Timestamp) -> Gate {
         let mut state = self.state();
-        let change = state.breaker.on(event_of(condition), now);
+        let change = state.breaker.on(event_of(condition, now), why_of(condition), now);
         if let (Some(Gate::Cooling(_)), Condition::Account { .. }) = (change, condition) {
             // When it cannot be read now, any readable one is a new one.
             state.refused_with = self.upstream.settings().secret.read().ok();
@@ -80,7 +80,7 @@ impl Account {
     /// account is ready again.
     pub fn resume_if_secret_changed(&self, now: Timestamp) -> bool {
         let mut state = self.state();
-        if !matches!(state.breaker.gate(now), Gate::Cooling(_)) {
+        if !matches!(state.breaker.gate(now), Gate::Cooling(_) | Gate::Paused) {
             return false;
         }
         let changed = self.upstream.settings().secret.read().is_ok_and(|new| state.refused_with.as_ref() != Some(&new));
@@ -114,14 +114,14 @@ impl Account {
 }
 
 /// What a condition means to the breaker.
-fn event_of(condition: &Condition) -> Event {
+fn event_of(condition: &Condition, now: Timestamp) -> Event {
     match condition {
         Condition::Works => Event::Works,
         Condition::Line(_) => Event::Unreachable,
         Condition::Account { action, .. } => match action {
             Action::Cool15 | Action::Cool15ThenPause => Event::Refused(Rest::Quarter),
             Action::RetryHour | Action::Pause => Event::Refused(Rest::Hour),
-            Action::RetryDay => Event::Refused(Rest::Day),
+            Action::RetryDay => Event::Refused(Rest::Until(now + LONGEST)),
             // Not said of an account; the careful reading is a short rest.
             Action::Ok
             | Action::RetrySoon
@@ -130,5 +130,13 @@ fn event_of(condition: &Condition) -> Event {
             | Action::Rewrite
             | Action::Split => Event::Refused(Rest::Quarter),
         },
+    }
+}
+
+/// The words that go with it.
+fn why_of(condition: &Condition) -> Why<'_> {
+    match condition {
+        Condition::Account { cause, text, .. } => Why { cause, text },
+        Condition::Works | Condition::Line(_) => Why::default(),
     }
 }

@@ -15,7 +15,7 @@ use crate::telemetry::counter;
 use crate::upstream::{Fate, Letter, Outcome};
 
 use super::account::Account;
-use super::breaker::Gate;
+use super::breaker::{Gate, LONGEST};
 use super::settle::{Change, Event, settle};
 use super::{Attempt, Delivery};
 
@@ -37,7 +37,12 @@ impl Delivery {
         let mut turn = account.upstream().turn(&letter).await;
         let started = self.0.clock.now();
         // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
-        if let Gate::Cooling(until) = account.gate(started) {
+        let rests = match account.gate(started) {
+            Gate::Cooling(until) => Some(until),
+            Gate::Paused => Some(started + LONGEST),
+            Gate::Open | Gate::Probe | Gate::Down(_) => None,
+        };
+        if let Some(until) = rests {
             drop((letter, turn));
             return self.put_back(attempt, until).await;
         }
@@ -48,6 +53,7 @@ impl Delivery {
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
         let until = match account.learn(&report.condition, now) {
             Gate::Cooling(until) => Some(until),
+            Gate::Paused => Some(now + LONGEST),
             Gate::Open | Gate::Probe | Gate::Down(_) => None,
         };
         drop(turn);

@@ -24,7 +24,10 @@ use crate::telemetry::counter::Counters;
 pub mod account;
 mod attempt;
 pub mod breaker;
+pub mod budget;
+pub mod lane;
 mod notice;
+pub mod pace;
 pub mod route;
 pub mod schedule;
 pub mod settle;
@@ -148,6 +151,7 @@ impl Delivery {
             Gate::Open => self.capacity(account).saturating_sub(attempts.len()),
             Gate::Probe => usize::from(attempts.is_empty()),
             Gate::Cooling(until) => return self.rest(account, until).await,
+            Gate::Paused => return self.rest(account, now + breaker::LONGEST).await,
             Gate::Down(until) => {
                 self.sleep_until(Some(until)).await;
                 return Ok(());
