@@ -42,7 +42,7 @@
 //!  5  app | config
 //!  4  admin
 //!  3  intake | delivery (sits on upstream and webhook) | upstream | sandbox | webhook
-//!  2  queue | limits | provider | tls
+//!  2  queue | limits | provider | route | tls
 //!  1  smtp | message           pure: bytes in, values out
 //!  0  mail  clock  secret  drain  telemetry  language
 //! ```

@@ -28,7 +28,10 @@ impl Pace {
 
     /// `None`: a message may go now, and is counted. Else how long to wait before asking again.
     pub fn ready(&self) -> Option<Duration> {
-        self.cell.check().err().map(|not_until| not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1)))
+        self.cell
+            .check()
+            .err()
+            .map(|not_until| not_until.wait_time_from(self.clock.now()).max(Duration::from_millis(1)))
     }
 }
 

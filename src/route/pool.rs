@@ -44,5 +44,9 @@ impl fmt::Display for Pool {
 /// The names that are not empty, each where it stands first.
 fn distinct(names: &[String]) -> impl Iterator<Item = &str> {
     let first = |place: usize| !names[..place].contains(&names[place]);
-    names.iter().enumerate().filter(move |(place, name)| !name.is_empty() && first(*place)).map(|(_, name)| name.as_str())
+    names
+        .iter()
+        .enumerate()
+        .filter(move |(place, name)| !name.is_empty() && first(*place))
+        .map(|(_, name)| name.as_str())
 }

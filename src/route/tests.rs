@@ -42,7 +42,11 @@ fn patterns_fit_what_they_say() {
         ("*", vec!["a@b.c", "printer", "\"a b\"@c"], vec![]),
         ("*@b.c", vec!["a@b.c", "A@B.C", "\"x@y\"@b.c", "a@b.c."], vec!["a@x.b.c", "a@c", "printer", "\"a@b.c\"@d"]),
         ("B.C", vec!["a@b.c", "x@B.c"], vec!["a@b.d"]),
-        ("Bob@Example.com", vec!["bob@example.COM", "\"bob\"@example.com"], vec!["bobby@example.com", "bob@example.co"]),
+        (
+            "Bob@Example.com",
+            vec!["bob@example.COM", "\"bob\"@example.com"],
+            vec!["bobby@example.com", "bob@example.co"],
+        ),
         ("\"a b\"@c.d", vec!["\"A b\"@c.d"], vec!["ab@c.d"]),
         ("printer@", vec!["printer", "Printer"], vec!["printer@x", "printer2"]),
         ("*@[10.0.0.1]", vec!["a@[10.0.0.1]"], vec!["a@10.0.0.1"]),

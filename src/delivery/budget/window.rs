@@ -167,7 +167,8 @@ impl Track {
         match &self.grain {
             Grain::Even { width, .. } => Timestamp::from_millis(index.saturating_mul(*width)),
             Grain::Date(zone) => {
-                let date = jiff::Span::new().try_days(index).and_then(|days| jiff::civil::date(1970, 1, 1).checked_add(days));
+                let date =
+                    jiff::Span::new().try_days(index).and_then(|days| jiff::civil::date(1970, 1, 1).checked_add(days));
                 let first = date.and_then(|date| date.to_zoned(zone.clone()));
                 let utc = Timestamp::from_millis(index.saturating_mul(86_400 * SECOND));
                 first.map_or(utc, |zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond()))
