@@ -80,6 +80,7 @@ pub fn clients(settings: &Settings) -> Vec<intake::Client> {
         charset: one.charset,
         reply_to: one.reply_to.clone(),
         subject_prefix: one.subject_prefix.clone(),
+        drop_cron_env: one.drop_cron_env,
         level: match one.repair {
             config::RepairLevel::Full => Level::Full,
             config::RepairLevel::Minimal => Level::Minimal,

@@ -26,6 +26,7 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
         charset: get!(check, path("charset"), Charset),
         reply_to: get!(check, path("reply_to"), Mailbox),
         subject_prefix: get!(check, path("subject_prefix"), Text),
+        drop_cron_env: get!(check, path("drop_cron_env"), Flag).unwrap_or(false),
         // A word that is none was noted when it was read.
         repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
     })

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Words(&'static [&'static str], &'static [&'static str]),
     /// A whole number in this range.
     Whole(i64, i64),
+    /// `true` or `false`.
+    Flag,
     /// A length of time, at least this many seconds.
     Time(u64),
     /// A list of lengths of time, each at least a second.
@@ -177,6 +179,12 @@ pub(super) static KEYS: &[Key] = &[
         Kind::Word(&["full", "minimal"], &[]),
         r#""full""#,
         "full | minimal (only what the provider would refuse); default: full",
+    ),
+    open(
+        "client.*.drop_cron_env",
+        Kind::Flag,
+        "true",
+        "whether the X-Cron-Env fields go in which cron tells its environment; default: false",
     ),
     fixed("limits.connections", Kind::Whole(1, 100_000), "500", "connections of all clients together"),
     fixed("limits.connections_per_client", Kind::Whole(1, 100_000), "50", "connections of one client address"),

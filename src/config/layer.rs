@@ -113,7 +113,8 @@ pub(super) fn constant(key: &Key, text: &str) -> Value {
     file::value(key, value.get_ref(), "default", None)
 }
 
-/// A value from a variable or an argument, which are always text: lists are split at commas, whole numbers read.
+/// A value from a variable or an argument, which are always text: lists are split at commas, whole numbers
+/// and `true` read.
 ///
 /// A number that cannot be read stays text, so that `check` says what is wrong with it. `origin` of a secret is the
 /// variable it is in; the text stays there.
@@ -127,8 +128,12 @@ pub(super) fn from_text(key: &Key, text: &str, origin: &str) -> Value {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         return made(ValueKind::Array(items.map(|item| made(ValueKind::String(item.to_owned()))).collect()));
     }
-    let number = if matches!(key.kind, Kind::Whole(..)) { text.trim().parse().ok() } else { None };
-    made(number.map_or_else(|| ValueKind::String(text.to_owned()), ValueKind::I64))
+    let typed = match key.kind {
+        Kind::Whole(..) => text.trim().parse().ok().map(ValueKind::I64),
+        Kind::Flag => text.trim().parse().ok().map(ValueKind::Boolean),
+        _ => None,
+    };
+    made(typed.unwrap_or_else(|| ValueKind::String(text.to_owned())))
 }
 
 /// A secret inside a layer: how it is kept, and the path, the variable or the secret itself.

@@ -108,6 +108,8 @@ pub struct Client {
     pub reply_to: Option<Address>,
     /// What stands before every subject.
     pub subject_prefix: Option<String>,
+    /// Whether the environment that cron tells in `X-Cron-Env` goes.
+    pub drop_cron_env: bool,
     /// How much is repaired.
     pub repair: RepairLevel,
 }

@@ -30,6 +30,7 @@ pub(super) enum Meaning {
     Word(&'static str),
     Words(Vec<&'static str>),
     Whole(i64),
+    Flag(bool),
     Time(Duration),
     Times(Vec<Duration>),
     Size(u64),
@@ -53,6 +54,7 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::Word(now, later) => word(text(value, QUOTES)?, now, later).map(Meaning::Word),
         Kind::Words(now, later) => words(value, now, later).map(Meaning::Words),
         Kind::Whole(min, max) => whole(value, min, max).map(Meaning::Whole),
+        Kind::Flag => flag(value).map(Meaning::Flag),
         Kind::Time(min) => time(text(value, TIME)?, min).map(Meaning::Time),
         Kind::Times => list(value, TIME, |item| time(item, 1)).map(Meaning::Times),
         Kind::Size(min) => size(value, min).map(Meaning::Size),
@@ -192,6 +194,16 @@ fn whole(value: &Value, min: i64, max: i64) -> Result<i64, Fault> {
         | ValueKind::Array(_) => {
             let reason = format!("this is {}, but it must be a whole number", what(value));
             Err(Fault::new(reason, format!("write a number from {min} to {max}, without quotes and units")))
+        }
+    }
+}
+
+fn flag(value: &Value) -> Result<bool, Fault> {
+    match value.kind {
+        ValueKind::Boolean(flag) => Ok(flag),
+        _ => {
+            let reason = format!("this is {}, but it must be true or false", what(value));
+            Err(Fault::new(reason, "write true or false, without quotes"))
         }
     }
 }
