@@ -89,12 +89,15 @@ pub fn clients(settings: &Settings) -> Vec<intake::Client> {
     settings.clients.iter().map(translate).collect()
 }
 
-/// What the provider of an account asks of `From:`.
+/// What may stand in `From:`: what the provider asks, and where the owner has named other addresses, those as well.
+///
+/// The owner's word goes before the preset's guess, but where the provider writes From itself there is nothing to say.
 pub fn from_policy(account: &config::Account) -> FromPolicy {
     match account.preset.from_policy {
+        crate::provider::FromPolicy::Rewritten => FromPolicy::RewrittenAnyway,
+        _ if !account.aliases.is_empty() => FromPolicy::MayBeAlias,
         crate::provider::FromPolicy::Login => FromPolicy::MustEqualLogin,
         crate::provider::FromPolicy::Alias => FromPolicy::MayBeAlias,
-        crate::provider::FromPolicy::Rewritten => FromPolicy::RewrittenAnyway,
         crate::provider::FromPolicy::Free => FromPolicy::Free,
     }
 }
@@ -105,7 +108,8 @@ pub(super) fn accounts(settings: &Settings, counters: &Counters) -> Result<Vec<A
         .iter()
         .map(|account| {
             let upstream = Upstream::new(way_out(settings, account), counters.clone());
-            Ok(Account::new(account.name.clone(), mailbox(account)?, from_policy(account), upstream))
+            let (name, address) = (account.name.clone(), mailbox(account)?);
+            Ok(Account::new(name, address, from_policy(account), upstream).with_aliases(account.aliases.clone()))
         })
         .collect()
 }

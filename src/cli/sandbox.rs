@@ -60,6 +60,7 @@ impl Provider {
             preset,
             user: USER.to_owned(),
             address: Some(Address::parse(USER)?),
+            aliases: Vec::new(),
             secret: Some(SecretSource::Plain(self.secret.clone())),
             endpoints: vec![Endpoint { host: addr.ip().to_string(), port: addr.port(), tls: Tls::Implicit }],
             login: preset.login.clone(),

@@ -24,20 +24,22 @@ pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opt
     let ca = certificate(check, name);
     let preset: Option<&'static Preset> = get!(check, path("provider"), Provider);
     let user: Option<String> = get!(check, path("user"), Text);
-    let address = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
+    let login = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
     let endpoints = preset.and_then(|preset| endpoints(check, name, preset));
     let (preset, user) = (preset?, user?);
-    if preset.user_form == UserForm::Address && address.is_none() {
+    if preset.user_form == UserForm::Address && login.is_none() {
         let reason = format!("{} logs in with a whole mail address, and this is none", preset.title);
         check.misfit(&path("user"), &reason, "write the whole address, such as 10000@qq.com");
         return None;
     }
+    let address = mailbox(check, name, login);
     let whole = get!(check, path("budget.connections"), Whole).and_then(|n| usize::try_from(n).ok());
     let login: Option<Vec<&str>> = get!(check, path("login"), Words);
     Some(Account {
         name: name.to_owned(),
         user,
-        address,
+        aliases: aliases(check, name, address.as_ref()?),
+        address: Some(address?),
         secret: secret?,
         endpoints: endpoints?,
         login: login.map_or_else(|| preset.login.clone(), |words| mechanisms(&words)),
@@ -45,6 +47,33 @@ pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opt
         connections: whole.unwrap_or(preset.connections),
         preset,
     })
+}
+
+/// The mailbox to send as: `address`, else the log-in name when it is one. `None` after a mistake.
+fn mailbox(check: &mut Check<'_>, name: &str, login: Option<Address>) -> Option<Address> {
+    let path = format!("account.{name}.address");
+    if check.shown.contains_key(&path) {
+        return get!(check, path, Mailbox);
+    }
+    if login.is_none() {
+        let origin = check.origins.get(&format!("account.{name}.user")).cloned().unwrap_or_default();
+        let reason = "the log-in name is not a mail address, so it is not known which mailbox sends";
+        let remedy = format!("add address = \"office@example.com\" to [account.{name}]");
+        check.problem(&path, None, &origin, reason, &remedy);
+    }
+    login
+}
+
+/// The other addresses, each once. The account's own is one in any case.
+fn aliases(check: &Check<'_>, name: &str, address: &Address) -> Vec<Address> {
+    let mut all: Vec<Address> = get!(check, format!("account.{name}.aliases"), Mailboxes).unwrap_or_default();
+    let mut seen = vec![address.key()];
+    all.retain(|alias| {
+        let new = !seen.contains(&alias.key());
+        seen.push(alias.key());
+        new
+    });
+    all
 }
 
 fn mechanisms(words: &[&str]) -> Vec<Mechanism> {

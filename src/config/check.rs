@@ -18,7 +18,7 @@ use super::keys::{self, quote};
 use super::layer::{self, Layer};
 use super::problem::{Problem, Problems};
 use super::settings::{
-    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Settings,
+    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, Profile, QueueSettings, Settings,
 };
 use super::value::{Meaning, read};
 
@@ -160,7 +160,7 @@ impl Check<'_> {
         let accounts: Vec<Option<Account>> =
             names.accounts.iter().map(|section| account::account(self, *section)).collect();
         let clients: Vec<Option<Client>> = names.clients.iter().map(|section| client::client(self, *section)).collect();
-        let (limits, queue, notice, log) = (self.limits(), self.queue(), self.notice(&accounts), self.log());
+        let (limits, queue, notice, log) = (self.limits(), self.queue(), get!(self, "notice.to", Notice), self.log());
         self.addresses(&listeners);
         client::networks(self, &clients);
         self.sizes(limits.as_ref(), &accounts);
@@ -240,18 +240,6 @@ impl Check<'_> {
             self.misfit("queue.expire", "a message would fail before it is tried a second time", remedy);
         }
         Some(queue)
-    }
-
-    /// `self` needs accounts whose names are addresses.
-    fn notice(&mut self, accounts: &[Option<Account>]) -> Option<NoticeTo> {
-        let notice: NoticeTo = get!(self, "notice.to", Notice)?;
-        let nameless = accounts.iter().flatten().find(|account| account.address.is_none());
-        if let (NoticeTo::SelfAccount, Some(account)) = (&notice, nameless) {
-            let reason =
-                format!("account.{}.user is not a mail address, so its mailbox cannot be written to", account.name);
-            self.misfit("notice.to", &reason, "write the address that failure notices go to, or \"none\"");
-        }
-        Some(notice)
     }
 
     fn log(&self) -> Option<Log> {

@@ -48,6 +48,8 @@ pub(super) enum Kind {
     Notice,
     /// A mail address with a domain.
     Mailbox,
+    /// A list of mail addresses with a domain.
+    Mailboxes,
     /// A short text for people, in one line.
     Phrase,
     /// The name of a charset.
@@ -57,7 +59,10 @@ pub(super) enum Kind {
 impl Kind {
     /// Whether a variable or an argument is split at commas.
     pub(super) fn is_list(self) -> bool {
-        matches!(self, Kind::Words(..) | Kind::Times | Kind::Sockets | Kind::Networks | Kind::AnyNetworks)
+        matches!(
+            self,
+            Kind::Words(..) | Kind::Times | Kind::Sockets | Kind::Networks | Kind::AnyNetworks | Kind::Mailboxes
+        )
     }
 }
 
@@ -127,6 +132,18 @@ pub(super) static KEYS: &[Key] = &[
     ),
     open("account.*.provider", Kind::Provider, r#""qq""#, "qq | exmail | custom (custom needs `host`)"),
     open("account.*.user", Kind::User, r#""10000@qq.com""#, "the log-in name, which for most providers is the address"),
+    open(
+        "account.*.address",
+        Kind::Mailbox,
+        r#""office@example.com""#,
+        "the mailbox to send as, where `user` is no address; default: `user`",
+    ),
+    open(
+        "account.*.aliases",
+        Kind::Mailboxes,
+        r#"["sales@example.com"]"#,
+        "other addresses of this mailbox: mail that has one of them in From: keeps it. The provider must know them",
+    ),
     open(
         "account.*.secret",
         Kind::Secret,

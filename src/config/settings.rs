@@ -79,8 +79,11 @@ pub struct Account {
     pub preset: &'static Preset,
     /// The log-in name.
     pub user: String,
-    /// The log-in name as an address, where it is one; always for presets that log in with an address.
+    /// The mailbox it sends as: the one that was named, else the log-in name; always there and qualified in settings
+    /// that were loaded.
     pub address: Option<Address>,
+    /// Other addresses of that mailbox, all qualified, none of them [`Account::address`]; may be empty.
+    pub aliases: Vec<Address>,
     /// Where the authorization code is. `None` only when the caller said that it can ask for it.
     pub secret: Option<SecretSource>,
     /// Places to connect to, best first; at least one.

@@ -5,6 +5,7 @@
 
 use super::Loaded;
 use super::keys::{KEYS, Key};
+use crate::mail::Address;
 use crate::provider::Endpoint;
 
 /// The settings in force, each with where it came from. For `yizhan check`.
@@ -40,6 +41,10 @@ fn section(loaded: &Loaded, keys: &[Key], name: &str, out: &mut String) {
         .iter()
         .find(|account| keys.first().map(kind) == Some("account") && account.name == name)
     {
+        let list = |all: &[Address]| all.iter().map(Address::as_str).collect::<Vec<_>>().join(", ");
+        let aliases =
+            if account.aliases.is_empty() { String::new() } else { format!(", or as {}", list(&account.aliases)) };
+        out.push_str(&format!("# sends as {}{aliases}\n", list(account.address.as_slice())));
         let place = |e: &Endpoint| format!("{}:{} {}", e.host, e.port, e.tls.word());
         let places: Vec<String> = account.endpoints.iter().map(place).collect();
         let login: Vec<&str> = account.login.iter().map(|mechanism| mechanism.word()).collect();

@@ -20,6 +20,7 @@ pub struct Account {
     name: String,
     address: Address,
     policy: FromPolicy,
+    aliases: Vec<Address>,
     upstream: Upstream,
     state: Mutex<State>,
 }
@@ -34,7 +35,12 @@ struct State {
 impl Account {
     /// An account that is ready.
     pub fn new(name: String, address: Address, policy: FromPolicy, upstream: Upstream) -> Account {
-        Account { name, address, policy, upstream, state: Mutex::default() }
+        Account { name, address, policy, aliases: Vec::new(), upstream, state: Mutex::default() }
+    }
+
+    /// The same with other addresses of its mailbox, which may stand in `From:` where the policy lets them.
+    pub fn with_aliases(self, aliases: Vec<Address>) -> Account {
+        Account { aliases, ..self }
     }
 
     /// Its name in the settings.
@@ -50,6 +56,11 @@ impl Account {
     /// What the provider asks of `From:`.
     pub fn policy(&self) -> FromPolicy {
         self.policy
+    }
+
+    /// Other addresses of its mailbox.
+    pub fn aliases(&self) -> &[Address] {
+        &self.aliases
     }
 
     /// Its connections.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::mail::{Address, ReversePath};
-use crate::message::rewrite::{FromPolicy, Seal, seal};
+use crate::message::rewrite::{FromPolicy, Seal, seal_among};
 use crate::queue::entry::{Entry, Next};
 use crate::queue::{Error, Lease};
 use crate::telemetry::counter;
@@ -26,7 +26,8 @@ impl Delivery {
         let _here = self.0.drain.hold(format!("delivery of {}", lease.entry.id));
         let places: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
         let attempt = Attempt { account, lease, places };
-        let sealed = seal(&attempt.lease.head, &seal_of(account.address(), account.policy()));
+        let seal = seal_of(account.address(), account.policy());
+        let sealed = seal_among(&attempt.lease.head, &seal, account.aliases());
         let letter = Letter {
             from: ReversePath::Address(account.address().clone()),
             to: attempt.lease.entry.open().map(|(_, r)| r.address.clone()).collect(),
