@@ -106,7 +106,7 @@ fn the_defaults_are_those_of_the_manual() {
     let queue = &settings.queue;
     assert_eq!((queue.expire, queue.keep_delivered, queue.keep_failed), (day * 5, day * 7, day * 30));
     assert_eq!(queue.data_dir, Path::new("/home/relay/.local/state/yizhan"));
-    assert_eq!(settings.notice, NoticeTo::SelfAccount);
+    assert_eq!(settings.notice.to, NoticeTo::SelfAccount);
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Text, LogLevel::Info));
 }
 
@@ -153,7 +153,10 @@ fn one_account_needs_no_file() {
     let host = "smtp.qq.com".to_owned();
     let implicit = Endpoint { host: host.clone(), port: 465, tls: Tls::Implicit };
     assert_eq!(account.endpoints, [implicit, Endpoint { host, port: 587, tls: Tls::StartTls }]);
-    assert_eq!((account.login.as_slice(), account.connections), ([Mechanism::Login, Mechanism::Plain].as_slice(), 1));
+    assert_eq!(
+        (account.login.as_slice(), account.budget.connections),
+        ([Mechanism::Login, Mechanism::Plain].as_slice(), 1)
+    );
     assert_eq!(loaded.settings.listeners[0].bind.len(), 2);
     assert_eq!(loaded.settings.listeners[0].allow[1], "192.168.1.20/32".parse().unwrap());
     assert!(!loaded.effective().contains("abcdefghijklmnop"));
@@ -316,7 +319,7 @@ fn host_port_and_tls_replace_what_the_preset_says() {
     assert_eq!(places(&format!("{host}port = 994\ntls = \"implicit\"")), "mail.example.com:994 implicit");
     let login = good(&format!("{ACCOUNT}login = \"plain\"\nbudget = {{ connections = 3 }}\n"), &[("CODE", "x")]);
     assert_eq!(login.settings.accounts[0].login, [Mechanism::Plain]);
-    assert_eq!(login.settings.accounts[0].connections, 3);
+    assert_eq!(login.settings.accounts[0].budget.connections, 3);
 }
 
 #[test]
@@ -420,6 +423,11 @@ fn no_message_shows_a_secret_wherever_it_was_put() {
         "secret = [[\"hunter2\"]]",
         "budget = \"hunter2\"",
         "secret = \"\"\"\nhunter2\n",
+        "proxy = \"hunter2\"",
+        "proxy = \"socks5://relay:hunter2@proxy:1080\"",
+        "proxy = \"socks5://proxy:1080:relay:hunter2\"",
+        "proxy = [\"http://relay:hunter2@proxy:1080\"]",
+        "proxy.hunter2 = 1",
     ];
     for head in heads {
         for tail in breaks {

@@ -124,7 +124,7 @@ fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings
         login: account.login.clone(),
         ca: account.ca.clone(),
         group: account.preset.group,
-        connections: account.connections,
+        connections: account.budget.connections,
         idle: Duration::from_secs(account.preset.idle_seconds),
         announce: account.preset.announce_next,
         messages_per_connection: account.preset.messages_per_connection as u32,
@@ -134,7 +134,7 @@ fn way_out(settings: &Settings, account: &config::Account) -> upstream::Settings
 pub(super) fn delivery(settings: &Settings) -> delivery::Settings {
     delivery::Settings {
         schedule: delivery::schedule::Settings { retry: settings.queue.retry.clone(), expire: settings.queue.expire },
-        notice: match &settings.notice {
+        notice: match &settings.notice.to {
             config::NoticeTo::SelfAccount => NoticeTo::Account,
             config::NoticeTo::Sender => NoticeTo::Sender,
             config::NoticeTo::Address(address) => NoticeTo::Address(address.clone()),

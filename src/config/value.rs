@@ -22,11 +22,18 @@ use crate::mail::Address;
 use crate::provider::{self, Preset};
 use crate::secret::{Secret, SecretSource};
 
+mod link;
 mod measure;
 mod place;
+mod rule;
 
+pub(super) use link::{Carriage, bare_proxy, webhook as webhook_url};
+pub(super) use rule::ACTIONS;
+
+use link::proxy;
 use measure::{RATE, TIME, rate, size, time};
 use place::{NETWORK, SOCKET, host, hostname, network, own_network, path, socket};
+use rule::{action, name, pattern, phase};
 
 /// What a value means.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,9 +52,12 @@ pub(super) enum Meaning {
     Networks(Vec<IpNet>),
     Path(PathBuf),
     Secret(SecretSource),
+    Proxy(Secret),
+    Webhook(Option<SecretSource>),
     Notice(NoticeTo),
     Mailbox(Address),
     Mailboxes(Vec<Address>),
+    Texts(Vec<String>),
     Charset(&'static Encoding),
 }
 
@@ -70,11 +80,18 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::Networks => list(value, NETWORK, own_network).map(Meaning::Networks),
         Kind::AnyNetworks => list(value, NETWORK, network).map(Meaning::Networks),
         Kind::Path => path(text(value, QUOTES)?).map(Meaning::Path),
-        Kind::Secret => secret(value).map(Meaning::Secret),
+        Kind::Secret => secret("secret", value).map(Meaning::Secret),
+        Kind::Proxy => proxy(text(value, QUOTES)?).map(Meaning::Proxy),
+        Kind::Webhook => webhook(value).map(Meaning::Webhook),
         Kind::Notice => notice(text(value, QUOTES)?).map(Meaning::Notice),
         Kind::Mailbox => mailbox(text(value, QUOTES)?).map(Meaning::Mailbox),
         Kind::Mailboxes => list(value, QUOTES, mailbox).map(Meaning::Mailboxes),
-        Kind::Phrase => phrase(text(value, QUOTES)?).map(Meaning::Text),
+        Kind::Phrase => phrase(text(value, QUOTES)?, LONGEST_PHRASE).map(Meaning::Text),
+        Kind::Sentence => phrase(text(value, QUOTES)?, LONGEST_SENTENCE).map(Meaning::Text),
+        Kind::Names => one_or_more(value, name).map(Meaning::Texts),
+        Kind::Patterns => one_or_more(value, pattern).map(Meaning::Texts),
+        Kind::Phases => one_or_more(value, phase).map(Meaning::Words),
+        Kind::Action => action(text(value, QUOTES)?).map(Meaning::Text),
         Kind::Charset => charset(text(value, QUOTES)?).map(Meaning::Charset),
     }
 }
@@ -92,6 +109,15 @@ fn what(value: &Value) -> &'static str {
 }
 
 const QUOTES: &str = "write it between quotes";
+
+/// A list, or the one thing that would be in it.
+fn one_or_more<T>(value: &Value, read: impl Fn(&str) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+    match &value.kind {
+        ValueKind::String(text) => read(text.trim()).map(|one| vec![one]),
+        ValueKind::Array(_) => list(value, QUOTES, read),
+        _ => Err(Fault::new(format!("this is {}, but it must be a text or a list of texts", what(value)), QUOTES)),
+    }
+}
 
 /// The text without the blanks around it; `remedy` is for a value that is none.
 fn text<'a>(value: &'a Value, remedy: &str) -> Result<&'a str, Fault> {
@@ -153,10 +179,7 @@ fn word(text: &str, now: &'static [&'static str], later: &[&str]) -> Result<&'st
 }
 
 fn words(value: &Value, now: &'static [&'static str], later: &[&str]) -> Result<Vec<&'static str>, Fault> {
-    match &value.kind {
-        ValueKind::String(text) => word(text.trim(), now, later).map(|word| vec![word]),
-        _ => list(value, QUOTES, |item| word(item, now, later)),
-    }
+    one_or_more(value, |item| word(item, now, later))
 }
 
 fn whole(value: &Value, min: i64, max: i64) -> Result<i64, Fault> {
@@ -188,9 +211,9 @@ fn flag(value: &Value) -> Result<bool, Fault> {
 }
 
 /// A secret comes as the pair that `layer::secret_pair` makes, or as what was written when that was something else.
-fn secret(value: &Value) -> Result<SecretSource, Fault> {
-    let remedy = "write secret = { file = \"/path\" } or secret = { env = \"NAME\" }";
-    let wrong = || Fault::new("this is not a secret or a place where one is kept", remedy);
+fn secret(key: &str, value: &Value) -> Result<SecretSource, Fault> {
+    let remedy = format!("write {key} = {{ file = \"/path\" }} or {key} = {{ env = \"NAME\" }}");
+    let wrong = || Fault::new("this is not a secret or a place where one is kept", remedy.as_str());
     let ValueKind::Array(pair) = &value.kind else { return Err(wrong()) };
     let [how, text] = pair.as_slice() else { return Err(wrong()) };
     let (ValueKind::String(how), ValueKind::String(text)) = (&how.kind, &text.kind) else { return Err(wrong()) };
@@ -203,6 +226,21 @@ fn secret(value: &Value) -> Result<SecretSource, Fault> {
         "plain" => Ok(SecretSource::Plain(Secret::new(text))),
         _ => Err(wrong()),
     }
+}
+
+/// As a secret; an empty text is no webhook.
+fn webhook(value: &Value) -> Result<Option<SecretSource>, Fault> {
+    if let ValueKind::Array(pair) = &value.kind
+        && let [how, text] = pair.as_slice()
+        && matches!((&how.kind, &text.kind), (ValueKind::String(how), ValueKind::String(text)) if how == "plain" && text.trim().is_empty())
+    {
+        return Ok(None);
+    }
+    let source = secret("webhook", value)?;
+    if let SecretSource::Plain(url) = &source {
+        link::webhook(url.expose())?;
+    }
+    Ok(Some(source))
 }
 
 fn notice(text: &str) -> Result<NoticeTo, Fault> {
@@ -229,15 +267,17 @@ fn mailbox(text: &str) -> Result<Address, Fault> {
 
 /// For a field that people read; encoded, three or four times as much still fits into a few lines.
 const LONGEST_PHRASE: usize = 100;
+/// For a remark or a pattern.
+const LONGEST_SENTENCE: usize = 500;
 
-fn phrase(text: &str) -> Result<String, Fault> {
+fn phrase(text: &str, longest: usize) -> Result<String, Fault> {
     if text.is_empty() {
         return Err(Fault::new("the text is empty", "write something, or remove the line"));
     }
-    if text.chars().any(char::is_control) || text.chars().count() > LONGEST_PHRASE {
+    if text.chars().any(char::is_control) || text.chars().count() > longest {
         return Err(Fault::new(
             "the text is too long or has control characters in it",
-            format!("write one line of at most {LONGEST_PHRASE} characters"),
+            format!("write one line of at most {longest} characters"),
         ));
     }
     Ok(text.to_owned())
