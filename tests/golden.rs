@@ -52,7 +52,7 @@ fn folders(kind: &str) -> Vec<PathBuf> {
     folders
 }
 
-/// What `Client: display=..., charset=..., reply_to, subject_prefix=..., minimal` says.
+/// What `Client: display=..., charset=..., reply_to, subject_prefix=..., drop_cron_env, minimal` says.
 fn client<'r>(readme: &'r str, reply_to: &'r Address) -> Client<'r> {
     let settings = readme.lines().find_map(|line| line.strip_prefix("Client: ")).unwrap_or("");
     let mut client = Client::default();
@@ -62,6 +62,7 @@ fn client<'r>(readme: &'r str, reply_to: &'r Address) -> Client<'r> {
             ("charset", label) => client.charset = encoding_rs::Encoding::for_label(label.as_bytes()),
             ("reply_to", _) => client.reply_to = Some(reply_to),
             ("subject_prefix", prefix) => client.subject_prefix = Some(prefix),
+            ("drop_cron_env", _) => client.drop_cron_env = true,
             ("minimal", _) => client.level = Level::Minimal,
             other => panic!("no such setting: {other:?}"),
         }

@@ -102,7 +102,7 @@ async fn one_refused_recipient_fails_alone_and_the_owner_is_told_once() {
 async fn a_notice_that_fails_causes_no_notice() {
     let office = Office::with("notice-fails", Limits::default(), |settings| {
         let address = yizhan::mail::Address::parse("refused-owner@else.test").unwrap();
-        settings.notice = yizhan::config::NoticeTo::Address(address);
+        settings.notice.to = yizhan::config::NoticeTo::Address(address);
     })
     .await;
     let id = office.send(&["refused@else.test"], MAIL).await;

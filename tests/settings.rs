@@ -106,7 +106,7 @@ fn the_defaults_are_those_of_the_manual() {
     let queue = &settings.queue;
     assert_eq!((queue.expire, queue.keep_delivered, queue.keep_failed), (day * 5, day * 7, day * 30));
     assert_eq!(queue.data_dir, Path::new("/home/relay/.local/state/yizhan"));
-    assert_eq!(settings.notice, NoticeTo::SelfAccount);
+    assert_eq!(settings.notice.to, NoticeTo::SelfAccount);
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Text, LogLevel::Info));
 }
 
@@ -153,7 +153,10 @@ fn one_account_needs_no_file() {
     let host = "smtp.qq.com".to_owned();
     let implicit = Endpoint { host: host.clone(), port: 465, tls: Tls::Implicit };
     assert_eq!(account.endpoints, [implicit, Endpoint { host, port: 587, tls: Tls::StartTls }]);
-    assert_eq!((account.login.as_slice(), account.connections), ([Mechanism::Login, Mechanism::Plain].as_slice(), 1));
+    assert_eq!(
+        (account.login.as_slice(), account.budget.connections),
+        ([Mechanism::Login, Mechanism::Plain].as_slice(), 1)
+    );
     assert_eq!(loaded.settings.listeners[0].bind.len(), 2);
     assert_eq!(loaded.settings.listeners[0].allow[1], "192.168.1.20/32".parse().unwrap());
     assert!(!loaded.effective().contains("abcdefghijklmnop"));
@@ -253,9 +256,13 @@ fn accounts_keep_the_order_of_the_file() {
 #[test]
 fn clients_say_what_is_known_of_them() {
     let file = "[client.scanner]\nfrom = [\"192.168.1.20\", \"10.1.2.3/8\"]\ndisplay = \"扫描仪 2F\"\ncharset = \"gb2312\"\n\
-        reply_to = \"reception@example.com\"\nsubject_prefix = \"[scan] \"\nrepair = \"minimal\"\n\
+        reply_to = \"reception@example.com\"\nsubject_prefix = \"[scan] \"\nrepair = \"minimal\"\ndrop_cron_env = true\n\
         [client.all]\nfrom = [\"0.0.0.0/0\", \"::/0\"]\n";
-    let env = [("YIZHAN__CLIENT__UPS__FROM", "192.168.1.21, fc00::/7"), ("YIZHAN__CLIENT__ALL__CHARSET", "big5")];
+    let env = [
+        ("YIZHAN__CLIENT__UPS__FROM", "192.168.1.21, fc00::/7"),
+        ("YIZHAN__CLIENT__UPS__DROP_CRON_ENV", "true"),
+        ("YIZHAN__CLIENT__ALL__CHARSET", "big5"),
+    ];
     let loaded = good(file, &env);
     let [scanner, all, ups] = &loaded.settings.clients[..] else { panic!("{loaded:?}") };
     assert_eq!((scanner.name.as_str(), all.name.as_str(), ups.name.as_str()), ("scanner", "all", "ups"));
@@ -264,6 +271,7 @@ fn clients_say_what_is_known_of_them() {
     assert_eq!(scanner.charset.map(|charset| charset.name()), Some("GBK"));
     assert_eq!(scanner.reply_to.as_ref().map(|address| address.as_str()), Some("reception@example.com"));
     assert_eq!((scanner.repair, ups.repair), (RepairLevel::Minimal, RepairLevel::Full));
+    assert_eq!((scanner.drop_cron_env, all.drop_cron_env, ups.drop_cron_env), (true, false, true));
     assert_eq!((all.display.as_deref(), all.charset.map(|charset| charset.name())), (None, Some("Big5")));
     assert_eq!((all.from.len(), ups.from.len()), (2, 2));
     // An entry lets nobody in.
@@ -272,6 +280,27 @@ fn clients_say_what_is_known_of_them() {
     assert!(text.contains("[client.scanner]\nfrom = [\"192.168.1.20\", \"10.1.2.3/8\"]  # yizhan.toml:2\n"), "{text}");
     assert!(text.contains("charset = \"big5\"  # $YIZHAN__CLIENT__ALL__CHARSET\n"), "{text}");
     assert_eq!(good(&text, &[]).settings, loaded.settings);
+}
+
+#[test]
+fn an_account_may_send_as_another_address_than_it_logs_in_with() {
+    let custom = ACCOUNT.replace("\"qq\"", "\"custom\"") + "host = \"mail.example.com\"\n";
+    let cloud = custom.replace("10000@qq.com", "apikey") + "address = \"relay@example.com\"\n";
+    let one = |text: &str| good(text, &[("CODE", "x")]).settings.accounts.remove(0);
+    let account = one(&cloud);
+    assert_eq!((account.user.as_str(), account.address.unwrap().as_str()), ("apikey", "relay@example.com"));
+    assert_eq!(one(&custom).address.unwrap().as_str(), "10000@qq.com");
+    let other = one(&format!("{ACCOUNT}address = \"other@qq.com\"\n"));
+    assert_eq!((other.user.as_str(), other.address.unwrap().as_str()), ("10000@qq.com", "other@qq.com"));
+    // Each once, and the account's own is none.
+    let aliases = one(&format!("{ACCOUNT}aliases = [\"a@qq.com\", \"10000@QQ.com\", \"A@qq.com\", \"b@qq.com\"]\n"));
+    let texts: Vec<&str> = aliases.aliases.iter().map(|alias| alias.as_str()).collect();
+    assert_eq!(texts, ["a@qq.com", "b@qq.com"]);
+    let env = [("CODE", "x"), ("YIZHAN__ACCOUNT__OFFICE__ALIASES", "a@qq.com, b@qq.com")];
+    let loaded = good(ACCOUNT, &env);
+    assert_eq!(loaded.settings.accounts[0].aliases.len(), 2);
+    let text = loaded.effective();
+    assert!(text.contains("# sends as 10000@qq.com, or as a@qq.com, b@qq.com\n"), "{text}");
 }
 
 #[test]
@@ -290,7 +319,7 @@ fn host_port_and_tls_replace_what_the_preset_says() {
     assert_eq!(places(&format!("{host}port = 994\ntls = \"implicit\"")), "mail.example.com:994 implicit");
     let login = good(&format!("{ACCOUNT}login = \"plain\"\nbudget = {{ connections = 3 }}\n"), &[("CODE", "x")]);
     assert_eq!(login.settings.accounts[0].login, [Mechanism::Plain]);
-    assert_eq!(login.settings.accounts[0].connections, 3);
+    assert_eq!(login.settings.accounts[0].budget.connections, 3);
 }
 
 #[test]
@@ -394,6 +423,11 @@ fn no_message_shows_a_secret_wherever_it_was_put() {
         "secret = [[\"hunter2\"]]",
         "budget = \"hunter2\"",
         "secret = \"\"\"\nhunter2\n",
+        "proxy = \"hunter2\"",
+        "proxy = \"socks5://relay:hunter2@proxy:1080\"",
+        "proxy = \"socks5://proxy:1080:relay:hunter2\"",
+        "proxy = [\"http://relay:hunter2@proxy:1080\"]",
+        "proxy.hunter2 = 1",
     ];
     for head in heads {
         for tail in breaks {

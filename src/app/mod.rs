@@ -50,6 +50,14 @@ pub enum StartError {
         /// Which, and why.
         source: BindError,
     },
+    /// Something in the settings does not hold, although each part of it is well formed.
+    #[error("{path}: {reason}")]
+    Setting {
+        /// The key.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The queue could not be opened.
     #[error(transparent)]
     Queue(#[from] queue::Error),
@@ -111,6 +119,7 @@ impl Relay {
     /// [`StartError`]; nothing is left running then.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
         let owner = translate::owner(settings)?;
+        let router = Arc::new(translate::router(settings)?);
         let (queue, report) = Sqlite::open(&translate::queue(settings))?;
         for sentence in report {
             tracing::warn!(event = "queue_report", "{sentence}");
@@ -133,6 +142,8 @@ impl Relay {
             owner,
             clients: Arc::new(intake::Clients::new(translate::clients(settings))),
             expire: settings.queue.expire,
+            largest: Arc::new(translate::largest(settings, &router)),
+            router,
         };
         let listeners: Result<Vec<Listener>, BindError> =
             translate::listeners(settings).into_iter().map(|one| Listener::bind(one, door.clone())).collect();
@@ -140,15 +151,9 @@ impl Relay {
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)
             .map_err(|source| StartError::Control { path: crate::admin::control::path(&data_dir), source })?;
-        let accounts = translate::accounts(settings, &counters)?;
-        let around = delivery::Surroundings {
-            queue: shared.clone(),
-            clock: clock.clone(),
-            ids,
-            counters: counters.clone(),
-            drain: drain.clone(),
-        };
-        let delivery = Delivery::new(translate::delivery(settings), accounts, around);
+        let parts =
+            Parts { queue: shared, clock: clock.clone(), ids, counters: counters.clone(), drain: drain.clone() };
+        let delivery = delivery_of(settings, parts)?;
         let addresses =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
         let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new() };
@@ -194,8 +199,18 @@ impl Relay {
     }
 
     /// The accounts, with their state.
-    pub fn accounts(&self) -> &[Account] {
+    pub fn accounts(&self) -> &[Arc<Account>] {
         self.delivery.accounts()
+    }
+
+    /// Looks at the secrets of accounts that rest now, rather than in a moment (SIGHUP).
+    pub fn look_at_secrets(&self) {
+        self.delivery.look_at_secrets();
+    }
+
+    /// The delivery, for those who pause and resume accounts.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// Stops: accepts nothing new, finishes the final dots and the deliveries that were begun, closes the queue.
@@ -233,6 +248,32 @@ impl Relay {
         tracing::info!(event = "stopped", finished);
         finished
     }
+}
+
+/// What a delivery shares with the rest of the process.
+struct Parts {
+    queue: Arc<dyn Queue>,
+    clock: Clock,
+    ids: Arc<IdSource>,
+    counters: Counters,
+    drain: Drain,
+}
+
+/// The delivery that the settings describe, not yet at work.
+fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError> {
+    let catalogue = translate::catalogue(settings)?;
+    let accounts = translate::accounts(settings, &catalogue, &parts.counters)?;
+    let around = delivery::Surroundings {
+        queue: parts.queue,
+        router: Arc::new(translate::router(settings)?),
+        catalogue,
+        webhook: translate::webhook(settings)?,
+        clock: parts.clock,
+        ids: parts.ids,
+        counters: parts.counters,
+        drain: parts.drain,
+    };
+    Ok(Delivery::new(translate::delivery(settings), accounts, around))
 }
 
 /// A number that other processes are unlikely to have.

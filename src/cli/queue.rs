@@ -126,7 +126,7 @@ async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<
         screen::complain(&sentence);
     }
     let queue = Arc::new(queue);
-    let accounts = app::accounts_offline(settings, queue.clone(), &Clock::system());
+    let accounts = app::accounts_offline(settings, queue.clone(), &Clock::system())?;
     let mut replies = Vec::new();
     for order in orders {
         replies.push(order::carry_out(queue.as_ref(), accounts.as_ref(), &Clock::system(), order.clone()).await);

@@ -16,9 +16,11 @@ use super::client;
 use super::environment::variable;
 use super::keys::{self, quote};
 use super::layer::{self, Layer};
+use super::notice;
 use super::problem::{Problem, Problems};
+use super::route;
 use super::settings::{
-    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Settings,
+    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, Profile, QueueSettings, Reply, Settings,
 };
 use super::value::{Meaning, read};
 
@@ -30,6 +32,8 @@ pub(super) struct Names<'a> {
     pub(super) listeners: Vec<Section<'a>>,
     pub(super) accounts: Vec<Section<'a>>,
     pub(super) clients: Vec<Section<'a>>,
+    pub(super) routes: Vec<Section<'a>>,
+    pub(super) replies: Vec<Section<'a>>,
 }
 
 /// What comes out.
@@ -118,6 +122,15 @@ fn surroundings(sources: &Sources, bottom: &mut Layer) {
     if let Some((path, name)) = place {
         set("data_dir", path, format!("default ({name})"));
     }
+
+    // As POSIX orders them; what is not Chinese is answered in English.
+    let locale =
+        ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| Some((name, variable(&sources.env, name)?)));
+    let (word, origin) = match locale {
+        Some((name, text)) if text.starts_with("zh") => ("zh", format!("default (${name})")),
+        Some(_) | None => ("en", "default".to_owned()),
+    };
+    set("notice.language", word.to_owned(), origin);
 }
 
 impl Check<'_> {
@@ -160,7 +173,9 @@ impl Check<'_> {
         let accounts: Vec<Option<Account>> =
             names.accounts.iter().map(|section| account::account(self, *section)).collect();
         let clients: Vec<Option<Client>> = names.clients.iter().map(|section| client::client(self, *section)).collect();
-        let (limits, queue, notice, log) = (self.limits(), self.queue(), self.notice(&accounts), self.log());
+        let routes = route::routes(self, names);
+        let replies: Vec<Option<Reply>> = names.replies.iter().map(|section| route::reply(self, *section)).collect();
+        let (limits, queue, notice, log) = (self.limits(), self.queue(), notice::notice(self), self.log());
         self.addresses(&listeners);
         client::networks(self, &clients);
         self.sizes(limits.as_ref(), &accounts);
@@ -169,6 +184,8 @@ impl Check<'_> {
             listeners: listeners.into_iter().collect::<Option<_>>()?,
             accounts: accounts.into_iter().collect::<Option<_>>()?,
             clients: clients.into_iter().collect::<Option<_>>()?,
+            routes: routes?,
+            replies: replies.into_iter().collect::<Option<_>>()?,
             limits: limits?,
             queue: queue?,
             notice: notice?,
@@ -240,18 +257,6 @@ impl Check<'_> {
             self.misfit("queue.expire", "a message would fail before it is tried a second time", remedy);
         }
         Some(queue)
-    }
-
-    /// `self` needs accounts whose names are addresses.
-    fn notice(&mut self, accounts: &[Option<Account>]) -> Option<NoticeTo> {
-        let notice: NoticeTo = get!(self, "notice.to", Notice)?;
-        let nameless = accounts.iter().flatten().find(|account| account.address.is_none());
-        if let (NoticeTo::SelfAccount, Some(account)) = (&notice, nameless) {
-            let reason =
-                format!("account.{}.user is not a mail address, so its mailbox cannot be written to", account.name);
-            self.misfit("notice.to", &reason, "write the address that failure notices go to, or \"none\"");
-        }
-        Some(notice)
     }
 
     fn log(&self) -> Option<Log> {

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::check::{Check, Section, get};
 use super::settings::{Client, RepairLevel};
 use super::value::Meaning;
+use crate::mail::Lane;
 
 /// Puts the client of `section` together; `None` after a problem was noted.
 pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Client> {
@@ -26,6 +27,8 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
         charset: get!(check, path("charset"), Charset),
         reply_to: get!(check, path("reply_to"), Mailbox),
         subject_prefix: get!(check, path("subject_prefix"), Text),
+        drop_cron_env: get!(check, path("drop_cron_env"), Flag).unwrap_or(false),
+        lane: get!(check, path("lane"), Word).and_then(Lane::parse).unwrap_or_default(),
         // A word that is none was noted when it was read.
         repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
     })

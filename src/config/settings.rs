@@ -10,9 +10,9 @@ use std::time::Duration;
 use encoding_rs::Encoding;
 use ipnet::IpNet;
 
-use crate::mail::Address;
+use crate::mail::{Address, Lane};
 use crate::provider::{Endpoint, Mechanism, Preset};
-use crate::secret::SecretSource;
+use crate::secret::{Secret, SecretSource};
 
 /// Everything the relay is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +25,16 @@ pub struct Settings {
     pub accounts: Vec<Account>,
     /// What is known of certain clients, in the order of the names; may be empty.
     pub clients: Vec<Client>,
+    /// Which mail leaves through which accounts, the first that fits counts; may be empty.
+    pub routes: Vec<Route>,
+    /// The owner's own rows of the reply catalogue, read before all others; may be empty.
+    pub replies: Vec<Reply>,
     /// The door.
     pub limits: Limits,
     /// The queue.
     pub queue: QueueSettings,
-    /// Who hears of failures.
-    pub notice: NoticeTo,
+    /// Who hears of what, and how.
+    pub notice: Notice,
     /// The log.
     pub log: Log,
 }
@@ -79,8 +83,11 @@ pub struct Account {
     pub preset: &'static Preset,
     /// The log-in name.
     pub user: String,
-    /// The log-in name as an address, where it is one; always for presets that log in with an address.
+    /// The mailbox it sends as: the one that was named, else the log-in name; always there and qualified in settings
+    /// that were loaded.
     pub address: Option<Address>,
+    /// Other addresses of that mailbox, all qualified, none of them [`Account::address`]; may be empty.
+    pub aliases: Vec<Address>,
     /// Where the authorization code is. `None` only when the caller said that it can ask for it.
     pub secret: Option<SecretSource>,
     /// Places to connect to, best first; at least one.
@@ -89,8 +96,66 @@ pub struct Account {
     pub login: Vec<Mechanism>,
     /// PEM file with an authority to trust beside the system's.
     pub ca: Option<PathBuf>,
-    /// Most connections at a time.
+    /// How fast mail may go out.
+    pub budget: Budget,
+    /// `socks5://`, `socks5h://` or `http://`, host and port, perhaps with a log-in: a secret for that.
+    pub proxy: Option<Secret>,
+}
+
+/// How fast mail may go out through an account, where the owner has a say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Messages.
+    pub messages: Windows,
+    /// Recipients of all messages together.
+    pub recipients: Windows,
+    /// Log-ins, refused ones as well.
+    pub logins: Windows,
+    /// Most connections at a time: the owner's, else the preset's.
     pub connections: usize,
+}
+
+/// Most of something within a minute, an hour and a day. `None`: what the preset says. Never 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// In 60 seconds.
+    pub minute: Option<u32>,
+    /// In 60 minutes.
+    pub hour: Option<u32>,
+    /// In a day.
+    pub day: Option<u32>,
+}
+
+/// Which mail leaves through which accounts. A list that is empty asks for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Names of clients, each of which is in [`Settings::clients`]: from one of them.
+    pub clients: Vec<String>,
+    /// Patterns for the envelope sender, in which `*` is any characters: one must fit.
+    pub senders: Vec<String>,
+    /// Patterns for envelope recipients.
+    pub recipients: Vec<String>,
+    /// Names of accounts, each of which is in [`Settings::accounts`]; at least one, each once, best first.
+    pub accounts: Vec<String>,
+    /// Whether they take turns.
+    pub spread: bool,
+}
+
+/// A row of the reply catalogue as the owner writes it. The pattern was not compiled yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The name of a preset; `None`: anybody's reply.
+    pub provider: Option<String>,
+    /// `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `RSET`, `QUIT`; at least one, or `ANY`.
+    pub phases: Vec<&'static str>,
+    /// A regular expression for code and text.
+    pub pattern: String,
+    /// A word of the catalogue in capitals, such as `COOL15>PAUSE`, perhaps with `+ALERT` behind it.
+    pub action: String,
+    /// `session`, `account`, `host`, `domain`, `config`, `message` or `recipient`.
+    pub scope: Option<String>,
+    /// What the owner reads.
+    pub remedy: Option<String>,
 }
 
 /// What is known of the clients in some networks. It lets nobody in: [`Listener::allow`] does.
@@ -108,8 +173,12 @@ pub struct Client {
     pub reply_to: Option<Address>,
     /// What stands before every subject.
     pub subject_prefix: Option<String>,
+    /// Whether the environment that cron tells in `X-Cron-Env` goes.
+    pub drop_cron_env: bool,
     /// How much is repaired.
     pub repair: RepairLevel,
+    /// How urgent its mail is.
+    pub lane: Lane,
 }
 
 /// How much is repaired.
@@ -162,6 +231,47 @@ pub struct QueueSettings {
     pub keep_delivered: Duration,
     /// How long a failed message is kept, with its body.
     pub keep_failed: Duration,
+}
+
+/// Who hears of what, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Who hears of failures.
+    pub to: NoticeTo,
+    /// Where the URL is that alarms of accounts are posted to; it carries a token. `None`: they are not.
+    pub webhook: Option<SecretSource>,
+    /// What is posted there.
+    pub format: WebhookFormat,
+    /// PEM file with an authority to trust for the webhook beside the system's.
+    pub ca: Option<PathBuf>,
+    /// What notices and alarms are written in.
+    pub language: Language,
+}
+
+/// What the other side of a webhook understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookFormat {
+    /// The fields of the alarm, for a program.
+    Json,
+    /// WeCom (企业微信).
+    Wecom,
+    /// DingTalk (钉钉).
+    Dingtalk,
+    /// Feishu (飞书), and Lark.
+    Feishu,
+    /// Slack, and what imitates it.
+    Slack,
+}
+
+/// What notices and alarms are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+    /// The one after the other.
+    Both,
 }
 
 /// Who hears of failures.

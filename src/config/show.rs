@@ -3,9 +3,13 @@
 //! Both are TOML, both come from the table of keys. Not here: hiding secrets (the values come hidden), and the format
 //! of mistakes. Invariant: the reference file, as it stands, says the same as no file at all.
 
+use std::collections::BTreeSet;
+
 use super::Loaded;
-use super::keys::{KEYS, Key};
-use crate::provider::Endpoint;
+use super::keys::{KEYS, Key, NUMBERED};
+use super::value::ACTIONS;
+use crate::mail::Address;
+use crate::provider::{self, Endpoint};
 
 /// The settings in force, each with where it came from. For `yizhan check`.
 pub(super) fn effective(loaded: &Loaded) -> String {
@@ -22,6 +26,11 @@ pub(super) fn effective(loaded: &Loaded) -> String {
         match kind(first) {
             "listener" => settings.listeners.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
             "account" => settings.accounts.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
+            numbered if NUMBERED.contains(&numbered) => {
+                rows(loaded, numbered)
+                    .into_iter()
+                    .for_each(|number| section(loaded, keys, &number.to_string(), &mut out));
+            }
             "client" => settings.clients.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
             _ => section(loaded, keys, "", &mut out),
         }
@@ -30,9 +39,18 @@ pub(super) fn effective(loaded: &Loaded) -> String {
     out
 }
 
+/// The numbers of `[[kind]]` that were written, in their order.
+fn rows(loaded: &Loaded, kind: &str) -> BTreeSet<usize> {
+    let number = |path: &String| path.strip_prefix(kind)?.strip_prefix('.')?.split('.').next()?.parse().ok();
+    loaded.shown.keys().filter_map(number).collect()
+}
+
 fn section(loaded: &Loaded, keys: &[Key], name: &str, out: &mut String) {
     if let Some((head, _)) = keys.first().and_then(|key| split(key)) {
-        out.push_str(&format!("\n[{}]\n", head.replace('*', name)));
+        match kind(&keys[0]) {
+            numbered if NUMBERED.contains(&numbered) => out.push_str(&format!("\n[[{numbered}]]\n")),
+            _ => out.push_str(&format!("\n[{}]\n", head.replace('*', name))),
+        }
     }
     if let Some(account) = loaded
         .settings
@@ -40,11 +58,15 @@ fn section(loaded: &Loaded, keys: &[Key], name: &str, out: &mut String) {
         .iter()
         .find(|account| keys.first().map(kind) == Some("account") && account.name == name)
     {
+        let list = |all: &[Address]| all.iter().map(Address::as_str).collect::<Vec<_>>().join(", ");
+        let aliases =
+            if account.aliases.is_empty() { String::new() } else { format!(", or as {}", list(&account.aliases)) };
+        out.push_str(&format!("# sends as {}{aliases}\n", list(account.address.as_slice())));
         let place = |e: &Endpoint| format!("{}:{} {}", e.host, e.port, e.tls.word());
         let places: Vec<String> = account.endpoints.iter().map(place).collect();
         let login: Vec<&str> = account.login.iter().map(|mechanism| mechanism.word()).collect();
         out.push_str(&format!("# connects to {}\n# logs in with {}", places.join(", then "), login.join(", else ")));
-        out.push_str(&format!("; at most {} connection(s)\n", account.connections));
+        out.push_str(&format!("; at most {} connection(s)\n", account.budget.connections));
     }
     for key in keys {
         let path = key.pattern.replace('*', name);
@@ -65,6 +87,9 @@ fn split(key: &Key) -> Option<(&'static str, &'static str)> {
         None => key.pattern.split_once('.'),
     }
 }
+
+/// Characters of a comment line.
+const WIDEST: usize = 118;
 
 const HEAD: &str = "\
 # Yizhan 驿站: every setting, with its default. The file may hold as few of them as you like, or not exist.
@@ -92,9 +117,19 @@ const SECTIONS: &[(&str, &str)] = &[
         "client",
         "What is known of clients, by their addresses: any number of [client.NAME]. Other clients are treated alike.",
     ),
+    (
+        "route",
+        "Which mail leaves through which account: any number of [[route]], and the first that fits counts. Without one, and for\n\
+         # mail that none fits, it is the first account. As a variable: YIZHAN__ROUTE__0__ACCOUNT.",
+    ),
+    (
+        "reply",
+        "Your own rows of the reply catalogue, read before all others: any number of [[reply]], and the first that fits counts.\n\
+         # `yizhan explain` says what a reply means.",
+    ),
     ("limits", "The door: an abuse guard, answered with 4yz, so that clients come again."),
     ("queue", "What waits, and for how long."),
-    ("notice", "Who is told when a message has failed."),
+    ("notice", "Who is told when a message has failed, or an account is in trouble."),
     ("log", "One line a fact."),
 ];
 
@@ -110,13 +145,33 @@ pub fn reference() -> String {
                 "listener" => ("listener.local", ""),
                 "account" => ("account.office", "#"),
                 "client" => ("client.scanner", "#"),
+                "route" => ("[route]", "#"),
+                "reply" => ("[reply]", "#"),
                 other => (other, ""),
             };
             out.push_str(&format!("\n# {help}\n{off}[{head}]\n"));
         }
         let last = split(key).map_or(key.pattern, |(_, last)| last);
         let (off, value) = key.default.map_or(("#", key.example), |default| ("", default));
-        out.push_str(&format!("\n# {}\n{off}{last} = {value}\n", key.help));
+        out.push_str(&format!("\n{}{off}{last} = {value}\n", comment(key.help)));
     }
     out
+}
+
+/// The help of a key as comment lines, with the lists that other tables hold put in.
+fn comment(help: &str) -> String {
+    let help = help
+        .replace("{providers}", &provider::names().collect::<Vec<_>>().join(" | "))
+        .replace("{actions}", &ACTIONS.join(" | "));
+    let (mut out, mut line) = (String::new(), String::from("#"));
+    for word in help.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > WIDEST {
+            out.push_str(&line);
+            out.push('\n');
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    out + &line + "\n"
 }

@@ -13,6 +13,10 @@ static ALIASES: &[(&str, &str)] = &[
     ("server", "host"),
     ("listen", "bind"),
     ("address", "bind"),
+    ("from", "sender"),
+    ("to", "recipient"),
+    ("url", "webhook"),
+    ("regex", "pattern"),
 ];
 
 /// The remedy for a path that means nothing: the nearest key, or what there is.

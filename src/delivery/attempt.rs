@@ -120,11 +120,11 @@ impl Delivery {
         } else {
             account.give_back(grant, now);
         }
-        settlement.account_state = self.state_to_keep(account);
-        self.tell_owner(&mut settlement, account, &lease, &changes, now);
+        settlement.account_state = self.state_to_keep(&account);
+        self.tell_owner(&mut settlement, &account, &lease, &changes, now);
         let next = settlement.next;
         match self.0.queue.settle(lease, settlement).await {
-            Ok(()) => self.log(account, &entry, &changes, next),
+            Ok(()) => self.log(&account, &entry, &changes, next),
             Err(Error::NotLeased(id)) => tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written"),
             Err(error) => {
                 // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.

@@ -207,8 +207,8 @@ impl Breaker {
     }
 
     /// Pauses the account, whatever it does now.
-    pub fn pause(&mut self, by_operator: bool, now: Timestamp) {
-        self.stop(by_operator, Why::default(), now);
+    pub fn pause(&mut self, by_operator: bool, why: Why<'_>, now: Timestamp) {
+        self.stop(by_operator, why, now);
     }
 
     /// Forgets everything (the secret was changed, or somebody asked for it).

@@ -27,6 +27,8 @@ pub struct Client {
     pub reply_to: Option<Address>,
     /// What stands before every subject.
     pub subject_prefix: Option<String>,
+    /// Whether the environment that cron tells in `X-Cron-Env` goes.
+    pub drop_cron_env: bool,
     /// How much is repaired.
     pub level: Level,
     /// How urgent its mail is.
@@ -88,6 +90,7 @@ mod tests {
             charset: None,
             reply_to: None,
             subject_prefix: None,
+            drop_cron_env: false,
             level: Level::Full,
             lane: Lane::Normal,
         }

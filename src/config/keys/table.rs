@@ -1,0 +1,324 @@
+//! The one table of settings: every key with its kind, its default and its comment.
+//!
+//! From it come the check of the file, the names of environment variables, the text of `conf/yizhan.toml` and what
+//! `yizhan check` prints. A key that is not here does not exist. Not here: what the kinds are (that is `keys`).
+//!
+//! Invariant: every default and every example reads without fault (a test does it).
+
+use super::{Key, Kind};
+
+const fn fixed(pattern: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key { pattern, kind, default: Some(default), example: "", help }
+}
+
+const fn open(pattern: &'static str, kind: Kind, example: &'static str, help: &'static str) -> Key {
+    Key { pattern, kind, default: None, example, help }
+}
+
+/// A limit of a window.
+const BUDGET: Kind = Kind::Whole(1, 10_000_000);
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// Every setting of this version, in the order of the reference file.
+pub(in crate::config) static KEYS: &[Key] = &[
+    open(
+        "hostname",
+        Kind::Hostname,
+        r#""relay.example.lan""#,
+        "the name in EHLO and Received; default: the machine's name",
+    ),
+    open(
+        "data_dir",
+        Kind::Path,
+        r#""/var/lib/yizhan""#,
+        "queue and state; default: $STATE_DIRECTORY, else $XDG_STATE_HOME/yizhan, else ~/.local/state/yizhan",
+    ),
+    fixed("listener.*.bind", Kind::Sockets, r#"["127.0.0.1:25"]"#, "addresses to listen on, with the port"),
+    fixed(
+        "listener.*.tls",
+        Kind::Word(&["off"], &["starttls", "implicit"]),
+        r#""off""#,
+        "off, the only choice in this version",
+    ),
+    fixed(
+        "listener.*.auth",
+        Kind::Word(&["off", "accept-any"], &["verify"]),
+        r#""off""#,
+        "off | accept-any (any user name and password will do; it allows nobody who is not in `allow`)",
+    ),
+    fixed(
+        "listener.*.allow",
+        Kind::Networks,
+        r#"["127.0.0.0/8", "::1/128"]"#,
+        "client networks; everybody else is refused with 554 5.7.1",
+    ),
+    fixed(
+        "listener.*.profile",
+        Kind::Word(&["strict", "tolerant", "legacy"], &[]),
+        r#""tolerant""#,
+        "how much broken SMTP is put up with: strict | tolerant | legacy",
+    ),
+    open("account.*.provider", Kind::Provider, r#""qq""#, "one of {providers} (custom needs `host`)"),
+    open("account.*.user", Kind::User, r#""10000@qq.com""#, "the log-in name, which for most providers is the address"),
+    open(
+        "account.*.address",
+        Kind::Mailbox,
+        r#""office@example.com""#,
+        "the mailbox to send as, where `user` is no address; default: `user`",
+    ),
+    open(
+        "account.*.aliases",
+        Kind::Mailboxes,
+        r#"["sales@example.com"]"#,
+        "other addresses of this mailbox: mail that has one of them in From: keeps it. The provider must know them",
+    ),
+    open(
+        "account.*.secret",
+        Kind::Secret,
+        r#"{ file = "/run/secrets/qq" }"#,
+        "the authorization code: { file = \"..\" }, { env = \"..\" }, or the code itself (warned about)",
+    ),
+    open("account.*.host", Kind::Host, r#""smtp.qq.com""#, "default: the provider's"),
+    open("account.*.port", Kind::Whole(1, 65535), "465", "default: the provider's, else 465 and then 587"),
+    open(
+        "account.*.tls",
+        Kind::Word(&["implicit", "starttls"], &[]),
+        r#""implicit""#,
+        "implicit | starttls; default: what belongs to the port. There is no way without TLS",
+    ),
+    open(
+        "account.*.login",
+        Kind::Words(&["login", "plain"], &["xoauth2"]),
+        r#"["login", "plain"]"#,
+        "log-in mechanisms, best first; default: the provider's",
+    ),
+    open("account.*.ca", Kind::Path, r#""certs/ca.pem""#, "PEM file with an authority to trust beside the system's"),
+    open(
+        "account.*.proxy",
+        Kind::Proxy,
+        r#""socks5://127.0.0.1:1080""#,
+        "the way to the provider: socks5://host:port or http://host:port, with user:password@ in front of the host if it \
+         asks for them; default: none",
+    ),
+    open("account.*.budget.messages_per_minute", BUDGET, "15", "most messages in a minute; default: the provider's"),
+    open("account.*.budget.messages_per_hour", BUDGET, "100", "most messages in an hour; default: the provider's"),
+    open("account.*.budget.messages_per_day", BUDGET, "500", "most messages in a day; default: the provider's"),
+    open(
+        "account.*.budget.recipients_per_minute",
+        BUDGET,
+        "30",
+        "most recipients in a minute, of all messages together; default: the provider's",
+    ),
+    open(
+        "account.*.budget.recipients_per_hour",
+        BUDGET,
+        "100",
+        "most recipients in an hour, of all messages together; default: the provider's",
+    ),
+    open(
+        "account.*.budget.recipients_per_day",
+        BUDGET,
+        "500",
+        "most recipients in a day, of all messages together; default: the provider's",
+    ),
+    open(
+        "account.*.budget.logins_per_minute",
+        BUDGET,
+        "2",
+        "most log-ins in a minute, refused ones as well; default: the provider's",
+    ),
+    open(
+        "account.*.budget.logins_per_hour",
+        BUDGET,
+        "20",
+        "most log-ins in an hour, refused ones as well; default: the provider's",
+    ),
+    open(
+        "account.*.budget.logins_per_day",
+        BUDGET,
+        "100",
+        "most log-ins in a day, refused ones as well; default: the provider's",
+    ),
+    open(
+        "account.*.budget.connections",
+        Kind::Whole(1, 100),
+        "1",
+        "most connections at a time; default: the provider's",
+    ),
+    open(
+        "client.*.from",
+        Kind::AnyNetworks,
+        r#"["192.168.1.20", "10.0.0.0/8"]"#,
+        "its addresses and networks; the narrowest that fits counts. It allows nobody who is not in `allow`",
+    ),
+    open("client.*.display", Kind::Phrase, r#""Scanner 2F""#, "the name in From: when the mail brings none"),
+    open(
+        "client.*.charset",
+        Kind::Charset,
+        r#""gb18030""#,
+        "the charset of text that is not UTF-8 and names none; default: found by looking at it",
+    ),
+    open(
+        "client.*.reply_to",
+        Kind::Mailbox,
+        r#""reception@example.com""#,
+        "where answers go when the mail does not say; default: its own sender",
+    ),
+    open("client.*.subject_prefix", Kind::Phrase, r#""[scan]""#, "what stands before every subject"),
+    open(
+        "client.*.repair",
+        Kind::Word(&["full", "minimal"], &[]),
+        r#""full""#,
+        "full | minimal (only what the provider would refuse); default: full",
+    ),
+    open(
+        "client.*.drop_cron_env",
+        Kind::Flag,
+        "true",
+        "whether the X-Cron-Env fields go in which cron tells its environment; default: false",
+    ),
+    open(
+        "client.*.lane",
+        Kind::Word(&["alarm", "normal", "bulk"], &[]),
+        r#""alarm""#,
+        "alarm (goes first, and has a part of the budget to itself) | normal | bulk (waits for the others); default: normal",
+    ),
+    open(
+        "route.*.client",
+        Kind::Names,
+        r#""scanner""#,
+        "for mail of this client, a NAME of [client.NAME], or of several",
+    ),
+    open(
+        "route.*.sender",
+        Kind::Patterns,
+        r#""*@example.com""#,
+        "and with this envelope sender; * stands for any characters; one or a list",
+    ),
+    open(
+        "route.*.recipient",
+        Kind::Patterns,
+        r#"["*@example.com", "boss@example.org"]"#,
+        "and to these recipients; one or a list",
+    ),
+    open(
+        "route.*.account",
+        Kind::Names,
+        r#"["office"]"#,
+        "by this account, a NAME of [account.NAME], or by several in this order: overflow and failover",
+    ),
+    open("route.*.spread", Kind::Flag, "false", "whether several accounts take turns instead; default: false"),
+    open(
+        "reply.*.provider",
+        Kind::Provider,
+        r#""qq""#,
+        "whose reply it is, a name as in [account.NAME]; default: anybody's",
+    ),
+    open(
+        "reply.*.phase",
+        Kind::Phases,
+        r#""DATA""#,
+        "what was answered: CONNECT | EHLO | STARTTLS | AUTH | MAIL | RCPT | DATA | RSET | QUIT | ANY; one or a list; \
+         default: ANY",
+    ),
+    open(
+        "reply.*.pattern",
+        Kind::Sentence,
+        r"'^550\b.*mailbox is being moved'",
+        "a regular expression for code and text of the reply, upper and lower case alike",
+    ),
+    open(
+        "reply.*.action",
+        Kind::Action,
+        r#""RETRY_HOUR""#,
+        "what follows: {actions}; with +ALERT behind it the owner is told",
+    ),
+    open(
+        "reply.*.scope",
+        Kind::Word(&["session", "account", "host", "domain", "config", "message", "recipient"], &[]),
+        r#""account""#,
+        "what it is said of: session | account | host | domain | config | message | recipient; default: what goes with the action",
+    ),
+    open(
+        "reply.*.remedy",
+        Kind::Sentence,
+        r#""The provider is moving mailboxes; it will be over tonight.""#,
+        "what the owner reads, in notices and in `yizhan explain`",
+    ),
+    fixed("limits.connections", Kind::Whole(1, 100_000), "500", "connections of all clients together"),
+    fixed("limits.connections_per_client", Kind::Whole(1, 100_000), "50", "connections of one client address"),
+    fixed(
+        "limits.messages_per_client",
+        Kind::Rate,
+        r#""600/min""#,
+        "messages of one client address: N/s, N/min or N/h",
+    ),
+    fixed("limits.recipients", Kind::Whole(1, 10_000), "100", "recipients of one message"),
+    // RFC 5321 section 4.5.3.1.7: every server must take 64 KiB.
+    fixed("limits.message_size", Kind::Size(64 * KIB), r#""50MiB""#, "the largest message"),
+    fixed("limits.queue_size", Kind::Size(MIB), r#""5GiB""#, "what the queue may hold"),
+    fixed("limits.disk_free", Kind::Size(0), r#""200MiB""#, "what stays free on the disk"),
+    fixed(
+        "queue.url",
+        Kind::Word(&["sqlite"], &["postgres://", "postgresql://"]),
+        r#""sqlite""#,
+        "sqlite: a file in data_dir",
+    ),
+    fixed(
+        "queue.retry",
+        Kind::Times,
+        r#"["1m", "5m", "15m", "1h", "2h", "4h"]"#,
+        "waits between tries; then the last one again and again",
+    ),
+    fixed("queue.expire", Kind::Time(1), r#""5d""#, "after this long a message has failed"),
+    fixed(
+        "queue.keep_delivered",
+        Kind::Time(0),
+        r#""7d""#,
+        "how long the record of a delivered message is kept, without its body",
+    ),
+    fixed(
+        "queue.keep_failed",
+        Kind::Time(0),
+        r#""30d""#,
+        "how long a failed message is kept, with its body, so that it can be sent again",
+    ),
+    fixed(
+        "notice.to",
+        Kind::Notice,
+        r#""self""#,
+        "failure notices go to: self (the account's own mailbox) | sender | an address | none",
+    ),
+    open(
+        "notice.webhook",
+        Kind::Webhook,
+        r#"{ file = "/run/secrets/webhook" }"#,
+        "the URL that alarms of accounts are posted to; it carries a token, so it is written like `secret`; default: none",
+    ),
+    fixed(
+        "notice.format",
+        Kind::Word(&["json", "wecom", "dingtalk", "feishu", "slack"], &[]),
+        r#""json""#,
+        "what is posted there: json | wecom | dingtalk | feishu | slack",
+    ),
+    open(
+        "notice.ca",
+        Kind::Path,
+        r#""certs/ca.pem""#,
+        "PEM file with an authority to trust for the webhook beside the system's",
+    ),
+    open(
+        "notice.language",
+        Kind::Word(&["en", "zh", "both"], &[]),
+        r#""both""#,
+        "en | zh | both, of notices and alarms; default: zh where $LC_ALL, $LC_MESSAGES or $LANG says so, else en",
+    ),
+    fixed("log.format", Kind::Word(&["text", "json"], &[]), r#""text""#, "text | json"),
+    fixed(
+        "log.level",
+        Kind::Word(&["error", "warn", "info", "debug", "trace"], &[]),
+        r#""info""#,
+        "error | warn | info | debug | trace",
+    ),
+];
