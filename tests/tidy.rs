@@ -39,7 +39,6 @@ const PURE: &[&str] = &[
     "provider",
     "queue/entry.rs",
     "delivery/alarm.rs",
-    "delivery/alarm",
     "delivery/digest.rs",
     "delivery/schedule.rs",
     "delivery/breaker.rs",

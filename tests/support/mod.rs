@@ -21,6 +21,7 @@ pub mod clients;
 pub mod dovecot;
 pub mod folder;
 pub mod front;
+pub mod hook;
 pub mod load;
 pub mod office;
 pub mod peers;
