@@ -19,10 +19,11 @@ use support::folder::Folder;
 use support::peers;
 use support::skip::need;
 use yizhan::language::Language;
-use yizhan::mail::{Address, Id};
+use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::message::notice::alarm::{self, Alarm, Kind, Remedy};
 use yizhan::message::notice::digest::{self, Digest, Row};
 use yizhan::message::notice::{Failure, Letter, Notice, build};
+use yizhan::message::{Client, Facts, FirstPass, repair};
 
 const DATE: &str = "Sat, 21 Nov 2026 18:00:00 +0800";
 const ARRIVED: &str = "Fri, 20 Nov 2026 09:30:00 +0800";
@@ -192,6 +193,33 @@ fn each_language_speaks_for_itself() {
             ["cannot send", "could not deliver", "sends again", "Not delivered since"].iter().any(|w| ours.contains(w));
         let language = name.rsplit('-').next().unwrap();
         assert_eq!((english, chinese), (language != "zh", language != "en"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn our_own_repair_finds_nothing_to_repair() {
+    let (fallback, client) = (address("office@qq.com"), Client::default());
+    for (name, mail) in all("").into_iter().chain(all(EVIL)) {
+        let (mut first, mut body) = (FirstPass::new(&client.demand()), Vec::new());
+        first.push(&mail, &mut body).unwrap();
+        let examined = first.finish(&mut body).unwrap();
+        let repaired = repair(
+            examined.header,
+            &Facts {
+                date: "Sun, 22 Nov 2026 18:00:00 +0800",
+                id: id("mi8other00000001"),
+                domain: "qq.com",
+                fallback_from: &fallback,
+                sender: &ReversePath::Address(fallback.clone()),
+                recipients: std::slice::from_ref(&fallback),
+                body: &examined.body,
+                plan: &examined.plan,
+                client: &client,
+            },
+        );
+        let names: Vec<&str> = repaired.repairs.iter().map(|repair| repair.name()).collect();
+        assert_eq!(names, Vec::<&str>::new(), "{name}: {}", mail.escape_ascii());
+        assert!([&repaired.head[..], b"\r\n", &body].concat() == mail, "{name}: changed");
     }
 }
 
