@@ -40,7 +40,6 @@ const PURE: &[&str] = &[
     "provider",
     "queue/entry.rs",
     "delivery/alarm.rs",
-    "delivery/alarm",
     "delivery/digest.rs",
     "delivery/schedule.rs",
     "route",

@@ -118,6 +118,11 @@ pub fn one_line(text: &str, most: usize) -> String {
     plain(text, most)
 }
 
+/// `1 mail`, `2 mails`.
+fn mails(count: u64) -> String {
+    if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") }
+}
+
 /// The subject of a stored mail as a person reads it; empty when there is none.
 fn subject_of(value: &str, most: usize) -> String {
     plain(&encoded_word::decode(value), most)

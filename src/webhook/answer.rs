@@ -57,7 +57,7 @@ impl Refusal {
     pub fn fault(&self) -> Fault {
         match self {
             // RFC 9110 section 15.5.9 and RFC 6585 section 4: the two of the 4xx that pass.
-            Refusal::Status { status, .. } if matches!(status, 408 | 429 | 500..=599) => Fault::Passing,
+            Refusal::Status { status: 408 | 429 | 500..=599, .. } => Fault::Passing,
             Refusal::Status { .. } => Fault::Lasting,
             Refusal::Code { code, .. } if PASSING.contains(code) => Fault::Passing,
             Refusal::Code { .. } => Fault::Lasting,

@@ -22,6 +22,7 @@ pub mod day;
 pub mod dovecot;
 pub mod folder;
 pub mod front;
+pub mod hook;
 pub mod load;
 pub mod office;
 pub mod peers;

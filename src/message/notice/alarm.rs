@@ -96,7 +96,9 @@ impl Alarm {
                 format!("账号 {name} {}暂时无法发信", still(Tongue::Zh)),
             ),
             Kind::Resumed => (format!("account {name} sends again"), format!("账号 {name} 已恢复发信")),
-            Kind::Failed { mails } => (format!("{mails} mails not delivered"), format!("{mails} 封邮件未能送达")),
+            Kind::Failed { mails } => {
+                (format!("{} not delivered", super::mails(*mails)), format!("{mails} 封邮件未能送达"))
+            }
         };
         // Both names always: some chat rooms take only text with a keyword in it, and either may be the keyword.
         format!("Yizhan 驿站: {}", language.join(&en, &zh))
@@ -152,7 +154,7 @@ impl Alarm {
                 format!("账号 {name}（{provider}，{address}）已恢复发信。此前自 {since} 起无法发信。\n\n")
             }
             (Kind::Failed { mails }, Tongue::En) => {
-                format!("{mails} mails were not delivered since {since}, and will not be tried again.\n\n")
+                format!("Not delivered since {since}: {}. The relay will not try again.\n\n", super::mails(*mails))
             }
             (Kind::Failed { mails }, Tongue::Zh) => format!("自 {since} 起有 {mails} 封邮件未能送达，不会再重试。\n\n"),
         }
@@ -185,21 +187,20 @@ impl Alarm {
     /// How many mails wait; that none is lost.
     fn mails(&self, tongue: Tongue) -> String {
         let waiting = self.waiting;
-        let (verb_waits, verb_waited) =
-            if waiting == 1 { ("mail waits", "mail waited") } else { ("mails wait", "mails waited") };
+        let count = super::mails(waiting);
         match (&self.kind, tongue) {
-            (Kind::Paused | Kind::Cooling { .. }, Tongue::En) => {
-                format!(
-                    "{waiting} {verb_waits}. None is lost: new mail is taken as before, and goes out when the account works again.\n"
-                )
-            }
+            (Kind::Paused | Kind::Cooling { .. }, Tongue::En) => format!(
+                "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it.\n"
+            ),
             (Kind::Paused | Kind::Cooling { .. }, Tongue::Zh) => {
-                format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号恢复后自动发出。\n")
+                format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号可用后自动发出。\n")
             }
             (Kind::Resumed, Tongue::En) => {
-                format!("{waiting} {verb_waited}; what was not sent yet goes out now. There is nothing to do.\n")
+                format!("Waited meanwhile: {count}. What was not sent yet goes out now. There is nothing to do.\n")
             }
-            (Kind::Resumed, Tongue::Zh) => format!("期间等待的邮件：{waiting} 封，未发出的现在陆续发出。无需处理。\n"),
+            (Kind::Resumed, Tongue::Zh) => {
+                format!("期间等待的邮件：{waiting} 封，未发出的现在陆续发出。无需处理。\n")
+            }
             (Kind::Failed { .. }, Tongue::En) => {
                 "They are kept for a while: yizhan queue list --state failed\n".to_owned()
             }

@@ -51,7 +51,8 @@ pub struct Digest<'a> {
 /// Builds the digest: the head (fields with CRLF, no blank line) and the body.
 pub fn build(digest: &Digest<'_>) -> (Vec<u8>, Vec<u8>) {
     let (letter, mails) = (&digest.letter, digest.mails);
-    let subject = letter.language.join(&format!("{mails} mails not delivered"), &format!("{mails} 封邮件未能送达"));
+    let subject =
+        letter.language.join(&format!("{} not delivered", super::mails(mails)), &format!("{mails} 封邮件未能送达"));
     let own = ("X-Yizhan-Notice", "digest".to_owned());
     assemble(letter, &subject, Marks { auto_submitted: "auto-generated", own }, words(&text(digest)))
 }
@@ -94,9 +95,10 @@ fn opening(digest: &Digest<'_>, tongue: Tongue) -> String {
     let (first, last) = (plain(first, WIDTHS.1), plain(last, WIDTHS.1));
     match tongue {
         Tongue::En => format!(
-            "Yizhan could not deliver {mails} mails between {first} and {last}, and will not try them again.\n\
+            "Yizhan could not deliver {} between {first} and {last}, and will not try them again.\n\
              So many at once are told in one mail. They are kept for a while; when the cause is gone, this sends one again:\n\n    \
-             yizhan queue retry NUMBER\n\n"
+             yizhan queue retry NUMBER\n\n",
+            super::mails(mails)
         ),
         Tongue::Zh => format!(
             "从 {first} 到 {last}，驿站有 {mails} 封邮件未能送达，不会再重试。\n\
@@ -109,14 +111,14 @@ fn opening(digest: &Digest<'_>, tongue: Tongue) -> String {
 /// One line of the table: number, client, subject, recipient, reason.
 fn line(row: &Row<'_>) -> String {
     let (client, subject, reply) = WIDTHS;
-    let reply = plain(row.reply, reply);
     let fields = [
         row.id.to_string(),
         plain(row.client, client),
         subject_of(row.subject, subject),
         row.recipient.to_string(),
-        if reply.is_empty() { "-".to_owned() } else { reply },
+        plain(row.reply, reply),
     ];
     // The bar parts the fields; nobody else may write one.
-    format!("{}\n", fields.map(|field| field.replace('|', "/")).join(" | "))
+    let fields = fields.map(|field| if field.is_empty() { "-".to_owned() } else { field.replace('|', "/") });
+    format!("{}\n", fields.join(" | "))
 }

@@ -80,11 +80,13 @@ fn one_tongue(notice: &Notice<'_>, subject: &str, tongue: Tongue) -> String {
     let (id, arrived, tries) = (notice.failed, notice.arrived, notice.tries);
     let mut out = match tongue {
         Tongue::En => format!(
-            "Yizhan could not deliver a mail, and will not try again.\n\n\
+            "Yizhan could not deliver a mail to the recipients below, and will not try again.\n\n\
              Subject: {subject}\nReceived: {arrived}\nNumber: {id}\n"
         ),
         Tongue::Zh => {
-            format!("驿站未能送达一封邮件，不会再重试。\n\n主题：{subject}\n收到时间：{arrived}\n编号：{id}\n")
+            format!(
+                "驿站未能把一封邮件送达下列收件人，不会再重试。\n\n主题：{subject}\n收到时间：{arrived}\n编号：{id}\n"
+            )
         }
     };
     for failure in notice.failures {

@@ -252,13 +252,13 @@ fn an_alarm_says_what_the_owner_must_know() {
                 "请等待。",
                 "QQ-A3",
                 "yizhan account resume office",
-                "12 mails wait. None is lost",
+                "Waiting: 12 mails. Nothing is lost",
                 "12 封。邮件不会丢失",
                 "relay.lan",
             ][..],
         ),
-        (&cooling, &["until 2026-11-21 19:00:00 +08:00", "休息到 2026-11-21 19:00:00 +08:00", "None is lost"][..]),
-        (&resumed, &["sends again", "已恢复发信", "12 mails waited", "无需处理"][..]),
+        (&cooling, &["until 2026-11-21 19:00:00 +08:00", "休息到 2026-11-21 19:00:00 +08:00", "Nothing is lost"][..]),
+        (&resumed, &["sends again", "已恢复发信", "Waited meanwhile: 12 mails", "无需处理"][..]),
         (&failed, &["31 mails", "31 封", "yizhan queue list --state failed"][..]),
     ] {
         for part in parts {
