@@ -6,8 +6,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::delivery::{Account, Delivery};
 use crate::delivery::view::AccountView;
+use crate::delivery::{Account, Delivery};
 use crate::queue::Error;
 
 /// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.

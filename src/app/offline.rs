@@ -33,7 +33,7 @@ pub fn accounts_offline(
         counters: Counters::default(),
         drain: Drain::default(),
     };
-    Ok(Arc::new(Offline(delivery_of(settings, parts)?.0)))
+    Ok(Arc::new(Offline(delivery_of(settings, parts)?)))
 }
 
 struct Offline(Delivery);

@@ -26,7 +26,6 @@ use crate::webhook::{self, Format, Webhook};
 use super::StartError;
 
 /// A connection that is older than this is not used again, however busy it was.
-const OLDEST: Duration = Duration::from_secs(30 * 60);
 
 /// The owner is the mailbox of the first account.
 pub(super) fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {

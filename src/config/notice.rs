@@ -8,8 +8,9 @@ use std::fs;
 use super::check::{Check, get};
 use super::environment::variable;
 use super::secret_place;
-use super::settings::{Language, Notice, WebhookFormat};
+use super::settings::{Notice, WebhookFormat};
 use super::value::{Carriage, Meaning, webhook_url};
+use crate::language::Language;
 use crate::secret::{Secret, SecretSource};
 
 /// Puts the section together; `None` after a problem was noted.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use encoding_rs::Encoding;
 use ipnet::IpNet;
 
+use crate::language::Language;
 use crate::mail::{Address, Lane};
 use crate::provider::{Endpoint, Mechanism, Preset};
 use crate::secret::{Secret, SecretSource};
@@ -261,17 +262,6 @@ pub enum WebhookFormat {
     Feishu,
     /// Slack, and what imitates it.
     Slack,
-}
-
-/// What notices and alarms are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    En,
-    /// Chinese.
-    Zh,
-    /// The one after the other.
-    Both,
 }
 
 /// Who hears of failures.

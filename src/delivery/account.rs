@@ -289,18 +289,14 @@ impl Account {
                 Action::Cool15ThenPause => Event::Refused(Rest::QuarterThenPause),
                 Action::RetryHour => Event::Refused(Rest::Hour),
                 Action::RetryHourThenPause => Event::Refused(Rest::HourThenPause),
-                Action::RetryDay => {
-                    Event::Refused(Rest::Until(state.budget.teach(Window::Day, now) + spread))
-                }
+                Action::RetryDay => Event::Refused(Rest::Until(state.budget.teach(Window::Day, now) + spread)),
                 Action::Pause => Event::Pause,
                 // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
                 Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
                 // Not said of an account; the careful reading is a short rest.
-                Action::Ok
-                | Action::Bounce
-                | Action::BounceRecipient
-                | Action::Rewrite
-                | Action::Split => Event::Refused(Rest::Quarter),
+                Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
+                    Event::Refused(Rest::Quarter)
+                }
             }),
         }
     }

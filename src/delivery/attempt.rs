@@ -106,11 +106,7 @@ impl Delivery {
         let Attempt { account, lease, places, grant, under_way } = attempt;
         let Ended { report, policy, now } = ended;
         let entry = lease.entry.clone();
-        let tried = Tried {
-            places: &places,
-            outcomes: &report.outcomes,
-            strict: policy == FromPolicy::MustEqualLogin,
-        };
+        let tried = Tried { places: &places, outcomes: &report.outcomes, strict: policy == FromPolicy::MustEqualLogin };
         let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, tried, now);
         settlement.account = Some(account.name().to_owned());
         if reached(&report) {
@@ -215,8 +211,8 @@ fn reached(report: &Report) -> bool {
 
 /// By how much the end of this account's day is left behind: always the same for the same account.
 fn spread(account: &str) -> Duration {
-    let hash = account.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = account
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3));
     Duration::from_secs(60 + (hash >> 32) % (SPREAD.as_secs() - 60))
 }

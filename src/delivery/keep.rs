@@ -71,7 +71,7 @@ impl SecretMark {
 }
 
 /// A remedy that was kept. It lives as long as the process; there is one for each account that rests at the start.
-pub fn remedy(en: &str, zh: &str) -> Remedy {
+pub(super) fn remedy(en: &str, zh: &str) -> Remedy {
     Remedy { en: en.to_owned().leak(), zh: zh.to_owned().leak() }
 }
 

@@ -13,21 +13,21 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 /// Spaces the messages of one account.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     cell: DefaultDirectRateLimiter,
     clock: DefaultClock,
 }
 
 impl Pace {
     /// A pace of so many messages a second.
-    pub fn new(per_second: NonZeroU32) -> Pace {
+    pub(super) fn new(per_second: NonZeroU32) -> Pace {
         let quota = Quota::per_second(per_second).allow_burst(NonZeroU32::MIN);
         let clock = DefaultClock::default();
         Pace { cell: RateLimiter::direct_with_clock(quota, clock.clone()), clock }
     }
 
     /// `None`: a message may go now, and is counted. Else how long to wait before asking again.
-    pub fn ready(&self) -> Option<Duration> {
+    pub(super) fn ready(&self) -> Option<Duration> {
         self.cell
             .check()
             .err()

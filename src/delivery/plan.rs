@@ -109,7 +109,8 @@ enum Choice {
 /// Works out who takes what. `order` is the order in which the lanes go this time.
 pub fn plan(lots: &[Lot], standings: &[Standing], order: [Lane; 3]) -> Plan {
     let mut plan = Plan::default();
-    let mut takes: Vec<Take> = (0..standings.len()).map(|account| Take { account, wants: Vec::new(), total: 0 }).collect();
+    let mut takes: Vec<Take> =
+        (0..standings.len()).map(|account| Take { account, wants: Vec::new(), total: 0 }).collect();
     let mut open = vec![false; lots.len()];
     for lane in order {
         for (lot, open) in lots.iter().zip(&mut open) {
@@ -141,7 +142,9 @@ fn choose(lot: &Lot, standings: &[Standing], lane: Lane) -> Choice {
         let soon = match (standing.use_, standing.lanes[place]) {
             (Use::Never, _) => continue,
             // Not a candidate yet, but nobody else is asked before it is clear that this lasts.
-            (Use::Blip(at), _) if !lot.spread && candidates.is_empty() => return Choice::Closed(Some(opens.map_or(at, |o| o.min(at)))),
+            (Use::Blip(at), _) if !lot.spread && candidates.is_empty() => {
+                return Choice::Closed(Some(opens.map_or(at, |o| o.min(at))));
+            }
             (Use::From(at) | Use::Blip(at), Ok(_)) => at,
             (Use::From(at) | Use::Blip(at), Err(later)) => at.max(later),
             (Use::Open | Use::Probe, Err(at)) => at,

@@ -145,7 +145,9 @@ impl Rules {
             Fate::Delivered => (Event::Delivered, text.clone()),
             Fate::Refused => (Event::Failed, text.clone()),
             Fate::Waits => (Event::Waiting, text.clone()),
-            Fate::Split if self.chunk.is_some() => (Event::Waiting, format!("goes again with fewer recipients: {text}")),
+            Fate::Split if self.chunk.is_some() => {
+                (Event::Waiting, format!("goes again with fewer recipients: {text}"))
+            }
             Fate::Split => (Event::Failed, format!("refused even with one recipient: {text}")),
             Fate::Rewrite if self.rewrites => {
                 (Event::Waiting, format!("goes again with the account's own address: {text}"))

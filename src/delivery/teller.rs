@@ -107,7 +107,11 @@ impl Delivery {
                 Sent::Told
             }
             Err(error) => {
-                tracing::error!(event = "queue_error", account = account.name(), "an alarm could not be written: {error}");
+                tracing::error!(
+                    event = "queue_error",
+                    account = account.name(),
+                    "an alarm could not be written: {error}"
+                );
                 Sent::Later(now + super::QUEUE_REST)
             }
         }

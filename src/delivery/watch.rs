@@ -50,7 +50,11 @@ impl Delivery {
     pub(super) async fn remember(&self, account: &super::Account) {
         let Some(state) = self.state_to_keep(account) else { return };
         if let Err(error) = self.0.queue.remember(state).await {
-            tracing::error!(event = "queue_error", account = account.name(), "the state of the account could not be written: {error}");
+            tracing::error!(
+                event = "queue_error",
+                account = account.name(),
+                "the state of the account could not be written: {error}"
+            );
         }
     }
 }

@@ -12,8 +12,8 @@
 //! Not here: how SMTP is spoken (`smtp::server`), what is repaired (`message`), what happens afterwards (`delivery`;
 //! intake cannot see it). Invariant: 250 after the final dot is said only after `Queue::put` returned.
 
-use std::net::SocketAddr;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 

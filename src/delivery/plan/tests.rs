@@ -46,10 +46,10 @@ fn the_first_account_takes_everything_and_lanes_stand_in_order() {
 #[test]
 fn a_spent_budget_overflows_lane_by_lane() {
     let first = Standing { lanes: [Ok(2), Err(at(60)), Err(at(90))], ..open() };
-    assert_eq!(run(&[lot("a,b", &[0, 1])], &[first.clone(), open()]), [
-        "0: a,b/alarm*2 of 2",
-        "1: a,b/normal*4 a,b/bulk*4 of 4"
-    ]);
+    assert_eq!(
+        run(&[lot("a,b", &[0, 1])], &[first.clone(), open()]),
+        ["0: a,b/alarm*2 of 2", "1: a,b/normal*4 a,b/bulk*4 of 4"]
+    );
     let alone = plan(&[lot("a", &[0])], &[first], Lane::ALL);
     assert_eq!(told(&alone), ["0: a/alarm*2 of 2", "a/normal closed 60", "a/bulk closed 90"]);
     assert_eq!((alone.wake, alone.open.len()), (Some(at(60)), 1));

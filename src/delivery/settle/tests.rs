@@ -44,8 +44,7 @@ fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> Entry 
 fn tried(entry: &Entry, places: &[usize], fates: &[Fate], strict: bool) -> (Settlement, Vec<Event>) {
     let outcomes: Vec<Outcome> =
         fates.iter().map(|&fate| Outcome { fate, text: "why".into(), verdict: None }).collect();
-    let (settlement, changes) =
-        settle(&Settings::default(), entry, Tried { places, outcomes: &outcomes, strict }, NOW);
+    let (settlement, changes) = settle(&Settings::default(), entry, Tried { places, outcomes: &outcomes, strict }, NOW);
     (settlement, changes.into_iter().map(|c| c.event).collect())
 }
 
