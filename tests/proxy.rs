@@ -32,6 +32,7 @@ async fn scene(kind: Kind, act: Act, login: Option<(&'static str, &'static str)>
     let names = vec![
         ("smtp.qq.com:465".to_owned(), sandbox.implicit_addr().expect("it is open")),
         ("smtp.qq.com:587".to_owned(), sandbox.starttls_addr().expect("it is open")),
+        ("smtp.other.test:465".to_owned(), sandbox.implicit_addr().expect("it is open")),
     ];
     let proxy = TestProxy::start(kind, Manners { login, names, act }).await;
     let mut settings = settings(&sandbox, &folder);
@@ -130,6 +131,11 @@ async fn the_certificate_must_be_the_providers() {
         let report = send(&upstream(scene.settings.clone())).await;
         assert!(line_trouble(&report).starts_with("TLS with 127.0.0.1 failed"), "{report:?}");
         assert_eq!((stranger.stats().connections, stranger.stats().handshakes), (1, 0));
+        // A certificate that is good for the proxy's own address, and not for the provider's name.
+        scene.settings.endpoints = vec![Endpoint { host: "smtp.other.test".to_owned(), port: 465, tls: Tls::Implicit }];
+        let report = send(&upstream(scene.settings.clone())).await;
+        assert!(line_trouble(&report).starts_with("TLS with smtp.other.test failed"), "{report:?}");
+        assert_eq!(scene.sandbox.stats().handshakes, 0);
         assert!(!scene.proxy.heard().windows(CODE.len()).any(|octets| octets == CODE.as_bytes()));
     }
 }

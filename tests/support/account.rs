@@ -62,6 +62,11 @@ pub async fn send(upstream: &Upstream) -> Report {
 
 /// Sends one message, if the permit allows the log-in that it may need.
 pub async fn send_with(upstream: &Upstream, permit: &dyn Permit) -> Report {
+    attempt(upstream, permit).await.0
+}
+
+/// As [`send_with`]; says as well whether the report is second-hand.
+pub async fn attempt(upstream: &Upstream, permit: &dyn Permit) -> (Report, bool) {
     let body = Stored::Inline(Bytes::from_static(b"body\r\n"));
     let address = |text: &str| Address::parse(text).expect("an address");
     let letter = Letter {
@@ -72,7 +77,8 @@ pub async fn send_with(upstream: &Upstream, permit: &dyn Permit) -> Report {
         eight_bit: true,
     };
     let mut turn = upstream.turn(&letter).await;
-    upstream.send(&mut turn, &letter, permit).await
+    let report = upstream.send(&mut turn, &letter, permit).await;
+    (report, turn.is_second_hand())
 }
 
 /// Sends one message, which must arrive.
