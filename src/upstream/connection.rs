@@ -246,19 +246,22 @@ impl Connection {
         !self.permitted && self.client.phase() == Phase::Auth
     }
 
-    /// Says QUIT and forgets the connection: whatever the server answers changes nothing.
-    pub async fn quit(mut self) {
+    /// Says QUIT and forgets the connection: whatever the server answers changes nothing. It counts as closed at once,
+    /// not when the farewell is over.
+    pub fn quit(mut self) -> impl Future<Output = ()> + Send {
         self.seat = None;
         if self.must_log_in() {
             self.client.output().clear();
         }
         self.client.quit();
-        let farewell = async {
-            if self.flush().await {
-                while self.read().await.is_none() {}
-            }
-        };
-        let _ = timeout(FAREWELL, farewell).await;
+        async move {
+            let farewell = async {
+                if self.flush().await {
+                    while self.read().await.is_none() {}
+                }
+            };
+            let _ = timeout(FAREWELL, farewell).await;
+        }
     }
 }
 

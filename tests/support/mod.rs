@@ -15,6 +15,7 @@
     reason = "each test file uses a part of this folder"
 )]
 
+pub mod account;
 pub mod branch;
 pub mod ca;
 pub mod clients;
@@ -30,6 +31,7 @@ pub mod ports;
 pub mod postfix;
 pub mod process;
 pub mod program;
+pub mod proxy;
 pub mod sink;
 pub mod skip;
 

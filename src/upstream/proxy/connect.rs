@@ -35,7 +35,8 @@ pub(super) async fn connect(stream: &mut TcpStream, to: &str, login: Option<&Log
             (100..=199, _) => {}
             // Any 2xx: from here on it is a tunnel, whatever Content-Length the proxy claims (section 9.3.6).
             (200..=299, _) => return Ok(()),
-            (407, _) => return Err(Fault::Wanted),
+            // 401 is not for proxies (section 11.7), but some say it to a wrong password.
+            (401 | 407, _) => return Err(Fault::Wanted),
             (code, phrase) => return Err(refused(code, &phrase)),
         }
     }
@@ -95,7 +96,7 @@ fn status(head: &[u8]) -> Result<(u16, String), Fault> {
 fn refused(code: u16, phrase: &str) -> Fault {
     let remedy = match code {
         400 | 405 | 501 => "see that it is a proxy and allows CONNECT",
-        401 | 403 => "allow CONNECT to the mail provider's host and port there",
+        403 => "allow CONNECT to the mail provider's host and port there",
         404 | 500 | 502 | 503 | 504 => "see that the proxy can reach the internet, and that the host is right",
         _ => "see the log of the proxy",
     };
