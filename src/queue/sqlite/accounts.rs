@@ -8,10 +8,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::clock::Timestamp;
 use crate::mail::Id;
 use crate::queue::KEEP_USAGE;
-use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, Usage};
+use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, Settlement, Usage};
 
 use super::apply::{Context, Done, put, short_enough};
 use super::fault::Failure;
+
+/// Who is to be told. By this index, because the other one goes through all that have failed.
+pub(super) const UNTOLD: &str = "SELECT seq FROM message INDEXED BY message_untold \
+    WHERE untold = 1 AND state = 'failed' ORDER BY id LIMIT ?1";
 
 /// A minute, in milliseconds.
 const MINUTE: i64 = 60_000;
@@ -47,8 +51,34 @@ pub(super) fn usage(conn: &Connection, account: &str, since: Timestamp) -> rusql
     rows.collect()
 }
 
+/// Writes what a settlement says of its account.
+pub(super) fn settle(conn: &Connection, id: Id, settlement: &Settlement) -> Result<(), Failure> {
+    let used = settlement.usage.as_ref().map_or(Ok(()), |usage| spend(conn, usage));
+    let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| remember(conn, state));
+    // What the provider has taken must not be sent again because a count is damaged.
+    said_aloud(used, Some(id))?;
+    said_aloud(kept, Some(id))
+}
+
+/// Lets a change go on although what is kept of an account could not be written, unless all of the database is broken.
+fn said_aloud(written: Result<(), Failure>, id: Option<Id>) -> Result<(), Failure> {
+    match written {
+        Ok(()) => Ok(()),
+        Err(Failure::Refused(error)) => {
+            let id = id.as_ref().map(Id::as_str);
+            tracing::error!(event = "queue_error", id, %error, "what is kept of an account was not written");
+            Ok(())
+        }
+        Err(broken @ Failure::Broken(_)) => Err(broken),
+    }
+}
+
 /// Deletes the minutes that are older than [`KEEP_USAGE`].
-pub(super) fn forget_usage(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn purge(conn: &Connection, now: Timestamp) -> Result<(), Failure> {
+    said_aloud(forget_usage(conn, now).map_err(Failure::from), None)
+}
+
+fn forget_usage(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let oldest = (now - KEEP_USAGE).millis().div_euclid(MINUTE);
     // From account to account, so that this is a look-up and not a scan of a month.
     let sql = "SELECT account FROM usage WHERE account > ?1 ORDER BY account LIMIT 1";
@@ -83,8 +113,7 @@ pub(super) fn recall(conn: &Connection) -> rusqlite::Result<Vec<AccountState>> {
 
 /// The rows of the first `limit` failed messages whose owner is still to be told.
 pub(super) fn untold(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<i64>> {
-    let sql = "SELECT seq FROM message WHERE untold = 1 AND state = 'failed' ORDER BY id LIMIT ?1";
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = conn.prepare_cached(UNTOLD)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.query_map([limit], |row| row.get(0))?.collect()
 }

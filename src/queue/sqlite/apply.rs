@@ -256,7 +256,7 @@ fn purge(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
     }
     done.more = done.moves.len() == PURGE_STEP;
     done.freed = !done.moves.is_empty();
-    accounts::forget_usage(context.conn, now)?;
+    accounts::purge(context.conn, now)?;
     Ok(done)
 }
 

@@ -45,6 +45,7 @@ mod fresh;
 mod ledger;
 mod lock;
 mod lookup;
+mod revoke;
 mod rows;
 mod schema;
 mod settle;

@@ -18,7 +18,6 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
 use crate::queue::{Error, Settings};
@@ -29,6 +28,7 @@ use super::fresh::Fresh;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
+use super::revoke::Revoked;
 
 /// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
 const GROUP: usize = 256;
@@ -56,17 +56,6 @@ struct Job {
     write: Write,
     reply: Option<Reply<bool>>,
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-/// What must not be there after all.
-#[derive(Debug)]
-pub(super) struct Revoked {
-    /// The message that was put.
-    pub(super) id: Id,
-    /// Its file, to be unlinked once the row is gone.
-    pub(super) file: Option<PathBuf>,
-    /// Messages whose owner was not told by it.
-    pub(super) untold: Vec<Id>,
 }
 
 /// What the thread owns.
@@ -200,7 +189,8 @@ impl Writer {
                     self.abandon();
                 }
                 for (job, result) in group.iter_mut().zip(results) {
-                    self.revoke(job, &result);
+                    let stored = matches!(result, Ok(done) if done.stored.is_some());
+                    self.revoked.extend(stored.then(|| Revoked::of(&mut job.write)).flatten());
                 }
                 self.fail(group, &fault);
             }
@@ -312,35 +302,6 @@ impl Writer {
         }
     }
 
-    /// Notes that a message must not be there, although the commit that failed may have stored it (promise 1).
-    fn revoke(&mut self, job: &mut Job, result: &Result<Done, Error>) {
-        if !matches!(result, Ok(done) if done.stored.is_some()) {
-            return;
-        }
-        match &mut job.write {
-            // The row goes first, then the file (promise 4).
-            Write::Put(message, _) => self.revoked.push(Revoked::of(message, Vec::new())),
-            Write::Tell { notice, ids, .. } => {
-                let untold = std::mem::take(ids);
-                self.revoked.extend(notice.as_mut().map(|notice| Revoked::of(notice, untold)));
-            }
-            // The notice stays with its settlement, and is stored again with it.
-            Write::Settle { settlement, .. } => {
-                let notice = settlement.notice.as_ref();
-                self.revoked.extend(notice.map(|n| Revoked { id: n.id, file: None, untold: Vec::new() }));
-            }
-            Write::Retry(..)
-            | Write::Drop(_)
-            | Write::Wake(_)
-            | Write::Purge(_)
-            | Write::Assign(_)
-            | Write::Spend(_)
-            | Write::Remember(_)
-            | Write::SetAside { .. }
-            | Write::Banish { .. } => {}
-        }
-    }
-
     /// The connection, for those who have called [`Writer::ready`].
     pub(super) fn conn(&self) -> rusqlite::Result<&Connection> {
         let lost = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None);
@@ -362,20 +323,6 @@ impl Writer {
         if let Some(reply) = reply {
             let _ = reply.send(closed.map_err(|error| Error::Database(error.to_string())));
         }
-    }
-}
-
-impl Revoked {
-    /// `message`, whose file is left to the one who deletes the row.
-    fn of(message: &mut NewMessage, untold: Vec<Id>) -> Revoked {
-        let file = match &mut message.body {
-            Stored::Inline(_) => None,
-            Stored::Spooled(file) => {
-                file.keep();
-                Some(file.path().to_owned())
-            }
-        };
-        Revoked { id: message.id, file, untold }
     }
 }
 
