@@ -42,5 +42,5 @@ CREATE TABLE content (
     body BLOB
 ) STRICT;
 CREATE INDEX content_spool ON content (spool) WHERE spool IS NOT NULL;
-PRAGMA application_id = 1498765896;
+PRAGMA application_id = 1497979464;
 PRAGMA user_version = 1;

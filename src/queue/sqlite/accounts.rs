@@ -55,30 +55,21 @@ pub(super) fn usage(conn: &Connection, account: &str, since: Timestamp) -> rusql
 pub(super) fn settle(conn: &Connection, id: Id, settlement: &Settlement) -> Result<(), Failure> {
     let used = settlement.usage.as_ref().map_or(Ok(()), |usage| spend(conn, usage));
     let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| remember(conn, state));
-    // What the provider has taken must not be sent again because a count is damaged.
-    said_aloud(used, Some(id))?;
-    said_aloud(kept, Some(id))
-}
-
-/// Lets a change go on although what is kept of an account could not be written, unless all of the database is broken.
-fn said_aloud(written: Result<(), Failure>, id: Option<Id>) -> Result<(), Failure> {
-    match written {
-        Ok(()) => Ok(()),
-        Err(Failure::Refused(error)) => {
-            let id = id.as_ref().map(Id::as_str);
-            tracing::error!(event = "queue_error", id, %error, "what is kept of an account was not written");
-            Ok(())
+    for written in [used, kept] {
+        match written {
+            Ok(()) => {}
+            // What the provider has taken must not be sent again because a name is too long.
+            Err(Failure::Refused(error)) => {
+                tracing::error!(event = "queue_error", %id, %error, "what is kept of an account was not written")
+            }
+            Err(other @ (Failure::Poisoned(_) | Failure::Broken(_))) => return Err(other),
         }
-        Err(broken @ Failure::Broken(_)) => Err(broken),
     }
+    Ok(())
 }
 
 /// Deletes the minutes that are older than [`KEEP_USAGE`].
-pub(super) fn purge(conn: &Connection, now: Timestamp) -> Result<(), Failure> {
-    said_aloud(forget_usage(conn, now).map_err(Failure::from), None)
-}
-
-fn forget_usage(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn forget_usage(conn: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let oldest = (now - KEEP_USAGE).millis().div_euclid(MINUTE);
     // From account to account, so that this is a look-up and not a scan of a month.
     let sql = "SELECT account FROM usage WHERE account > ?1 ORDER BY account LIMIT 1";

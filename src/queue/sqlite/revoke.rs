@@ -40,7 +40,7 @@ impl Revoked {
             Write::Retry(..)
             | Write::Drop(_)
             | Write::Wake(_)
-            | Write::Purge(_)
+            | Write::Purge { .. }
             | Write::Assign(_)
             | Write::Spend(_)
             | Write::Remember(_)

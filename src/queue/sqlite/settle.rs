@@ -31,7 +31,7 @@ pub(super) fn settle(
         context.conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut recipients = rows::recipients(context.conn, seq).map_err(|unreadable| match unreadable {
         Unreadable::Missing => Failure::from(Error::NotFound(id)),
-        Unreadable::Damaged(what) => Failure::from(Error::Database(format!("message {id}: {what}"))),
+        Unreadable::Damaged(what) => Failure::Poisoned(Error::Database(format!("message {id}: {what}"))),
         Unreadable::Failed(error) => Failure::from(error),
     })?;
     write_outcomes(context, id, seq, settlement, &mut recipients)?;

@@ -54,9 +54,9 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
 /// # Errors
 /// Only what the database says; a file that cannot be moved is a sentence.
 pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<()> {
-    // A table that is not there is found now, not when a try has ended.
-    // Only that: a damaged page in one of them is no reason to keep the mail.
-    conn.prepare("SELECT name, state, minute, messages, recipients, logins FROM account JOIN usage ON account = name")?;
+    // A table that is not there is found now, not when a try has ended. Only that: a damaged page in one of them is no
+    // reason to keep the mail.
+    conn.prepare("SELECT account.state, minute, logins, outcome FROM account, usage, recipient")?;
     check_lines(conn, report)?;
     let named = check_rows(conn, spool, report)?;
     let aside = spool.folder().with_file_name("aside");
