@@ -15,29 +15,9 @@ use yizhan::queue::body::{INLINE_LIMIT, Stored};
 use yizhan::queue::entry::{Next, Outcome, State};
 use yizhan::queue::{Error, Filter, Queue};
 
-type Open<'a> = &'a (dyn Fn() -> Box<dyn Queue> + Sync);
-
-/// Makes a test of each function for each backend.
-macro_rules! contract {
-    ($backend:ident, $open:expr, [$($name:ident),* $(,)?]) => {
-        mod $backend {
-            use super::*;
-            $(#[tokio::test]
-            async fn $name() {
-                let folder = Folder::new();
-                super::$name(&|| $open(folder.path())).await;
-            })*
-        }
-    };
-}
-
-fn sqlite(folder: &std::path::Path) -> Box<dyn Queue> {
-    Box::new(open_clean(folder))
-}
-
 contract!(
     embedded,
-    sqlite,
+    embedded,
     [
         what_was_put_comes_back_whole,
         bodies_of_every_size_come_back,

@@ -111,9 +111,9 @@ async fn another_version_and_another_program_are_refused() {
     assert!(error.contains("format 9") && error.contains("start the later version"), "{error}");
     edit(folder.path(), "PRAGMA user_version = 2; PRAGMA application_id = 5");
     assert!(open(folder.path()).unwrap_err().to_string().contains("another program"));
-    edit(folder.path(), "PRAGMA application_id = 1498765896");
+    edit(folder.path(), "PRAGMA application_id = 0x59495a48");
     edit(folder.path(), "DROP TABLE message");
-    assert!(matches!(open(folder.path()), Err(Error::Damaged { .. })));
+    assert!(open(folder.path()).unwrap_err().to_string().contains("no such table"));
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ use super::Error;
 use super::checksum::Checksum;
 pub use super::spool::Spool;
 
+mod share;
+
 /// Bodies up to this many octets live in the database, longer ones in a file of their own.
 ///
 /// Measured: a file costs two more syncs, a blob is written twice; the two meet between 64 and 256 KiB.
@@ -245,18 +247,6 @@ impl SpoolFile {
     /// A second handle on the file; this one never removes it.
     pub(super) fn again(&self) -> SpoolFile {
         SpoolFile::kept(self.spool.clone(), self.name.clone(), self.guard.path.clone(), self.len, self.sum)
-    }
-
-    /// A second name for the same octets, which lives and dies by itself. Blocks.
-    fn share(&self) -> Result<SpoolFile, Error> {
-        let name = self.spool.fresh_name();
-        let path = self.spool.path(&name).expect("the name is one of our own");
-        make_folder_of(&path)?;
-        // A hard link never follows a symbolic one, and never replaces a file.
-        fs::hard_link(self.path(), &path).map_err(|source| fault("link", &path, source))?;
-        let guard = Remove { path, armed: true };
-        sync_folder(guard.path.parent().expect("every spool file has a folder"))?;
-        Ok(SpoolFile { spool: self.spool.clone(), name, len: self.len, sum: self.sum, guard })
     }
 
     /// Reads the whole file once and says what is wrong with it, if anything is. Blocks.

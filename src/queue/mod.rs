@@ -6,12 +6,15 @@
 //!    it. When it returns an error, the message is not there, and never will be half there.
 //! 2. A message that is leased is given to nobody else until its lease is settled or dropped. A lease that is dropped
 //!    (a task that died, a process that was killed) puts the message back as it was.
-//! 3. [`Queue::settle`] is one transaction: the outcomes, the next try and the failure notice are all written, or none
-//!    of them. It consumes the lease, and it changes nothing when the lease is no longer held.
+//! 3. [`Queue::settle`] is one transaction: the outcomes, the next try, the failure notice, what the account has used
+//!    and what it is like now are all written, or none of them. It consumes the lease, and it changes nothing when the
+//!    lease is no longer held. [`Queue::tell`] is one transaction as well: nobody is told twice, or forgotten.
 //! 4. A body is deleted only after the row that named it has said, durably, that nobody needs it.
 //! 5. Nothing is deleted but: what [`Queue::drop_message`] names, delivered bodies, and records older than the
 //!    settings say. What is damaged is set aside where a person can look at it, and reported.
-//! 6. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
+//! 6. A message is given only to who asks for its pool and its lane. The queue reads neither: which accounts a pool
+//!    stands for, and which lane goes first, is decided by the delivery.
+//! 7. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
 //!
 //! An error from the disk is never retried on the same file: after a failed sync nobody knows what was written.
 //!
@@ -21,7 +24,9 @@
 //! | --- | --- |
 //! | before `put` answered | nothing, or the whole message (it was durable, the answer was lost); a spool file without a row is swept at start |
 //! | while leased | the message as it was before the lease |
-//! | before `settle` answered | the state before, or the state after, never a mixture |
+//! | before `settle` answered | the state before, or the state after, never a mixture; the same for `tell` and `assign` |
+//! | before `spend` answered | counted, or not |
+//! | after a body was shared, before its `put` | a spool file without a row, swept at start |
 //! | after the row was deleted, before its file | a spool file without a row, swept at start |
 
 use std::future::Future;

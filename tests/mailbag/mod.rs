@@ -1,7 +1,7 @@
 //! What the queue tests share: folders that go away, messages that can be told apart, and reading bodies back.
 
 // Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::print_stdout)]
+#![allow(dead_code, unused_macros, unused_imports, unreachable_pub, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -194,3 +194,26 @@ pub fn skipped(reason: &str) {
         writeln!(log, "SKIPPED: {reason}").unwrap();
     }
 }
+
+/// A way to open a queue; opening again gives the same queue.
+pub type Open<'a> = &'a (dyn Fn() -> Box<dyn Queue> + Sync);
+
+/// The embedded backend.
+pub fn embedded(folder: &Path) -> Box<dyn Queue> {
+    Box::new(open_clean(folder))
+}
+
+/// Makes a test of each function for each backend.
+macro_rules! contract {
+    ($backend:ident, $open:expr, [$($name:ident),* $(,)?]) => {
+        mod $backend {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = Folder::new();
+                super::$name(&|| $open(folder.path())).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;

@@ -8,10 +8,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::clock::Timestamp;
 use crate::mail::Id;
 use crate::queue::KEEP_USAGE;
-use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, Usage};
+use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, Settlement, Usage};
 
 use super::apply::{Context, Done, put, short_enough};
 use super::fault::Failure;
+
+/// Who is to be told. By this index, because the other one goes through all that have failed.
+pub(super) const UNTOLD: &str = "SELECT seq FROM message INDEXED BY message_untold \
+    WHERE untold = 1 AND state = 'failed' ORDER BY id LIMIT ?1";
 
 /// A minute, in milliseconds.
 const MINUTE: i64 = 60_000;
@@ -45,6 +49,23 @@ pub(super) fn usage(conn: &Connection, account: &str, since: Timestamp) -> rusql
         Ok(Usage { account: account.to_owned(), at, messages, recipients, logins })
     })?;
     rows.collect()
+}
+
+/// Writes what a settlement says of its account.
+pub(super) fn settle(conn: &Connection, id: Id, settlement: &Settlement) -> Result<(), Failure> {
+    let used = settlement.usage.as_ref().map_or(Ok(()), |usage| spend(conn, usage));
+    let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| remember(conn, state));
+    for written in [used, kept] {
+        match written {
+            Ok(()) => {}
+            // What the provider has taken must not be sent again because a name is too long.
+            Err(Failure::Refused(error)) => {
+                tracing::error!(event = "queue_error", %id, %error, "what is kept of an account was not written")
+            }
+            Err(other @ (Failure::Poisoned(_) | Failure::Broken(_))) => return Err(other),
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the minutes that are older than [`KEEP_USAGE`].
@@ -83,8 +104,7 @@ pub(super) fn recall(conn: &Connection) -> rusqlite::Result<Vec<AccountState>> {
 
 /// The rows of the first `limit` failed messages whose owner is still to be told.
 pub(super) fn untold(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<i64>> {
-    let sql = "SELECT seq FROM message WHERE untold = 1 AND state = 'failed' ORDER BY id LIMIT ?1";
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = conn.prepare_cached(UNTOLD)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.query_map([limit], |row| row.get(0))?.collect()
 }

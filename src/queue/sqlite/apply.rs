@@ -36,7 +36,11 @@ pub(super) enum Write {
     Retry(Id, Timestamp),
     Drop(Id),
     Wake(Timestamp),
-    Purge(Timestamp),
+    /// Old records go; `usage`: old counts as well.
+    Purge {
+        now: Timestamp,
+        usage: bool,
+    },
     /// New pools.
     Assign(Vec<(Id, String)>),
     Spend(Usage),
@@ -64,7 +68,7 @@ impl Write {
     pub(super) fn time(&self) -> Option<Timestamp> {
         match self {
             Write::Put(message, _) => Some(message.received),
-            Write::Retry(_, now) | Write::Wake(now) | Write::Purge(now) => Some(*now),
+            Write::Retry(_, now) | Write::Wake(now) | Write::Purge { now, .. } => Some(*now),
             Write::Settle { .. }
             | Write::Drop(_)
             | Write::Assign(_)
@@ -73,6 +77,30 @@ impl Write {
             | Write::Tell { .. }
             | Write::SetAside { .. }
             | Write::Banish { .. } => None,
+        }
+    }
+}
+
+impl Write {
+    /// Leaves out what the change can do without, because a page was damaged; false when there is nothing of the kind.
+    /// What the provider has taken must not be sent again, nor old records be kept, because a count is damaged.
+    pub(super) fn forgo(&mut self) -> bool {
+        match self {
+            Write::Settle { settlement, .. } => {
+                let used = settlement.usage.take().is_some();
+                settlement.account_state.take().is_some() || used
+            }
+            Write::Purge { usage, .. } => std::mem::replace(usage, false),
+            Write::Put(..)
+            | Write::Retry(..)
+            | Write::Drop(_)
+            | Write::Wake(_)
+            | Write::Assign(_)
+            | Write::Spend(_)
+            | Write::Remember(_)
+            | Write::Tell { .. }
+            | Write::SetAside { .. }
+            | Write::Banish { .. } => false,
         }
     }
 }
@@ -116,7 +144,7 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
         Write::Retry(id, now) => retry(context, *id, *now),
         Write::Drop(id) => drop_message(context, *id),
         Write::Wake(now) => wake(context, *now),
-        Write::Purge(now) => purge(context, *now),
+        Write::Purge { now, usage } => purge(context, *now, *usage),
         Write::Assign(changes) => assign(context, changes),
         Write::Spend(usage) => accounts::spend(context.conn, usage).map(|()| Done::default()),
         Write::Remember(state) => accounts::remember(context.conn, state).map(|()| Done::default()),
@@ -233,7 +261,7 @@ fn assign(context: &Context<'_>, changes: &[(Id, String)]) -> Result<Done, Failu
     Ok(done)
 }
 
-fn purge(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
+fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Failure> {
     let mut done = Done::default();
     for (state, keep) in
         [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
@@ -256,7 +284,9 @@ fn purge(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
     }
     done.more = done.moves.len() == PURGE_STEP;
     done.freed = !done.moves.is_empty();
-    accounts::forget_usage(context.conn, now)?;
+    if usage {
+        accounts::forget_usage(context.conn, now)?;
+    }
     Ok(done)
 }
 

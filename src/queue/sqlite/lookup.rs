@@ -20,6 +20,12 @@ use super::ledger::Leased;
 use super::rows::{self, Content, Unreadable};
 use super::writer::{Message, Writer};
 
+/// Who is next in one line.
+pub(super) const LINE: &str = "SELECT seq FROM message WHERE pool = ?1 AND lane = ?2 AND due <= ?3 ORDER BY due, seq";
+/// When the first of one line is due.
+pub(super) const FIRST: &str =
+    "SELECT due, seq FROM message WHERE pool = ?1 AND lane = ?2 AND due IS NOT NULL ORDER BY due, seq";
+
 /// A lease, and the checksum its content must have; `None` when it never left the memory.
 pub(super) type Candidate = (Lease, Option<u32>);
 
@@ -107,8 +113,7 @@ impl Writer {
     /// The rows of one pool and lane that may be leased, the longest due first.
     fn due(&mut self, now: Timestamp, want: &Want, limit: usize) -> Result<Vec<i64>, Error> {
         let rows = || -> rusqlite::Result<Vec<i64>> {
-            let sql = "SELECT seq FROM message WHERE pool = ?1 AND lane = ?2 AND due <= ?3 ORDER BY due, seq";
-            let mut statement = self.conn()?.prepare_cached(sql)?;
+            let mut statement = self.conn()?.prepare_cached(LINE)?;
             let mut rows = statement.query(params![want.pool, want.lane.name(), now.millis()])?;
             let mut due = Vec::new();
             // Leased ones are still in the index; there are never more of them than deliveries under way.
@@ -159,9 +164,7 @@ impl Writer {
 
     fn next_due(&mut self, wants: &[Want]) -> Result<Option<Timestamp>, Error> {
         let first = |pool: &str, lane: Lane| -> rusqlite::Result<Option<i64>> {
-            let sql =
-                "SELECT due, seq FROM message WHERE pool = ?1 AND lane = ?2 AND due IS NOT NULL ORDER BY due, seq";
-            let mut statement = self.conn()?.prepare_cached(sql)?;
+            let mut statement = self.conn()?.prepare_cached(FIRST)?;
             let mut rows = statement.query([pool, lane.name()])?;
             while let Some(row) = rows.next()? {
                 let seq = row.get(1)?;

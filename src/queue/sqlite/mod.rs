@@ -42,9 +42,11 @@ mod accounts;
 mod apply;
 mod fault;
 mod fresh;
+mod group;
 mod ledger;
 mod lock;
 mod lookup;
+mod revoke;
 mod rows;
 mod schema;
 mod settle;
@@ -311,7 +313,7 @@ impl Queue for Sqlite {
     }
 
     fn purge(&self, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(self.change(Write::Purge(now), 0))
+        Box::pin(self.change(Write::Purge { now, usage: true }, 0))
     }
 
     fn close(&self) -> Answer<'_, ()> {

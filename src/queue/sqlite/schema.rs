@@ -13,6 +13,21 @@
 //!
 //! `sending` is never written: leases live in memory, so that a crash gives every one of them back (promise 2).
 //! `content.sum` covers the id, the envelope, the header block and the body or the sum of its file.
+//!
+//! What else a row says, and who writes it:
+//!
+//! | column | | written by |
+//! | --- | --- | --- |
+//! | pool, lane | who may take it, and how urgent it is | put; assign changes the pool of what is not final |
+//! | chunk, strict | what a try has taught about the message | settle, which never takes it back |
+//! | untold | 1: its owner is still to be told of what failed | settle; tell and retry take it off |
+//!
+//! `usage` has one row for an account and a minute since 1970, written by settle and spend, deleted by purge;
+//! `account` has what the delivery wants to know after a restart, written by settle and remember.
+//!
+//! How it is asked (a test holds each question to its index): who is next in one line, and when (`message_line`); what
+//! is there by state and pool, and how many octets (`message_place`); what is deferred and due in a closed pool
+//! (`message_deferred`); who is to be told (`message_untold`); what is old (`message_finished`).
 
 use std::fs::OpenOptions;
 use std::io;
@@ -81,7 +96,7 @@ CREATE INDEX content_spool ON content (spool) WHERE spool IS NOT NULL;
 const SHARED: &str = "
 CREATE INDEX message_place ON message (state, pool, id, size);
 CREATE INDEX message_line ON message (pool, lane, due) WHERE due IS NOT NULL;
-CREATE INDEX message_deferred ON message (pool, due) WHERE state = 'deferred';
+CREATE INDEX message_deferred ON message (state, pool, due) WHERE state = 'deferred';
 CREATE INDEX message_untold ON message (id) WHERE untold = 1 AND state = 'failed';
 CREATE TABLE usage (
     account TEXT NOT NULL,
@@ -209,3 +224,6 @@ pub(super) fn explain(error: &rusqlite::Error, path: &Path) -> Error {
         Some(_) => super::fault::Fault::of(error, path.parent().unwrap_or(path)).error(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ pub(super) fn settle(
         context.conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut recipients = rows::recipients(context.conn, seq).map_err(|unreadable| match unreadable {
         Unreadable::Missing => Failure::from(Error::NotFound(id)),
-        Unreadable::Damaged(what) => Failure::from(Error::Database(format!("message {id}: {what}"))),
+        Unreadable::Damaged(what) => Failure::Poisoned(Error::Database(format!("message {id}: {what}"))),
         Unreadable::Failed(error) => Failure::from(error),
     })?;
     write_outcomes(context, id, seq, settlement, &mut recipients)?;
@@ -62,7 +62,7 @@ pub(super) fn settle(
         settlement.strict,
         settlement.untold,
     ])?;
-    write_account(context, id, settlement)?;
+    accounts::settle(context.conn, id, settlement)?;
     let mut done = Done { released: Some(token), touched: vec![seq], wake: !to.is_final(), ..Done::default() };
     if to == State::Delivered {
         done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
@@ -75,23 +75,6 @@ pub(super) fn settle(
         (done.stored, done.wake) = (stored.stored, true);
     }
     Ok(done)
-}
-
-/// Counts what the try has used and keeps what the account is like.
-fn write_account(context: &Context<'_>, id: Id, settlement: &Settlement) -> Result<(), Failure> {
-    let used = settlement.usage.as_ref().map_or(Ok(()), |usage| accounts::spend(context.conn, usage));
-    let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| accounts::remember(context.conn, state));
-    for written in [used, kept] {
-        match written {
-            Ok(()) => {}
-            // What the provider has taken must not be sent again because a count is damaged; so this is said aloud.
-            Err(Failure::Refused(error)) => {
-                tracing::error!(event = "queue_error", %id, %error, "the account's use or state was not written")
-            }
-            Err(broken @ Failure::Broken(_)) => return Err(broken),
-        }
-    }
-    Ok(())
 }
 
 /// Writes the outcomes that the settlement names, into the rows and into `recipients`.

@@ -7,8 +7,9 @@ use rusqlite::Connection;
 use crate::queue::Error;
 
 use super::fault::Fault;
-use super::writer::{Revoked, Writer, database, identity};
-use super::{accounts, schema, start};
+use super::revoke::take_back;
+use super::writer::{Writer, database, identity};
+use super::{schema, start};
 
 /// Free pages that are left alone: they will be used again soon.
 const SPARE_PAGES: i64 = 1024;
@@ -82,13 +83,4 @@ impl Writer {
             None => self.slack = false,
         }
     }
-}
-
-/// Deletes messages that a failed commit may have stored, and marks anew what they would have told of.
-fn take_back(conn: &Connection, revoked: &[Revoked]) -> rusqlite::Result<()> {
-    for one in revoked {
-        conn.execute("DELETE FROM message WHERE id = ?1", [one.id.as_str()])?;
-        accounts::mark(conn, &one.untold, true)?;
-    }
-    Ok(())
 }

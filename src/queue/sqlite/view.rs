@@ -4,7 +4,6 @@
 //! the same story, whatever is leased or closed.
 
 use bytes::Bytes;
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, params};
 
 use crate::clock::Timestamp;
@@ -14,7 +13,18 @@ use crate::queue::entry::{Entry, State};
 use crate::queue::{Depth, Error, Filter};
 
 use super::rows::{self, Unreadable};
+use super::start::as_text;
 use super::writer::Writer;
+
+/// The pools of one state: the first, and the one after another.
+pub(super) const FIRST_POOL: &str = "SELECT pool FROM message WHERE state = ?1 AND pool >= ?2 ORDER BY pool LIMIT 1";
+pub(super) const NEXT_POOL: &str = "SELECT pool FROM message WHERE state = ?1 AND pool > ?2 ORDER BY pool LIMIT 1";
+/// What is in one state and pool.
+pub(super) const PLACE: &str = "SELECT id, seq FROM message WHERE state = ?1 AND pool = ?2 AND id > ?3 ORDER BY id";
+/// The oldest of one state and pool.
+pub(super) const OLDEST: &str = "SELECT received FROM message WHERE state = ?1 AND pool = ?2 ORDER BY id LIMIT 1";
+/// How many of one pool are deferred and due.
+pub(super) const DEFERRED: &str = "SELECT count(*) FROM message WHERE state = 'deferred' AND pool = ?1 AND due <= ?2";
 
 /// Which messages of one pool and one stored state are wanted.
 enum Part {
@@ -86,23 +96,21 @@ impl Writer {
     /// The pools of all messages that the table has in `state`. As octets: what is damaged may not be text.
     fn pools_in(&self, state: State) -> rusqlite::Result<Vec<Vec<u8>>> {
         // From one to the next by the index, so that the time depends on the pools, not on the messages.
-        let sql = "SELECT pool FROM message WHERE state = ?1 AND pool >= ?2 ORDER BY pool LIMIT 1";
-        let next_sql = "SELECT pool FROM message WHERE state = ?1 AND pool > ?2 ORDER BY pool LIMIT 1";
         let conn = self.conn()?;
         let look = |sql: &str, from: &[u8]| {
-            let from = ToSqlOutput::Borrowed(ValueRef::Text(from));
+            let from = as_text(from);
             let mut statement = conn.prepare_cached(sql)?;
             let octets = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_bytes()?.to_vec());
             statement.query_row(params![state.name(), from], octets).optional()
         };
         let mut pools: Vec<Vec<u8>> = Vec::new();
-        let mut next = look(sql, b"")?;
+        let mut next = look(FIRST_POOL, b"")?;
         while let Some(pool) = next {
             // In a damaged index the next one may not come after this one.
             if pools.last().is_some_and(|last| *last >= pool) {
                 break;
             }
-            next = look(next_sql, &pool)?;
+            next = look(NEXT_POOL, &pool)?;
             pools.push(pool);
         }
         Ok(pools)
@@ -117,9 +125,8 @@ impl Writer {
         after: &str,
         limit: usize,
     ) -> rusqlite::Result<Vec<(Id, i64)>> {
-        let sql = "SELECT id, seq FROM message WHERE state = ?1 AND pool = ?2 AND id > ?3 ORDER BY id";
-        let mut statement = self.conn()?.prepare_cached(sql)?;
-        let pool = ToSqlOutput::Borrowed(ValueRef::Text(pool));
+        let mut statement = self.conn()?.prepare_cached(PLACE)?;
+        let pool = as_text(pool);
         let mut rows = statement.query(params![state.name(), pool, after])?;
         let mut ids = Vec::new();
         while let Some(row) = rows.next()? {
@@ -211,8 +218,8 @@ impl Writer {
         if self.ledger.in_pool(pool, State::Deferred) == 0 {
             return Ok(0);
         }
-        let sql = "SELECT count(*) FROM message WHERE state = 'deferred' AND pool = ?1 AND due <= ?2";
-        let count = self.conn()?.prepare_cached(sql)?.query_row(params![pool, self.now.millis()], |row| row.get(0));
+        let count =
+            self.conn()?.prepare_cached(DEFERRED)?.query_row(params![pool, self.now.millis()], |row| row.get(0));
         count.map(|n: i64| n.max(0) as u64)
     }
 
@@ -220,11 +227,10 @@ impl Writer {
     fn oldest(&self) -> rusqlite::Result<Option<Timestamp>> {
         let mut oldest = None;
         // Ids sort by time of arrival, so the first one of each state and pool is enough.
-        let sql = "SELECT received FROM message WHERE state = ?1 AND pool = ?2 ORDER BY id LIMIT 1";
-        let mut statement = self.conn()?.prepare_cached(sql)?;
+        let mut statement = self.conn()?.prepare_cached(OLDEST)?;
         for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
             for pool in self.pools_in(state)? {
-                let pool = ToSqlOutput::Borrowed(ValueRef::Text(&pool));
+                let pool = as_text(&pool);
                 let received = statement.query_row(params![state.name(), pool], |row| row.get(0)).optional()?;
                 oldest = oldest.into_iter().chain(received.map(Timestamp::from_millis)).min();
             }

@@ -14,21 +14,22 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
 use crate::queue::{Error, Settings};
 
-use super::apply::{Context, Done, Write, apply};
-use super::fault::{Failure, Fault};
+use super::apply::{Done, Write};
+use super::fault::Fault;
 use super::fresh::Fresh;
+use super::group::{Committed, Ended};
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
+use super::revoke::Revoked;
 
 /// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
 const GROUP: usize = 256;
@@ -52,21 +53,10 @@ pub(super) enum Message {
 }
 
 /// A change on its way through a group.
-struct Job {
-    write: Write,
+pub(super) struct Job {
+    pub(super) write: Write,
     reply: Option<Reply<bool>>,
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-/// What must not be there after all.
-#[derive(Debug)]
-pub(super) struct Revoked {
-    /// The message that was put.
-    pub(super) id: Id,
-    /// Its file, to be unlinked once the row is gone.
-    pub(super) file: Option<PathBuf>,
-    /// Messages whose owner was not told by it.
-    pub(super) untold: Vec<Id>,
 }
 
 /// What the thread owns.
@@ -185,7 +175,7 @@ impl Writer {
         if let Err(fault) = self.ready() {
             return self.fail(group, &fault);
         }
-        match self.transaction(&group) {
+        match self.sound_transaction(&mut group) {
             Ok(results) => {
                 for (job, result) in group.into_iter().zip(results) {
                     self.finish(job, result);
@@ -200,53 +190,33 @@ impl Writer {
                     self.abandon();
                 }
                 for (job, result) in group.iter_mut().zip(results) {
-                    self.revoke(job, &result);
+                    let stored = matches!(result, Ok(done) if done.stored.is_some());
+                    self.revoked.extend(stored.then(|| Revoked::of(&mut job.write)).flatten());
                 }
                 self.fail(group, &fault);
             }
         }
     }
 
-    /// Runs the group as one transaction, each change in a savepoint of its own. The results that come with an error
-    /// are those of a transaction whose commit failed: it may be there, or not.
-    #[allow(clippy::type_complexity)]
-    fn transaction(&self, group: &[Job]) -> Result<Vec<Result<Done, Error>>, (Fault, Vec<Result<Done, Error>>)> {
-        let folder = &self.settings.data_dir;
-        let broken = |error: rusqlite::Error, results| (Fault::of(&error, folder), results);
-        let conn = self.conn().map_err(|error| broken(error, Vec::new()))?;
-        let context = Context { conn, ledger: &self.ledger, spool: &self.spool, settings: &self.settings };
-        let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop);
-        let mut results = Vec::with_capacity(group.len());
-        let body = |results: &mut Vec<Result<Done, Error>>| -> rusqlite::Result<()> {
-            run("BEGIN IMMEDIATE")?;
-            for job in group {
-                run("SAVEPOINT one")?;
-                match apply(&context, &job.write) {
-                    Ok(done) => results.push(Ok(done)),
-                    Err(Failure::Refused(error)) => {
-                        run("ROLLBACK TO one")?;
-                        results.push(Err(error));
-                    }
-                    Err(Failure::Broken(error)) => return Err(error),
-                }
-                run("RELEASE one")?;
+    /// Runs the group as a transaction. A change that meets a damaged page is answered, and the others begin anew.
+    fn sound_transaction(&mut self, group: &mut Vec<Job>) -> Committed {
+        loop {
+            let (place, error) = match self.transaction(group) {
+                Ended::Committed(results) => return Ok(results),
+                Ended::Failed(fault, results) => return Err((fault, results)),
+                Ended::Poisoned(place, error) => (place, error),
+            };
+            tracing::error!(event = "queue_error", %error, "a change met a damaged page of the queue's database");
+            if group[place].write.forgo() {
+                continue;
             }
-            Ok(())
-        };
-        if let Err(error) = body(&mut results) {
-            let _ = run("ROLLBACK");
-            return Err(broken(error, Vec::new()));
+            let job = group.remove(place);
+            if let Write::Settle { token, .. } = &job.write {
+                // Its outcome cannot be written, so it would be sent again, and again.
+                self.skip.extend(self.ledger.holder(*token).map(|leased| leased.seq));
+            }
+            self.finish(job, Err(error));
         }
-        // A write into a file that somebody has deleted succeeds, and is lost.
-        if self.identity != identity(&self.settings) {
-            let _ = run("ROLLBACK");
-            let text = format!("{} was moved or deleted while it was in use", database(&self.settings).display());
-            return Err((Fault::Failed(text), Vec::new()));
-        }
-        let Err(error) = run("COMMIT") else { return Ok(results) };
-        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-        let back = full && (conn.is_autocommit() || run("ROLLBACK").is_ok());
-        Err(broken(error, if back { Vec::new() } else { results }))
     }
 
     /// Carries out what follows from a change that is committed, and answers.
@@ -312,35 +282,6 @@ impl Writer {
         }
     }
 
-    /// Notes that a message must not be there, although the commit that failed may have stored it (promise 1).
-    fn revoke(&mut self, job: &mut Job, result: &Result<Done, Error>) {
-        if !matches!(result, Ok(done) if done.stored.is_some()) {
-            return;
-        }
-        match &mut job.write {
-            // The row goes first, then the file (promise 4).
-            Write::Put(message, _) => self.revoked.push(Revoked::of(message, Vec::new())),
-            Write::Tell { notice, ids, .. } => {
-                let untold = std::mem::take(ids);
-                self.revoked.extend(notice.as_mut().map(|notice| Revoked::of(notice, untold)));
-            }
-            // The notice stays with its settlement, and is stored again with it.
-            Write::Settle { settlement, .. } => {
-                let notice = settlement.notice.as_ref();
-                self.revoked.extend(notice.map(|n| Revoked { id: n.id, file: None, untold: Vec::new() }));
-            }
-            Write::Retry(..)
-            | Write::Drop(_)
-            | Write::Wake(_)
-            | Write::Purge(_)
-            | Write::Assign(_)
-            | Write::Spend(_)
-            | Write::Remember(_)
-            | Write::SetAside { .. }
-            | Write::Banish { .. } => {}
-        }
-    }
-
     /// The connection, for those who have called [`Writer::ready`].
     pub(super) fn conn(&self) -> rusqlite::Result<&Connection> {
         let lost = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None);
@@ -365,20 +306,6 @@ impl Writer {
     }
 }
 
-impl Revoked {
-    /// `message`, whose file is left to the one who deletes the row.
-    fn of(message: &mut NewMessage, untold: Vec<Id>) -> Revoked {
-        let file = match &mut message.body {
-            Stored::Inline(_) => None,
-            Stored::Spooled(file) => {
-                file.keep();
-                Some(file.path().to_owned())
-            }
-        };
-        Revoked { id: message.id, file, untold }
-    }
-}
-
 /// The message that a change stores.
 fn message_of(write: Write) -> Option<NewMessage> {
     match write {
@@ -388,7 +315,7 @@ fn message_of(write: Write) -> Option<NewMessage> {
         Write::Retry(..)
         | Write::Drop(_)
         | Write::Wake(_)
-        | Write::Purge(_)
+        | Write::Purge { .. }
         | Write::Assign(_)
         | Write::Spend(_)
         | Write::Remember(_)
