@@ -123,7 +123,12 @@ pub(super) static KEYS: &[Key] = &[
         r#""tolerant""#,
         "how much broken SMTP is put up with: strict | tolerant | legacy",
     ),
-    open("account.*.provider", Kind::Provider, r#""qq""#, "qq | exmail | custom (custom needs `host`)"),
+    open(
+        "account.*.provider",
+        Kind::Provider,
+        r#""qq""#,
+        "qq | exmail | 163 | aliyun | gmail ...: docs/operations.md has them all; custom and ses need `host`",
+    ),
     open("account.*.user", Kind::User, r#""10000@qq.com""#, "the log-in name, which for most providers is the address"),
     open(
         "account.*.secret",
