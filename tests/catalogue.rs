@@ -6,8 +6,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use support::program::{Ran, finish, yizhan};
+use support::load::{Courier, letter};
+use support::office::provider;
+use support::program::{Program, Ran, Site, field_of, finish, yizhan};
 use yizhan::provider::{Group, names, preset};
+use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
 
 /// The table as a person reads it: not through the code that is tested.
 const TABLE: &str = include_str!("../src/provider/catalogue.tsv");
@@ -194,4 +197,51 @@ fn the_manual_has_every_preset() {
             }
         }
     }
+}
+
+/// A site whose account is one of `preset`, with a running relay.
+async fn relay_for(name: &str, preset: &str) -> (Sandbox, Site, Program) {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new(name, &sandbox, "");
+    let settings = std::fs::read_to_string(&site.config).unwrap();
+    std::fs::write(&site.config, settings.replace("provider = \"qq\"", &format!("provider = \"{preset}\""))).unwrap();
+    let relay = site.start().await;
+    (sandbox, site, relay)
+}
+
+async fn send(relay: &Program, subject: &str) {
+    let reply = Courier::connect(relay.door()).await.unwrap().send(&letter(subject, 500)).await.unwrap();
+    assert!(reply.starts_with("250 "), "{reply}");
+}
+
+/// NE-Q2: a daily limit that calls itself permanent. It bounced while only Tencent's words were known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_limit_with_554_waits_and_does_not_bounce() {
+    let (sandbox, site, relay) = relay_for("netease-limit", "163").await;
+    let limit = b"554 5.5.0 MI:STC .For more information, please visit xxxxxx\r\n".to_vec();
+    sandbox.fault(Fault::forever(Stage::FinalDot, What::Reply(limit)));
+    send(&relay, "one").await;
+    let cooling = relay.event("account_cooling").await;
+    assert_eq!(field_of(&cooling, "cause").as_deref(), Some("NE-Q2"), "{cooling}");
+    relay.event("waiting").await;
+    assert_eq!((site.depth(&["waiting"]).await, site.depth(&["failed"]).await), (1, 0));
+    assert_eq!(relay.told("failed"), Vec::<String>::new());
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_nobody_knows_is_logged_once_for_each_wording() {
+    let (sandbox, _site, relay) = relay_for("unknown-reply", "qq").await;
+    for number in [1, 2] {
+        let words = format!("550 5.9.9 The moon is full for message {number}\r\n");
+        sandbox.fault(Fault::once(Stage::FinalDot, What::Reply(words.into_bytes())));
+        send(&relay, "two").await;
+        relay.line("each refusal", |_| (relay.told("failed").len() >= number).then_some(())).await;
+    }
+    let unknown = relay.told("unknown_reply");
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
+    assert_eq!(field_of(&unknown[0], "account").as_deref(), Some("office"));
+    assert_eq!(field_of(&unknown[0], "phase").as_deref(), Some("data"));
+    assert!(unknown[0].contains("550 5.9.9 The moon is full"), "{unknown:?}");
+    relay.stop().await;
 }
