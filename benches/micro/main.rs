@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, reason = "the figures are the product")]
 
 mod queue;
+mod reply;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -34,11 +35,12 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_140_000_000);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 6] = [
         ("session: 4 KiB message on a kept connection", session),
         ("body: unstuff and normalise", body),
         ("repair: header of a device", repair_header),
         ("seal: header for the account", seal_header),
+        ("reply: from text to verdict", reply::verdicts),
         ("queue: put, lease, settle", queue::cycles),
     ];
     for (name, run) in all {

@@ -25,7 +25,6 @@ use crate::webhook::{self, Format, Webhook};
 
 use super::StartError;
 
-/// A connection that is older than this is not used again, however busy it was.
 
 /// The owner is the mailbox of the first account.
 pub(super) fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {

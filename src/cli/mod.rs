@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod account;
 mod check;
 mod demo;
+mod explain;
 mod prompt;
 mod queue;
 mod reason;
@@ -65,6 +66,10 @@ enum Command {
     Account(account::Arguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
+    /// Say what a provider's reply means, what the relay does about it, and what you should do 解释服务商的回复
+    #[command(after_help = "Example: yizhan explain \"550 Ip frequency limited\" --provider qq\n\
+        Exit code 1 when only the first digit of a reply was understood.")]
+    Explain(explain::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -90,6 +95,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Queue(arguments) => queue::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
+        Command::Explain(arguments) => Ok(explain::run(&arguments, lang)),
     };
     match result {
         Ok(code) => code,

@@ -202,6 +202,26 @@ pub struct Verdict {
     pub remedy: Remedy,
 }
 
+impl Verdict {
+    /// The same for a refused log-in. Whatever it says, it speaks of the account, no mail is lost by it, and it is not tried
+    /// again at once: each try feeds the limiter of the provider.
+    pub fn for_log_in(self) -> Verdict {
+        match self.action {
+            Action::RetrySoon
+            | Action::Cool15
+            | Action::Cool15ThenPause
+            | Action::RetryHour
+            | Action::RetryHourThenPause
+            | Action::RetryDay
+            | Action::Pause => self,
+            // Another mechanism is not tried by itself, and there is no message that could be at fault.
+            Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
+                Verdict { action: Action::Cool15ThenPause, scope: Scope::Account, ..self }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -225,30 +225,12 @@ pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
 
 fn of_refused_session(phase: client::Phase, verdict: Verdict, text: String) -> Condition {
     if phase_of(phase) == Phase::Auth {
-        return Condition::Account { verdict: of_refused_log_in(verdict), text };
+        return Condition::Account { verdict: verdict.for_log_in(), text };
     }
     match fate_of(verdict) {
         Fate::Waits => Condition::Account { verdict, text },
         Fate::Delivered | Fate::Later | Fate::Uncertain | Fate::Refused | Fate::Split | Fate::Rewrite => {
             Condition::Line(text)
-        }
-    }
-}
-
-/// Whatever a refused log-in says, it speaks of the account, no mail is lost by it, and it is not tried again at once:
-/// each try feeds the limiter of the provider.
-fn of_refused_log_in(verdict: Verdict) -> Verdict {
-    match verdict.action {
-        Action::RetrySoon
-        | Action::Cool15
-        | Action::Cool15ThenPause
-        | Action::RetryHour
-        | Action::RetryHourThenPause
-        | Action::RetryDay
-        | Action::Pause => verdict,
-        // Another mechanism is not tried by itself, and there is no message that could be at fault.
-        Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
-            Verdict { action: Action::Cool15ThenPause, scope: Scope::Account, ..verdict }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What can be said of a pattern without running it: which codes it can fit, and which words a text must have.
 //!
 //! A pattern of the catalogue looks like `^550\b.*(?:mailbox not found|no=1000728)`. The code in front is compared by
-//! itself, and the longest words that every fitting text contains are searched first; so that of some fifty patterns
-//! rarely more than one is run, and only that one is ever compiled. Not here: running it (`row`).
+//! itself, and the words that every fitting text contains are searched first. For most patterns that is all there is, and
+//! the engine never sees them; of the others only one that may fit is run, and compiled when it is run for the first time.
+//! Not here: running it (`row`).
 //!
 //! Invariant: a filter is never stricter than its pattern. What this file does not understand filters nothing.
 
@@ -11,40 +12,46 @@
 pub(super) struct Filter {
     /// The codes it fits, one bit a digit in each place; `None` when the pattern begins in another way.
     codes: Option<Vec<[u16; 3]>>,
-    /// One of these, in lower case, is in every text that fits; empty when nothing can be said.
-    words: Vec<String>,
-    /// The pattern asks for the code and nothing else.
-    code_only: bool,
+    /// Of each of these lists one word, in lower case, is in every text that fits; empty when nothing can be said.
+    words: Vec<Vec<String>>,
+    /// The pattern asks for no more than that.
+    whole: bool,
 }
 
 impl Filter {
     /// Reads a pattern. Total: what is not understood gives a filter that lets everything pass.
     pub(super) fn of(pattern: &str) -> Filter {
-        let nothing = || required(pattern).unwrap_or_default();
-        let Some((codes, rest)) = head(pattern) else {
-            return Filter { codes: None, words: nothing(), code_only: false };
+        // In `^550\b.*one|two` the code belongs to the first alternative only.
+        let single = split(pattern).is_some_and(|alternatives| alternatives.len() == 1);
+        let Some((codes, rest)) = head(pattern).filter(|_| single) else {
+            return Filter { codes: None, words: all_required(pattern), whole: false };
         };
-        Filter { codes: Some(codes), words: required(rest).unwrap_or_default(), code_only: rest.is_empty() }
+        match plain(rest) {
+            Some(words) => Filter { codes: Some(codes), words, whole: true },
+            None => Filter { codes: Some(codes), words: all_required(rest), whole: false },
+        }
     }
 
-    /// Whether the pattern is worth running. `code` is three digits, `line` is code and text in lower case.
-    pub(super) fn lets_pass(&self, code: &str, line: &str) -> bool {
+    /// Whether the pattern is worth running. `line` is code and text in lower case; the code is three digits.
+    pub(super) fn lets_pass(&self, line: &str) -> bool {
         let fits = |masks: &[u16; 3]| {
-            masks.iter().zip(code.bytes()).all(|(mask, digit)| digit.is_ascii_digit() && mask & bit(digit) != 0)
+            masks.iter().zip(line.bytes()).all(|(mask, digit)| digit.is_ascii_digit() && mask & bit(digit) != 0)
         };
+        // What stands behind the code in a pattern is not searched in the code.
+        let text = if self.codes.is_some() { line.get(3..).unwrap_or("") } else { line };
         self.codes.as_ref().is_none_or(|codes| codes.iter().any(fits))
-            && (self.words.is_empty() || self.words.iter().any(|word| line.contains(word.as_str())))
+            && self.words.iter().all(|one_of| one_of.iter().any(|word| text.contains(word.as_str())))
     }
 
     /// Whether what passes fits: there is nothing left to run.
     pub(super) fn is_whole_pattern(&self) -> bool {
-        self.code_only
+        self.whole
     }
 
     /// Whether the pattern names a code, or words, and not only a first digit.
     pub(super) fn is_particular(&self) -> bool {
         let digits = |codes: &Vec<[u16; 3]>| codes.iter().all(|[_, second, third]| (*second, *third) == (ANY, ANY));
-        !self.code_only || !self.codes.as_ref().is_some_and(digits)
+        !(self.whole && self.words.is_empty() && self.codes.as_ref().is_some_and(digits))
     }
 
     /// Whether it says anything of the text.
@@ -94,10 +101,48 @@ fn masks(code: &str) -> Option<[u16; 3]> {
     masks.try_into().ok()
 }
 
+/// The words of a pattern that asks for nothing else: `.*` and letters, or `.*` and a choice of letters. An empty pattern
+/// asks for no words at all.
+fn plain(rest: &str) -> Option<Vec<Vec<String>>> {
+    if rest.is_empty() {
+        return Some(Vec::new());
+    }
+    let rest = rest.strip_prefix(".*")?;
+    let choice = match atom(rest)? {
+        (length, Atom::Group(inner)) if length == rest.len() => split(inner)?,
+        _ => vec![rest],
+    };
+    let words = choice.into_iter().map(letters).collect::<Option<Vec<_>>>()?;
+    // The empty word fits every text, as the pattern does.
+    Some(vec![words])
+}
+
+/// A pattern that is letters only, in lower case.
+fn letters(pattern: &str) -> Option<String> {
+    let (mut word, mut at) = (String::new(), 0);
+    while at < pattern.len() {
+        let (length, Atom::Letter(letter)) = atom(&pattern[at..])? else { return None };
+        word.push(letter.to_ascii_lowercase());
+        at += length;
+    }
+    Some(word)
+}
+
+/// All that can be said of the words of a pattern.
+fn all_required(pattern: &str) -> Vec<Vec<String>> {
+    match split(pattern).as_deref() {
+        None => Vec::new(),
+        Some([only]) => of_sequence(only).unwrap_or_default(),
+        Some(_) => required(pattern).into_iter().collect(),
+    }
+}
+
 /// Words, in lower case, of which every text that fits has at least one. `None` when that cannot be said.
 fn required(pattern: &str) -> Option<Vec<String>> {
-    let alternatives = split(pattern)?.into_iter().map(of_sequence).collect::<Option<Vec<_>>>()?;
-    Some(alternatives.concat())
+    let shortest = |words: &Vec<String>| words.iter().map(String::len).min();
+    // Of all parts of an alternative the one whose shortest word is longest.
+    let best = |alternative| of_sequence(alternative)?.into_iter().max_by_key(shortest);
+    Some(split(pattern)?.into_iter().map(best).collect::<Option<Vec<_>>>()?.concat())
 }
 
 /// The alternatives of a pattern, at its own level. `None` when brackets do not close.
@@ -173,13 +218,12 @@ fn closing(pattern: &str) -> Option<usize> {
     None
 }
 
-/// The best words of one alternative: of all its parts the one whose shortest word is longest.
-fn of_sequence(sequence: &str) -> Option<Vec<String>> {
-    let (mut best, mut run, mut at) = (None, String::new(), 0);
-    let keep = |best: &mut Option<Vec<String>>, words: Vec<String>| {
-        let shortest = |words: &Vec<String>| words.iter().map(String::len).min().unwrap_or(0);
-        if shortest(&words) > best.as_ref().map_or(0, shortest) {
-            *best = Some(words);
+/// The words of one alternative: of each list one is in every text that fits. `None` when it is not understood.
+fn of_sequence(sequence: &str) -> Option<Vec<Vec<String>>> {
+    let (mut all, mut run, mut at) = (Vec::new(), String::new(), 0);
+    let close = |all: &mut Vec<Vec<String>>, run: &mut String| {
+        if !run.is_empty() {
+            all.push(vec![std::mem::take(run)]);
         }
     };
     while at < sequence.len() {
@@ -189,20 +233,18 @@ fn of_sequence(sequence: &str) -> Option<Vec<String>> {
         let optional = matches!(behind, Some('?' | '*' | '{'));
         match atom {
             Atom::Letter(letter) if !optional => run.push(letter.to_ascii_lowercase()),
-            Atom::Letter(_) | Atom::Other => keep(&mut best, vec![std::mem::take(&mut run)]),
+            Atom::Letter(_) | Atom::Other => close(&mut all, &mut run),
             Atom::Group(inner) => {
-                keep(&mut best, vec![std::mem::take(&mut run)]);
-                if let Some(words) = required(inner).filter(|_| !optional) {
-                    keep(&mut best, words);
-                }
+                close(&mut all, &mut run);
+                all.extend(required(inner).filter(|words| !optional && !words.iter().any(String::is_empty)));
             }
         }
         if behind == Some('+') {
-            keep(&mut best, vec![std::mem::take(&mut run)]);
+            close(&mut all, &mut run);
         }
     }
-    keep(&mut best, vec![run]);
-    best
+    close(&mut all, &mut run);
+    Some(all)
 }
 
 #[cfg(test)]
@@ -213,21 +255,33 @@ mod tests {
 
     #[test]
     fn words_are_found() {
-        let words = |pattern: &str| required(pattern).unwrap_or_default();
-        assert_eq!(words(".*(?:Mailbox not found|no=1000728)"), ["mailbox not found", "no=1000728"]);
-        assert_eq!(
-            words(r#".*(?:"?From"? header is missing|detail/(?:124|0)/995)"#),
-            [" header is missing", "detail/"]
-        );
-        assert_eq!(words(r".*doesn'?t conform with"), ["t conform with"]);
-        assert_eq!(words(r".*\bip frequency"), ["ip frequency"]);
-        assert_eq!(words(r"TLS 1\.0 and"), ["tls 1.0 and"]);
-        assert_eq!(words("ab+c"), ["ab"]);
-        assert_eq!(words("(?:a )?temporary"), ["temporary"]);
+        let words = |pattern: &str| all_required(pattern);
+        assert_eq!(words(".*(?:Mailbox not found|no=1000728)"), [vec!["mailbox not found", "no=1000728"]]);
+        let from = [vec![" header is missing", "detail/"]];
+        assert_eq!(words(r#".*(?:"?From"? header is missing|detail/(?:124|0)/995)"#), from);
+        assert_eq!(words(r".*doesn'?t conform with"), [["doesn"], ["t conform with"]]);
+        assert_eq!(words(r".*\bip frequency"), [["ip frequency"]]);
+        assert_eq!(words(r"TLS 1\.0 and"), [["tls 1.0 and"]]);
+        assert_eq!(words("ab+c"), [["ab"], ["c"]]);
+        assert_eq!(words("(?:a )?temporary"), [["temporary"]]);
+        assert_eq!(words("too many (?:login|user) tries"), [vec!["too many "], vec!["login", "user"], vec![" tries"]]);
+        assert_eq!(words("one|two"), [["one", "two"]]);
         // Nothing can be said of these.
-        for pattern in ["", ".*", "a?", "(?:a|)", "(abc)", "(?i)abc", "[abc]", r"\x41bc", "(?:abc)?", "[]a]b"] {
+        for pattern in ["", ".*", "a?", "(?:a|)", "(abc)", "(?i)abc", "[abc]", r"\x41bc", "(?:abc)?", "[]a]b", "a|"] {
             assert!(words(pattern).is_empty(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_is_only_a_code_and_words_needs_no_engine() {
+        for pattern in [r"^550\b", r"^550\b.*frequency limited", r"^55[04]\b.*(?:RP:ORQ|1\.0)"] {
+            assert!(Filter::of(pattern).is_whole_pattern(), "{pattern}");
+        }
+        for pattern in [r"^550\b.*a.*b", r"^550\b.*\bip", r"^550\b x", "550 x", r"^550\b.*x|y", r"^550\b.*(?:a|b?)"] {
+            assert!(!Filter::of(pattern).is_whole_pattern(), "{pattern}");
+        }
+        // What follows the code is searched behind it.
+        assert!(!Filter::of(r"^550\b.*50").lets_pass("550 no") && Filter::of(r"^550\b.*50").lets_pass("550 50"));
     }
 
     #[test]
@@ -235,7 +289,7 @@ mod tests {
         let codes = |pattern: &str| {
             let filter = Filter::of(pattern);
             let all = (0..1000).map(|code| format!("{code:03}"));
-            all.filter(|code| filter.lets_pass(code, "550 ")).collect::<Vec<_>>()
+            all.filter(|code| filter.lets_pass(&format!("{code} 550 "))).collect::<Vec<_>>()
         };
         assert_eq!(codes(r"^550\b"), ["550"]);
         assert_eq!(codes(r"^55[04]\b"), ["550", "554"]);
@@ -243,25 +297,34 @@ mod tests {
         assert_eq!(codes(r"^(?:451|535)\b"), ["451", "535"]);
         assert_eq!(codes(r"^5[35]0\b"), ["530", "550"]);
         assert_eq!(codes(r"^[45]\d\d\b").len(), 200);
-        for pattern in [r"550\b", "^550 ", r"^5\b", r"^55.\b", r"^[0-9]50\b", ""] {
+        for pattern in [r"550\b", "^550 ", r"^5\b", r"^55.\b", r"^[0-9]50\b", r"^451\b|5", ""] {
             assert_eq!(codes(pattern).len(), 1000, "{pattern}");
         }
         assert!(Filter::of(r"^550\b").is_particular() && !Filter::of(r"^5\d\d\b").is_particular());
+        assert!(Filter::of(r"^5\d\d\b.*x").is_particular());
     }
 
     proptest! {
-        /// No text that fits is kept from its pattern.
+        /// No text that fits is kept from its pattern; and where nothing is left to run, what passes fits.
         #[test]
         fn a_filter_is_never_stricter_than_its_pattern(
-            pattern in r"[ab.|?*+()\[\]{}1,^$:\\bd-]{0,12}", text in "[abAB1 ]{0,12}",
+            pattern in r"[ab.|?*+()\[\]{}1,^$:\\bd-]{0,12}", text in "[abAB15 ]{0,12}",
         ) {
             let line = format!("550 {text}");
-            for pattern in [pattern.clone(), format!(r"^5\d0\b.*(?:{pattern})"), format!(r"^(?:{pattern})\b")] {
+            let wrapped = [
+                pattern.clone(),
+                format!(r"^5\d0\b{pattern}"),
+                format!(r"^5\d0\b.*{pattern}"),
+                format!(r"^5\d0\b.*(?:{pattern})"),
+                format!(r"^(?:{pattern})\b"),
+            ];
+            for pattern in wrapped {
                 let built = regex_lite::RegexBuilder::new(&pattern).case_insensitive(true).build();
-                if built.is_ok_and(|regex| regex.is_match(&line)) {
-                    let filter = Filter::of(&pattern);
-                    prop_assert!(filter.lets_pass("550", &line.to_ascii_lowercase()), "{} {:?}", pattern, filter);
-                }
+                let Ok(regex) = built else { continue };
+                let filter = Filter::of(&pattern);
+                let (fits, passes) = (regex.is_match(&line), filter.lets_pass(&line.to_ascii_lowercase()));
+                prop_assert!(passes || !fits, "{} {:?} {:?}", pattern, line, filter);
+                prop_assert!(fits || !passes || !filter.is_whole_pattern(), "{} {:?} {:?}", pattern, line, filter);
             }
         }
     }

@@ -96,7 +96,7 @@ impl Row {
     /// Whether the row is for this reply. `line` is code and text, `lower` the same in lower case.
     pub(super) fn fits(&self, phase: Phase, line: &str, lower: &str) -> bool {
         self.phases.contains(&phase)
-            && self.filter.lets_pass(&line[..3], lower)
+            && self.filter.lets_pass(lower)
             && (self.filter.is_whole_pattern() || self.regex().is_some_and(|regex| regex.is_match(line)))
     }
 
