@@ -105,11 +105,11 @@ pub(super) async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result
     Ok(replies)
 }
 
-fn is_not_running(error: &std::io::Error) -> bool {
+pub(super) fn is_not_running(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
 }
 
-async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+pub(super) async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
     let data_dir = &settings.queue.data_dir;
     anyhow::ensure!(
         has_queue(data_dir),
@@ -137,7 +137,7 @@ async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<
 }
 
 /// Asking about a queue must not make one.
-fn has_queue(data_dir: &Path) -> bool {
+pub(super) fn has_queue(data_dir: &Path) -> bool {
     data_dir.join("queue.db").exists()
 }
 
