@@ -49,30 +49,38 @@ fn write(folder: &Path) -> io::Result<()> {
     written
 }
 
-/// Looks who is at the address of a listener.
+/// Looks who is at the address of a listener. Binding is tried first: it tells an address that is not ours from one where
+/// nobody listens, even behind a transparent proxy that would take a connection to anywhere.
 pub(crate) async fn door(addr: SocketAddr, hostname: &str) -> Door {
+    let error = match TcpListener::bind(addr).await {
+        Ok(_) => return Door::Free,
+        Err(error) => error,
+    };
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            visit(addr, hostname).await.unwrap_or(Door::Taken { banner: None, owner: owner(addr.port()) })
+        }
+        // Without the privilege the system does not say whether somebody is there.
+        io::ErrorKind::PermissionDenied => visit(addr, hostname).await.unwrap_or(Door::Forbidden),
+        io::ErrorKind::AddrNotAvailable => Door::NoAddress,
+        _ => Door::Odd(error.to_string()),
+    }
+}
+
+/// Listens to the greeting of whoever is there; none when nobody is.
+async fn visit(addr: SocketAddr, hostname: &str) -> Option<Door> {
     // Who listens on every address answers on loopback too.
     let reach = match addr.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => SocketAddr::from((Ipv4Addr::LOCALHOST, addr.port())),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => SocketAddr::from((Ipv6Addr::LOCALHOST, addr.port())),
         IpAddr::V4(_) | IpAddr::V6(_) => addr,
     };
-    if let Ok(Ok(stream)) = timeout(GREETING, TcpStream::connect(reach)).await {
-        let banner = timeout(GREETING, greeting(stream)).await.ok().flatten();
-        if banner.as_deref().is_some_and(|line| is_ours(line, hostname)) {
-            return Door::Ours;
-        }
-        return Door::Taken { banner, owner: owner(addr.port()) };
-    }
-    match TcpListener::bind(addr).await {
-        Ok(_) => Door::Free,
-        Err(error) => match error.kind() {
-            io::ErrorKind::PermissionDenied => Door::Forbidden,
-            io::ErrorKind::AddrNotAvailable => Door::NoAddress,
-            io::ErrorKind::AddrInUse => Door::Taken { banner: None, owner: owner(addr.port()) },
-            _ => Door::Odd(error.to_string()),
-        },
-    }
+    let stream = timeout(GREETING, TcpStream::connect(reach)).await.ok()?.ok()?;
+    let banner = timeout(GREETING, greeting(stream)).await.ok().flatten();
+    Some(match banner.as_deref().is_some_and(|line| is_ours(line, hostname)) {
+        true => Door::Ours,
+        false => Door::Taken { banner, owner: owner(addr.port()) },
+    })
 }
 
 /// A relay greets with its host name, and refuses a client with one of three codes.
