@@ -40,6 +40,7 @@ const PURE: &[&str] = &[
     "delivery/route.rs",
     "delivery/settle.rs",
     "upstream/outcome.rs",
+    "cli/doctor/judge",
 ];
 
 /// What a pure file may not name.

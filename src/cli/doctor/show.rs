@@ -69,7 +69,7 @@ fn text(finding: &Finding, lang: Lang, paint: Paint) -> Vec<String> {
         None => finding.check.to_owned(),
     };
     let mut lines = vec![format!("{}  {of:<20}  {}", paint.ink(ink, &word), harmless(pick(&finding.what, lang)))];
-    for (label, words) in [(lang.pick("why", "原因"), &finding.cause), (lang.pick("do ", "办法"), &finding.remedy)]
+    for (label, words) in [(lang.pick("why", "原因"), &finding.cause), (lang.pick("fix", "办法"), &finding.remedy)]
     {
         let Some(words) = words else { continue };
         let indented = harmless(pick(words, lang)).trim_end().replace('\n', "\n           ");
@@ -126,7 +126,7 @@ mod tests {
         let lines = text(&failure(), Lang::En, plain());
         assert_eq!(
             lines,
-            ["fail  office/tls            no TLS", "      why: why\\u{1b}[2J", "      do : this\n           that"]
+            ["fail  office/tls            no TLS", "      why: why\\u{1b}[2J", "      fix: this\n           that"]
         );
         assert_eq!(text(&failure(), Lang::Zh, plain())[1], "      原因: 因");
         let good = Finding::ok("disk", words("room", "空间充足"));

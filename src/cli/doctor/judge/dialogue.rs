@@ -6,6 +6,7 @@
 use super::{Finding, Words, words};
 use crate::clock::Timestamp;
 use crate::provider::{Group, Mechanism, Phase, classify};
+use crate::smtp::client::Lost;
 
 /// A clock that is off by more than this puts mail into the wrong order, and soon certificates out of their dates.
 const SKEW_SECONDS: u64 = 300;
@@ -120,7 +121,9 @@ pub(crate) fn ehlo(offer: &Offer) -> Finding {
 pub(crate) enum Refusal {
     /// The provider said no: code, and the text in one line.
     Reply(u16, String),
-    /// The line was lost, or what came was no SMTP.
+    /// The line was lost.
+    Lost(Lost),
+    /// Something else is wrong with it: what came was no SMTP, or it could not be written.
     Line(String),
 }
 
@@ -130,6 +133,10 @@ impl Refusal {
             Refusal::Reply(code, text) => {
                 words(format!("the provider said: {code} {text}"), format!("服务商答复：{code} {text}"))
             }
+            Refusal::Lost(Lost::Eof) => words("the server closed the connection", "服务器关闭了连接"),
+            Refusal::Lost(Lost::Timeout) => words("the server did not answer in time", "服务器没有及时应答"),
+            Refusal::Lost(Lost::Reset) => words("the connection was lost", "连接中断"),
+            Refusal::Lost(Lost::Protocol) => words("the server's answer was not SMTP", "服务器的应答不是 SMTP"),
             Refusal::Line(text) => words(text.clone(), text.clone()),
         }
     }
@@ -142,7 +149,7 @@ pub(crate) fn opening(refusal: &Refusal) -> Finding {
             "when it speaks of frequency or of this address, wait an hour and send less; otherwise ask the provider",
             "若提到频率或 IP，请等待一小时并减少发送；否则询问服务商",
         ),
-        Refusal::Line(_) => words(
+        Refusal::Lost(_) | Refusal::Line(_) => words(
             "the port may belong to another service, or something in between cuts mail: check host and port, try another network",
             "端口可能属于其他服务，或邮件被中途拦截：检查 host 与 port，换网络再试",
         ),
@@ -171,7 +178,7 @@ pub(crate) fn login(user: &str, group: Group, result: Result<(), &Refusal>) -> F
     };
     let what = words(format!("the log-in of {user} was refused"), format!("{user} 登录被拒"));
     match refusal {
-        Refusal::Line(_) => Finding::fail(
+        Refusal::Lost(_) | Refusal::Line(_) => Finding::fail(
             "login",
             words("the line was lost during the log-in", "登录过程中连接中断"),
             refusal.shown(),
@@ -248,7 +255,7 @@ pub(crate) fn sender(address: &str, group: Group, result: Result<(), &Refusal>) 
                 "若提到频率，请等待；否则在网页登录该邮箱，查看是否有通知",
             ),
         },
-        Refusal::Line(_) => later(),
+        Refusal::Lost(_) | Refusal::Line(_) => later(),
     };
     Finding::fail("sender", what, refusal.shown(), remedy)
 }

@@ -95,8 +95,11 @@ pub(crate) fn plausible(preset: &str, shape: Shape) -> Finding {
     }
 }
 
-/// The form of a provider's codes, where it is known: a sentence, and the test.
-fn expected(preset: &str) -> Option<(Words, fn(&Shape) -> bool)> {
+/// A sentence about a form, and its test.
+type Form = (Words, fn(&Shape) -> bool);
+
+/// The form of a provider's codes, where it is known.
+fn expected(preset: &str) -> Option<Form> {
     match preset {
         "qq" | "foxmail" => Some((
             words("a code of QQ Mail is 16 lower-case letters", "QQ 邮箱授权码是 16 个小写字母"),

@@ -85,8 +85,8 @@ pub(crate) struct Try {
 
 /// A port can be reached. The first one that can is the one that mail takes.
 pub(crate) fn tcp(host: &str, tries: &[Try]) -> Finding {
-    let opened = |one: &Try| one.result.as_ref().ok().map(|ms| format!("{} in {ms} ms", one.port));
-    let open: Vec<String> = tries.iter().filter_map(opened).collect();
+    let opened = |one: &Try| one.result.as_ref().ok().map(|ms| (one.port, *ms));
+    let open: Vec<(u16, u64)> = tries.iter().filter_map(opened).collect();
     let closed: Vec<&Try> = tries.iter().filter(|one| one.result.is_err()).collect();
     let list = |tries: &[&Try]| tries.iter().map(|one| one.port.to_string()).collect::<Vec<_>>().join(", ");
     let reasons: Vec<&str> = closed.iter().filter_map(|one| one.result.as_ref().err().map(String::as_str)).collect();
@@ -105,14 +105,15 @@ pub(crate) fn tcp(host: &str, tries: &[Try]) -> Finding {
             ),
         );
     }
-    let open = open.join(", ");
+    let en = open.iter().map(|(port, ms)| format!("{port} in {ms} ms")).collect::<Vec<_>>().join(", ");
+    let zh = open.iter().map(|(port, ms)| format!("{port}（{ms} 毫秒）")).collect::<Vec<_>>().join("，");
     if closed.is_empty() {
-        return Finding::ok("tcp", words(format!("{host} answers at {open}"), format!("{host} 可连接：{open}")));
+        return Finding::ok("tcp", words(format!("{host} answers at {en}"), format!("{host} 可连接：{zh}")));
     }
     let shut = list(&closed);
     Finding::warn(
         "tcp",
-        words(format!("{host} answers at {open}, not at {shut}"), format!("{host} 可连接：{open}；无法连接：{shut}")),
+        words(format!("{host} answers at {en}, not at {shut}"), format!("{host} 可连接：{zh}；无法连接：{shut}")),
         words(reasons.clone(), reasons),
         words(
             format!(

@@ -183,7 +183,7 @@ async fn logged_in(account: &Account, talk: &mut Talk, tell: &impl Fn(Finding)) 
         return tell(Finding::skip("sender", text));
     };
     let taken = talk.sender(address).await;
-    tell(dialogue::sender(&address.to_string(), group, taken.as_ref().map(|()| ())));
+    tell(dialogue::sender(&address.to_string(), group, taken.as_ref().copied()));
 }
 
 fn settings(errand: &Errand, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {

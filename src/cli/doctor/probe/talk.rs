@@ -97,7 +97,8 @@ impl Talk {
                         FailureKind::NoTls => return End::NoStartTls,
                         FailureKind::NoMechanism => return End::NoMechanism,
                         FailureKind::Refused(reply) => refusal(&reply),
-                        kind @ (FailureKind::Lost(_) | FailureKind::Protocol(_)) => Refusal::Line(kind.to_string()),
+                        FailureKind::Lost(lost) => Refusal::Lost(lost),
+                        FailureKind::Protocol(what) => Refusal::Line(what),
                     };
                     let at_login = failure.phase == Phase::Auth;
                     return if at_login { End::Login(refusal) } else { End::Opening(refusal) };
@@ -169,7 +170,7 @@ impl Talk {
         match timeout(LIMIT, exchange).await {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => Err(Refusal::Line(error.to_string())),
-            Err(_) => Err(Refusal::Line(format!("no answer within {} s", LIMIT.as_secs()))),
+            Err(_) => Err(Refusal::Lost(Lost::Timeout)),
         }
     }
 

@@ -70,7 +70,7 @@ fn a_refused_log_in_names_the_row_and_says_to_wait() {
     let other = login("a@b.c", Group::Generic, Err(&said(535, "5.7.8 bad credentials")));
     assert!(other.remedy.unwrap().zh.contains("15 分钟"));
     assert_eq!(login("a@b.c", Group::Generic, Ok(())).state, State::Ok);
-    assert_eq!(login("a@b.c", Group::Generic, Err(&Refusal::Line("lost".into()))).state, State::Fail);
+    assert_eq!(login("a@b.c", Group::Generic, Err(&Refusal::Lost(Lost::Eof))).state, State::Fail);
 }
 
 #[test]
@@ -85,6 +85,6 @@ fn a_refused_sender_is_told_from_a_pause() {
 #[test]
 fn a_dialogue_that_ends_early_is_a_failure() {
     assert_eq!(opening(&said(421, "busy")).state, State::Fail);
-    assert!(opening(&Refusal::Line("closed".into())).remedy.unwrap().en.contains("port"));
+    assert!(opening(&Refusal::Lost(Lost::Reset)).remedy.unwrap().en.contains("port"));
     assert_eq!((no_starttls().check, no_starttls().state), ("tls", State::Fail));
 }
