@@ -216,22 +216,33 @@ async fn domain(errand: &Errand, tell: &impl Fn(Finding)) {
         [..] => resolver.texts(&domain).await,
     };
     tell(records::spf(&domain, customs.includes, texts.as_deref().map_err(String::as_str)));
+    let late = || format!("no answer within {} s", LIMIT.as_secs());
+    let keys = timeout(LIMIT, keys(resolver, &domain, customs.selectors)).await.unwrap_or_else(|_| Err(late()));
+    tell(records::dkim(&domain, customs.selectors, keys.as_deref().map_err(String::as_str)));
+    let policy = timeout(LIMIT, policy(resolver, &domain)).await.unwrap_or_else(|_| Err(late()));
+    tell(records::dmarc(&domain, policy.as_deref().map_err(String::as_str)));
+}
+
+/// The selectors that have a DKIM key.
+async fn keys<'a>(resolver: &Resolver, domain: &str, selectors: &[&'a str]) -> Result<Vec<&'a str>, String> {
     let (mut found, mut problem) = (Vec::new(), None);
-    for selector in customs.selectors {
+    for selector in selectors {
         match resolver.texts(&format!("{selector}._domainkey.{domain}")).await {
             // A key that was taken back has an empty `p` (RFC 6376 section 3.6.1).
-            Ok(texts) if texts.iter().any(|text| text.contains("p=")) => found.push(*selector),
+            Ok(texts) if texts.iter().any(|text| is_key(text)) => found.push(*selector),
             Ok(_) => {}
             Err(reason) => problem = Some(reason),
         }
     }
-    let keys = match problem {
+    match problem {
         Some(reason) if found.is_empty() => Err(reason),
         Some(_) | None => Ok(found),
-    };
-    tell(records::dkim(&domain, customs.selectors, keys.as_deref().map_err(String::as_str)));
-    let policy = policy(resolver, &domain).await;
-    tell(records::dmarc(&domain, policy.as_deref().map_err(String::as_str)));
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    let mut tags = text.split(';').filter_map(|tag| tag.split_once('='));
+    tags.any(|(name, value)| name.trim() == "p" && !value.trim().is_empty())
 }
 
 /// The policy of the domain, or of a domain above it (RFC 7489 section 6.6.3, walking up instead of asking a list of

@@ -4,6 +4,7 @@
 //! goes on to RCPT and DATA at once. Each step has the limit of a check. Not here: what it means (`judge`).
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -25,6 +26,9 @@ use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReplyParser;
 use crate::upstream::line::Line;
 use crate::upstream::tls::{self, TlsError};
+
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How far the dialogue came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,10 +149,14 @@ impl Talk {
 
     /// RSET where it is harmless, then QUIT; whatever the server answers is of no interest.
     pub(crate) async fn farewell(mut self, never_rset: bool) {
-        if !never_rset {
-            let _ = self.say("RSET\r\n").await;
-        }
-        let _ = self.say("QUIT\r\n").await;
+        let farewell = async {
+            if !never_rset {
+                let _ = self.say("RSET\r\n").await;
+            }
+            let _ = self.say("QUIT\r\n").await;
+        };
+        // All that was to be learned is known; some servers never answer QUIT.
+        let _ = timeout(FAREWELL, farewell).await;
     }
 
     async fn say(&mut self, command: &str) -> Result<Reply, Refusal> {
