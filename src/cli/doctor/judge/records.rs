@@ -18,10 +18,10 @@ pub(crate) struct Customs {
 /// The customs of the provider of a preset; none where mail bears the provider's own domain, or nothing is known.
 pub(crate) fn customs(preset: &str) -> Option<Customs> {
     let (includes, selectors): (&[&str], &[&str]) = match preset {
-        "exmail" => (&["spf.mail.qq.com"], &[]),
-        "aliyun-qiye" => (&["spf.qiye.aliyun.com", "spf.mxhichina.com"], &["default"]),
-        "aliyun-dm" => (&["spf1.dm.aliyun.com"], &["aliyun-cn-hangzhou"]),
-        "gmail-workspace" | "workspace" => (&["_spf.google.com"], &["google"]),
+        "exmail" | "exmail-abroad" => (&["spf.mail.qq.com"], &[]),
+        "aliyun-enterprise" => (&["spf.qiye.aliyun.com", "spf.mxhichina.com"], &["default"]),
+        "directmail" => (&["spf1.dm.aliyun.com"], &["aliyun-cn-hangzhou"]),
+        "workspace-relay" => (&["_spf.google.com"], &["google"]),
         "office365" => (&["spf.protection.outlook.com"], &["selector1", "selector2"]),
         "zoho" => {
             (&["zohomail.com", "zoho.com", "one.zoho.com", "zoho.eu", "zoho.in", "zoho.com.cn"], &["zoho", "zmail"])
