@@ -47,7 +47,7 @@ const PURE: &[&str] = &[
     "delivery/budget.rs",
     "delivery/budget",
     "delivery/lane.rs",
-    "delivery/route.rs",
+    "delivery/plan.rs",
     "delivery/settle.rs",
     "language.rs",
     "upstream/outcome.rs",
@@ -55,6 +55,7 @@ const PURE: &[&str] = &[
     "webhook/form.rs",
     "webhook/retry.rs",
     "webhook/target.rs",
+    "cli/doctor/judge",
 ];
 
 /// What a pure file may not name.

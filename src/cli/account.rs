@@ -102,7 +102,7 @@ fn table(accounts: &[AccountView], lang: Lang) -> String {
     };
     let dash = || "-".to_owned();
     let row = |account: &AccountView| {
-        let budget: Vec<String> = account.budget.iter().map(|one| left(one)).collect();
+        let budget: Vec<String> = account.budget.iter().map(left).collect();
         [
             account.name.clone(),
             state(account, lang).to_owned(),

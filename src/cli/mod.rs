@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod account;
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod prompt;
 mod queue;
@@ -25,7 +26,7 @@ use screen::Lang;
 
 /// The settings are wrong (`EX_CONFIG` of sysexits.h).
 const BAD_SETTINGS: u8 = 78;
-/// There is no such message, client or account.
+/// There is no such message or client.
 const NOT_FOUND: u8 = 2;
 
 #[derive(Parser)]
@@ -60,6 +61,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Print the effective settings, or every mistake in them 检查配置
     Check(run::SettingsArguments),
+    /// Try everything that sending needs, one line a check, with cause and remedy; sends nothing 体检
+    Doctor(doctor::Arguments),
     /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
     Queue(queue::Arguments),
     /// List accounts, stop and resume sending through one; works while the relay runs and while it is stopped 账号状态
@@ -92,6 +95,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(arguments) => run::run(arguments, lang),
         Command::Demo(arguments) => demo::run(arguments, lang),
         Command::Check(arguments) => Ok(check::run(arguments)),
+        Command::Doctor(arguments) => doctor::run(arguments, lang),
         Command::Queue(arguments) => queue::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),

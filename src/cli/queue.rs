@@ -105,11 +105,11 @@ pub(super) async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result
     Ok(replies)
 }
 
-fn is_not_running(error: &std::io::Error) -> bool {
+pub(super) fn is_not_running(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
 }
 
-async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+pub(super) async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
     let data_dir = &settings.queue.data_dir;
     anyhow::ensure!(
         has_queue(data_dir),
@@ -137,7 +137,7 @@ async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<
 }
 
 /// Asking about a queue must not make one.
-fn has_queue(data_dir: &Path) -> bool {
+pub(super) fn has_queue(data_dir: &Path) -> bool {
     data_dir.join("queue.db").exists()
 }
 
@@ -216,11 +216,12 @@ fn show_one(message: &Message, head: &str, lang: Lang) {
     }
 }
 
-/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`.
+/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`, `40.0 GiB`.
 pub(super) fn size(octets: u64) -> String {
     match octets {
         0..1024 => format!("{octets} B"),
         1024..1_048_576 => format!("{:.1} KiB", octets as f64 / 1024.0),
-        _ => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", octets as f64 / 1_073_741_824.0),
     }
 }

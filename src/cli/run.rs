@@ -59,7 +59,7 @@ impl SettingsArguments {
         })
     }
 
-    fn into_overrides(self) -> config::Overrides {
+    pub(super) fn into_overrides(self) -> config::Overrides {
         config::Overrides {
             config: self.config,
             provider: self.provider,
