@@ -23,12 +23,14 @@ pub mod dovecot;
 pub mod folder;
 pub mod front;
 pub mod load;
+pub mod middle;
 pub mod office;
 pub mod peers;
 pub mod ports;
 pub mod postfix;
 pub mod process;
 pub mod program;
+pub mod scripted;
 pub mod sink;
 pub mod skip;
 
