@@ -14,7 +14,7 @@
 //!   listener --> connection --> smtp::server::Session      the dialogue, in the voice of `words`
 //!                    | ^
 //!                    v |
-//!                  judge  --> store --> limits               accounts, frequency, what was received, counters
+//!                  judge  --> store --> limits              accounts, frequency, what was received, counters
 //!                    ^
 //!                  fault                                    what shall go wrong instead
 //! ```
