@@ -82,7 +82,7 @@ fn cases() -> Vec<Case> {
 
 /// The group that the table calls so; every group has a preset.
 fn group(word: &str) -> Group {
-    let mut groups = names().filter_map(|name| preset(name)).map(|preset| preset.group);
+    let mut groups = names().filter_map(preset).map(|preset| preset.group);
     let plain = |text: &str| text.replace('-', "").to_lowercase();
     groups.find(|group| plain(&format!("{group:?}")) == plain(word)).unwrap_or_else(|| panic!("no group {word}"))
 }
@@ -121,7 +121,7 @@ async fn run(case: &Case) -> Option<String> {
     let day = Day::new();
     let mut office = Office::at(day.clock(), "catalogue", Limits::default(), |settings| {
         settings.queue.retry = vec![Duration::from_secs(60)];
-        let of_group = names().filter_map(|name| preset(name)).find(|preset| preset.group == case.group);
+        let of_group = names().filter_map(preset).find(|preset| preset.group == case.group);
         settings.accounts[0].preset = of_group.expect("every group has a preset");
     })
     .await;
