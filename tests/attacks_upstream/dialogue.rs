@@ -105,7 +105,7 @@ async fn a_104_a_105_what_is_no_reply_defers() {
         ("code 999", Stage::Mail, b"999 what\r\n".to_vec()),
         ("code 2 50", Stage::Mail, b"2 50 ok\r\n".to_vec()),
         ("an empty line", Stage::Data, b"\r\n".to_vec()),
-        ("a NUL", Stage::Data, b"\0354 go\r\n".to_vec()),
+        ("a NUL", Stage::Data, b"\x00354 go\r\n".to_vec()),
         ("mixed codes at RCPT", Stage::Rcpt(None), b"250-yes\r\n550 no\r\n".to_vec()),
         ("mixed codes at EHLO", Stage::Ehlo, b"250-yes\r\n550 no\r\n".to_vec()),
     ];
