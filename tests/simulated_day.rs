@@ -81,7 +81,8 @@ async fn a_refused_code_at_two_and_a_new_one_at_eight() {
     let last = office.sandbox.received().pop().unwrap();
     assert!(last.at.since(day.at(8, 0)) <= Duration::from_secs(2), "the new code is seen within 2 s: {:?}", last.at);
     assert_eq!(office.sandbox.stats().logins_refused, 5);
-    println!("six hours of a resting account: {:?} of real time", real.elapsed());
+    // Some 10,800 looks at the secret: about a second. What takes a minute is of no use as a test.
+    assert!(real.elapsed() < Duration::from_secs(60), "{:?}", real.elapsed());
 }
 
 #[tokio::test]

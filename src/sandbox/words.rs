@@ -36,7 +36,7 @@ pub const LOGIN_FIRST: Words = (503, "Error: need EHLO and AUTH first !");
 pub const WRONG_SENDER: Words = (501, "Mail from address must be same as authorization user.");
 /// An address that is none.
 pub const BAD_ADDRESS: Words = (501, "Bad address syntax");
-/// Too many messages within a minute. Temporary, despite its code.
+/// Too many messages or recipients within a minute or an hour. Temporary, despite its code.
 pub const SENDER_LIMITED: Words = (550, "Sender frequency limited.");
 /// Too many connections. Temporary, despite its code.
 pub const CONNECTION_LIMITED: Words = (550, "Connection frequency limited");
@@ -73,6 +73,12 @@ pub const JUNK: [u8; 16] = [0, 0, 0, 0x1a, 0, 0, 0, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0
 pub fn use_authorization_code() -> Vec<u8> {
     const TEXT: &str = "535 Error: 请使用授权码登录。详情请看: http://service.mail.qq.com/cgi-bin/help?subtype=1&&id=28&&no=1001256\r\n";
     encoding_rs::GB18030.encode(TEXT).0.into_owned()
+}
+
+/// More messages or recipients than a day has, as it goes over the wire: in GB18030, line end included. Temporary,
+/// despite its code. The words are those of the enterprise service.
+pub fn daily_limit() -> Vec<u8> {
+    encoding_rs::GB18030.encode("550 域名当日发信量到达上限\r\n").0.into_owned()
 }
 
 /// A reply as the session wants it.

@@ -25,6 +25,7 @@ pub mod folder;
 pub mod front;
 pub mod hook;
 pub mod load;
+pub mod middle;
 pub mod office;
 pub mod peers;
 pub mod ports;
@@ -32,6 +33,7 @@ pub mod postfix;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod scripted;
 pub mod sink;
 pub mod skip;
 

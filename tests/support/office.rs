@@ -123,9 +123,14 @@ impl Office {
 
     /// Stops the relay and starts it again on the same data.
     pub async fn restart(self) -> Office {
+        self.restart_at(Clock::system()).await
+    }
+
+    /// As [`Office::restart`], with a clock, and with the settings as they are now.
+    pub async fn restart_at(self, clock: Clock) -> Office {
         let Office { sandbox, relay, settings, folder } = self;
         relay.stop(PATIENCE).await;
-        let relay = Relay::start(&settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
+        let relay = Relay::start(&settings, clock).unwrap_or_else(|error| panic!("{error}"));
         Office { sandbox, relay, settings, folder }
     }
 
