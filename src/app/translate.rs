@@ -25,7 +25,6 @@ use crate::webhook::{self, Format, Webhook};
 
 use super::StartError;
 
-
 /// The owner is the mailbox of the first account.
 pub(super) fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {
     let first = settings.accounts.first().ok_or(StartError::NoAccount)?;

@@ -20,7 +20,7 @@ use crate::telemetry::counter;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
 
 use super::Delivery;
-use super::account::{Account, Identity, UnderWay};
+use super::account::{Account, Identity, Learnt, UnderWay};
 use super::breaker::Gate;
 use super::budget::Grant;
 use super::settle::{Change, Event, Tried, next_places, settle};
@@ -81,7 +81,11 @@ impl Delivery {
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
-        let learnt = account.learn(&report.condition, spread(account.name()), now);
+        // What another message was told for all who waited with it is learnt once, from that message.
+        let learnt = match turn.is_second_hand() {
+            true => Learnt::default(),
+            false => account.learn(&report.condition, spread(account.name()), now),
+        };
         drop(turn);
         if learnt.rests {
             account.upstream().close_idle().await;

@@ -99,6 +99,18 @@ pub const NO_TLS: Verdict = own_fault(
     "中继读不到要信任的证书。请检查该账号的 ca；文件里应是 PEM 格式的证书。中继会自己再看。",
 );
 
+/// The line broke after the secret was sent, before the server said yes or no.
+pub const LOST_LOG_IN: Verdict = Verdict {
+    alert: false,
+    ..own_fault(
+        "lost-log-in",
+        Action::Cool15,
+        "The server cut the line in the middle of the log-in. The relay waits before it tries again, because each try \
+         counts. If it goes on, look at the server's own log, or at a firewall between.",
+        "服务器在登录过程中断开了连接。每次登录都会被计数，因此中继会等待后再试。若一直如此，请查看服务器日志或中间的防火墙。",
+    )
+};
+
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -211,8 +223,10 @@ pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
             let (verdict, text) = judge(settings, phase, reply);
             of_refused_session(phase, verdict, text)
         }
-        FailureKind::Lost(lost) => Condition::Line(format!("{} ({})", words_of(*lost), name_of(phase))),
-        FailureKind::Protocol(what) => Condition::Line(format!("not an SMTP reply: {what} ({})", name_of(phase))),
+        FailureKind::Lost(lost) => lost_line(failure, format!("{} ({})", words_of(*lost), name_of(phase))),
+        FailureKind::Protocol(what) => {
+            lost_line(failure, format!("not an SMTP reply: {what} ({})", name_of(phase)))
+        }
         FailureKind::NoTls => Condition::Line(
             "TLS is required, and the server does not offer STARTTLS; nothing secret was sent".to_owned(),
         ),
@@ -221,6 +235,13 @@ pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
             text: "the server offers no log-in mechanism that this account may use".to_owned(),
         },
     }
+}
+
+/// A line that broke. Once the secret was sent, the provider has counted a log-in, and each further try feeds its
+/// limiter: the account rests as after a refusal.
+fn lost_line(failure: &Failure, text: String) -> Condition {
+    let log_in = phase_of(failure.phase) == Phase::Auth && failure.sent_credentials;
+    if log_in { Condition::Account { verdict: LOST_LOG_IN, text } } else { Condition::Line(text) }
 }
 
 fn of_refused_session(phase: client::Phase, verdict: Verdict, text: String) -> Condition {

@@ -1,11 +1,11 @@
 //! What the provider says: its greeting and clock, what EHLO offers, the log-in, and whether it takes our sender.
 //!
-//! Replies are understood by `provider::classify`, as the relay understands them, so that doctor and relay cannot
+//! Replies are understood by `provider::Catalogue`, as the relay understands them, so that doctor and relay cannot
 //! disagree. Not here: the dialogue itself (`probe::talk`). Invariant: no finding advises to try a log-in again at once.
 
 use super::{Finding, Words, words};
 use crate::clock::Timestamp;
-use crate::provider::{Group, Mechanism, Phase, classify};
+use crate::provider::{Catalogue, Group, Mechanism, Phase, Verdict};
 use crate::smtp::client::Lost;
 
 /// A clock that is off by more than this puts mail into the wrong order, and soon certificates out of their dates.
@@ -185,10 +185,13 @@ pub(crate) fn login(user: &str, group: Group, result: Result<(), &Refusal>) -> F
             later(),
         ),
         Refusal::Reply(code, text) => {
-            let cause = classify(group, Phase::Auth, *code, text).cause;
+            let verdict = Catalogue::built_in().classify(group, Phase::Auth, *code, text);
             let shown = refusal.shown();
-            let said = words(format!("{} ({cause})", shown.en), format!("{}（{cause}）", shown.zh));
-            Finding::fail("login", what, said, advice(cause))
+            let said = words(
+                format!("{} ({})", shown.en, verdict.cause),
+                format!("{}（{}）", shown.zh, verdict.cause),
+            );
+            Finding::fail("login", what, said, advice(verdict))
         }
     }
 }
@@ -200,25 +203,12 @@ fn later() -> Words {
     )
 }
 
-/// What the owner should do about a refused log-in, by the row of the catalogue.
-fn advice(cause: &str) -> Words {
+/// What the owner should do about a refused log-in; and nothing at once, whatever it is.
+fn advice(verdict: Verdict) -> Words {
     let wait = later();
-    let (en, zh) = match cause {
-        "QQ-A1" | "QQ-A2" => (
-            "use an authorization code, not the password of the mailbox: mail.qq.com, Settings, Account, \"POP3/IMAP/SMTP service\", generate a code",
-            "请用授权码而不是邮箱密码：mail.qq.com → 设置 → 账号 → POP3/IMAP/SMTP 服务 → 生成授权码",
-        ),
-        "QQ-A3" => (
-            "one sentence for five causes: look whether SMTP is switched on and whether the mailbox asks for a verification, then make a new code",
-            "这句话对应五种原因：检查 SMTP 服务是否开启、邮箱是否要求验证，然后重新生成授权码",
-        ),
-        "QQ-A4" => ("switch SMTP on in the settings of the mailbox", "在邮箱设置中开启 SMTP 服务"),
-        "QQ-A5" | "QQ-A6" => (
-            "check the code or client password, and that SMTP is switched on (Exmail: Settings, client settings; a client password when secure log-in is on)",
-            "检查授权码或客户端专用密码，并确认已开启 SMTP（企业邮：设置 → 收发信设置；开启安全登录后须用客户端专用密码）",
-        ),
-        "QQ-M5" => ("log in to exmail.qq.com and bind WeChat", "登录 exmail.qq.com 并绑定微信"),
-        _ => (
+    let (en, zh) = match verdict.known {
+        true => (verdict.remedy.en, verdict.remedy.zh),
+        false => (
             "check user and secret, and whether the mailbox allows SMTP with a code or app password",
             "检查 user 和 secret，以及邮箱是否允许用授权码或应用专用密码登录 SMTP",
         ),
@@ -245,7 +235,7 @@ pub(crate) fn sender(address: &str, group: Group, result: Result<(), &Refusal>) 
     };
     let what = words(format!("<{address}> was not taken as the sender"), format!("<{address}> 不能作为发件人"));
     let remedy = match refusal {
-        Refusal::Reply(code, text) => match classify(group, Phase::Mail, *code, text).cause {
+        Refusal::Reply(code, text) => match Catalogue::built_in().classify(group, Phase::Mail, *code, text).cause {
             "QQ-M1" => words(
                 "the sender must be the address that logs in: set user to it",
                 "发件人必须与登录地址一致：把 user 设为该地址",
