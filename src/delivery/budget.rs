@@ -270,6 +270,11 @@ impl Budget {
         Some(own.min(patient)).filter(|at| now < *at)
     }
 
+    /// Whether this lane has been asked for in vain for [`PATIENCE`], and should be asked first.
+    pub fn overdue(&self, lane: Lane, now: Timestamp) -> bool {
+        self.vain[lane as usize].is_some_and(|since| now.since(since) >= PATIENCE)
+    }
+
     /// Counts a log-in, if there may be one now.
     ///
     /// # Errors

@@ -134,6 +134,14 @@ impl Track {
         }
     }
 
+    /// By how much an event may count for longer than the window.
+    pub(super) fn grain(&self) -> Duration {
+        match self.grain {
+            Grain::Even { width, .. } => Duration::from_millis(width.unsigned_abs()),
+            Grain::Date(_) => Duration::ZERO,
+        }
+    }
+
     /// How many buckets count, and how many may lie ahead.
     fn reach(&self) -> (i64, i64) {
         match self.grain {
