@@ -18,7 +18,7 @@ const STEPS: usize = 256;
 
 impl Budget {
     /// When a message of this lane with so many recipients ahead of it may be expected to go, at the earliest `now`.
-    /// An estimate for people; costs at most some tens of microseconds.
+    /// An estimate for people; costs about a tenth of a millisecond at worst.
     pub fn when(&mut self, lane: Lane, ahead: u64, now: Timestamp) -> Timestamp {
         self.turn(now);
         let (mut trial, mut at, mut ahead) = (self.clone(), now, ahead);
