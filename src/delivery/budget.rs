@@ -209,7 +209,7 @@ pub struct Budget {
     learnt: Learnt,
     /// Since when each lane has been asked for in vain, in the order of [`Lane::ALL`].
     vain: [Option<Timestamp>; 3],
-    /// Grows when events were moved because the clock was set back.
+    /// Grows when the clock was set back.
     epoch: u64,
 }
 
@@ -279,6 +279,11 @@ impl Budget {
         }
     }
 
+    /// Whether this lane has been asked for in vain for [`PATIENCE`], and should be asked first.
+    pub fn overdue(&self, lane: Lane, now: Timestamp) -> bool {
+        self.vain[lane as usize].is_some_and(|since| now.since(since) >= PATIENCE)
+    }
+
     /// Counts a log-in, if there may be one now.
     ///
     /// # Errors
@@ -341,11 +346,11 @@ impl Budget {
 
     /// Lets time pass; everything begins with it.
     fn turn(&mut self, now: Timestamp) {
-        let mut moved = false;
+        let mut back = false;
         for track in &mut self.tracks {
-            moved |= track.turn(now);
+            back |= track.turn(now);
         }
-        self.epoch += u64::from(moved);
+        self.epoch += u64::from(back);
         for since in self.vain.iter_mut().flatten() {
             *since = now.min(*since);
         }

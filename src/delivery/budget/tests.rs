@@ -65,6 +65,13 @@ fn what_is_given_back_was_never_spent() {
     assert_eq!(burst(&mut budget, Lane::Alarm, START), 1);
     budget.give_back(grant, START);
     assert_eq!(burst(&mut budget, Lane::Alarm, START), 0);
+    // What was over before the clock was set back is not given back from what was spent there since.
+    let mut budget = messages(2, 0, 0);
+    let over = budget.grant(Lane::Alarm, 1, START).unwrap();
+    assert_eq!(budget.opens(Lane::Alarm, at(61)), None);
+    let _ = budget.grant(Lane::Alarm, 1, START).unwrap();
+    budget.give_back(over, START);
+    assert_eq!(burst(&mut budget, Lane::Alarm, START), 1);
     // What is over is not given back from others.
     let mut budget = messages(1, 0, 0);
     let old = budget.grant(Lane::Alarm, 1, START).unwrap();

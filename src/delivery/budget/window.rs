@@ -39,6 +39,8 @@ pub(super) struct Track {
     /// By bucket, in order, without empty ones.
     buckets: VecDeque<(i64, Spent)>,
     sum: Spent,
+    /// The bucket of the last [`Track::turn`].
+    seen: i64,
 }
 
 const SECOND: i64 = 1000;
@@ -61,7 +63,7 @@ impl Track {
     }
 
     fn of(grain: Grain) -> Track {
-        Track { grain, buckets: VecDeque::new(), sum: Spent::default() }
+        Track { grain, buckets: VecDeque::new(), sum: Spent::default(), seen: i64::MIN }
     }
 
     /// What counts, as of the last [`Track::turn`].
@@ -69,7 +71,8 @@ impl Track {
         &self.sum
     }
 
-    /// Forgets what is over, and moves what lies in the future to `now`. Returns whether anything was moved.
+    /// Forgets what is over, and moves what lies in the future to `now`. Returns whether the clock went back by a bucket
+    /// or more, so that what was counted before cannot be found again.
     pub(super) fn turn(&mut self, now: Timestamp) -> bool {
         let current = self.index(now);
         let (span, ahead) = self.reach();
@@ -79,16 +82,14 @@ impl Track {
             self.buckets.pop_front();
             self.sum.take(&spent);
         }
-        let mut moved = false;
         while let Some(&(index, spent)) = self.buckets.back()
             && index > current + ahead
         {
             self.buckets.pop_back();
             self.sum.take(&spent);
             self.put(current, &spent);
-            moved = true;
         }
-        moved
+        std::mem::replace(&mut self.seen, current) > current
     }
 
     /// Counts what happened at `at`, which is not later than `now`. Call [`Track::turn`] before.
@@ -131,6 +132,14 @@ impl Track {
         match &self.grain {
             Grain::Even { .. } => now + length,
             Grain::Date(_) => self.start(self.index(now) + 1).max(now + Duration::from_millis(1)),
+        }
+    }
+
+    /// By how much an event may count for longer than the window.
+    pub(super) fn grain(&self) -> Duration {
+        match self.grain {
+            Grain::Even { width, .. } => Duration::from_millis(width.unsigned_abs()),
+            Grain::Date(_) => Duration::ZERO,
         }
     }
 
