@@ -224,9 +224,7 @@ pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
             of_refused_session(phase, verdict, text)
         }
         FailureKind::Lost(lost) => lost_line(failure, format!("{} ({})", words_of(*lost), name_of(phase))),
-        FailureKind::Protocol(what) => {
-            lost_line(failure, format!("not an SMTP reply: {what} ({})", name_of(phase)))
-        }
+        FailureKind::Protocol(what) => lost_line(failure, format!("not an SMTP reply: {what} ({})", name_of(phase))),
         FailureKind::NoTls => Condition::Line(
             "TLS is required, and the server does not offer STARTTLS; nothing secret was sent".to_owned(),
         ),

@@ -32,6 +32,7 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
         limits: Limits { dial: Duration::from_secs(20), handshake: Duration::from_secs(20) },
         ca: Some(folder.file("ca.pem", sandbox.ca_pem())),
         group: Group::Tencent,
+        catalogue: yizhan::provider::Catalogue::built_in(),
         connections: 1,
         idle: Duration::from_secs(60),
         oldest: Duration::from_secs(1800),

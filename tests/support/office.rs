@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
-use yizhan::config::{self, FileSource, Overrides, Settings, Sources};
+use yizhan::config::{self, Budget, FileSource, Overrides, Settings, Sources, Windows};
 use yizhan::drain::Drain;
 use yizhan::mail::Id;
 use yizhan::provider::{Endpoint, Tls};
@@ -73,8 +73,13 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
     settings.listeners[0].bind = vec![([127, 0, 0, 1], 0).into()];
     settings.accounts[0].endpoints = vec![endpoint(sandbox.implicit_addr().expect("it is open"), Tls::Implicit)];
     settings.queue.retry = vec![Duration::from_millis(50)];
+    settings.accounts[0].budget = Budget { connections: settings.accounts[0].budget.connections, ..UNLIMITED };
     settings
 }
+
+/// A budget that nothing here uses up: what is tested is something else.
+pub const UNLIMITED: Budget = Budget { messages: ENDLESS, recipients: ENDLESS, logins: ENDLESS, connections: 1 };
+const ENDLESS: Windows = Windows { minute: Some(u32::MAX), hour: Some(u32::MAX), day: Some(u32::MAX) };
 
 /// A place to dial.
 pub fn endpoint(addr: SocketAddr, tls: Tls) -> Endpoint {

@@ -81,6 +81,8 @@ impl Door {
             drain: Drain::default(),
             owner: Owner { mailbox: Address::parse(OWNER).expect("an address") },
             expire: day,
+            router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            largest: Arc::default(),
         };
         Door { queue, around, _folder: folder }
     }

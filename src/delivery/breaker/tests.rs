@@ -112,7 +112,7 @@ fn a_pause_ends_by_hand_only() {
     assert_eq!((kept.cause.as_str(), kept.text.as_str(), kept.since), ("QQ-A2", "535 x", START));
     breaker.resume();
     assert_eq!((breaker.gate(at(9)), breaker.kept()), (Gate::Open, None));
-    breaker.pause(true, at(10));
+    breaker.pause(true, Why::default(), at(10));
     assert!(breaker.kept().unwrap().by_operator);
     assert_eq!(breaker.told(Event::Pause, at(11)), None);
     assert!(breaker.kept().unwrap().by_operator, "the operator's word stands");

@@ -187,10 +187,7 @@ pub(crate) fn login(user: &str, group: Group, result: Result<(), &Refusal>) -> F
         Refusal::Reply(code, text) => {
             let verdict = Catalogue::built_in().classify(group, Phase::Auth, *code, text);
             let shown = refusal.shown();
-            let said = words(
-                format!("{} ({})", shown.en, verdict.cause),
-                format!("{}（{}）", shown.zh, verdict.cause),
-            );
+            let said = words(format!("{} ({})", shown.en, verdict.cause), format!("{}（{}）", shown.zh, verdict.cause));
             Finding::fail("login", what, said, advice(verdict))
         }
     }
