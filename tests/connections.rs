@@ -317,7 +317,12 @@ async fn what_the_provider_says_at_one_port_is_not_asked_again_at_the_other() {
     deliver(&upstream(settings.clone())).await;
     assert_eq!(sandbox.stats().connections, 4);
     sandbox.fault(Fault::once(Stage::Auth, What::Reset));
-    line_trouble(&send(&upstream(settings)).await);
+    // The provider has counted that log-in: the account rests.
+    let report = send(&upstream(settings)).await;
+    assert!(
+        matches!(&report.condition, Condition::Account { verdict, .. } if verdict.cause == "lost-log-in"),
+        "{report:?}"
+    );
     assert_eq!(sandbox.stats().connections, 5);
 }
 

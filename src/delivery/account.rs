@@ -58,6 +58,7 @@ pub struct Account {
     who: Identity,
     upstream: Upstream,
     pace: Option<Pace>,
+    limited: bool,
     under_way: AtomicUsize,
     state: Mutex<State>,
 }
@@ -120,6 +121,7 @@ impl Account {
     /// An account that is ready.
     pub fn new(who: Identity, limits: budget::Limits, upstream: Upstream) -> Account {
         let pace = who.per_second.map(Pace::new);
+        let limited = limits.messages != budget::Windows::default() || limits.recipients != budget::Windows::default();
         let state = State {
             breaker: Breaker::default(),
             budget: Budget::new(limits),
@@ -131,7 +133,7 @@ impl Account {
             alarms: AlarmState::default(),
             written: None,
         };
-        Account { who, upstream, pace, under_way: AtomicUsize::new(0), state: Mutex::new(state) }
+        Account { who, upstream, pace, limited, under_way: AtomicUsize::new(0), state: Mutex::new(state) }
     }
 
     /// What does not change about it.
@@ -246,6 +248,16 @@ impl Account {
     /// Puts back what an attempt did not use.
     pub fn give_back(&self, grant: Grant, now: Timestamp) {
         self.state().budget.give_back(grant, now);
+    }
+
+    /// Whether its budget limits what it sends at all.
+    pub fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Whether this lane was asked for in vain for so long that it comes first.
+    pub fn is_overdue(&self, lane: Lane, now: Timestamp) -> bool {
+        self.state().budget.overdue(lane, now)
     }
 
     /// How long to wait before the next message, where the provider counts by the second.

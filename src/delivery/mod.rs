@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::clock::{Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::language::Language;
-use crate::mail::{Address, IdSource};
+use crate::mail::{Address, IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
 use crate::queue::{Error, Lease, Queue};
@@ -228,7 +228,7 @@ impl Delivery {
         self.pokes().clear();
         let now = self.0.clock.now();
         let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
-        let plan = plan(&self.0.lots, &standings, lane::order(running.turn));
+        let plan = plan(&self.0.lots, &standings, self.order(running.turn, now));
         running.turn += 1;
         self.publish(&plan, running).await?;
         let mut more = false;
@@ -247,6 +247,20 @@ impl Delivery {
             () = self.sleep_until(next, running) => {}
         }
         Ok(())
+    }
+
+    /// The order of the lanes this time. Where a budget sets the pace, alarms come first, but for a lane that has been
+    /// passed over for an hour; where only the connections do, the lanes take turns.
+    fn order(&self, turn: u64, now: Timestamp) -> [Lane; 3] {
+        if !self.0.accounts.iter().any(|account| account.is_limited()) {
+            return lane::order(turn);
+        }
+        let overdue = |lane| self.0.accounts.iter().any(|account| account.is_overdue(lane, now));
+        match (overdue(Lane::Normal), overdue(Lane::Bulk)) {
+            (_, true) => [Lane::Bulk, Lane::Alarm, Lane::Normal],
+            (true, false) => [Lane::Normal, Lane::Alarm, Lane::Bulk],
+            (false, false) => Lane::ALL,
+        }
     }
 
     /// Tells the queue what is closed, so that whoever looks sees what waits, and until when.
@@ -268,7 +282,7 @@ impl Delivery {
                 // The budget is spent: this one and those behind it go back as they were.
                 return Ok(true);
             };
-            let worker = self.0.clock.worker("an attempt");
+            let worker = self.0.clock.worker(format!("delivery of {}", attempt.lease.entry.id));
             let this = self.clone();
             running.attempts.spawn(async move {
                 this.attempt(attempt).await;

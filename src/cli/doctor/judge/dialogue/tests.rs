@@ -57,9 +57,9 @@ fn a_refused_log_in_names_the_row_and_says_to_wait() {
     let vague = "Login fail. Account is abnormal, service is not open, password is incorrect, login frequency limited, \
         or system is busy.";
     for (group, code, text, cause, word) in [
-        (Group::Tencent, 535, vague, "QQ-A3", "new code"),
+        (Group::Tencent, 535, vague, "QQ-A3", "new authorization code"),
         (Group::Tencent, 535, "Error: 请使用授权码登录。", "QQ-A1", "authorization code"),
-        (Group::Tencent, 454, "Authentication failed, please open smtp flag first!", "QQ-A4", "switch SMTP on"),
+        (Group::Tencent, 454, "Authentication failed, please open smtp flag first!", "QQ-A4", "SMTP service"),
     ] {
         let found = login("a@qq.com", group, Err(&said(code, text)));
         assert_eq!(found.state, State::Fail);
