@@ -501,7 +501,7 @@ impl Pair {
         let mut counts = Vec::new();
         for (pool, name) in POOLS.into_iter().enumerate() {
             let name = name.to_owned();
-            assert_eq!(self.queue().next_due(wants(name, 1)).await.unwrap(), next(&[pool]));
+            assert_eq!(self.queue().next_due(wants(&name, 1)).await.unwrap(), next(&[pool]));
             let filter = Filter { pool: Some(name.clone()), limit: 10_000, ..Filter::default() };
             let count = self.model.messages.values().filter(|m| m.pool == pool && !m.state.is_final()).count();
             assert_eq!(self.queue().list(filter).await.unwrap().len(), count);
