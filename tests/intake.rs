@@ -65,6 +65,8 @@ impl Door {
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
             clients: Default::default(),
             expire: PATIENCE,
+            router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            largest: Arc::default(),
         };
         let settings = Settings {
             name: "door".to_owned(),
