@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use yizhan::config::{
-    FileSource, Language, Loaded, NoticeTo, Overrides, Reply, Route, Sources, WebhookFormat, Windows, load,
-};
+use yizhan::config::{FileSource, Loaded, NoticeTo, Overrides, Reply, Route, Sources, WebhookFormat, Windows, load};
+use yizhan::language::Language;
 use yizhan::mail::Lane;
 use yizhan::secret::{Secret, SecretSource};
 
