@@ -14,20 +14,22 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::mail::{Address, Lane};
 use crate::message::rewrite::FromPolicy;
-use crate::provider::{Action, Remedy};
+use crate::provider::Remedy;
 use crate::queue::entry::Usage;
 use crate::secret::Secret;
-use crate::upstream::{Condition, Upstream};
+use crate::upstream::Upstream;
 
-use super::alarm::{self, AlarmState, Channels, Sent, Tell};
-use super::breaker::{Breaker, Event, Gate, Rest, Why};
-use super::budget::{self, Budget, Grant, Left, Window};
+use super::alarm::{AlarmState, Channels, Sent, Tell};
+use super::breaker::{Breaker, Gate, Why};
+use super::budget::{self, Budget, Grant, Left};
 use super::keep::{Kept, SecretMark};
 use super::pace::Pace;
 use super::plan::{Standing, Use};
 
-/// How long an account rests after a reply that asks for a short pause.
-const SOON: Duration = Duration::from_secs(120);
+mod learn;
+
+pub use learn::Learnt;
+
 /// How long a fault of the line is waited for before another account stands in.
 const BLIP: Duration = Duration::from_secs(120);
 
@@ -81,15 +83,6 @@ struct State {
     alarms: AlarmState,
     /// What was written last of what must outlive the process.
     written: Option<Kept>,
-}
-
-/// What an attempt has changed about an account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learnt {
-    /// It began to rest, or was stopped: its open connections are of no use.
-    pub rests: bool,
-    /// There may be something to tell.
-    pub tell: bool,
 }
 
 /// The account as an operator sees it.
@@ -276,85 +269,6 @@ impl Account {
         answer
     }
 
-    /// Takes in what an attempt said about the account, and logs what changes. `spread` moves the end of a day by some
-    /// minutes, so that accounts do not all come back at once.
-    pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
-        let mut state = self.state();
-        let event = self.event_of(&mut state, condition, spread, now);
-        let after = event.and_then(|event| state.breaker.on(event, why_of(condition), now));
-        self.note(&mut state, condition, after, now);
-        let tell = alarm_of(&mut state, condition, now);
-        drop(state);
-        self.report(after, condition);
-        Learnt { rests: matches!(after, Some(Gate::Cooling(_) | Gate::Paused)), tell }
-    }
-
-    /// What a condition means to the breaker; it may teach the budget something as well.
-    fn event_of(&self, state: &mut State, condition: &Condition, spread: Duration, now: Timestamp) -> Option<Event> {
-        match condition {
-            Condition::Works => Some(Event::Works),
-            Condition::Line(_) => Some(Event::Unreachable),
-            // Our own budget said no: nobody was asked.
-            Condition::Held { .. } => None,
-            Condition::Account { verdict, .. } => Some(match verdict.action {
-                Action::Cool15 => Event::Refused(Rest::Quarter),
-                Action::Cool15ThenPause => Event::Refused(Rest::QuarterThenPause),
-                Action::RetryHour => Event::Refused(Rest::Hour),
-                Action::RetryHourThenPause => Event::Refused(Rest::HourThenPause),
-                Action::RetryDay => Event::Refused(Rest::Until(state.budget.teach(Window::Day, now) + spread)),
-                Action::Pause => Event::Pause,
-                // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
-                Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
-                // Not said of an account; the careful reading is a short rest.
-                Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
-                    Event::Refused(Rest::Quarter)
-                }
-            }),
-        }
-    }
-
-    /// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
-    fn note(&self, state: &mut State, condition: &Condition, after: Option<Gate>, now: Timestamp) {
-        match (after, condition) {
-            (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
-                state.remedy = Some(verdict.remedy);
-                // When it cannot be read now, any readable one is a new one.
-                let secret = self.upstream.settings().secret.read().ok();
-                state.refused = Some(SecretMark::of(secret.as_ref()));
-            }
-            (Some(Gate::Open), _) => (state.remedy, state.refused) = (None, None),
-            (Some(_) | None, _) => {}
-        }
-        match state.breaker.gate(now) {
-            Gate::Down(_) => state.down = state.down.or(Some(now)),
-            // A probe that is under way does not say yet that the line is back.
-            Gate::Probe => {}
-            Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,
-        }
-    }
-
-    fn report(&self, change: Option<Gate>, condition: &Condition) {
-        let account = self.name();
-        match (change, condition) {
-            (Some(Gate::Cooling(until)), Condition::Account { verdict, text }) => {
-                tracing::warn!(event = "account_cooling", account, until = %until.rfc3339(), cause = verdict.cause,
-                    why = %text, remedy = verdict.remedy.en);
-            }
-            (Some(Gate::Paused), Condition::Account { verdict, text }) => {
-                tracing::error!(event = "account_paused", account, cause = verdict.cause, why = %text,
-                    remedy = verdict.remedy.en);
-            }
-            (Some(Gate::Down(until)), Condition::Line(text)) => {
-                tracing::warn!(event = "unreachable", account, until = %until.rfc3339(), why = %text);
-            }
-            (Some(Gate::Open), Condition::Works) => {
-                tracing::info!(event = "account_resumed", account, why = "a message went through");
-            }
-            // The gate did not change, or a probe that met another fault moved it within the same state.
-            (Some(_) | None, _) => {}
-        }
-    }
-
     /// Whether a new secret would be worth a look: the account rests, and not because an operator wants it.
     pub fn watches_secret(&self, now: Timestamp) -> bool {
         let mut state = self.state();
@@ -420,30 +334,6 @@ impl Account {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each part of it is replaced as a whole.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// Tells the alarms what has become of the account; true when they may have something to say.
-fn alarm_of(state: &mut State, condition: &Condition, now: Timestamp) -> bool {
-    let before = state.alarms;
-    match (state.breaker.gate(now), condition) {
-        (Gate::Open, Condition::Works) => state.alarms.on(alarm::Event::Ready, now),
-        (Gate::Cooling(_), Condition::Account { verdict, .. }) => {
-            state.alarms.on(alarm::Event::Cooling { alert: verdict.alert }, now);
-        }
-        (Gate::Paused, Condition::Account { .. }) => state.alarms.on(alarm::Event::Paused, now),
-        // Nothing was said of the account, or it rests already and this one is late.
-        (Gate::Open | Gate::Probe | Gate::Cooling(_) | Gate::Paused | Gate::Down(_), _) => {}
-    }
-    before != state.alarms
-}
-
-/// The words for the owner.
-fn why_of(condition: &Condition) -> Why<'_> {
-    match condition {
-        Condition::Account { verdict, text } => Why { cause: verdict.cause, text },
-        Condition::Line(text) | Condition::Held { text, .. } => Why { cause: "", text },
-        Condition::Works => Why::default(),
     }
 }
 

@@ -196,7 +196,6 @@ pub const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What a limit of zero answers: ask again then.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
-
 const SENDING: [Unit; 2] = [Unit::Messages, Unit::Recipients];
 const LOGINS: [Unit; 1] = [Unit::Logins];
 
@@ -268,15 +267,6 @@ impl Budget {
         let since = *self.vain[lane as usize].get_or_insert(now);
         let patient = self.opening(&SENDING, Lane::Alarm, now).unwrap_or(now).max(since + PATIENCE);
         Some(own.min(patient)).filter(|at| now < *at)
-    }
-
-    /// How many messages of one recipient each this lane may send now.
-    pub fn messages_left(&mut self, lane: Lane, now: Timestamp) -> u32 {
-        match self.opens(lane, now) {
-            Some(_) => 0,
-            // Patience opens the reserve for one.
-            None => self.room(Unit::Messages, lane).min(self.room(Unit::Recipients, lane)).max(1),
-        }
     }
 
     /// Whether this lane has been asked for in vain for [`PATIENCE`], and should be asked first.

@@ -57,6 +57,8 @@ struct Driver<'a> {
     client: Client,
     log: Vec<String>,
     left: usize,
+    /// More is on the line than was asked for.
+    unasked: bool,
 }
 
 impl Driver<'_> {
@@ -89,7 +91,9 @@ impl Driver<'_> {
                     self.client.finish();
                 }
             }
-            Event::Done(done) => {
+            Event::Done(mut done) => {
+                // Whoever reuses a connection looks first whether something was said on it unasked.
+                done.reusable &= !self.unasked;
                 self.log.push(outcome(&done));
                 match done.reusable {
                     true => self.next(),
@@ -126,9 +130,12 @@ impl Driver<'_> {
 
 /// What the machine says and reports, when the server says `octets` whatever it hears.
 pub fn overheard(script: &Script, octets: &[u8], piece: usize) -> (Vec<String>, String) {
-    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left: 3 };
-    for octets in octets.chunks(piece) {
+    let client = Client::new(settings(script));
+    let mut driver = Driver { script, client, log: Vec::new(), left: 3, unasked: false };
+    let mut pieces = octets.chunks(piece).peekable();
+    while let Some(octets) = pieces.next() {
         driver.client.input(octets);
+        driver.unasked = pieces.peek().is_some();
         driver.run();
     }
     let said = driver.client.output().escape_ascii().to_string();
@@ -140,7 +147,7 @@ pub fn overheard(script: &Script, octets: &[u8], piece: usize) -> (Vec<String>, 
 /// Replays a client script, `piece` octets at a time.
 pub fn replay(script: &Script, piece: usize) {
     let left = script.get("messages").map_or(1, |n| n.parse().expect("number"));
-    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left };
+    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left, unasked: false };
     for (n, exchange) in script.exchanges.iter().enumerate() {
         for octets in exchange.server_octets.chunks(piece) {
             driver.client.input(octets);

@@ -102,6 +102,10 @@ pub struct Site {
     pub code: PathBuf,
 }
 
+/// A budget that nothing here uses up, for files that say nothing about it themselves.
+const UNLIMITED: &str = "budget.messages_per_minute = 1000000\nbudget.recipients_per_hour = 1000000\n\
+    budget.recipients_per_day = 1000000\nbudget.logins_per_hour = 1000000\n";
+
 impl Site {
     /// Settings for `sandbox`, with `more` at the end of the file.
     pub fn new(name: &str, sandbox: &Sandbox, more: &str) -> Site {
@@ -113,10 +117,11 @@ impl Site {
         let folder = Folder::new(name);
         let (ca, code) = (folder.file("ca.pem", sandbox.ca_pem()), folder.file("code", CODE));
         let (data, door) = (data(&folder), sandbox.implicit_addr().expect("it is open"));
+        let unlimited = if more.contains("budget") { "" } else { UNLIMITED };
         let text = format!(
             "hostname = \"relay.test\"\ndata_dir = \"{}\"\n[listener.local]\nbind = [\"127.0.0.1:2525\"]\n\
              [account.office]\nprovider = \"qq\"\nuser = \"{USER}\"\nsecret = {{ file = \"{}\" }}\nca = \"{}\"\n\
-             host = \"{}\"\nport = {}\ntls = \"implicit\"\n{more}",
+             host = \"{}\"\nport = {}\ntls = \"implicit\"\n{unlimited}{more}",
             data.display(),
             code.display(),
             ca.display(),

@@ -17,6 +17,15 @@ use crate::delivery::lane::share;
 const STEPS: usize = 256;
 
 impl Budget {
+    /// How many messages of one recipient each this lane may send now.
+    pub fn messages_left(&mut self, lane: Lane, now: Timestamp) -> u32 {
+        match self.opens(lane, now) {
+            Some(_) => 0,
+            // Patience opens the reserve for one.
+            None => self.room(Unit::Messages, lane).min(self.room(Unit::Recipients, lane)).max(1),
+        }
+    }
+
     /// When a message of this lane with so many recipients ahead of it may be expected to go, at the earliest `now`.
     /// An estimate for people; costs about a tenth of a millisecond at worst.
     pub fn when(&mut self, lane: Lane, ahead: u64, now: Timestamp) -> Timestamp {

@@ -1,3 +1,5 @@
+//! Who takes what, in every standing that accounts can have.
+
 use std::time::Duration;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What follows from each way in which an attempt can end.
+
 use std::time::Duration;
 
 use crate::mail::{Address, Id, Lane, ReversePath};
