@@ -52,7 +52,7 @@ fn ready<T>(future: impl Future<Output = T>) -> bool {
 }
 
 async fn lease_one(queue: &dyn Queue, now: Timestamp) -> yizhan::queue::Lease {
-    let mut leases = lease_due(&*queue, now, 1).await.unwrap();
+    let mut leases = lease_due(queue, now, 1).await.unwrap();
     assert_eq!(leases.len(), 1);
     leases.pop().unwrap()
 }

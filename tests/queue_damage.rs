@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use mailbag::*;
 use yizhan::mail::Id;
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{Next, Outcome, State};
+use yizhan::queue::entry::{Next, Outcome, State, Usage};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Error, Filter, Queue};
 
@@ -374,11 +374,16 @@ async fn a_full_disk_refuses_and_recovers() {
     drop(draft);
     // The provider has taken this one; if that cannot be written now, it must not be sent again meanwhile.
     let sent = lease.entry.id;
-    let settled = queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await;
+    let mut end = settlement(vec![(0, delivered(1))], Next::Deferred(at(60)));
+    let account = "office".to_owned();
+    end.usage = Some(Usage { account: account.clone(), at: START, messages: 1, recipients: 1, logins: 0 });
+    let settled = queue.settle(lease, end).await;
     assert!(!leased(&queue).await.contains(&sent), "{settled:?}");
     fs::remove_file(&ballast).unwrap();
     queue.put(short(99, START)).await.unwrap();
     assert_eq!(queue.show(sent).await.unwrap().0.state, State::Delivered);
+    let used = queue.usage(account, START).await.unwrap();
+    assert_eq!(used.iter().map(|usage| usage.messages).collect::<Vec<_>>(), [1], "what was kept is counted once");
     stored.push(short(99, START).id);
     stored.retain(|id| *id != sent);
     drop(queue);

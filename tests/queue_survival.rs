@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mailbag::*;
-use yizhan::clock::Timestamp;
 use yizhan::mail::{Id, Lane};
 use yizhan::queue::body::Stored;
 use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage};
@@ -275,12 +274,12 @@ async fn a_message_that_is_not_where_the_index_says_is_not_sent() {
         queue.close().await.unwrap();
         // The row changes while the index is away, as a flipped bit would do it.
         let conn = rusqlite::Connection::open(database(folder.path())).unwrap();
-        let sql = "SELECT sql, rootpage FROM sqlite_schema WHERE name = 'message_line'";
-        let (text, _): (String, i64) = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        conn.execute_batch(&format!(
+        let sql = "SELECT sql FROM sqlite_schema WHERE name = 'message_line'";
+        let text: String = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+        conn.execute_batch(
             "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET type = 'table', name = 'hidden', tbl_name = 'hidden', \
-             sql = 'CREATE TABLE hidden (a, b, c, d, PRIMARY KEY (a, b, c, d)) WITHOUT ROWID' WHERE name = 'message_line'"
-        ))
+             sql = 'CREATE TABLE hidden (a, b, c, d, PRIMARY KEY (a, b, c, d)) WITHOUT ROWID' WHERE name = 'message_line'",
+        )
         .unwrap();
         drop(conn);
         let conn = rusqlite::Connection::open(database(folder.path())).unwrap();
@@ -416,7 +415,6 @@ async fn a_queue_of_the_first_format_opens_and_loses_nothing() {
     assert_eq!(queue.usage("office".to_owned(), START).await.unwrap()[0].messages, 5);
     let left = queue.list(Filter::default()).await.unwrap();
     assert_eq!(left.iter().map(|entry| (entry.id, entry.pool.as_str())).collect::<Vec<_>>(), [(ids[5], "")]);
-    let _: Timestamp = left[0].due;
 }
 
 /// What cannot be upgraded is left as it is.
