@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::delivery::lane::order;
+use jiff::tz::TimeZone;
 
 /// 2026-11-19 00:00 in Shanghai.
 const MIDNIGHT: Timestamp = Timestamp::from_millis(1_795_017_600_000);

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use jiff::tz::TimeZone;
 
 const SHANGHAI: &str = "CST-8";
 const NEW_YORK: &str = "EST5EDT,M3.2.0,M11.1.0";

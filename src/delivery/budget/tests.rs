@@ -1,6 +1,7 @@
 //! The budget rule by rule, with the real figures.
 
 use super::*;
+use jiff::tz::TimeZone;
 
 /// 2026-11-18 16:00:00 UTC, a full hour; midnight in Shanghai.
 const START: Timestamp = Timestamp::from_millis(1_795_017_600_000);
