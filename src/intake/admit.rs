@@ -23,7 +23,7 @@ use super::{Settings, Surroundings};
 pub(super) struct Admission {
     peer: Peer,
     settings: Arc<Settings>,
-    around: Surroundings,
+    pub(super) around: Surroundings,
     envelope: Option<Envelope>,
     incoming: Option<Incoming>,
 }
@@ -104,7 +104,8 @@ impl Admission {
         }
         let _here = self.around.drain.hold(format!("final dot of {}", self.peer.addr));
         let message = self.prepare(helo, protocol, envelope, incoming.arrival).await?;
-        self.store(self.split(message)?).await
+        let messages = self.split(message).await?;
+        self.store(messages).await
     }
 
     /// The transaction is over, or never was.
@@ -153,47 +154,6 @@ impl Admission {
             lane: self.peer.client.as_ref().map_or(Lane::Normal, |client| client.lane),
             pool: String::new(),
         })
-    }
-
-    /// One message for each route its recipients take; nearly always that is one. The first keeps the id.
-    fn split(&self, mut message: NewMessage) -> Result<Vec<NewMessage>, Refusal> {
-        let groups = self.around.router.split(&message.origin.client, &message.sender, &message.recipients);
-        let mut groups = groups.into_iter();
-        let Some((first, places)) = groups.next() else { return Err(refusal::fault()) };
-        self.fits(&message, &first)?;
-        let all = std::mem::take(&mut message.recipients);
-        let chosen = |places: &[usize]| places.iter().filter_map(|&place| all.get(place).cloned()).collect();
-        let mut messages = Vec::new();
-        for (pool, places) in groups {
-            self.fits(&message, &pool)?;
-            messages.push(NewMessage {
-                id: self.around.ids.next(message.received),
-                origin: message.origin.clone(),
-                sender: message.sender.clone(),
-                recipients: chosen(&places),
-                head: message.head.clone(),
-                body: message.body.share().map_err(not_stored)?,
-                repairs: message.repairs.clone(),
-                received: message.received,
-                expires: message.expires,
-                notice: message.notice,
-                lane: message.lane,
-                pool: pool.to_string(),
-            });
-        }
-        message.recipients = chosen(&places);
-        message.pool = first.to_string();
-        messages.insert(0, message);
-        Ok(messages)
-    }
-
-    /// Whether any account of the pool takes a message of this size (RFC 1870): if none does, the client hears it now.
-    fn fits(&self, message: &NewMessage, pool: &str) -> Result<(), Refusal> {
-        let size = message.head.len() as u64 + 2 + message.body.len();
-        match self.around.largest.get(pool) {
-            Some(&largest) if size > largest => Err(refusal::too_large_for_provider(size, largest)),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// Stores all of them, or none: the client is told once, of the first.

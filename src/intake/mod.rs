@@ -35,6 +35,7 @@ pub mod client;
 mod connection;
 pub mod listener;
 pub mod refusal;
+mod split;
 
 pub use client::{Client, Clients};
 pub use listener::Listener;
