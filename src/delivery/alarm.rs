@@ -3,7 +3,7 @@
 //! ```text
 //!  paused                                        alarm at once
 //!  cooling, and the catalogue says +ALERT        alarm at once
-//!  cooling for half an hour                      alarm then
+//!  cooling for an hour                           alarm then
 //!  still so a day after the last alarm           the same alarm again
 //!  ready, and an alarm was told                  all-clear, over the channels that told it
 //!  ready, and it was not told yet                nothing: the alarm is taken back
@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
-/// So long an account may rest before its owner hears of it.
-pub const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// So long an account may rest before its owner hears of it: longer than it takes to pause one that is refused three times
+/// (45 minutes), so that one fault makes one alarm.
+pub const PATIENCE: Duration = Duration::from_secs(60 * 60);
 /// So long nothing is told again while an outage lasts.
 pub const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Outages that follow an alarm sooner than this are one flapping account.

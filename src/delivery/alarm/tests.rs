@@ -67,14 +67,14 @@ fn a_paused_account_is_told_at_once_and_once_a_day() {
 }
 
 #[test]
-fn a_resting_account_is_told_after_half_an_hour_or_when_the_catalogue_says_so() {
+fn a_resting_account_is_told_after_an_hour_or_when_the_catalogue_says_so() {
     let mut diary = Diary::default();
     diary.on(QUIET).to(29).on(Event::Ready).to(100);
     assert_eq!(diary.told(), [], "it was back before anybody had to know");
     diary.on(QUIET).to(115).on(QUIET).to(129);
     assert_eq!(diary.told(), []);
     diary.to(200);
-    assert_eq!(diary.told(), [(130, COOLING)]);
+    assert_eq!(diary.told(), [(160, COOLING)]);
     diary.on(Event::Ready);
     assert_eq!(diary.told(), [(200, What::AllClear)]);
     diary.to(300).on(QUIET).to(305).on(LOUD).to(306);
