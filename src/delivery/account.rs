@@ -220,6 +220,18 @@ impl Account {
         settings.connections.max(1) * if settings.announce { 4 } else { 2 }
     }
 
+    /// When a message of this lane may be expected to go that has so many recipients before it; `None` while nobody knows.
+    pub fn expected(&self, lane: Lane, ahead: u64, now: Timestamp) -> Option<Timestamp> {
+        let mut state = self.state();
+        let start = match state.breaker.gate(now) {
+            Gate::Paused => return None,
+            Gate::Cooling(at) | Gate::Down(at) => at,
+            Gate::Open | Gate::Probe => now,
+        };
+        // Windows that are run forward must not be the real ones.
+        Some(state.budget.clone().when(lane, ahead, start))
+    }
+
     /// Takes part of the budget for one attempt.
     ///
     /// # Errors

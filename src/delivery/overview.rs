@@ -4,6 +4,7 @@
 //! lock for longer than it takes to copy a value; what an operator changes is durable before it is answered.
 
 use crate::clock::Timestamp;
+use crate::mail::Lane;
 use crate::queue::Error;
 
 use super::account::{Account, Look};
@@ -21,6 +22,14 @@ impl Delivery {
             views.push(view(account, self.waiting_for(account).await, self.0.clock.now()));
         }
         views
+    }
+
+    /// When a message of this pool and lane may be expected to go that has so many recipients before it: an estimate
+    /// for people. `None` while nobody knows, because every account of the pool is paused.
+    pub fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp> {
+        let now = self.0.clock.now();
+        let lot = self.0.lots.iter().find(|lot| &*lot.pool == pool)?;
+        lot.accounts.iter().filter_map(|&place| self.0.accounts[place].expected(lane, ahead, now)).min()
     }
 
     /// The account of this name.
