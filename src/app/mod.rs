@@ -25,9 +25,11 @@ use crate::telemetry::counter::Counters;
 
 mod chores;
 mod offline;
+mod shared_account;
 mod translate;
 
 pub use offline::accounts_offline;
+use shared_account::Marks;
 pub use translate::{clients, from_policy};
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
@@ -110,6 +112,8 @@ pub struct Relay {
     delivery: Delivery,
     queue: Arc<Sqlite>,
     tasks: JoinSet<()>,
+    /// Tells other relays on this machine which accounts are in use.
+    _marks: Marks,
 }
 
 impl Relay {
@@ -154,9 +158,10 @@ impl Relay {
         let parts =
             Parts { queue: shared, clock: clock.clone(), ids, counters: counters.clone(), drain: drain.clone() };
         let delivery = delivery_of(settings, parts)?;
+        let marks = Marks::set(&settings.accounts);
         let addresses =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
-        let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new() };
+        let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
         relay.launch(listeners, control, clock, room, data_dir);
         Ok(relay)
     }

@@ -197,7 +197,7 @@ const TOO_LARGE: Verdict = Verdict {
 };
 
 /// Why the message cannot go through this account, if it is larger than the provider takes.
-fn too_large(who: &Identity, lease: &Lease) -> Option<String> {
+pub(super) fn too_large(who: &Identity, lease: &Lease) -> Option<String> {
     let size = lease.head.len() as u64 + 2 + lease.body.len();
     let most = who.size.filter(|&most| size > most)?;
     let provider = &who.provider;

@@ -48,6 +48,7 @@ mod permit;
 pub mod plan;
 pub mod schedule;
 pub mod settle;
+mod size;
 mod start;
 mod teller;
 pub mod view;
@@ -274,8 +275,9 @@ impl Delivery {
 
     /// Leases for one account and begins the attempts. True when there may be more for it at once.
     async fn take(&self, take: &Take, running: &mut Running, now: Timestamp) -> Result<bool, Error> {
-        let leases = self.0.queue.lease(now, take.wants.clone(), take.total).await?;
+        let mut leases = self.0.queue.lease(now, take.wants.clone(), take.total).await?;
         let all = leases.len() == take.total;
+        let moved = self.hand_over(&self.0.accounts[take.account], &mut leases).await?;
         for lease in leases {
             let account = &self.0.accounts[take.account];
             let Some(attempt) = begin(account, lease, now) else {
@@ -289,7 +291,7 @@ impl Delivery {
                 worker
             });
         }
-        Ok(all)
+        Ok(all || moved)
     }
 
     /// Sleeps until `when` by the clock of this delivery, for ever without a `when`; ends early when an attempt ends or

@@ -27,6 +27,7 @@ pub mod hook;
 pub mod load;
 pub mod middle;
 pub mod office;
+pub mod pair;
 pub mod peers;
 pub mod ports;
 pub mod postfix;
