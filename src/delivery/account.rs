@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::mail::{Address, Lane};
 use crate::message::rewrite::FromPolicy;
-use crate::provider::{Action, Remedy};
+use crate::provider::{Action, Remedy, Scope};
 use crate::queue::entry::Usage;
 use crate::secret::Secret;
 use crate::upstream::{Condition, Upstream};
@@ -301,7 +301,16 @@ impl Account {
                 Action::Cool15ThenPause => Event::Refused(Rest::QuarterThenPause),
                 Action::RetryHour => Event::Refused(Rest::Hour),
                 Action::RetryHourThenPause => Event::Refused(Rest::HourThenPause),
-                Action::RetryDay => Event::Refused(Rest::Until(state.budget.teach(Window::Day, now) + spread)),
+                Action::RetryDay => {
+                    let end = match verdict.scope {
+                        Scope::Account | Scope::Domain => state.budget.teach(Window::Day, now),
+                        // The line is not liked, or the settings are wrong: that says nothing of a quota.
+                        Scope::Host | Scope::Config | Scope::Session | Scope::Message | Scope::Recipient => {
+                            state.budget.day_ends(now)
+                        }
+                    };
+                    Event::Refused(Rest::Until(end + spread))
+                }
                 Action::Pause => Event::Pause,
                 // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
                 Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
