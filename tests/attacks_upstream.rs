@@ -9,7 +9,7 @@
 //! | A-095 | closes at each stage | `third_party_sink::the_server_closes_without_a_word`; `relay::lines_lost_*` |
 //! | A-096 | 421 at each stage, and between messages | `third_party_sink::the_server_says_421_*`; `a_096_*` |
 //! | A-097 | 4yz at each stage, greylisting | `third_party_sink::the_server_refuses_for_now`; `a_097_*` |
-//! | A-098 | 5yz at each stage | `third_party_sink::the_server_refuses_for_good`; account: `u_04_*` |
+//! | A-098 | 5yz at each stage | `a_098_*`; `third_party_sink::the_server_refuses_for_good`; account: `u_04_*` |
 //! | A-099 | some recipients taken, some not | `a_099_*` |
 //! | A-100 | nobody taken, DATA answered 354 | `a_100_*` |
 //! | A-101 | refused in the middle of the message | `third_party_sink::the_server_is_odd_or_slow` (`-A 0`); `u_08_*` |
@@ -24,7 +24,7 @@
 //! | A-110 | a bad line | `a_110_*` |
 //! | A-111 | a slow reader | `third_party_sink::a_large_message_through_a_narrow_pipe` |
 //! | A-112 | no 8BITMIME | `third_party_sink::the_server_is_odd_or_slow` (`-8`); `relay::a_server_without_8bitmime_*` |
-//! | A-113 | a frequency limit | `a_113_*` |
+//! | A-113 | a frequency limit | `a_113_*`, `catalogue_relay` for each wording |
 //! | U-01, U-02, U-12 | whose mail it is | `u_01_*`, `u_02_*`, `u_12_*` |
 //! | U-03, U-06, U-07 | after the verdict | `relay::nothing_after_the_reply_*`, `u_06_*`, `u_07_*` |
 //! | U-04, U-05 | 535, and 550 that passes | `u_04_*`, `u_05_*` |

@@ -27,6 +27,7 @@ use super::pace::Pace;
 use super::plan::{Standing, Use};
 
 mod learn;
+mod say;
 
 pub use learn::Learnt;
 

@@ -34,8 +34,20 @@ pub(super) struct Attempt {
     pub(super) lease: Lease,
     /// The recipients it is made for.
     pub(super) places: Vec<usize>,
-    pub(super) grant: Grant,
+    /// Until it was given back.
+    pub(super) grant: Option<Grant>,
     pub(super) under_way: UnderWay,
+}
+
+impl Attempt {
+    /// Puts back what it was granted, if the provider has not seen its envelope.
+    fn give_back_unless_reached(&mut self, report: &Report, now: Timestamp) {
+        if !reached(report)
+            && let Some(grant) = self.grant.take()
+        {
+            self.account.give_back(grant, now);
+        }
+    }
 }
 
 /// How an attempt ended, and what it cost.
@@ -48,22 +60,22 @@ struct Ended {
 
 impl Delivery {
     /// Sends one message through an account and writes down what came of it.
-    pub(super) async fn attempt(&self, attempt: Attempt) {
-        let account = &attempt.account;
+    pub(super) async fn attempt(&self, mut attempt: Attempt) {
         let _here = self.0.drain.hold(format!("delivery of {}", attempt.lease.entry.id));
-        if let Some(wait) = account.pace() {
+        if let Some(wait) = attempt.account.pace() {
             tokio::time::sleep(wait).await;
         }
-        let ended = match too_large(account.who(), &attempt.lease) {
+        let ended = match too_large(attempt.account.who(), &attempt.lease) {
             Some(text) => self.without_a_word(&attempt, Fate::Refused, &text, Some(TOO_LARGE)),
-            None => self.send(&attempt).await,
+            None => self.send(&mut attempt).await,
         };
         self.finish(attempt, ended).await;
     }
 
-    async fn send(&self, attempt: &Attempt) -> Ended {
-        let (account, entry) = (&attempt.account, &attempt.lease.entry);
-        let policy = policy(account.who(), entry);
+    async fn send(&self, attempt: &mut Attempt) -> Ended {
+        let (account, entry) = (attempt.account.clone(), attempt.lease.entry.clone());
+        let account = &account;
+        let policy = policy(account.who(), &entry);
         let letter = letter(account.who(), policy, attempt);
         let mut turn = account.upstream().turn(&letter).await;
         let started = self.0.clock.now();
@@ -81,6 +93,8 @@ impl Delivery {
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
+        // Before anything is learnt: what was refused has used up no quota.
+        attempt.give_back_unless_reached(&report, now);
         // What another message was told for all who waited with it is learnt once, from that message.
         let learnt = match turn.is_second_hand() {
             true => Learnt::default(),
@@ -106,9 +120,10 @@ impl Delivery {
         Ended { report, policy: FromPolicy::MustEqualLogin, now: self.0.clock.now() }
     }
 
-    async fn finish(&self, attempt: Attempt, ended: Ended) {
-        let Attempt { account, lease, places, grant, under_way } = attempt;
+    async fn finish(&self, mut attempt: Attempt, ended: Ended) {
         let Ended { report, policy, now } = ended;
+        attempt.give_back_unless_reached(&report, now);
+        let Attempt { account, lease, places, grant: _, under_way } = attempt;
         let entry = lease.entry.clone();
         let tried = Tried { places: &places, outcomes: &report.outcomes, strict: policy == FromPolicy::MustEqualLogin };
         let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, tried, now);
@@ -117,8 +132,6 @@ impl Delivery {
             let (messages, recipients) = (1, places.len() as u32);
             let account = account.name().to_owned();
             settlement.usage = Some(Usage { account, at: now, messages, recipients, logins: 0 });
-        } else {
-            account.give_back(grant, now);
         }
         settlement.account_state = self.state_to_keep(&account);
         self.tell_owner(&mut settlement, &account, &lease, &changes, now);

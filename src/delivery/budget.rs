@@ -175,6 +175,11 @@ impl Budget {
         until
     }
 
+    /// When the provider's day ends, as [`Budget::teach`] says it, for a reply that is no quota reply.
+    pub fn day_ends(&self, now: Timestamp) -> Timestamp {
+        self.tracks[Window::Day as usize].ends(now, Window::Day.length())
+    }
+
     /// What quota replies have taught, to be kept over a restart.
     pub fn learnt(&self) -> Learnt {
         self.learnt.clone()

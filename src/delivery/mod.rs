@@ -344,7 +344,7 @@ fn begin(account: &Arc<Account>, lease: Lease, now: Timestamp) -> Option<Attempt
     let mut places = places_for(account, &lease.entry, usize::MAX);
     let (grant, under_way) = account.grant(lease.entry.lane, places.len(), now).ok()?;
     places.truncate(grant.recipients as usize);
-    Some(Attempt { account: account.clone(), lease, places, grant, under_way })
+    Some(Attempt { account: account.clone(), lease, places, grant: Some(grant), under_way })
 }
 
 /// The pools, with the places of their accounts.

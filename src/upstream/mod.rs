@@ -32,7 +32,7 @@ mod seven_bit;
 pub mod turn;
 
 pub use crate::tls;
-pub use outcome::{Condition, Fate, Outcome, Report};
+pub use outcome::{Condition, Fate, Outcome, Report, UNREACHABLE};
 pub use permit::{Held, Permit, Unlimited};
 pub use pool::Upstream;
 pub use proxy::{Proxy, ProxyError};

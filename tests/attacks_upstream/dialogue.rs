@@ -1,12 +1,15 @@
 //! What the server says, at every stage: refusals for some, for now, for the account, and replies that are none.
 
+use yizhan::delivery::breaker::Gate;
 use yizhan::provider::Tls;
 use yizhan::queue::entry::{Outcome, State};
 use yizhan::sandbox::{Fault, Stage, What};
+use yizhan::secret::Secret;
 use yizhan::telemetry::counter::LOGINS;
 
+use crate::support::office::{CODE, USER};
 use crate::support::scripted::{Say, Scripted};
-use crate::{MAIL, MINUTE, Scene, reason};
+use crate::{MAIL, Scene, reason};
 
 #[tokio::test]
 async fn a_096_a_421_between_messages_costs_nothing() {
@@ -51,7 +54,7 @@ async fn a_099_some_recipients_are_taken_and_never_get_a_second_copy() {
     assert!(matches!(&entry.recipients[1].outcome, Outcome::Failed { reason, .. } if reason.contains("no such user")));
     assert_eq!(scene.notices().await, 1, "about b, and now");
     let entry = scene.after(10, entry.id).await;
-    assert_eq!(entry.tries, 1, "one try was spent: {entry:?}");
+    assert_eq!((entry.state, entry.tries), (State::Failed, 2), "b stays refused: {entry:?}");
     let to: Vec<_> = scene.office.sandbox.received().into_iter().map(|one| one.to.join(" ")).collect();
     assert_eq!(to, ["a@else.test d@else.test", "10000@qq.com", "c@else.test"]);
     assert_eq!(scene.notices().await, 1);
@@ -176,16 +179,18 @@ async fn a_106_extensions_without_number_and_sizes() {
 
 #[tokio::test]
 async fn a_107_a_log_in_may_be_odd_and_is_tried_once() {
-    // What the server says to AUTH and to what follows; what becomes of the message; most lines of the log-in.
-    let cases: [(&str, State, &str, usize); 6] = [
-        ("334 not base64 at all", State::Waiting, "535", 2),
-        ("334 ", State::Deferred, "does not stop asking", 6),
-        ("454 4.7.0 Temporary authentication failure", State::Waiting, "454", 1),
-        ("535 5.7.8 no", State::Waiting, "535", 1),
-        ("538 5.7.11 Encryption required", State::Waiting, "538", 1),
-        ("421 4.7.0 too many log-ins", State::Waiting, "421", 1),
+    // What the server says to AUTH and to what follows; how many minutes the account rests (none: it is stopped); what
+    // was said; most lines of the log-in.
+    let cases: [(&str, Option<u64>, &str, usize); 7] = [
+        ("334 not base64 at all", Some(15), "535", 2),
+        ("334 ", Some(15), "does not stop asking", 6),
+        ("530 5.7.0 Must issue a STARTTLS command first", None, "530", 1),
+        ("454 4.7.0 Temporary authentication failure", Some(15), "454", 1),
+        ("535 5.7.8 no", Some(15), "535", 1),
+        ("538 5.7.11 Encryption required", Some(15), "538", 1),
+        ("421 4.7.0 too many log-ins", Some(2), "421", 1),
     ];
-    for (answer, state, words, most) in cases {
+    for (answer, minutes, words, most) in cases {
         let server = Scripted::implicit(move |line, before| match line.split(' ').next() {
             Some("AUTH") => Say::line(answer),
             Some("QUIT") => Say::Usual,
@@ -198,7 +203,10 @@ async fn a_107_a_log_in_may_be_odd_and_is_tried_once() {
         .await;
         let scene = Scene::at("odd-auth", &server, Tls::Implicit).await;
         let entry = scene.send(&["a@else.test"]).await;
-        assert!(entry.state == state && reason(&entry).contains(words), "{answer}: {entry:?}");
+        assert!(entry.state == State::Waiting && reason(&entry).contains(words), "{answer}: {entry:?}");
+        let gate = scene.office.relay.accounts()[0].gate(scene.day.now());
+        let wanted = minutes.map_or(Gate::Paused, |minutes| Gate::Cooling(scene.day.at(0, minutes)));
+        assert_eq!((gate, entry.tries), (wanted, 0), "{answer}");
         let first = &server.heard()[0];
         let spoken = first.iter().skip_while(|line| !line.starts_with("AUTH")).filter(|line| *line != "QUIT").count();
         assert!((1..=most).contains(&spoken), "{answer}: {first:?}");
@@ -208,11 +216,11 @@ async fn a_107_a_log_in_may_be_odd_and_is_tried_once() {
     }
 }
 
-/// The wait of an account whose log-in was refused is not shortened by new mail.
+/// The wait of an account whose log-in was refused is not shortened by new mail; the third refusal stops it.
 #[tokio::test]
 async fn u_04_a_refused_log_in_rests_the_account_and_keeps_the_mail() {
     let scene = Scene::open("u-04").await;
-    scene.office.sandbox.revoke(crate::support::office::USER);
+    scene.office.sandbox.revoke(USER);
     let mut ids = Vec::new();
     for minute in 0..60 {
         ids.push(scene.office.send(&["a@else.test"], MAIL).await);
@@ -223,18 +231,58 @@ async fn u_04_a_refused_log_in_rests_the_account_and_keeps_the_mail() {
     assert_eq!(dates, [0, 15, 45], "15 minutes, then 30, however much mail comes");
     let connections: std::collections::BTreeSet<_> = logins.iter().map(|one| one.connection).collect();
     assert_eq!(connections.len(), 3, "never twice on one connection");
+    // The same secret works again, and nobody has said so: a stopped account does not try.
+    scene.office.sandbox.set_secret(USER, Secret::new(CODE));
+    scene.day.run_until(scene.day.at(3, 0)).await;
+    assert_eq!(scene.office.sandbox.logins().len(), 3);
     for id in &ids {
         let entry = scene.office.entry(*id).await;
         assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{entry:?}");
     }
     assert_eq!(scene.notices().await, 0);
-    // The same secret works again (the provider's trouble is over): the next probe finds out by itself.
-    scene
-        .office
-        .sandbox
-        .set_secret(crate::support::office::USER, yizhan::secret::Secret::new(crate::support::office::CODE));
-    scene.day.run_until(scene.day.at(1, 46)).await;
-    assert_eq!(scene.office.sandbox.stats().accepted, 60);
-    let order: Vec<_> = scene.office.sandbox.received().iter().map(|one| one.at).collect();
-    assert!(order.is_sorted() && order[0].since(scene.day.at(1, 45)) < MINUTE);
+    let delivery = scene.office.relay.delivery();
+    delivery.resume(delivery.account("office").unwrap()).await.unwrap();
+    scene.day.run_until(scene.day.at(3, 1)).await;
+    // QQ's preset sends 20 messages over one connection.
+    assert_eq!((scene.office.sandbox.stats().accepted, scene.office.sandbox.logins().len()), (60, 3 + 3));
+}
+
+/// The provider's trouble is over before the third try: the probe finds out by itself.
+#[tokio::test]
+async fn u_04_a_log_in_that_works_again_needs_nobody() {
+    let scene = Scene::open("u-04-again").await;
+    scene.office.sandbox.revoke(USER);
+    let ids = [scene.send(&["a@else.test"]).await.id, scene.send(&["b@else.test"]).await.id];
+    scene.day.run_until(scene.day.at(0, 20)).await;
+    scene.office.sandbox.set_secret(USER, Secret::new(CODE));
+    scene.day.run_until(scene.day.at(0, 44)).await;
+    assert_eq!((scene.office.sandbox.stats().accepted, scene.office.sandbox.logins().len()), (0, 2));
+    scene.day.run_until(scene.day.at(0, 46)).await;
+    for id in ids {
+        assert_eq!(scene.office.entry(id).await.state, State::Delivered);
+    }
+    assert_eq!(scene.office.sandbox.logins().len(), 3);
+}
+
+/// Every 5yz that speaks of one message fails it, and no other; before MAIL nothing is failed by it.
+#[tokio::test]
+async fn a_098_a_refusal_for_good_fails_what_it_was_said_of() {
+    let of_the_mail = [Stage::Mail, Stage::Rcpt(None), Stage::Data, Stage::FinalDot];
+    for stage in of_the_mail {
+        let scene = Scene::open("a-098").await;
+        scene.office.sandbox.fault(Fault::reply(stage.clone(), "550 5.7.1 something nobody has seen before"));
+        let entry = scene.send(&["a@else.test"]).await;
+        assert_eq!((entry.state, scene.notices().await), (State::Failed, 1), "{stage:?}: {entry:?}");
+        assert_eq!(scene.send(&["b@else.test"]).await.state, State::Delivered, "{stage:?}");
+    }
+    // A server that takes no mail at all: an hour of rest, and no message is to blame.
+    for stage in [Stage::Connect, Stage::Ehlo] {
+        let scene = Scene::open("a-098-early").await;
+        scene.office.sandbox.fault(Fault::reply(stage.clone(), "554 5.7.1 something nobody has seen before"));
+        let entry = scene.send(&["a@else.test"]).await;
+        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{stage:?}: {entry:?}");
+        let entry = scene.after(59, entry.id).await;
+        assert_eq!((entry.state, scene.notices().await), (State::Waiting, 0), "{stage:?}");
+        assert_eq!(scene.after(2, entry.id).await.state, State::Delivered, "{stage:?}");
+    }
 }

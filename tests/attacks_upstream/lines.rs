@@ -1,5 +1,6 @@
 //! The line itself: no connection, no word, a word too late, and lines that die in the middle of things.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -93,6 +94,7 @@ async fn a_094_a_late_greeting_is_a_greeting() {
 
 #[tokio::test]
 async fn a_108_a_name_that_does_not_exist_defers_and_is_named() {
+    let (log, _guard) = Log::listen();
     let scene = Scene::with("nxdomain", Limits::default(), |settings| {
         let host = "smtp.no-such-host.invalid".to_owned();
         settings.accounts[0].endpoints = vec![Endpoint { host, port: 465, tls: Tls::Implicit }];
@@ -102,7 +104,18 @@ async fn a_108_a_name_that_does_not_exist_defers_and_is_named() {
     assert_eq!((entry.state, entry.tries), (State::Deferred, 1), "{entry:?}");
     let why = reason(&entry);
     assert!(why.contains("smtp.no-such-host.invalid could not be looked up"), "{why}");
+    let first = log.take();
+    assert!(first.contains("WARN") && first.contains("unreachable") && !first.contains("remedy"), "{first}");
+    scene.after(29, entry.id).await;
+    assert!(!log.take().contains("remedy"), "a short trouble of the line needs nobody");
     let entry = scene.after(24 * 60, entry.id).await;
+    let lasting = log.take();
+    let line = lasting.lines().find(|line| line.contains("remedy")).unwrap_or_else(|| panic!("{lasting}"));
+    for word in
+        ["ERROR", "event=\"unreachable\"", "since=2026-11-", "smtp.no-such-host.invalid", "host, port and proxy"]
+    {
+        assert!(line.contains(word), "{word} is not in {line}");
+    }
     assert_eq!(entry.state, State::Deferred, "never permanent");
     assert_eq!(scene.notices().await, 0);
 }
@@ -162,4 +175,32 @@ async fn a_094_an_outage_of_half_an_hour_delays_and_neither_loses_nor_doubles() 
         assert_eq!(office.entry(id).await.state, State::Delivered);
     }
     assert_eq!(office.sandbox.stats().accepted, 6, "each once");
+}
+
+/// What is logged by this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn take(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut *self.0.lock().unwrap())).into_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::provider::Action;
+use crate::provider::{Action, Scope};
 use crate::upstream::Condition;
 
-use super::super::alarm;
-use super::super::breaker::{Event, Gate, Rest, Why};
+use super::super::breaker::{Event, Gate, Rest};
 use super::super::budget::Window;
 use super::super::keep::SecretMark;
-use super::{Account, State};
+use super::{Account, State, say};
 
 /// How long an account rests after a reply that asks for a short pause.
 const SOON: Duration = Duration::from_secs(120);
@@ -34,11 +33,13 @@ impl Account {
     pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
         let mut state = self.state();
         let event = self.event_of(&mut state, condition, spread, now);
-        let after = event.and_then(|event| state.breaker.on(event, why_of(condition), now));
+        let after = event.and_then(|event| state.breaker.on(event, say::why_of(condition), now));
         self.note(&mut state, condition, after, now);
-        let tell = alarm_of(&mut state, condition, now);
+        let gate = state.breaker.gate(now);
+        let tell = say::alarm_of(&mut state.alarms, gate, condition, now);
+        let down = state.down;
         drop(state);
-        self.report(after, condition);
+        say::report(self.name(), after, condition, down.map(|since| (since, now.since(since))));
         Learnt { rests: matches!(after, Some(Gate::Cooling(_) | Gate::Paused)), tell }
     }
 
@@ -54,7 +55,16 @@ impl Account {
                 Action::Cool15ThenPause => Event::Refused(Rest::QuarterThenPause),
                 Action::RetryHour => Event::Refused(Rest::Hour),
                 Action::RetryHourThenPause => Event::Refused(Rest::HourThenPause),
-                Action::RetryDay => Event::Refused(Rest::Until(state.budget.teach(Window::Day, now) + spread)),
+                Action::RetryDay => {
+                    let end = match verdict.scope {
+                        Scope::Account | Scope::Domain => state.budget.teach(Window::Day, now),
+                        // The line is not liked, or the settings are wrong: that says nothing of a quota.
+                        Scope::Host | Scope::Config | Scope::Session | Scope::Message | Scope::Recipient => {
+                            state.budget.day_ends(now)
+                        }
+                    };
+                    Event::Refused(Rest::Until(end + spread))
+                }
                 Action::Pause => Event::Pause,
                 // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
                 Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
@@ -84,51 +94,5 @@ impl Account {
             Gate::Probe => {}
             Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,
         }
-    }
-
-    fn report(&self, change: Option<Gate>, condition: &Condition) {
-        let account = self.name();
-        match (change, condition) {
-            (Some(Gate::Cooling(until)), Condition::Account { verdict, text }) => {
-                tracing::warn!(event = "account_cooling", account, until = %until.rfc3339(), cause = verdict.cause,
-                    why = %text, remedy = verdict.remedy.en);
-            }
-            (Some(Gate::Paused), Condition::Account { verdict, text }) => {
-                tracing::error!(event = "account_paused", account, cause = verdict.cause, why = %text,
-                    remedy = verdict.remedy.en);
-            }
-            (Some(Gate::Down(until)), Condition::Line(text)) => {
-                tracing::warn!(event = "unreachable", account, until = %until.rfc3339(), why = %text);
-            }
-            (Some(Gate::Open), Condition::Works) => {
-                tracing::info!(event = "account_resumed", account, why = "a message went through");
-            }
-            // The gate did not change, or a probe that met another fault moved it within the same state.
-            (Some(_) | None, _) => {}
-        }
-    }
-}
-
-/// Tells the alarms what has become of the account; true when they may have something to say.
-fn alarm_of(state: &mut State, condition: &Condition, now: Timestamp) -> bool {
-    let before = state.alarms;
-    match (state.breaker.gate(now), condition) {
-        (Gate::Open, Condition::Works) => state.alarms.on(alarm::Event::Ready, now),
-        (Gate::Cooling(_), Condition::Account { verdict, .. }) => {
-            state.alarms.on(alarm::Event::Cooling { alert: verdict.alert }, now);
-        }
-        (Gate::Paused, Condition::Account { .. }) => state.alarms.on(alarm::Event::Paused, now),
-        // Nothing was said of the account, or it rests already and this one is late.
-        (Gate::Open | Gate::Probe | Gate::Cooling(_) | Gate::Paused | Gate::Down(_), _) => {}
-    }
-    before != state.alarms
-}
-
-/// The words for the owner.
-fn why_of(condition: &Condition) -> Why<'_> {
-    match condition {
-        Condition::Account { verdict, text } => Why { cause: verdict.cause, text },
-        Condition::Line(text) | Condition::Held { text, .. } => Why { cause: "", text },
-        Condition::Works => Why::default(),
     }
 }

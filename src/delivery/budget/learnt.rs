@@ -78,6 +78,10 @@ impl Learnt {
     pub(super) fn teach(&mut self, unit: Unit, window: Window, used: u32, now: Timestamp) {
         let fresh = |lesson: &&Lesson| now < lesson.taught + DAY;
         let old = self.limits.iter().position(|l| l.unit == unit && l.window == window);
+        // Nothing of it went through here: somebody else has used it up, and how much that was nobody knows.
+        if used == 0 && old.is_none() {
+            return;
+        }
         let floor = old.and_then(|place| self.limits.get(place)).filter(fresh).map_or(1, |lesson| lesson.limit / 2);
         if let Some(place) = old {
             self.limits.swap_remove(place);
