@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use support::folder::Folder;
 use support::load::{Courier, letter};
 use support::office::provider;
 use support::program::{Program, Ran, Site, field_of, finish, yizhan};
@@ -117,6 +118,30 @@ async fn what_is_shown_says_what_it_is_and_what_to_do() {
     says("含义  到了限额");
     says("不会退信");
     says("现在无需操作");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_the_owner_come_first() {
+    let folder = Folder::new("explain-own");
+    let rows = "[[reply]]\nprovider = \"qq\"\npattern = '^550\\b.*frequency'\naction = \"BOUNCE\"\nremedy = \"Ask Li.\"\n\
+                [[reply]]\npattern = 'moon'\naction = \"RETRY_DAY+ALERT\"\n";
+    let path = folder.file("yizhan.toml", &format!("data_dir = \"/nowhere\"\n{rows}"));
+    let path = path.to_str().unwrap();
+    let ran = explain(&["550 Ip frequency limited", "--provider", "qq", "--lang", "en", "--config", path]).await;
+    let says = |text: &str| assert!(ran.out.contains(text), "{text}\n{}", ran.out);
+    says("own-1  qq");
+    says("Ask Li.");
+    says("your own row");
+    let ran = explain(&["550 5.9.9 the moon is full", "--lang", "en", "--config", path]).await;
+    assert!(ran.code == 0 && ran.out.contains("own-2  any provider"), "{}", ran.out);
+    // A file that was named and is wrong is a mistake; one that was only found leaves the own rows out.
+    let wrong = folder.file("wrong.toml", "[[reply]]\npattern = '('\naction = \"OK\"\n");
+    let ran = explain(&["550 no", "--config", wrong.to_str().unwrap()]).await;
+    assert!(ran.code == 78 && ran.err.contains("the pattern cannot be read"), "{}", ran.err);
+    let mut command = yizhan(["explain", "550 Ip frequency limited", "--lang", "en"]);
+    command.env("YIZHAN__REPLY__0__PATTERN", "(").env("YIZHAN__REPLY__0__ACTION", "OK");
+    let ran = finish(command).await;
+    assert!(ran.code == 0 && ran.err.contains("left out") && ran.out.contains("QQ-F1"), "{}{}", ran.err, ran.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]

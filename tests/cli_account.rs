@@ -22,7 +22,7 @@ use yizhan::sandbox::{Limits, Sandbox};
 
 use support::folder::Folder;
 use support::load::{Courier, letter};
-use support::office::{USER, provider};
+use support::office::{USER, provider, until};
 use support::program::{QUICK, Site, finish, yizhan};
 
 /// Fails unless the text has every one of these words.
@@ -236,4 +236,30 @@ async fn a_stopped_relay_is_answered_for_by_its_files() {
     says(&site.ask(&["account", "list"]).await.with_code(0), &["office", "ready"]);
     says(&site.ask(&["account", "resume", "nobody"]).await.with_code(1), &["`nobody`", "office"]);
     site.ask(&["account", "resume", "office"]).await.with_code(0);
+}
+
+#[tokio::test]
+async fn mail_of_a_stopped_account_says_that_it_waits_for_a_person() {
+    let (_sandbox, site) = site("await").await;
+    let relay = site.start().await;
+    site.ask(&["account", "pause", "office", "--reason", "moving"]).await.with_code(0);
+    let mut courier = Courier::connect(relay.door()).await.unwrap();
+    courier.send(&letter("waits", 100)).await.unwrap();
+    let waiting = async || {
+        let text = site.ask(&["queue", "list", "--state", "waiting", "--json"]).await.with_code(0);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        value["messages"].as_array().and_then(|all| all.first().cloned())
+    };
+    let message = until("the message to wait", waiting).await;
+    // Not the end of time, and not 1970: nobody knows when.
+    assert!(message["next"].is_null(), "{message}");
+    assert_eq!((&message["lane"], &message["pool"]), (&"normal".into(), &"office".into()), "{message}");
+    let id = message["id"].as_str().unwrap();
+    let ask = async |arguments: &[&str]| site.ask(arguments).await.with_code(0);
+    says(&ask(&["queue", "list", "--lang", "en"]).await, &["waiting", "next=when-resumed", "lane=normal pool=office"]);
+    says(&ask(&["queue", "show", id, "--lang", "en"]).await, &["waiting until somebody resumes the account"]);
+    says(&ask(&["queue", "show", id, "--lang", "zh"]).await, &["next=待恢复账号", "等到有人恢复账号"]);
+    ask(&["account", "resume", "office"]).await;
+    relay.event("delivered").await;
+    relay.stop().await;
 }

@@ -13,6 +13,9 @@ use crate::queue::{Error, Filter, Queue};
 
 use super::accounts::Accounts;
 
+/// The year 9000 (UTC). What waits until then or longer waits for a person: the delivery says so with the end of time.
+const NOBODY_KNOWS: Timestamp = Timestamp::from_millis(221_845_392_000_000);
+
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
@@ -87,7 +90,7 @@ pub struct Message {
     pub state: String,
     /// When it arrived.
     pub received: String,
-    /// When it may next be tried; none in a final state.
+    /// When it may next be tried; none in a final state, and none while it waits for somebody to resume an account.
     pub next: Option<String>,
     /// Failed tries.
     pub tries: u32,
@@ -107,6 +110,21 @@ pub struct Message {
     pub repairs: Vec<String>,
     /// Whether it is a failure notice of ours.
     pub notice: bool,
+    /// How urgent it is: `alarm`, `normal` or `bulk`.
+    #[serde(default)]
+    pub lane: String,
+    /// The accounts that may take it, as `office,backup` (in order) or `office|backup` (in turns); empty: not known yet.
+    #[serde(default)]
+    pub pool: String,
+    /// The most recipients one transaction may have, where a provider took some and refused the rest.
+    #[serde(default)]
+    pub chunk: Option<u32>,
+    /// Whether it goes with the account's own address only, because the provider refused another one.
+    #[serde(default)]
+    pub strict: bool,
+    /// Why it was set aside, if it was.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// A recipient, as it is shown.
@@ -175,7 +193,7 @@ impl From<&Entry> for Message {
             id: entry.id.to_string(),
             state: entry.state.to_string(),
             received: entry.received.rfc3339(),
-            next: (!entry.state.is_final()).then(|| entry.due.rfc3339()),
+            next: (!entry.state.is_final() && entry.due < NOBODY_KNOWS).then(|| entry.due.rfc3339()),
             tries: entry.tries,
             uncertain: entry.uncertain,
             account: entry.account.clone(),
@@ -185,6 +203,11 @@ impl From<&Entry> for Message {
             size: entry.size,
             repairs: entry.repairs.clone(),
             notice: entry.notice,
+            lane: entry.lane.name().to_owned(),
+            pool: entry.pool.clone(),
+            chunk: entry.chunk,
+            strict: entry.strict,
+            trouble: entry.trouble.clone(),
         }
     }
 }

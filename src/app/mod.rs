@@ -30,7 +30,7 @@ mod translate;
 
 pub use offline::accounts_offline;
 use shared_account::Marks;
-pub use translate::{clients, from_policy};
+pub use translate::{catalogue, clients, from_policy};
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::mail::Address;
 use crate::message::Level;
 use crate::message::rewrite::FromPolicy;
-use crate::provider::{Catalogue, DayWindow, UserRow};
+use crate::provider::{Catalogue, DayWindow};
 use crate::queue;
 use crate::route::{Pattern, PatternError, Pool, Router, Rule};
 use crate::secret::{Secret, SecretSource};
@@ -112,16 +112,11 @@ pub fn from_policy(account: &config::Account) -> FromPolicy {
 }
 
 /// What replies mean: the catalogue, with the owner's own rows before all others.
-pub(super) fn catalogue(settings: &Settings) -> Result<Catalogue, StartError> {
-    let row = |reply: &config::Reply| UserRow {
-        provider: reply.provider.clone(),
-        phase: Some(reply.phases.join(",")),
-        pattern: reply.pattern.clone(),
-        action: reply.action.clone(),
-        scope: reply.scope.clone(),
-        remedy: reply.remedy.clone(),
-    };
-    let rows = settings.replies.iter().map(row).collect();
+///
+/// # Errors
+/// None with settings that were loaded: the same rows were read then.
+pub fn catalogue(settings: &Settings) -> Result<Catalogue, StartError> {
+    let rows = settings.replies.iter().map(config::Reply::row).collect();
     Catalogue::with(rows).map_err(|error| StartError::Setting { path: "reply".to_owned(), reason: error.to_string() })
 }
 
@@ -206,16 +201,12 @@ pub(super) fn accounts(
 
 /// How fast mail may go out: what the owner says, else what the preset says.
 fn limits_of(account: &config::Account) -> budget::Limits {
-    let windows = |own: config::Windows, preset: crate::provider::Windows| budget::Windows {
-        minute: own.minute.or(preset.minute),
-        hour: own.hour.or(preset.hour),
-        day: own.day.or(preset.day),
-    };
-    let (own, preset) = (&account.budget, &account.preset.budget);
+    let windows = |one: config::Windows| budget::Windows { minute: one.minute, hour: one.hour, day: one.day };
+    let effective = account.effective();
     budget::Limits {
-        messages: windows(own.messages, preset.messages),
-        recipients: windows(own.recipients, preset.recipients),
-        logins: windows(own.logins, preset.logins),
+        messages: windows(effective.messages),
+        recipients: windows(effective.recipients),
+        logins: windows(effective.logins),
         day: day_of(&account.preset.day),
     }
 }

@@ -146,7 +146,7 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
         Reply::Messages(messages) if messages.is_empty() => {
             screen::say(lang.pick("No message is waiting.", "没有待处理的邮件。"));
         }
-        Reply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message))),
+        Reply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message, lang))),
         Reply::Message(message, head) => show_one(message, head, lang),
         Reply::Done => screen::say(&match order {
             Order::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
@@ -176,15 +176,21 @@ fn json(reply: &Reply, lang: Lang) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&value)?)
 }
 
-fn line(message: &Message) -> String {
+fn line(message: &Message, lang: Lang) -> String {
     let to: Vec<&str> = message.recipients.iter().map(|r| r.to.as_str()).collect();
-    let next = message.next.as_deref().unwrap_or("-");
+    let next = match (&message.next, message.state.as_str()) {
+        (Some(next), _) => next,
+        (None, "waiting") => lang.pick("when-resumed", "待恢复账号"),
+        (None, _) => "-",
+    };
+    let pool = if message.pool.is_empty() { "-" } else { &message.pool };
     let line = format!(
-        "{} {:<9} {:>9} tries={} next={next} client={} from=<{}> to={}",
+        "{} {:<9} {:>9} tries={} next={next} lane={} pool={pool} client={} from=<{}> to={}",
         message.id,
         message.state,
         size(message.size),
         message.tries,
+        message.lane,
         message.client,
         message.from,
         to.join(",")
@@ -192,9 +198,37 @@ fn line(message: &Message) -> String {
     harmless(&line)
 }
 
+/// What is out of the ordinary about one message: what it waits for, and what was learnt about it.
+fn remarks(message: &Message, lang: Lang) -> Vec<String> {
+    let mut all = Vec::new();
+    match (message.state.as_str(), &message.next) {
+        ("waiting", Some(until)) => all.push(format!("{} {until}", lang.pick("waiting until", "等到"))),
+        ("waiting", None) => all.push(
+            lang.pick(
+                "waiting until somebody resumes the account (`yizhan account list` says why it is stopped)",
+                "等到有人恢复账号（停用原因见 `yizhan account list`）",
+            )
+            .to_owned(),
+        ),
+        _ => {}
+    }
+    if let Some(chunk) = message.chunk {
+        all.push(format!("{} {chunk}", lang.pick("recipients in one transaction, at most:", "每次最多收件人数：")));
+    }
+    if message.strict {
+        let en = "goes with the account's own address only: the provider refused another one";
+        all.push(lang.pick(en, "只用账号自己的地址发出：服务商拒绝了别的地址").to_owned());
+    }
+    if let Some(trouble) = &message.trouble {
+        all.push(format!("{} {}", lang.pick("set aside:", "已搁置："), harmless(trouble)));
+    }
+    all
+}
+
 fn show_one(message: &Message, head: &str, lang: Lang) {
     let paint = Paint::new();
-    screen::say(&harmless(&line(message)));
+    screen::say(&line(message, lang));
+    remarks(message, lang).iter().for_each(|remark| screen::say(&format!("  {remark}")));
     for recipient in &message.recipients {
         let reply = recipient.reply.as_deref().unwrap_or("-");
         let ink = match recipient.outcome.as_str() {

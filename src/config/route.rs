@@ -1,12 +1,13 @@
 //! `[[route]]` and `[[reply]]`: sections whose order counts.
 //!
-//! Not here: which route fits a message (that is `delivery`), and the pattern of a reply (that is `provider`).
+//! Not here: which route fits a message (that is `route`), and what a pattern of a reply means (that is `provider`).
 //! Invariant: a route that comes out names accounts, each of them once, and every name in it is that of a section.
 
 use super::check::{Check, Names, Section, get};
 use super::settings::{Reply, Route};
 use super::suggest::nearest;
 use super::value::{ACTIONS, Meaning};
+use crate::provider::Catalogue;
 
 /// All routes in their order; `None` after a problem was noted.
 pub(super) fn routes(check: &mut Check<'_>, names: &Names<'_>) -> Option<Vec<Route>> {
@@ -79,12 +80,21 @@ pub(super) fn reply(check: &mut Check<'_>, (number, origin): Section<'_>) -> Opt
             check.problem(&path(key), None, origin, reason, remedy);
         }
     }
-    Some(Reply {
+    let reply = Reply {
         provider: get!(check, path("provider"), Provider).map(|preset| preset.name.clone()),
         phases: get!(check, path("phase"), Words).unwrap_or_else(|| vec!["ANY"]),
         pattern: get!(check, path("pattern"), Text)?,
         action: get!(check, path("action"), Text)?,
         scope: get!(check, path("scope"), Word).map(str::to_owned),
         remedy: get!(check, path("remedy"), Text),
-    })
+    };
+    // The catalogue itself reads the row, so that what is right here is right when the relay starts.
+    if let Err(error) = Catalogue::with(vec![reply.row()]) {
+        // The other words were read before; only the pattern is new to it.
+        let remedy = "write a regular expression without look-around and back-references, between single quotes; a \
+                      backslash makes ( ) [ ] { } . * + ? ordinary characters";
+        check.misfit(&path(error.key()), &error.to_string(), remedy);
+        return None;
+    }
+    Some(reply)
 }

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::language::Language;
 use crate::mail::{Address, Lane};
-use crate::provider::{Endpoint, Mechanism, Preset};
+use crate::provider::{self, Endpoint, Mechanism, Preset, UserRow};
 use crate::secret::{Secret, SecretSource};
 
 /// Everything the relay is told.
@@ -116,6 +116,24 @@ pub struct Budget {
     pub connections: usize,
 }
 
+impl Account {
+    /// What its budget comes to: the owner's figures, else those of the preset. `None` is no limit.
+    pub fn effective(&self) -> Budget {
+        let windows = |own: Windows, preset: provider::Windows| Windows {
+            minute: own.minute.or(preset.minute),
+            hour: own.hour.or(preset.hour),
+            day: own.day.or(preset.day),
+        };
+        let (own, preset) = (&self.budget, &self.preset.budget);
+        Budget {
+            messages: windows(own.messages, preset.messages),
+            recipients: windows(own.recipients, preset.recipients),
+            logins: windows(own.logins, preset.logins),
+            connections: own.connections,
+        }
+    }
+}
+
 /// Most of something within a minute, an hour and a day. `None`: what the preset says. Never 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
@@ -132,7 +150,7 @@ pub struct Windows {
 pub struct Route {
     /// Names of clients, each of which is in [`Settings::clients`]: from one of them.
     pub clients: Vec<String>,
-    /// Patterns for the envelope sender, in which `*` is any characters: one must fit.
+    /// Patterns for the envelope sender, as `route::Pattern` reads them: one must fit.
     pub senders: Vec<String>,
     /// Patterns for envelope recipients.
     pub recipients: Vec<String>,
@@ -142,7 +160,7 @@ pub struct Route {
     pub spread: bool,
 }
 
-/// A row of the reply catalogue as the owner writes it. The pattern was not compiled yet.
+/// A row of the reply catalogue as the owner writes it; in settings that were loaded the catalogue takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The name of a preset; `None`: anybody's reply.
@@ -157,6 +175,20 @@ pub struct Reply {
     pub scope: Option<String>,
     /// What the owner reads.
     pub remedy: Option<String>,
+}
+
+impl Reply {
+    /// The row, as the catalogue reads it.
+    pub fn row(&self) -> UserRow {
+        UserRow {
+            provider: self.provider.clone(),
+            phase: Some(self.phases.join(",")),
+            pattern: self.pattern.clone(),
+            action: self.action.clone(),
+            scope: self.scope.clone(),
+            remedy: self.remedy.clone(),
+        }
+    }
 }
 
 /// What is known of the clients in some networks. It lets nobody in: [`Listener::allow`] does.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::Loaded;
 use super::keys::{KEYS, Key, NUMBERED};
+use super::settings::Account;
 use super::value::ACTIONS;
 use crate::mail::Address;
 use crate::provider::{self, Endpoint};
@@ -67,6 +68,7 @@ fn section(loaded: &Loaded, keys: &[Key], name: &str, out: &mut String) {
         let login: Vec<&str> = account.login.iter().map(|mechanism| mechanism.word()).collect();
         out.push_str(&format!("# connects to {}\n# logs in with {}", places.join(", then "), login.join(", else ")));
         out.push_str(&format!("; at most {} connection(s)\n", account.budget.connections));
+        out.push_str(&format!("# may send {}\n", allowance(account)));
     }
     for key in keys {
         let path = key.pattern.replace('*', name);
@@ -74,6 +76,22 @@ fn section(loaded: &Loaded, keys: &[Key], name: &str, out: &mut String) {
         let last = split(key).map_or(key.pattern, |(_, last)| last);
         out.push_str(&format!("{last} = {value}  # {origin}\n"));
     }
+}
+
+/// What is in force of the budget, with the provider's figures where the owner wrote none.
+fn allowance(account: &Account) -> String {
+    let budget = account.effective();
+    let mut parts = Vec::new();
+    for (unit, windows) in
+        [("messages", budget.messages), ("recipients", budget.recipients), ("log-ins", budget.logins)]
+    {
+        let limits = [(windows.minute, "minute"), (windows.hour, "hour"), (windows.day, "day")];
+        let limits: Vec<String> =
+            limits.into_iter().filter_map(|(limit, window)| Some(format!("{} a {window}", limit?))).collect();
+        let limits = if limits.is_empty() { "without limit".to_owned() } else { limits.join(" and ") };
+        parts.push(format!("{unit}: {limits}"));
+    }
+    format!("{} (what is not written below is the preset's)", parts.join("; "))
 }
 
 fn kind(key: &Key) -> &'static str {

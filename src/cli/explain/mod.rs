@@ -1,18 +1,22 @@
 //! `yizhan explain`: what a reply means, what the relay does about it, and what the owner should do.
 //!
-//! Looks a reply up as the relay would, in the same catalogue; nothing is sent, and no settings are needed. Not here: the
-//! sentences (`words`). Invariants: what is said of a reply is what the relay does when it meets it; nothing but printable
+//! Looks a reply up as the relay would, in the same catalogue, with the owner's own rows where there are settings; nothing
+//! is sent, and none are needed. Not here: the sentences (`words`).
+//! Invariants: what is said of a reply is what the relay does when it meets it; nothing but printable
 //! text reaches the terminal, wherever the reply was copied from.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
+use crate::app;
+use crate::config::{self, Overrides, Sources};
 use crate::provider::{Action, Catalogue, Group, Phase, Verdict, names, preset, reply_text};
 
-use super::NOT_FOUND;
 use super::screen::{self, Ink, Lang, Paint, harmless, say};
+use super::{BAD_SETTINGS, NOT_FOUND};
 
 mod words;
 
@@ -28,6 +32,9 @@ pub(super) struct Arguments {
     /// Where it came: connect, ehlo, starttls, auth, mail, rcpt, data, rset or quit (default: anywhere)
     #[arg(long, value_name = "PHASE", value_parser = phase_of)]
     phase: Option<Phase>,
+    /// The settings file with your own [[reply]] rows; without it, the one that `yizhan run` would find, if any
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -52,7 +59,10 @@ fn phase_of(word: &str) -> Result<Phase, String> {
 
 /// Prints what is known. Exit code 1 when a reply was not understood, 2 when one is no reply.
 pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
-    let catalogue = Catalogue::built_in();
+    let catalogue = match catalogue(arguments, lang) {
+        Ok(catalogue) => catalogue,
+        Err(code) => return code,
+    };
     let mut answers = Vec::new();
     for reply in &arguments.replies {
         let Some((code, text)) = read(reply) else {
@@ -76,6 +86,30 @@ pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
         }
     }
     if answers.iter().all(|answer| answer.known) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The catalogue of this program, with the owner's own rows before it where there are settings. Mistakes in settings
+/// that nobody named are no reason to say nothing.
+fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, ExitCode> {
+    let overrides = Overrides { config: arguments.config.clone(), ..Overrides::default() };
+    // A secret that is missing is no matter here.
+    match (config::load(Sources::of_process(overrides, true)), &arguments.config) {
+        (Ok(loaded), _) => app::catalogue(&loaded.settings).map_err(|error| {
+            screen::complain(&error.to_string());
+            ExitCode::from(BAD_SETTINGS)
+        }),
+        (Err(problems), Some(_)) => {
+            screen::complain(&problems.to_string());
+            Err(ExitCode::from(BAD_SETTINGS))
+        }
+        (Err(_), None) => {
+            screen::complain(lang.pick(
+                "the settings have mistakes (`yizhan check` lists them), so your own [[reply]] rows are left out",
+                "设置有错误（`yizhan check` 会列出），因此没有使用您自己的 [[reply]] 规则",
+            ));
+            Ok(Catalogue::built_in())
+        }
+    }
 }
 
 /// Code and text of a reply, from however it was copied: of several lines each has the code again (RFC 5321 section
@@ -206,7 +240,7 @@ fn providers(one: &Met, wanted: Option<&Provider>) -> Vec<String> {
     if let Some(provider) = wanted {
         return vec![provider.name.clone()];
     }
-    if one.verdict.cause.starts_with("XX-") {
+    if one.verdict.cause.starts_with("XX-") || one.groups.len() == Group::ALL.len() {
         return Vec::new();
     }
     let belongs = |name: &&str| preset(name).is_some_and(|preset| one.groups.contains(&preset.group));

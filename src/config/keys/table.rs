@@ -194,7 +194,7 @@ pub(in crate::config) static KEYS: &[Key] = &[
         "route.*.sender",
         Kind::Patterns,
         r#""*@example.com""#,
-        "and with this envelope sender; * stands for any characters; one or a list",
+        "and with this envelope sender: an address, \"*@domain\" for all of a domain, \"printer@\" for one without a domain; one or a list",
     ),
     open(
         "route.*.recipient",

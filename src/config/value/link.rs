@@ -1,69 +1,36 @@
 //! What is written as a URL and holds a secret: a proxy with its log-in, a webhook with its token.
 //!
-//! Not here: using either. Invariant: no fault repeats the text, as a password or token may be anywhere in it.
+//! Not here: using either, and how a proxy is written (that is `upstream`). Invariant: no fault repeats the text, as a password or token may be anywhere in it.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::place::host;
 use crate::config::problem::Fault;
 use crate::secret::Secret;
-
-/// Scheme, log-in, host and port of a proxy.
-struct ProxyParts<'a> {
-    scheme: &'a str,
-    login: Option<&'a str>,
-    place: &'a str,
-}
+use crate::upstream::{Proxy, ProxyError};
 
 /// `socks5://host:port`, `socks5h://host:port` or `http://host:port`, with `user:password@` in front of the host.
 pub(super) fn proxy(text: &str) -> Result<Secret, Fault> {
-    proxy_parts(text).map(|_| Secret::new(text))
+    let wrong = |error: ProxyError| Fault::new(error.to_string(), remedy(error));
+    Proxy::parse(text).map(|_| Secret::new(text)).map_err(wrong)
+}
+
+fn remedy(error: ProxyError) -> &'static str {
+    match error {
+        ProxyError::Scheme | ProxyError::Host | ProxyError::Port | ProxyError::Rest => {
+            "write \"socks5://127.0.0.1:1080\", \"socks5h://..\" or \"http://..\", with the port"
+        }
+        ProxyError::Encrypted => "write http://; TLS is spoken with the provider, through the proxy",
+        ProxyError::Login => "write user:password@ in front of the host",
+    }
 }
 
 /// The proxy without its log-in, for a person; `None` when it is none.
 pub(in crate::config) fn bare_proxy(text: &str) -> Option<String> {
-    let parts = proxy_parts(text.trim()).ok()?;
-    let hidden = if parts.login.is_some() { "[secret]@" } else { "" };
-    Some(format!("{}://{hidden}{}", parts.scheme, parts.place))
-}
-
-fn proxy_parts(text: &str) -> Result<ProxyParts<'_>, Fault> {
-    const FORM: &str = "write \"socks5://127.0.0.1:1080\", \"socks5h://..\" or \"http://..\", with the port";
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| Fault::new("this is not a proxy", FORM))?;
-    if scheme.eq_ignore_ascii_case("https") {
-        let remedy = "write http://; TLS is spoken with the provider, through the proxy";
-        return Err(Fault::new("TLS to the proxy itself is not supported", remedy));
-    }
-    if !["socks5", "socks5h", "http"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-        return Err(Fault::new("there is no such kind of proxy", FORM));
-    }
-    // The last at sign, because a password may hold one.
-    let (login, place) = rest.rsplit_once('@').map_or((None, rest), |(login, place)| (Some(login), place));
-    if login.is_some_and(|login| !is_login(login)) {
-        let remedy =
-            "write user:password@ in front of the host, with %40 for @, %3A for a colon and %25 for a percent sign";
-        return Err(Fault::new("the log-in of the proxy cannot be read", remedy));
-    }
-    let place = place.strip_suffix('/').unwrap_or(place);
-    if !is_host_and_port(place) {
-        return Err(Fault::new("the proxy needs a host, a colon and a port from 1 to 65535", FORM));
-    }
-    Ok(ProxyParts { scheme, login, place })
-}
-
-/// Two texts that RFC 1929 section 2 can carry, a colon between them.
-fn is_login(login: &str) -> bool {
-    let legal = |part: &str| {
-        let escapes =
-            part.split('%').skip(1).all(|part| part.get(..2).is_some_and(|hex| u8::from_str_radix(hex, 16).is_ok()));
-        escapes && (1..=255).contains(&part.len()) && !part.chars().any(|c| c.is_control() || c.is_whitespace())
-    };
-    login.split_once(':').is_some_and(|(user, password)| legal(user) && legal(password))
-}
-
-/// `host:port`, where an IPv6 address stands in brackets (RFC 3986 section 3.2.2).
-fn is_host_and_port(place: &str) -> bool {
-    place.rsplit_once(':').is_some_and(|(name, port)| is_url_host(name) && is_port(port))
+    let bare = Proxy::parse(text).ok()?.to_string();
+    let (scheme, place) = bare.split_once("://")?;
+    let hidden = if text.contains('@') { "[secret]@" } else { "" };
+    Some(format!("{scheme}://{hidden}{place}"))
 }
 
 fn is_port(port: &str) -> bool {

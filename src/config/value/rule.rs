@@ -1,13 +1,14 @@
 //! What stands in `[[route]]` and `[[reply]]`: names, patterns of addresses, and the words of the reply catalogue.
 //!
 //! Not here: whether there is a section of that name (that needs the other sections), and the pattern of a reply, which
-//! is compiled with the catalogue. Invariant: a word comes out as the catalogue writes it, in capitals.
+//! is tried when the row is complete. Invariant: a word comes out as the catalogue writes it, in capitals.
 
 use crate::config::keys::quote;
 use crate::config::layer::legal_name;
 use crate::config::problem::Fault;
 use crate::config::suggest::nearest;
 use crate::mail::Address;
+use crate::route::{Pattern, PatternError};
 
 /// What a reply may be to.
 const PHASES: &[&str] = &["CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "RSET", "QUIT", "ANY"];
@@ -39,18 +40,24 @@ pub(super) fn name(text: &str) -> Result<String, Fault> {
     Err(Fault::new("this is not the name of a section", "write the NAME of [client.NAME] or [account.NAME]"))
 }
 
-/// An address in which `*` stands for any characters, none of them too.
+/// An address, all of a domain (`*@domain`), everything (`*`), or a name without a domain (`printer@`).
 pub(super) fn pattern(text: &str) -> Result<String, Fault> {
     let domain = text.strip_prefix('@').unwrap_or(text);
-    let address = Address::parse(&text.replace('*', "x"));
     if text.starts_with('@') || (!text.contains(['@', '*']) && domain.contains('.')) {
         return Err(Fault::new("this is a domain and no address", format!("write {}", quote(&format!("*@{domain}")))));
     }
-    if address.is_err() {
-        let remedy = "write an address, with * for any characters, such as \"*@example.com\" or \"root@*\"";
-        return Err(Fault::new("this can be no mail address", remedy));
+    // The router would take it for a domain, and it would never fit what a device calls itself.
+    if !text.is_empty() && text != "*" && !text.contains('@') && Address::parse(text).is_ok() {
+        let remedy =
+            format!("write {} for a sender that gives no domain, or the whole address", quote(&format!("{text}@")));
+        return Err(Fault::new("this is a name without a domain", remedy));
     }
-    Ok(text.to_owned())
+    let remedy = "write an address such as \"boss@example.com\", \"*@example.com\" for all of a domain, or \"*\"";
+    match Pattern::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error @ (PatternError::Empty | PatternError::Wildcard)) => Err(Fault::new(error.to_string(), remedy)),
+        Err(PatternError::Address(_)) => Err(Fault::new("this can be no mail address", remedy)),
+    }
 }
 
 /// One of [`PHASES`].

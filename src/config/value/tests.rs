@@ -200,23 +200,22 @@ fn proxies() {
         assert_eq!(good(text).as_deref(), Some(text));
     }
     for (text, reason) in [
-        ("", "not a proxy"),
-        ("127.0.0.1:1080", "not a proxy"),
-        ("https://proxy:3128", "TLS to the proxy"),
-        ("socks4://proxy:1080", "no such kind"),
-        ("socks5://proxy", "needs a host"),
-        ("socks5://proxy:0", "needs a host"),
-        ("socks5://proxy:70000", "needs a host"),
-        ("socks5://proxy:+1", "needs a host"),
-        ("socks5://:1080", "needs a host"),
-        ("socks5://::1:1080", "needs a host"),
-        ("socks5://proxy:1080/path", "needs a host"),
+        ("", "is written socks5://"),
+        ("127.0.0.1:1080", "is written socks5://"),
+        ("https://proxy:3128", "not supported"),
+        ("socks4://proxy:1080", "is written socks5://"),
+        ("socks5://proxy", "needs its port"),
+        ("socks5://proxy:0", "needs its port"),
+        ("socks5://proxy:70000", "needs its port"),
+        ("socks5://proxy:+1", "needs its port"),
+        ("socks5://:1080", "needs a host name"),
+        ("socks5://::1:1080", "needs a host name"),
+        ("socks5://proxy:1080/path", "behind the port"),
         // What other programs take: it must not be read as anything, and not be shown.
-        ("socks5://proxy:1080:relay:hunter2", "needs a host"),
+        ("socks5://proxy:1080:relay:hunter2", "behind the port"),
         ("socks5://relay@proxy:1080", "log-in"),
         ("socks5://:hunter2@proxy:1080", "log-in"),
         ("socks5://relay:50%@proxy:1080", "log-in"),
-        ("socks5://relay:a b@proxy:1080", "log-in"),
     ] {
         let fault = proxy(text).unwrap_err();
         assert!(fault.reason.contains(reason), "{text}: {}", fault.reason);
@@ -271,16 +270,19 @@ fn webhooks() {
 
 #[test]
 fn patterns_and_names() {
-    for text in ["*@example.com", "root@*", "boss@example.com", "*", "*scan*@*.lan", "printer"] {
+    for text in ["*@example.com", "boss@example.com", "*", "printer@"] {
         assert_eq!(pattern(text).as_deref(), Ok(text));
     }
     for (text, remedy) in [
         ("example.com", "write \"*@example.com\""),
         ("@example.com", "write \"*@example.com\""),
-        ("a b@example.com", "with * for any characters"),
-        ("a@b@c", "with * for any characters"),
-        ("老板@example.com", "with * for any characters"),
-        ("", "with * for any characters"),
+        ("a b@example.com", "for all of a domain"),
+        ("a@b@c", "for all of a domain"),
+        ("老板@example.com", "for all of a domain"),
+        ("", "for all of a domain"),
+        ("root@*", "for all of a domain"),
+        ("*scan*@*.lan", "for all of a domain"),
+        ("printer", "write \"printer@\""),
     ] {
         assert!(pattern(text).unwrap_err().remedy.contains(remedy), "{text}");
     }
