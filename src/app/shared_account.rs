@@ -7,6 +7,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub(super) struct Marks(Vec<File>);
 impl Marks {
     /// Marks these accounts as used by this process, and warns of those that another process has marked.
     pub(super) fn set(accounts: &[config::Account]) -> Marks {
-        let mark = |account: &config::Account| match lock(&account.preset.name, &account.user) {
+        let mark = |account: &config::Account| match lock(&place(account), &account.user) {
             Ok(Some(file)) => Some(file),
             Ok(None) => {
                 tracing::warn!(event = "account_shared", account = %account.name, remedy = REMEDY,
@@ -51,8 +52,17 @@ impl Drop for Marks {
     }
 }
 
+/// Where the mailbox is: the provider's name, whatever port is used; for a bare address the port tells servers apart.
+fn place(account: &config::Account) -> String {
+    let Some(endpoint) = account.endpoints.first() else { return account.preset.name.clone() };
+    match endpoint.host.parse::<IpAddr>() {
+        Ok(address) => format!("{address} {}", endpoint.port),
+        Err(_) => endpoint.host.to_ascii_lowercase(),
+    }
+}
+
 /// `None` when somebody else has it.
-fn lock(provider: &str, user: &str) -> io::Result<Option<File>> {
+fn lock(place: &str, user: &str) -> io::Result<Option<File>> {
     let uid = geteuid().as_raw();
     let folder = std::env::temp_dir().join(format!("yizhan-{uid}"));
     match DirBuilder::new().mode(0o700).create(&folder) {
@@ -64,7 +74,7 @@ fn lock(provider: &str, user: &str) -> io::Result<Option<File>> {
     if !found.is_dir() || found.uid() != uid {
         return Err(io::Error::other(format!("{} belongs to somebody else", folder.display())));
     }
-    let path: PathBuf = folder.join(format!("account-{:016x}.lock", mark_of(provider, user)));
+    let path: PathBuf = folder.join(format!("account-{:016x}.lock", mark_of(place, user)));
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
@@ -74,8 +84,8 @@ fn lock(provider: &str, user: &str) -> io::Result<Option<File>> {
 }
 
 /// FNV-1a, which every version computes alike.
-fn mark_of(provider: &str, user: &str) -> u64 {
-    let text = format!("{provider}\0{}", user.to_ascii_lowercase());
+fn mark_of(place: &str, user: &str) -> u64 {
+    let text = format!("{place}\0{}", user.to_ascii_lowercase());
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3))
 }
