@@ -48,6 +48,13 @@ impl Attempt {
             self.account.give_back(grant, now);
         }
     }
+
+    /// Gives the message back as it was: a dropped lease changes nothing.
+    fn put_back(mut self, now: Timestamp) {
+        if let Some(grant) = self.grant.take() {
+            self.account.give_back(grant, now);
+        }
+    }
 }
 
 /// How an attempt ended, and what it cost.
@@ -62,17 +69,21 @@ impl Delivery {
     /// Sends one message through an account and writes down what came of it.
     pub(super) async fn attempt(&self, mut attempt: Attempt) {
         let _here = self.0.drain.hold(format!("delivery of {}", attempt.lease.entry.id));
-        if let Some(wait) = attempt.account.pace() {
+        while let Some(wait) = attempt.account.pace() {
             tokio::time::sleep(wait).await;
         }
         let ended = match too_large(attempt.account.who(), &attempt.lease) {
-            Some(text) => self.without_a_word(&attempt, Fate::Refused, &text, Some(TOO_LARGE)),
+            Some(text) => Some(self.refused_here(&attempt, &text)),
             None => self.send(&mut attempt).await,
         };
-        self.finish(attempt, ended).await;
+        match ended {
+            Some(ended) => self.finish(attempt, ended).await,
+            None => attempt.put_back(self.0.clock.now()),
+        }
     }
 
-    async fn send(&self, attempt: &mut Attempt) -> Ended {
+    /// `None` when the account had to rest before the provider was asked: then nothing has happened to the message.
+    async fn send(&self, attempt: &mut Attempt) -> Option<Ended> {
         let (account, entry) = (attempt.account.clone(), attempt.lease.entry.clone());
         let account = &account;
         let policy = policy(account.who(), &entry);
@@ -81,11 +92,7 @@ impl Delivery {
         let started = self.0.clock.now();
         // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
         match account.gate(started) {
-            Gate::Cooling(until) => {
-                let text = format!("the account rests until {}", until.rfc3339());
-                return self.without_a_word(attempt, Fate::Waits, &text, None);
-            }
-            Gate::Paused => return self.without_a_word(attempt, Fate::Waits, "the account is paused", None),
+            Gate::Cooling(_) | Gate::Paused => return None,
             Gate::Open | Gate::Probe | Gate::Down(_) => {}
         }
         let permit = self.permit(account);
@@ -108,15 +115,14 @@ impl Delivery {
         if learnt.tell {
             self.0.tellings.notify_one();
         }
-        Ended { report, policy, now }
+        Some(Ended { report, policy, now })
     }
 
-    /// An end without asking the provider.
-    fn without_a_word(&self, attempt: &Attempt, fate: Fate, text: &str, verdict: Option<Verdict>) -> Ended {
-        let one = Outcome { fate, text: text.to_owned(), verdict };
-        let outcomes = vec![one; attempt.places.len()];
-        // A condition that the account has learnt already, or that says nothing about it.
-        let report = Report { outcomes, condition: Condition::Works };
+    /// What the provider would only refuse after it had taken all of it is not sent.
+    fn refused_here(&self, attempt: &Attempt, text: &str) -> Ended {
+        let one = Outcome { fate: Fate::Refused, text: text.to_owned(), verdict: Some(TOO_LARGE) };
+        // It says nothing about the account.
+        let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
         Ended { report, policy: FromPolicy::MustEqualLogin, now: self.0.clock.now() }
     }
 
@@ -128,23 +134,34 @@ impl Delivery {
         let tried = Tried { places: &places, outcomes: &report.outcomes, strict: policy == FromPolicy::MustEqualLogin };
         let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, tried, now);
         settlement.account = Some(account.name().to_owned());
-        if reached(&report) {
+        let usage = reached(&report).then(|| {
             let (messages, recipients) = (1, places.len() as u32);
-            let account = account.name().to_owned();
-            settlement.usage = Some(Usage { account, at: now, messages, recipients, logins: 0 });
-        }
+            Usage { account: account.name().to_owned(), at: now, messages, recipients, logins: 0 }
+        });
+        settlement.usage.clone_from(&usage);
         settlement.account_state = self.state_to_keep(&account);
         self.tell_owner(&mut settlement, &account, &lease, &changes, now);
         let next = settlement.next;
         match self.0.queue.settle(lease, settlement).await {
             Ok(()) => self.log(&account, &entry, &changes, next),
-            Err(Error::NotLeased(id)) => tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written"),
+            Err(Error::NotLeased(id)) => {
+                tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
+                self.count(usage).await;
+            }
             Err(error) => {
                 // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.
                 tracing::error!(event = "queue_error", id = %entry.id, "{error}");
             }
         }
         drop(under_way);
+    }
+
+    /// Counts what the provider has seen although the message itself is gone (somebody dropped it meanwhile).
+    async fn count(&self, usage: Option<Usage>) {
+        let Some(usage) = usage else { return };
+        if let Err(error) = self.0.queue.spend(usage).await {
+            tracing::error!(event = "queue_error", "a transaction could not be counted: {error}");
+        }
     }
 
     fn log(&self, account: &Account, entry: &Entry, changes: &[Change], next: Next) {
