@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
+use crate::delivery::UNKNOWN;
 use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};
@@ -87,7 +88,7 @@ pub struct Message {
     pub state: String,
     /// When it arrived.
     pub received: String,
-    /// When it may next be tried; none in a final state.
+    /// When it may next be tried; none in a final state, and while nobody knows (its account is paused).
     pub next: Option<String>,
     /// Failed tries.
     pub tries: u32,
@@ -175,7 +176,8 @@ impl From<&Entry> for Message {
             id: entry.id.to_string(),
             state: entry.state.to_string(),
             received: entry.received.rfc3339(),
-            next: (!entry.state.is_final()).then(|| entry.due.rfc3339()),
+            // For a paused account nobody knows when.
+            next: (!entry.state.is_final() && entry.due < UNKNOWN).then(|| entry.due.rfc3339()),
             tries: entry.tries,
             uncertain: entry.uncertain,
             account: entry.account.clone(),
