@@ -201,6 +201,10 @@ async fn the_control_socket_stops_an_account_as_well() {
     waits_for_the_operator(&office, id).await;
     office = office.restart().await;
     waits_for_the_operator(&office, id).await;
+    match control::ask(&data, &Order::Show { id: id.to_string() }).await.expect("it answers") {
+        Reply::Message(message, _) => assert_eq!((message.state.as_str(), message.next), ("waiting", None)),
+        other => panic!("{other:?}"),
+    }
     match control::ask(&data, &Order::Accounts {}).await.expect("it answers") {
         Reply::Accounts(views) => assert_eq!((views[0].state.as_str(), views[0].waiting), ("paused", 1)),
         other => panic!("{other:?}"),

@@ -131,8 +131,15 @@ async fn two_relays_with_one_account_keep_their_own_budgets_and_the_second_says_
         site
     };
     let (one, two) = (site("left"), site("right"));
-    let first = one.start().await;
-    let second = two.start().await;
+    // A temporary folder of their own: the other tests here send through the same mailbox at the same time.
+    let temporary = one.folder.dir("tmp", 0o700);
+    let start = async |site: &Site| {
+        let mut command = site.run_command();
+        command.env("TMPDIR", &temporary);
+        Program::start(command).await
+    };
+    let first = start(&one).await;
+    let second = start(&two).await;
     let warning = second.event("account_shared").await;
     assert_eq!(field_of(&warning, "account").as_deref(), Some("office"));
     assert_eq!(field_of(&warning, "level").map(|level| level.to_lowercase()).as_deref(), Some("warn"));
@@ -152,6 +159,6 @@ async fn two_relays_with_one_account_keep_their_own_budgets_and_the_second_says_
     first.kill().await;
     second.stop().await;
     // The kernel has taken the lock from both.
-    let lines = one.start().await.stop().await;
+    let lines = start(&one).await.stop().await;
     assert!(!lines.iter().any(|line| event_of(line).as_deref() == Some("account_shared")), "{lines:?}");
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
+use crate::delivery::UNKNOWN;
 use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};

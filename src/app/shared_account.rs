@@ -35,7 +35,7 @@ impl Marks {
                 None
             }
             Err(error) => {
-                tracing::debug!(event = "account_shared", account = %account.name, unknown = %error);
+                tracing::debug!(event = "account_not_marked", account = %account.name, %error);
                 None
             }
         };
