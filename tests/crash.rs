@@ -28,7 +28,7 @@ const CLIENTS: u64 = 4;
 const IMAGES: u64 = 12;
 
 fn settings() -> String {
-    format!("{QUICK}[account.office.budget]\nconnections = 4\n")
+    format!("budget.connections = 4\n{QUICK}")
 }
 
 /// Clients that send to `doors` until its sender is dropped.
