@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::mail::{Address, Lane};
-use crate::message::rewrite::FromPolicy;
 use crate::provider::{Action, Remedy, Scope};
 use crate::queue::entry::Usage;
 use crate::secret::Secret;
@@ -21,38 +20,21 @@ use crate::upstream::{Condition, Upstream};
 
 use super::alarm::{AlarmState, Channels, Sent, Tell};
 use super::breaker::{Breaker, Event, Gate, Rest, Why};
-use super::budget::{self, Budget, Grant, Left, Window};
+use super::budget::{self, Budget, Grant, Window};
 use super::keep::{Kept, SecretMark};
 use super::pace::Pace;
 use super::plan::{Standing, Use};
 
+mod identity;
 mod say;
+
+pub use identity::Identity;
+pub use say::Look;
 
 /// How long an account rests after a reply that asks for a short pause.
 const SOON: Duration = Duration::from_secs(120);
 /// How long a fault of the line is waited for before another account stands in.
 const BLIP: Duration = Duration::from_secs(120);
-
-/// What does not change about an account.
-#[derive(Debug)]
-pub struct Identity {
-    /// Its name in the settings.
-    pub name: String,
-    /// The name of its preset.
-    pub provider: String,
-    /// The mailbox it sends as.
-    pub address: Address,
-    /// Other addresses of that mailbox.
-    pub aliases: Vec<Address>,
-    /// What the provider asks of `From:`.
-    pub policy: FromPolicy,
-    /// Most recipients of one transaction.
-    pub recipients: usize,
-    /// Octets of the largest message, where that is known.
-    pub size: Option<u64>,
-    /// Most messages in a second.
-    pub per_second: Option<std::num::NonZeroU32>,
-}
 
 /// An account that mail leaves through.
 #[derive(Debug)]
@@ -92,21 +74,6 @@ pub struct Learnt {
     pub rests: bool,
     /// There may be something to tell.
     pub tell: bool,
-}
-
-/// The account as an operator sees it.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// What may be done with it.
-    pub gate: Gate,
-    /// The rest it is in, with its reason.
-    pub rest: Option<super::breaker::Kept>,
-    /// What the owner should do.
-    pub remedy: Option<Remedy>,
-    /// What its budget still has.
-    pub left: Vec<Left>,
-    /// When a message of the ordinary lane may go.
-    pub opens: Option<Timestamp>,
 }
 
 /// One attempt that is under way; the account counts it until this is dropped.

@@ -1,4 +1,4 @@
-//! What is said of an account: in the log, to the alarms, and as the reason of its rest.
+//! What is said of an account: in the log, to the alarms, to its operator, and as the reason of its rest.
 //!
 //! Not here: what a condition does to the account (`account`), and the mail or the webhook that tells of it (`teller`).
 //! Invariant: each change of the gate is one line of the log; nothing else is.
@@ -6,13 +6,30 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::provider::Remedy;
 use crate::upstream::{Condition, UNREACHABLE};
 
 use super::super::alarm::{self, AlarmState};
 use super::super::breaker::{Gate, Why};
+use super::super::budget::Left;
 
 /// A provider that cannot be reached for so long is no short trouble of the line: the settings may be wrong.
 const LASTING: Duration = Duration::from_secs(30 * 60);
+
+/// The account as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What may be done with it.
+    pub gate: Gate,
+    /// The rest it is in, with its reason.
+    pub rest: Option<super::super::breaker::Kept>,
+    /// What the owner should do.
+    pub remedy: Option<Remedy>,
+    /// What its budget still has.
+    pub left: Vec<Left>,
+    /// When a message of the ordinary lane may go.
+    pub opens: Option<Timestamp>,
+}
 
 /// Logs what has changed. `down` is since when, and for how long, the provider cannot be reached.
 pub(super) fn report(account: &str, change: Option<Gate>, condition: &Condition, down: Option<(Timestamp, Duration)>) {

@@ -1,3 +1,5 @@
+//! Who takes what: pools, lanes, accounts that rest, and accounts that are full.
+
 use std::time::Duration;
 
 use super::*;

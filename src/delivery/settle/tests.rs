@@ -1,3 +1,5 @@
+//! What is written after an attempt, outcome by outcome.
+
 use std::time::Duration;
 
 use crate::mail::{Address, Id, Lane, ReversePath};
