@@ -310,7 +310,7 @@ async fn every_reply_of_the_catalogue_does_to_the_relay_what_its_row_says() {
     assert!(cases.len() > 250, "only {} cases", cases.len());
     let (mut wrong, mut ends) = (Vec::new(), BTreeMap::new());
     // Most of the time of a case is waiting for the disk: some run side by side.
-    for some in cases.chunks(8) {
+    for some in cases.chunks(20) {
         let (here, mut running) = (LocalSet::new(), JoinSet::new());
         for case in some {
             let end = format!("{:?}", case.end);
