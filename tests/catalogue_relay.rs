@@ -1,22 +1,26 @@
 //! Every reply of the catalogue, said to a whole relay: what becomes of the message, the account, and the mail behind it.
 //!
-//! The table is read as text, so that what must follow is worked out here, from the words of each row ([`expected`]), and
+//! The table is read as text, so that what must follow is worked out here, from the words of each row (`table`), and
 //! not by the code that is tested. Each row's sample is said by the sandbox in each phase of the row, to an account of the
 //! row's group, as often as it takes to see the end of it. Time is moved by hand: a rest is looked at one second before
 //! its end, and at its end. Not here: that each sample finds its own row (`tests/catalogue.rs`).
 
 mod support;
 
+#[path = "catalogue_relay/table.rs"]
+mod table;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use support::day::{Day, MIDNIGHT};
 use support::office::{Office, USER, endpoint, field};
+use table::{Case, End, cases};
 use tokio::task::{JoinSet, LocalSet};
 use yizhan::clock::Timestamp;
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Id;
-use yizhan::provider::{DayWindow, FromPolicy, Group, Tls, names, preset};
+use yizhan::provider::{DayWindow, FromPolicy, Tls, names, preset};
 use yizhan::queue::entry::{Entry, Outcome, State};
 use yizhan::sandbox::{Fault, Limits, Stage};
 
@@ -30,104 +34,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const SPREAD: Duration = Duration::from_secs(600);
 /// Ten in the morning at Beijing.
 const MORNING: Timestamp = Timestamp::from_millis(MIDNIGHT.millis() + 10 * 3_600_000);
-
-/// One reply, said at one stage.
-#[derive(Debug, Clone)]
-struct Case {
-    id: &'static str,
-    group: Group,
-    stage: Stage,
-    reply: &'static str,
-    remedy: &'static str,
-    end: End,
-}
-
-/// What must come of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The reply is as good as none: the message goes out.
-    Delivered,
-    /// A try is spent; the account works, so the next message goes out, and this one a minute later.
-    Deferred,
-    /// It has failed, and one notice tells of it; the next message goes out.
-    Failed,
-    /// It goes out in two transactions instead of one.
-    Split,
-    /// It goes again at once in the strictest form, fails when that is refused as well, and one notice tells of it.
-    Strict,
-    /// No try is spent; the account rests for so long, then goes on; the third refusal in a row may stop it.
-    Rests { length: Duration, then_pause: bool },
-    /// As `Rests`, until the provider's day is over.
-    RestsToday,
-    /// No try is spent; the account is stopped until somebody says so.
-    Paused,
-}
-
-/// What a row says of a reply in this phase.
-fn expected(action: &str, scope: &str, stage: &Stage) -> End {
-    let log_in = *stage == Stage::Auth;
-    let before_mail = matches!(stage, Stage::Connect | Stage::Ehlo | Stage::StartTls);
-    let this_mail_only = matches!(scope, "message" | "recipient");
-    let rest = |length| End::Rests { length, then_pause: false };
-    match action.trim_end_matches("+ALERT") {
-        "OK" => End::Delivered,
-        // There is no message that could be at fault yet: the account is looked after.
-        "REWRITE" | "SPLIT" | "BOUNCE" | "BOUNCE_RCPT" if log_in => End::Rests { length: QUARTER, then_pause: true },
-        "BOUNCE" | "BOUNCE_RCPT" | "REWRITE" | "SPLIT" if before_mail => End::Deferred,
-        "BOUNCE" | "BOUNCE_RCPT" => End::Failed,
-        "REWRITE" => End::Strict,
-        "SPLIT" => End::Split,
-        // A log-in is never tried again at once, whatever is said to it.
-        "RETRY_SOON" if log_in => rest(2 * MINUTE),
-        "RETRY_SOON" if this_mail_only || matches!(scope, "session" | "connection") => End::Deferred,
-        "RETRY_SOON" => rest(2 * MINUTE),
-        _ if this_mail_only => End::Deferred,
-        "COOL15" => rest(QUARTER),
-        "COOL15>PAUSE" => End::Rests { length: QUARTER, then_pause: true },
-        "RETRY_HOUR" => rest(HOUR),
-        "RETRY_HOUR>PAUSE" => End::Rests { length: HOUR, then_pause: true },
-        "RETRY_DAY" => End::RestsToday,
-        "PAUSE" => End::Paused,
-        other => panic!("no action {other}"),
-    }
-}
-
-/// The rows of the table, at each stage where they can be said.
-fn cases() -> Vec<Case> {
-    let table = include_str!("../src/provider/catalogue.tsv");
-    let rows = table.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let mut cases = Vec::new();
-    for columns in rows.map(|line| line.split('\t').collect::<Vec<_>>()) {
-        let [id, group, phases, reply, _, action, scope, _, remedy, _] = columns[..] else { panic!("{columns:?}") };
-        let group = Group::ALL.into_iter().find(|one| one.word() == group).expect("a group of the table");
-        for stage in phases.split(',').flat_map(stages) {
-            let end = expected(action, scope, &stage);
-            // A yes of any kind is what is said all day; a step of the dialogue has its own figure for it.
-            if end == End::Delivered && stage != Stage::FinalDot && stage != Stage::Quit {
-                continue;
-            }
-            cases.push(Case { id, group, stage, reply, remedy, end });
-        }
-    }
-    cases
-}
-
-fn stages(phase: &str) -> Vec<Stage> {
-    match phase {
-        "CONNECT" => vec![Stage::Connect],
-        "EHLO" => vec![Stage::Ehlo],
-        "STARTTLS" => vec![Stage::StartTls],
-        "AUTH" => vec![Stage::Auth],
-        "MAIL" => vec![Stage::Mail],
-        "RCPT" => vec![Stage::Rcpt(None)],
-        "DATA" => vec![Stage::Data, Stage::FinalDot],
-        "QUIT" => vec![Stage::Quit],
-        // The sandbox has no such stage; what is said to RSET is never read as a verdict (`relay::nothing_after_*`).
-        "RSET" => Vec::new(),
-        "ANY" => ["CONNECT", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA"].into_iter().flat_map(stages).collect(),
-        other => panic!("no phase {other}"),
-    }
-}
 
 /// A relay whose account is of the case's group, the day it lives in, and what is wrong with it so far.
 struct Trial {
@@ -404,7 +310,7 @@ async fn every_reply_of_the_catalogue_does_to_the_relay_what_its_row_says() {
     assert!(cases.len() > 250, "only {} cases", cases.len());
     let (mut wrong, mut ends) = (Vec::new(), BTreeMap::new());
     // Most of the time of a case is waiting for the disk: some run side by side.
-    for some in cases.chunks(8) {
+    for some in cases.chunks(20) {
         let (here, mut running) = (LocalSet::new(), JoinSet::new());
         for case in some {
             let end = format!("{:?}", case.end);

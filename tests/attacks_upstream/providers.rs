@@ -92,6 +92,23 @@ async fn u_05_a_113_a_550_that_passes_is_waited_for() {
     assert_eq!(scene.notices().await, 1);
 }
 
+/// Only a reply about the account or its domain says how much it may send; one about the relay's address does not.
+#[tokio::test]
+async fn u_05_a_refused_address_teaches_no_quota() {
+    for (words, limits) in [("550 Suspected spam ip", 0), ("550 域名当日发信量到达上限", 2)] {
+        let scene = Scene::open("u-05-quota").await;
+        assert_eq!(scene.send(&["a@else.test"]).await.state, State::Delivered);
+        scene.office.sandbox.fault(Fault::reply(Stage::Mail, words));
+        assert_eq!(scene.send(&["a@else.test"]).await.state, State::Waiting, "{words}");
+        let learnt = scene.office.relay.accounts()[0].kept().learnt;
+        assert_eq!(learnt.limits.len(), limits, "{words}: {learnt:?}");
+        assert!(
+            learnt.limits.iter().all(|lesson| lesson.limit == 1),
+            "what was taken, not what was refused: {learnt:?}"
+        );
+    }
+}
+
 /// A burst into a real limit: the account rests, everything arrives in the end, nothing bounces, nothing is doubled.
 #[tokio::test]
 async fn a_113_a_burst_over_the_limit_is_no_storm_of_bounces() {

@@ -210,6 +210,8 @@ fn advice(verdict: Verdict) -> Words {
             "检查 user 和 secret，以及邮箱是否允许用授权码或应用专用密码登录 SMTP",
         ),
     };
+    // A remedy of the catalogue is one sentence or two, with their full stops.
+    let (en, zh) = (en.trim_end_matches('.'), zh.trim_end_matches('。'));
     words(format!("{en}; {}", wait.en), format!("{zh}；{}", wait.zh))
 }
 
