@@ -52,6 +52,10 @@ impl Made {
 }
 
 impl Accounts for Made {
+    fn expected(&self, _: &str, _: yizhan::mail::Lane, _: u64) -> Option<yizhan::clock::Timestamp> {
+        None
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountView>> {
         Box::pin(async { self.views.lock().unwrap().clone() })
     }

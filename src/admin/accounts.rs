@@ -6,8 +6,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::clock::Timestamp;
 use crate::delivery::view::AccountView;
 use crate::delivery::{Account, Delivery};
+use crate::mail::Lane;
 use crate::queue::Error;
 
 /// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
@@ -15,6 +17,10 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The accounts, as an operator sees and touches them.
 pub trait Accounts: Send + Sync + 'static {
+    /// When a message of this pool and lane may be expected to go that has so many recipients in the line before it;
+    /// `None` when nobody knows.
+    fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp>;
+
     /// All of them, in the order of the settings.
     fn list(&self) -> Answer<'_, Vec<AccountView>>;
 
@@ -40,6 +46,10 @@ pub fn no_such_account<'a>(name: &str, known: impl IntoIterator<Item = &'a str>)
 }
 
 impl Accounts for Delivery {
+    fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp> {
+        self.expected(pool, lane, ahead)
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountView>> {
         Box::pin(self.overview())
     }

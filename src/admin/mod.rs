@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod control;
+mod forecast;
 pub mod order;
 
 pub use accounts::Accounts;

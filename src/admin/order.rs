@@ -6,13 +6,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
-use crate::delivery::UNKNOWN;
 use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};
 use crate::queue::{Error, Filter, Queue};
 
 use super::accounts::Accounts;
+use super::forecast;
 
 /// The year 9000 (UTC). What waits until then or longer waits for a person: the delivery says so with the end of time.
 const NOBODY_KNOWS: Timestamp = Timestamp::from_millis(221_845_392_000_000);
@@ -91,7 +91,7 @@ pub struct Message {
     pub state: String,
     /// When it arrived.
     pub received: String,
-    /// When it may next be tried; none in a final state, and none while it waits for somebody to resume an account.
+    /// When it may next be tried, for one that waits in a line an estimate; none in a final state, and none while it waits for somebody to resume an account.
     pub next: Option<String>,
     /// Failed tries.
     pub tries: u32,
@@ -158,11 +158,12 @@ async fn try_carry_out(
         Order::List { states, limit } => {
             let states = states.iter().map(|name| state(name)).collect::<Result<_, _>>()?;
             let entries = queue.list(Filter { states, limit, ..Filter::default() }).await.map_err(text)?;
-            Ok(Reply::Messages(entries.iter().map(Message::from).collect()))
+            Ok(Reply::Messages(forecast::of_list(accounts, &entries)))
         }
         Order::Show { id } => {
             let (entry, head, _) = queue.show(parse(&id)?).await.map_err(text)?;
-            Ok(Reply::Message(Box::new(Message::from(&entry)), String::from_utf8_lossy(&head).into_owned()))
+            let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
+            Ok(Reply::Message(Box::new(message), String::from_utf8_lossy(&head).into_owned()))
         }
         Order::Retry { id } => queue.retry(parse(&id)?, now).await.map_err(text).map(|()| Reply::Done),
         Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
@@ -186,6 +187,17 @@ fn state(name: &str) -> Result<State, String> {
         let names: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
         format!("there is no state `{}`; the states are {}", name.escape_debug(), names.join(", "))
     })
+}
+
+impl Message {
+    /// The same with the time at which it may be expected to go, with so many recipients in the line before it. The
+    /// stored time stays where nobody knows better.
+    pub(super) fn with_forecast(mut self, accounts: &dyn Accounts, entry: &Entry, ahead: u64) -> Message {
+        if let Some(at) = accounts.expected(&entry.pool, entry.lane, ahead) {
+            self.next = Some(at.max(entry.due.min(NOBODY_KNOWS)).rfc3339()).filter(|_| entry.due < NOBODY_KNOWS);
+        }
+        self
+    }
 }
 
 impl From<&Entry> for Message {

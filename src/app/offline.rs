@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use crate::admin::accounts::{Accounts, Answer};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::delivery::Delivery;
 use crate::delivery::view::AccountView;
 use crate::drain::Drain;
-use crate::mail::IdSource;
+use crate::mail::{IdSource, Lane};
 use crate::queue::Queue;
 use crate::telemetry::counter::Counters;
 
@@ -46,6 +46,11 @@ impl Offline {
 }
 
 impl Accounts for Offline {
+    fn expected(&self, _pool: &str, _lane: Lane, _ahead: u64) -> Option<Timestamp> {
+        // Nothing goes before the relay runs.
+        None
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountView>> {
         Box::pin(async {
             // What cannot be read is said in the log by those who tried.

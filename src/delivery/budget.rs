@@ -168,7 +168,10 @@ impl Budget {
         self.turn(now);
         let track = &self.tracks[window as usize];
         for unit in SENDING {
-            self.learnt.teach(unit, window, track.used().of(unit), now);
+            // Somebody else may have used the mailbox up: a tenth of what was thought to be the limit is always tried again.
+            let least = self.limits.of(unit, window).map_or(0, |limit| limit / 10);
+            let used = Some(track.used().of(unit)).filter(|&used| used > 0).map_or(0, |used| used.max(least));
+            self.learnt.teach(unit, window, used, now);
         }
         let until = track.ends(now, window.length());
         self.learnt.close(window, until);

@@ -224,7 +224,7 @@ fn a_closing_is_never_longer_than_its_window() {
 }
 
 #[test]
-fn lessons_in_a_row_halve_and_nothing_teaches_zero() {
+fn lessons_in_a_row_halve_down_to_a_tenth_and_nothing_teaches_zero() {
     let mut budget = messages(0, 100, 0);
     assert_eq!(burst(&mut budget, Lane::Normal, START), 90);
     let mut limits = Vec::new();
@@ -235,7 +235,7 @@ fn lessons_in_a_row_halve_and_nothing_teaches_zero() {
         let _ = budget.grant(Lane::Normal, 1, now).unwrap();
         limits.push(budget.left(now)[0].limit);
     }
-    assert_eq!(limits, [90, 45, 22, 11, 5, 2, 1, 1, 1]);
+    assert_eq!(limits, [90, 45, 22, 11, 10, 10, 10, 10, 10]);
     let days: Vec<u32> = (1..=12).map(|day| budget.left(now + DAY * day)[0].limit).collect();
     assert_eq!(days, [2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22]);
 }
