@@ -237,7 +237,7 @@ fn lessons_in_a_row_halve_down_to_a_tenth_and_nothing_teaches_zero() {
     }
     assert_eq!(limits, [90, 45, 22, 11, 10, 10, 10, 10, 10]);
     let days: Vec<u32> = (1..=12).map(|day| budget.left(now + DAY * day)[0].limit).collect();
-    assert_eq!(days, [2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22]);
+    assert_eq!(days, [12, 15, 18, 22, 27, 33, 41, 51, 63, 78, 97, 100]);
 }
 
 #[test]
