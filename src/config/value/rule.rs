@@ -47,7 +47,7 @@ pub(super) fn pattern(text: &str) -> Result<String, Fault> {
         return Err(Fault::new("this is a domain and no address", format!("write {}", quote(&format!("*@{domain}")))));
     }
     if address.is_err() {
-        let remedy = "write an address, with * for any characters, such as \"*@example.com\" or \"root@*\"";
+        let remedy = "write an address, or *@ and a domain, such as \"*@example.com\"";
         return Err(Fault::new("this can be no mail address", remedy));
     }
     Ok(text.to_owned())
