@@ -84,8 +84,8 @@ pub(crate) fn disk(facts: &Folder) -> Finding {
     );
     if free < facts.wanted {
         let cause = words(
-            "the relay takes no mail while less than limits.disk_free is left: clients get 452",
-            "剩余空间低于 limits.disk_free 时中继不收邮件，客户端会得到 452",
+            "the relay takes no mail while less than limits.disk_free is left: clients get 421 or 452",
+            "剩余空间低于 limits.disk_free 时中继不收邮件，客户端会得到 421 或 452",
         );
         Finding::fail("disk", what, cause, remedy)
     } else if free < facts.wanted.saturating_mul(2) {
