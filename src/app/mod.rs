@@ -16,7 +16,7 @@ use crate::delivery::{self, Account, Delivery};
 use crate::drain::Drain;
 use crate::intake::listener::BindError;
 use crate::intake::{self, Listener};
-use crate::limits::rate::PerClient;
+use crate::limits::guard::Guard;
 use crate::limits::room::Room;
 use crate::mail::IdSource;
 use crate::queue::sqlite::Sqlite;
@@ -134,13 +134,14 @@ impl Relay {
         let ids = Arc::new(IdSource::new(seed()));
         let limits = translate::limits(settings);
         let room = Room::new(limits.clone());
-        let rate = Arc::new(PerClient::new(limits.messages_per_client));
+        let guard = Arc::new(Guard::new(&limits));
         let door = intake::Surroundings {
             queue: shared.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             room: room.clone(),
-            rate,
+            guard: guard.clone(),
+            crowd: Arc::default(),
             counters: counters.clone(),
             drain: drain.clone(),
             owner,
@@ -162,7 +163,7 @@ impl Relay {
         let addresses =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
         let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
-        relay.launch(listeners, control, clock, room, data_dir);
+        relay.launch(listeners, control, clock, chores::Door { room, guard }, data_dir);
         Ok(relay)
     }
 
@@ -171,7 +172,7 @@ impl Relay {
         listeners: Vec<Listener>,
         control: Control,
         clock: Clock,
-        room: Room,
+        door: chores::Door,
         data_dir: std::path::PathBuf,
     ) {
         let queue: Arc<dyn Queue> = self.queue.clone();
@@ -183,7 +184,7 @@ impl Relay {
         }
         let accounts = Arc::new(self.delivery.clone());
         self.tasks.spawn(control.run(queue.clone(), accounts, clock.clone(), self.drain.clone()));
-        self.tasks.spawn(chores::run(queue, clock, room, data_dir, self.drain.clone()));
+        self.tasks.spawn(chores::run(queue, clock, door, data_dir, self.drain.clone()));
         let delivery = self.delivery.clone();
         self.tasks.spawn(async move { delivery.run().await });
     }

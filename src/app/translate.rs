@@ -45,14 +45,21 @@ pub(super) fn queue(settings: &Settings) -> queue::Settings {
 
 pub(super) fn limits(settings: &Settings) -> limits::Settings {
     let limits = &settings.limits;
+    let rate = |rate: config::Rate| limits::rate::Rate {
+        count: NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN),
+        per: rate.per,
+    };
+    let config::Flow { octets, per } = limits.bytes_per_client;
     limits::Settings {
         connections: limits.connections,
         connections_per_client: limits.connections_per_client,
-        messages_per_client: limits::rate::Rate {
-            count: std::num::NonZeroU32::new(limits.messages_per_client.count).unwrap_or(std::num::NonZeroU32::MIN),
-            per: limits.messages_per_client.per,
-        },
+        messages_per_client: rate(limits.messages_per_client),
+        recipients_per_client: rate(limits.recipients_per_client),
+        bytes_per_client: limits::rate::Flow { octets, per },
+        failures_per_client: rate(limits.failures_per_client),
+        messages_per_sender: limits.messages_per_sender.map(rate),
         queue_size: limits.queue_size,
+        queue_size_per_client: limits.queue_size_per_client,
         disk_free: limits.disk_free,
     }
 }
@@ -62,6 +69,7 @@ pub(super) fn listeners(settings: &Settings) -> Vec<intake::Settings> {
         name: one.name.clone(),
         bind: one.bind.clone(),
         allow: one.allow.clone(),
+        proxy_from: one.proxy_from.clone(),
         profile: match one.profile {
             config::Profile::Strict => server::Profile::Strict,
             config::Profile::Tolerant => server::Profile::Tolerant,
@@ -94,6 +102,9 @@ pub fn clients(settings: &Settings) -> Vec<intake::Client> {
             config::RepairLevel::Minimal => Level::Minimal,
         },
         lane: one.lane,
+        senders: one.senders.clone(),
+        null_sender: one.null_sender,
+        recipients: one.recipients.clone(),
     };
     settings.clients.iter().map(translate).collect()
 }

@@ -220,6 +220,7 @@ impl Check<'_> {
             name: name.to_owned(),
             bind: bind?,
             allow: get!(self, path("allow"), Networks)?,
+            proxy_from: get!(self, path("proxy_from"), Networks).unwrap_or_default(),
             profile,
             auth,
         })
@@ -231,9 +232,14 @@ impl Check<'_> {
             connections: whole("connections")?,
             connections_per_client: whole("connections_per_client")?,
             messages_per_client: get!(self, "limits.messages_per_client", Rate)?,
+            recipients_per_client: get!(self, "limits.recipients_per_client", Rate)?,
+            bytes_per_client: get!(self, "limits.bytes_per_client", Flow)?,
+            failures_per_client: get!(self, "limits.failures_per_client", Rate)?,
+            messages_per_sender: get!(self, "limits.messages_per_sender", Rate),
             recipients: whole("recipients")?,
             message_size: get!(self, "limits.message_size", Size)?,
             queue_size: get!(self, "limits.queue_size", Size)?,
+            queue_size_per_client: get!(self, "limits.queue_size_per_client", Size)?,
             disk_free: get!(self, "limits.disk_free", Size)?,
         })
     }
@@ -296,6 +302,15 @@ impl Check<'_> {
         if limits.queue_size < limits.message_size {
             let remedy = "make it several times limits.message_size";
             self.misfit("limits.queue_size", "one message of limits.message_size would not fit into the queue", remedy);
+        }
+        for (key, size) in [
+            ("queue_size_per_client", limits.queue_size_per_client),
+            ("bytes_per_client", limits.bytes_per_client.octets),
+        ] {
+            if size < limits.message_size {
+                let reason = "a client could never send one message of limits.message_size";
+                self.misfit(&format!("limits.{key}"), reason, "make it several times limits.message_size");
+            }
         }
         for account in accounts.iter().flatten() {
             if account.preset.size_limit.is_some_and(|size| size < limits.message_size) {

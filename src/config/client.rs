@@ -7,9 +7,11 @@
 use ipnet::IpNet;
 
 use super::check::{Check, Section, get};
+use super::keys::quote;
 use super::settings::{Client, RepairLevel};
 use super::value::Meaning;
 use crate::mail::Lane;
+use crate::route::Pattern;
 
 /// Puts the client of `section` together; `None` after a problem was noted.
 pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Client> {
@@ -19,6 +21,7 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
         check.problem(&path("from"), None, origin, "the client has no address to be known by", &remedy);
         return None;
     }
+    let (senders, recipients) = (patterns(check, &path("sender")), patterns(check, &path("recipient")));
     let minimal = get!(check, path("repair"), Word) == Some("minimal");
     Some(Client {
         name: name.to_owned(),
@@ -28,10 +31,32 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
         reply_to: get!(check, path("reply_to"), Mailbox),
         subject_prefix: get!(check, path("subject_prefix"), Text),
         drop_cron_env: get!(check, path("drop_cron_env"), Flag).unwrap_or(false),
+        senders: senders?,
+        null_sender: get!(check, path("null_sender"), Flag).unwrap_or(true),
+        recipients: recipients?,
         lane: get!(check, path("lane"), Word).and_then(Lane::parse).unwrap_or_default(),
         // A word that is none was noted when it was read.
         repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
     })
+}
+
+/// A list of patterns, as they will be compared; empty when nothing was written. `None` after a problem was noted.
+fn patterns(check: &mut Check<'_>, path: &str) -> Option<Vec<Pattern>> {
+    if !check.shown.contains_key(path) {
+        return Some(Vec::new());
+    }
+    let mut patterns = Vec::new();
+    for text in get!(check, path, Texts)? {
+        match Pattern::parse(&text) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => {
+                let remedy = format!("{} is none; write \"*@example.com\", \"a@example.com\" or \"*\"", quote(&text));
+                check.misfit(path, &error.to_string(), &remedy);
+                return None;
+            }
+        }
+    }
+    Some(patterns)
 }
 
 /// No network belongs to two clients: it would be chance which of them counts.

@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Size(u64),
     /// So many in so long.
     Rate,
+    /// So many octets in so long.
+    Flow,
     /// A list of IP addresses with a port.
     Sockets,
     /// A list of networks that may send: none wider than one owner can have.

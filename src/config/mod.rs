@@ -39,7 +39,7 @@ pub use environment::Overrides;
 pub use file::FileSource;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Account, Auth, Budget, Client, Limits, Listener, Log, LogFormat, LogLevel, Notice, NoticeTo, Profile,
+    Account, Auth, Budget, Client, Flow, Limits, Listener, Log, LogFormat, LogLevel, Notice, NoticeTo, Profile,
     QueueSettings, Rate, RepairLevel, Reply, Route, Settings, WebhookFormat, Windows,
 };
 pub use show::reference;

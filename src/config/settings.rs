@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::language::Language;
 use crate::mail::{Address, Lane};
 use crate::provider::{self, Endpoint, Mechanism, Preset, UserRow};
+use crate::route::Pattern;
 use crate::secret::{Secret, SecretSource};
 
 /// Everything the relay is told.
@@ -49,6 +50,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// Networks that may send; at least one, never the whole internet.
     pub allow: Vec<IpNet>,
+    /// Networks of load balancers that say who the client is (PROXY protocol); may be empty.
+    pub proxy_from: Vec<IpNet>,
     /// How much broken SMTP is put up with.
     pub profile: Profile,
     /// What AUTH does.
@@ -212,6 +215,12 @@ pub struct Client {
     pub repair: RepairLevel,
     /// How urgent its mail is.
     pub lane: Lane,
+    /// Envelope senders it may use; empty: any.
+    pub senders: Vec<Pattern>,
+    /// Whether it may use the null sender.
+    pub null_sender: bool,
+    /// Envelope recipients it may write to; empty: any.
+    pub recipients: Vec<Pattern>,
 }
 
 /// How much is repaired.
@@ -232,12 +241,22 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// Most messages of one client address.
     pub messages_per_client: Rate,
+    /// Most recipients of one client address, of all its messages together.
+    pub recipients_per_client: Rate,
+    /// Most octets of one client address.
+    pub bytes_per_client: Flow,
+    /// Most refused commands of one client address.
+    pub failures_per_client: Rate,
+    /// Most messages of one envelope sender; `None`: they are not counted.
+    pub messages_per_sender: Option<Rate>,
     /// Most recipients of one message.
     pub recipients: usize,
     /// Octets of the largest message.
     pub message_size: u64,
     /// Octets the queue may hold.
     pub queue_size: u64,
+    /// Octets that messages of one client address may hold of it.
+    pub queue_size_per_client: u64,
     /// Octets that stay free on the disk.
     pub disk_free: u64,
 }
@@ -247,6 +266,15 @@ pub struct Limits {
 pub struct Rate {
     /// How many, at least 1.
     pub count: u32,
+    /// A second, a minute or an hour.
+    pub per: Duration,
+}
+
+/// So many octets in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// How many, at least 1.
+    pub octets: u64,
     /// A second, a minute or an hour.
     pub per: Duration,
 }

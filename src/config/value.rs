@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use super::keys::{self, Kind, quote};
 use super::problem::Fault;
-use super::settings::{NoticeTo, Rate};
+use super::settings::{Flow, NoticeTo, Rate};
 use super::suggest::nearest;
 use crate::mail::Address;
 use crate::provider::{self, Preset};
@@ -31,7 +31,7 @@ pub(super) use link::{Carriage, bare_proxy, webhook as webhook_url};
 pub(super) use rule::ACTIONS;
 
 use link::proxy;
-use measure::{RATE, TIME, rate, size, time};
+use measure::{FLOW, RATE, TIME, flow, rate, size, time};
 use place::{NETWORK, SOCKET, host, hostname, network, own_network, path, socket};
 use rule::{action, name, pattern, phase};
 
@@ -48,6 +48,7 @@ pub(super) enum Meaning {
     Times(Vec<Duration>),
     Size(u64),
     Rate(Rate),
+    Flow(Flow),
     Sockets(Vec<SocketAddr>),
     Networks(Vec<IpNet>),
     Path(PathBuf),
@@ -76,6 +77,7 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::Times => list(value, TIME, |item| time(item, 1)).map(Meaning::Times),
         Kind::Size(min) => size(value, min).map(Meaning::Size),
         Kind::Rate => rate(text(value, RATE)?).map(Meaning::Rate),
+        Kind::Flow => flow(text(value, FLOW)?).map(Meaning::Flow),
         Kind::Sockets => list(value, SOCKET, socket).map(Meaning::Sockets),
         Kind::Networks => list(value, NETWORK, own_network).map(Meaning::Networks),
         Kind::AnyNetworks => list(value, NETWORK, network).map(Meaning::Networks),

@@ -5,6 +5,7 @@
 //! 250. A fault in the middle is remembered and told after the final dot, because nothing can be said before it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -16,6 +17,7 @@ use crate::telemetry::counter;
 
 use super::arrival::{Arrival, Circumstances, not_stored};
 use super::client::Peer;
+use super::crowd;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
@@ -44,12 +46,21 @@ impl Admission {
         Admission { peer, settings, around, envelope: None, incoming: None }
     }
 
+    /// AUTH: whether a log-in of this client is looked at at all.
+    pub(super) fn log_in(&self) -> Result<(), Refusal> {
+        let guard = &self.around.guard;
+        guard.is_well_behaved(self.peer.addr, Instant::now()).map_err(|_| refusal::login_later())
+    }
+
     /// MAIL: asks the guard at the door.
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
-        self.around.room.has_space(size.unwrap_or(0)).map_err(refusal::no_space)?;
-        if !self.around.rate.allows(self.peer.addr) {
-            return Err(refusal::too_often());
+        let size = size.unwrap_or(0);
+        self.around.room.has_space(size).map_err(refusal::no_space)?;
+        if self.peer.client.as_ref().is_some_and(|client| !client.may_send_as(&from)) {
+            return Err(refusal::sender_not_allowed());
         }
+        let sender = from.address().map(Address::key).unwrap_or_default();
+        self.around.guard.message(self.peer.addr, &sender, size, Instant::now()).map_err(refusal::spent)?;
         self.envelope = Some(Envelope { from, to: Vec::new() });
         Ok(Reply::new(250, "2.1.0 Sender OK"))
     }
@@ -63,8 +74,12 @@ impl Admission {
             }
             local if !local.is_qualified() => return Err(refusal::unqualified()),
             literal if literal.domain().starts_with('[') => return Err(refusal::literal()),
+            other if self.peer.client.as_ref().is_some_and(|client| !client.may_write_to(&other)) => {
+                return Err(refusal::recipient_not_allowed());
+            }
             address => address,
         };
+        self.around.guard.recipient(self.peer.addr, Instant::now()).map_err(refusal::spent)?;
         if let Some(envelope) = &mut self.envelope
             && !envelope.to.iter().any(|known| known.key() == address.key())
         {
@@ -87,6 +102,7 @@ impl Admission {
 
     /// The next octets of the message.
     pub(super) async fn chunk(&mut self, chunk: &Bytes) {
+        self.around.guard.received(self.peer.addr, chunk.len() as u64, Instant::now());
         if let Some(incoming) = &mut self.incoming
             && incoming.fault.is_none()
         {
@@ -171,6 +187,7 @@ impl Admission {
         }
         let id = ids.first().ok_or_else(refusal::fault)?;
         self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
+        self.look_around();
         Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
     }
 
@@ -179,10 +196,24 @@ impl Admission {
         let (from, recipients, repairs) =
             (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
         self.around.queue.put(message).await?;
+        self.around.guard.holds(self.peer.addr, size);
         let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
         tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, %from, recipients, size);
         self.report_repairs(id, &repairs);
         Ok(())
+    }
+
+    /// Says once when a day of messages came through one address translator.
+    fn look_around(&self) {
+        let alone = self.around.crowd.note(self.peer.addr, self.around.clock.now());
+        if let Some(addr) = alone.filter(|addr| crowd::hides_others(*addr, &crowd::gateways())) {
+            tracing::warn!(
+                event = "one_client",
+                %addr,
+                "every message of a day came from this gateway or container bridge: the clients are hidden behind it, so \
+                 allow, [client.NAME] and the limits for one client hold for all of them together"
+            );
+        }
     }
 
     fn report_repairs(&self, id: Id, repairs: &[String]) {

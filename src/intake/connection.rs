@@ -2,7 +2,7 @@
 //!
 //! It reads, writes and keeps deadlines; what the octets mean is the session's business, and what becomes of a message
 //! is `admit`'s. The deadline of a command runs from the end of the one before, however slowly its octets drip in; that
-//! of message data runs from block to block. An idle connection holds no read buffer.
+//! of message data moves with its octets (`pace`). An idle connection holds no read buffer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::telemetry::counter;
 
 use super::admit::Admission;
 use super::client::Peer;
+use super::pace::Pace;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
@@ -65,30 +66,40 @@ impl Connection {
 
     async fn converse(&mut self, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {
         let mut input = BytesMut::new();
-        let mut deadline = Instant::now() + self.settings.deadlines.command;
+        let mut pace = Pace::new(self.settings.deadlines, Instant::now());
         loop {
             match session.step(&mut input) {
                 Event::More => {
-                    self.write(session).await?;
-                    let limit = match session.phase() {
-                        Phase::Data => Instant::now() + self.settings.deadlines.data,
-                        Phase::Command | Phase::Auth => deadline,
-                    };
+                    if self.write(session).await? {
+                        pace.answered(Instant::now());
+                    }
+                    let limit = pace.limit(session.phase() == Phase::Data, Instant::now());
+                    let known = input.len();
                     if !self.read(session, admission, &mut input, limit).await? {
                         return self.half_closed(session, admission).await;
                     }
-                    continue;
+                    pace.came(input.len().saturating_sub(known), Instant::now());
                 }
                 Event::Close => {
                     self.write(session).await?;
+                    if !session.has_quit() {
+                        // We hung up, for the client's fault.
+                        self.around.guard.failed(self.peer.addr, 1, std::time::Instant::now());
+                    }
                     if !session.has_quit() || !input.is_empty() {
                         self.linger(&mut input).await;
                     }
                     return Ok(());
                 }
-                event => self.handle(event, session, admission).await?,
+                event => {
+                    let over = matches!(event, Event::End);
+                    self.handle(event, session, admission).await?;
+                    pace.answered(Instant::now());
+                    if over {
+                        pace.message_over();
+                    }
+                }
             }
-            deadline = Instant::now() + self.settings.deadlines.command;
         }
     }
 
@@ -110,7 +121,10 @@ impl Connection {
                 admission.forget();
             }
             // Accept-any grants nothing: who may send was decided by the network.
-            Event::Auth { .. } => session.answer(Reply::new(235, "2.7.0 Authentication successful")),
+            Event::Auth { .. } => {
+                let answer = admission.log_in().map(|()| Reply::new(235, "2.7.0 Authentication successful"));
+                self.answer(session, answer);
+            }
             // Not announced by this version, so the session refuses it by itself.
             Event::StartTls => return Err(Ended::Gone),
             Event::More | Event::Close => {}
@@ -135,19 +149,23 @@ impl Connection {
             tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
-        self.write(session).await
+        self.write(session).await.map(|_| ())
     }
 
-    /// Writes the pending replies as one piece.
-    async fn write(&mut self, session: &mut Session) -> Result<(), Ended> {
+    /// Writes the pending replies as one piece; false when there are none. No refusal leaves uncounted.
+    async fn write(&mut self, session: &mut Session) -> Result<bool, Ended> {
+        let failures = session.failures();
+        if failures > 0 {
+            self.around.guard.failed(self.peer.addr, failures, std::time::Instant::now());
+        }
         let output = session.output();
         if output.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let written = timeout(self.settings.deadlines.write, self.stream.write_all(output)).await;
         output.clear();
         match written {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(true),
             Ok(Err(_)) | Err(_) => Err(Ended::Gone),
         }
     }

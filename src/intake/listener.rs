@@ -1,6 +1,7 @@
 //! Listening: bind, accept, and the questions that are asked before a word is said.
 //!
-//! A peer in no allowed network is told so and let go; a fault of `accept` (no descriptors left, for example) makes the
+//! A peer in no allowed network is told so and let go. One that is a load balancer has to name the client first, and it
+//! is the client that is asked about then; a PROXY header from anybody else is never looked for. A fault of `accept` (no descriptors left, for example) makes the
 //! loop rest, never spin, never end. Each session runs in a task of its own: a panic there ends that session only.
 
 use std::io;
@@ -11,13 +12,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::smtp::proxy_header::Source;
 use crate::smtp::server;
 use crate::telemetry::counter;
 
 use super::client::Peer;
 use super::connection::Connection;
+use super::proxy::{self, ProxyError};
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
@@ -25,6 +28,8 @@ use super::{Settings, Surroundings};
 const BACKLOG: u32 = 1024;
 /// How long the loop rests after a fault of `accept`.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often it says so while it lasts.
+const ACCEPT_REPORT: Duration = Duration::from_secs(10);
 
 /// Why a listener could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +88,7 @@ impl Listener {
     }
 
     async fn accept(self: Arc<Listener>, socket: usize) {
+        let mut reported: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 () = self.around.drain.asked() => return,
@@ -91,22 +97,60 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => self.welcome(stream, peer),
                 Err(error) => {
-                    tracing::warn!(event = "accept_failed", listener = %self.settings.name, "{error}");
+                    if reported.is_none_or(|last| last.elapsed() >= ACCEPT_REPORT) {
+                        tracing::warn!(event = "accept_failed", listener = %self.settings.name, "{error}");
+                        reported = Some(Instant::now());
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
         }
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
-        // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
-        let peer = Peer::new(peer.ip(), &self.around.clients);
+    fn welcome(self: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
         // A reply is one write; waiting for more to come would only delay it.
         let _ = stream.set_nodelay(true);
+        // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
+        let addr = peer.ip().to_canonical();
+        if allowed(&self.settings.proxy_from, addr) {
+            tokio::spawn(self.clone().ask_proxy(stream, addr));
+        } else {
+            self.let_in(stream, addr);
+        }
+    }
+
+    /// A load balancer says who the client is. If it does not, nobody is let in, and nothing is said: whatever it speaks
+    /// is not SMTP yet.
+    async fn ask_proxy(self: Arc<Listener>, mut stream: TcpStream, addr: IpAddr) {
+        let place = match self.around.room.enter_unnamed() {
+            Ok(place) => place,
+            Err(full) => {
+                return self.turn_away(stream, &Peer::new(addr, &self.around.clients), refusal::no_place(full));
+            }
+        };
+        let header = tokio::select! {
+            () = self.around.drain.asked() => return,
+            header = timeout(self.settings.deadlines.proxy, proxy::read(&mut stream)) => header,
+        };
+        drop(place);
+        match header.unwrap_or(Err(ProxyError::Late)) {
+            Ok(Source::Client(client)) => self.let_in(stream, client),
+            Ok(Source::Connection) => self.let_in(stream, addr),
+            Err(why) => {
+                let reason = "proxy_header";
+                self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
+                tracing::info!(event = "refused", %addr, listener = %self.settings.name, reason, %why);
+            }
+        }
+    }
+
+    /// The questions that are asked before the greeting.
+    fn let_in(&self, stream: TcpStream, addr: IpAddr) {
+        let peer = Peer::new(addr, &self.around.clients);
         if !allowed(&self.settings.allow, peer.addr) {
             return self.turn_away(stream, &peer, refusal::network());
         }
-        match self.around.room.enter(peer.addr) {
+        match self.around.room.has_space(0).and_then(|()| self.around.room.enter(peer.addr)) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
                 let connection = Connection::new(stream, peer, self.settings.clone(), self.around.clone());

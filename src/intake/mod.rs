@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!  listener   accept, network allowed?, room?          -> 554 / 421 before the greeting
+//!  proxy      who is behind a load balancer?
 //!  connection socket, deadlines, drives smtp::server   -> one write a reply
+//!  pace       until when must the next octets come?
 //!  client     which entry of the settings is it?
 //!  admit      limits -> arrival -> queue.put -> 250
 //!  arrival    body to the draft as it comes -> repair
+//!  crowd      are the clients hidden behind one address?
 //!  refusal    every text that a client is refused with, and the label it is counted under
 //! ```
 //!
@@ -21,7 +24,7 @@ use ipnet::IpNet;
 
 use crate::clock::Clock;
 use crate::drain::Drain;
-use crate::limits::rate::PerClient;
+use crate::limits::guard::Guard;
 use crate::limits::room::Room;
 use crate::mail::{Address, IdSource};
 use crate::queue::Queue;
@@ -33,11 +36,15 @@ mod admit;
 pub mod arrival;
 pub mod client;
 mod connection;
+pub mod crowd;
 pub mod listener;
+mod pace;
+mod proxy;
 pub mod refusal;
 mod split;
 
 pub use client::{Client, Clients};
+pub use crowd::Crowd;
 pub use listener::Listener;
 
 /// The settings of one listener.
@@ -49,6 +56,8 @@ pub struct Settings {
     pub bind: Vec<SocketAddr>,
     /// Networks that may send; everybody else gets 554 5.7.1.
     pub allow: Vec<IpNet>,
+    /// Networks of load balancers, whose PROXY header says who the client is; from everybody else it is a bad command.
+    pub proxy_from: Vec<IpNet>,
     /// How much it puts up with.
     pub profile: server::Profile,
     /// Whether it offers AUTH.
@@ -70,14 +79,19 @@ pub struct Deadlines {
     pub command: Duration,
     /// From one block of message data to the next.
     pub data: Duration,
+    /// Octets of message data in a second that are enough to stay: what comes slower uses `data` up. 0 is taken as 1.
+    pub rate: u32,
     /// For one write to be taken.
     pub write: Duration,
+    /// For a load balancer to say who the client is.
+    pub proxy: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Deadlines {
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        Deadlines { command: minutes(5), data: minutes(3), write: minutes(1) }
+        let proxy = Duration::from_secs(5);
+        Deadlines { command: minutes(5), data: minutes(3), rate: 100, write: minutes(1), proxy }
     }
 }
 
@@ -92,8 +106,10 @@ pub struct Surroundings {
     pub ids: Arc<IdSource>,
     /// Connections, disk, queue: is there room?
     pub room: Room,
-    /// Messages per client.
-    pub rate: Arc<PerClient>,
+    /// What each client and sender has spent.
+    pub guard: Arc<Guard>,
+    /// Whether clients can be told apart.
+    pub crowd: Arc<Crowd>,
     /// Where things are counted.
     pub counters: Counters,
     /// When to stop.

@@ -3,6 +3,7 @@
 //! The cause, with ids and paths, goes to the log and never onto the wire. Refusals of syntax and sequence are
 //! `smtp::server`'s. A refusal that time will mend is a 4xx, one that it will not is a 5xx.
 
+use crate::limits::guard::Spent;
 use crate::limits::room::Full;
 use crate::queue::Error;
 use crate::smtp::Reply;
@@ -39,7 +40,9 @@ pub fn no_place(full: Full) -> Refusal {
         Full::ConnectionsOfClient => {
             Refusal::new(421, "4.7.0 Too many connections from your address, try again later", full.reason())
         }
-        Full::Queue | Full::Disk => no_space(full),
+        Full::Queue | Full::Disk | Full::Inodes => {
+            Refusal::new(421, "4.3.1 Insufficient system storage, try again later", full.reason())
+        }
     }
 }
 
@@ -48,9 +51,32 @@ pub fn no_space(full: Full) -> Refusal {
     Refusal::new(452, "4.3.1 Insufficient system storage, try again later", full.reason())
 }
 
-/// A client that sends more often than it may.
-pub fn too_often() -> Refusal {
-    Refusal::new(450, "4.7.1 Too many messages from your address, try again later", "messages_per_client")
+/// A client, or a sender, that has spent what it may spend.
+pub fn spent(spent: Spent) -> Refusal {
+    let (code, text) = match spent {
+        Spent::Messages => (450, "4.7.1 Too many messages from your address, try again later"),
+        Spent::Recipients => (450, "4.7.1 Too many recipients from your address, try again later"),
+        Spent::Bytes => (450, "4.7.1 Too much mail from your address, try again later"),
+        Spent::Failures => (450, "4.7.0 Too many errors from your address, try again later"),
+        Spent::Sender => (450, "4.7.1 Too many messages from this sender, try again later"),
+        Spent::Share => (452, "4.3.1 Too much mail from your address is waiting, try again later"),
+    };
+    Refusal::new(code, text, spent.reason())
+}
+
+/// A log-in of a client that has made too many mistakes: it is not looked at (RFC 4954 section 6).
+pub fn login_later() -> Refusal {
+    Refusal::new(454, "4.7.0 Too many errors from your address, try again later", Spent::Failures.reason())
+}
+
+/// A sender that this client may not use.
+pub fn sender_not_allowed() -> Refusal {
+    Refusal::new(553, "5.7.1 This sender is not allowed for your address", "client_sender")
+}
+
+/// A recipient that this client may not write to.
+pub fn recipient_not_allowed() -> Refusal {
+    Refusal::new(550, "5.7.1 This recipient is not allowed for your address", "client_recipient")
 }
 
 /// A recipient without a domain: no provider could deliver to it.

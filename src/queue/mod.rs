@@ -30,6 +30,7 @@
 //! | after the row was deleted, before its file | a spool file without a row, swept at start |
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -291,6 +292,10 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Makes every waiting message due at `now` (an account is back).
     fn wake(&self, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Octets of all messages that are not final, by the address they came from. Looks at all of them: not for every
+    /// second.
+    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>>;
 
     /// How full the queue is.
     fn depth(&self) -> Answer<'_, Depth>;

@@ -20,6 +20,7 @@ pub mod branch;
 pub mod ca;
 pub mod clients;
 pub mod day;
+pub mod door;
 pub mod dovecot;
 pub mod folder;
 pub mod front;

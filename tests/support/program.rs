@@ -30,7 +30,8 @@ use super::office::{CODE, PATIENCE, USER};
 pub const YIZHAN: &str = env!("CARGO_BIN_EXE_yizhan");
 
 /// Limits out of the way, retries at once, a log that a test can read. To be appended to a [`Site`]'s settings.
-pub const QUICK: &str = "[limits]\nmessages_per_client = \"100000/s\"\nconnections_per_client = 1000\ndisk_free = 0\n\
+pub const QUICK: &str = "[limits]\nmessages_per_client = \"100000/s\"\nrecipients_per_client = \"100000/s\"\n\
+    bytes_per_client = \"1TiB/s\"\nconnections_per_client = 1000\ndisk_free = 0\n\
     [queue]\nretry = [\"1s\"]\n[log]\nformat = \"json\"\n";
 
 const GUARD: &str = r#"read -r word || kill -s KILL -- "-$1""#;

@@ -21,6 +21,7 @@ use crate::admin::order::{Message, Order, Reply};
 use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
 use crate::delivery::view::AccountView;
+use crate::intake::crowd;
 use crate::queue::entry::State as MessageState;
 use crate::secret::SecretSource;
 
@@ -218,7 +219,7 @@ async fn look_at_machine(settings: &Settings, relay: &Relay, clock: &Clock, show
     }
     // Clients that have a name in the settings are told apart already.
     let seen: Vec<IpAddr> = relay.messages.iter().filter_map(|message| message.client.parse().ok()).collect();
-    show.tell(machine::clients(&seen, &probe::machine::gateways()));
+    show.tell(machine::clients(&seen, &crowd::gateways()));
     show.tell(machine::clock(clock.now()));
 }
 

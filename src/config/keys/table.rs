@@ -53,6 +53,13 @@ pub(in crate::config) static KEYS: &[Key] = &[
         r#"["127.0.0.0/8", "::1/128"]"#,
         "client networks; everybody else is refused with 554 5.7.1",
     ),
+    open(
+        "listener.*.proxy_from",
+        Kind::Networks,
+        r#"["10.0.0.5"]"#,
+        "load balancers that say who the client is (PROXY protocol 1 and 2): from these addresses a connection must begin \
+         with such a header, and `allow` is asked about the client in it; default: none",
+    ),
     fixed(
         "listener.*.profile",
         Kind::Word(&["strict", "tolerant", "legacy"], &[]),
@@ -185,6 +192,25 @@ pub(in crate::config) static KEYS: &[Key] = &[
         "alarm (goes first, and has a part of the budget to itself) | normal | bulk (waits for the others); default: normal",
     ),
     open(
+        "client.*.sender",
+        Kind::Patterns,
+        r#"["*@corp.example", "alarm@example.com"]"#,
+        "envelope senders it may use, others are refused with 553: a mailbox, *@domain (no subdomain), name@ (without a \
+         domain) or *; default: any",
+    ),
+    open(
+        "client.*.null_sender",
+        Kind::Flag,
+        "false",
+        "whether it may use the null sender <> (bounces, receipts), which is in no list; default: true",
+    ),
+    open(
+        "client.*.recipient",
+        Kind::Patterns,
+        r#"["*@corp.example"]"#,
+        "envelope recipients it may write to, others are refused with 550; as `sender`; default: any",
+    ),
+    open(
         "route.*.client",
         Kind::Names,
         r#""scanner""#,
@@ -254,10 +280,41 @@ pub(in crate::config) static KEYS: &[Key] = &[
         r#""600/min""#,
         "messages of one client address: N/s, N/min or N/h",
     ),
+    fixed(
+        "limits.recipients_per_client",
+        Kind::Rate,
+        r#""3000/min""#,
+        "recipients of one client address, of all its messages together",
+    ),
+    fixed(
+        "limits.bytes_per_client",
+        Kind::Flow,
+        r#""8GiB/h""#,
+        "mail of one client address: SIZE/s, SIZE/min or SIZE/h",
+    ),
+    fixed(
+        "limits.failures_per_client",
+        Kind::Rate,
+        r#""100/min""#,
+        "refused commands of one client address: bad ones, log-ins, senders, recipients. Beyond it its mail is put off with \
+         450, and no log-in is looked at",
+    ),
+    open(
+        "limits.messages_per_sender",
+        Kind::Rate,
+        r#""300/min""#,
+        "messages of one envelope sender, whichever client they come from; default: not counted",
+    ),
     fixed("limits.recipients", Kind::Whole(1, 10_000), "100", "recipients of one message"),
     // RFC 5321 section 4.5.3.1.7: every server must take 64 KiB.
     fixed("limits.message_size", Kind::Size(64 * KIB), r#""50MiB""#, "the largest message"),
     fixed("limits.queue_size", Kind::Size(MIB), r#""5GiB""#, "what the queue may hold"),
+    fixed(
+        "limits.queue_size_per_client",
+        Kind::Size(MIB),
+        r#""2GiB""#,
+        "what messages of one client address may hold of it, so that there is room for the others",
+    ),
     fixed("limits.disk_free", Kind::Size(0), r#""200MiB""#, "what stays free on the disk"),
     fixed(
         "queue.url",

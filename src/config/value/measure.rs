@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use super::Rate;
+use super::{Flow, Rate};
 use crate::config::problem::Fault;
 
 pub(super) const TIME: &str = "write numbers with the units ms, s, m, h or d, such as \"90s\", \"1h30m\" or \"5d\"";
+pub(super) const FLOW: &str = "write so much in so long, such as \"100MiB/min\" or \"8GiB/h\"";
 pub(super) const RATE: &str = "write so many in so long, such as \"10/s\", \"600/min\" or \"1000/h\"";
 
 /// The digits in front, and the rest; `None` without digits or when the number is too large.
@@ -51,22 +52,7 @@ pub(super) fn size(value: &Value, min: u64) -> Result<u64, Fault> {
     let wrong = || Fault::new("this is not a size", remedy);
     let octets = match &value.kind {
         ValueKind::I64(octets) => u64::try_from(*octets).map_err(|_| wrong())?,
-        ValueKind::String(text) => {
-            let (count, unit) = number(text.trim()).ok_or_else(wrong)?;
-            let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
-                "" | "b" => 1,
-                "kb" => 1000,
-                "k" | "kib" => 1 << 10,
-                "mb" => 1_000_000,
-                "m" | "mib" => 1 << 20,
-                "gb" => 1_000_000_000,
-                "g" | "gib" => 1 << 30,
-                "tb" => 1_000_000_000_000,
-                "t" | "tib" => 1 << 40,
-                _ => return Err(wrong()),
-            };
-            count.checked_mul(factor).filter(|octets| *octets < 1 << 60).ok_or_else(wrong)?
-        }
+        ValueKind::String(text) => octets(text).ok_or_else(wrong)?,
         _ => return Err(wrong()),
     };
     if octets < min {
@@ -75,18 +61,51 @@ pub(super) fn size(value: &Value, min: u64) -> Result<u64, Fault> {
     Ok(octets)
 }
 
-pub(super) fn rate(text: &str) -> Result<Rate, Fault> {
-    let wrong = || Fault::new("this is not a rate", RATE);
-    let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
-    let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+/// A number with its unit, below an exbibyte.
+fn octets(text: &str) -> Option<u64> {
+    let (count, unit) = number(text.trim())?;
+    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "k" | "kib" => 1 << 10,
+        "mb" => 1_000_000,
+        "m" | "mib" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "g" | "gib" => 1 << 30,
+        "tb" => 1_000_000_000_000,
+        "t" | "tib" => 1 << 40,
+        _ => return None,
+    };
+    count.checked_mul(factor).filter(|octets| *octets < 1 << 60)
+}
+
+/// A second, a minute or an hour.
+fn period(unit: &str) -> Option<Duration> {
     let seconds = match unit.trim() {
         "s" | "sec" | "second" => 1,
         "m" | "min" | "minute" => 60,
         "h" | "hour" => 3600,
-        _ => return Err(wrong()),
+        _ => return None,
     };
+    Some(Duration::from_secs(seconds))
+}
+
+pub(super) fn flow(text: &str) -> Result<Flow, Fault> {
+    let parts = text.split_once('/').and_then(|(size, unit)| Some((octets(size)?, period(unit)?)));
+    let (octets, per) = parts.ok_or_else(|| Fault::new("this is not so much in so long", FLOW))?;
+    if octets == 0 {
+        return Err(Fault::new("a rate of 0 lets nothing in", "write at least the size of the largest message"));
+    }
+    Ok(Flow { octets, per })
+}
+
+pub(super) fn rate(text: &str) -> Result<Rate, Fault> {
+    let wrong = || Fault::new("this is not a rate", RATE);
+    let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+    let per = period(unit).ok_or_else(wrong)?;
     if count == 0 {
         return Err(Fault::new("a rate of 0 lets nothing in", "write at least 1"));
     }
-    Ok(Rate { count, per: Duration::from_secs(seconds) })
+    Ok(Rate { count, per })
 }

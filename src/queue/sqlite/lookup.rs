@@ -3,6 +3,8 @@
 //!
 //! The one thing it changes: a row that cannot be read is taken out of the way, so that the others go on.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use rusqlite::params;
 use tokio::sync::oneshot;
@@ -42,6 +44,7 @@ pub(super) enum Read {
     Untold(usize, Reply<Vec<Entry>>),
     List(Filter, Reply<Vec<Entry>>),
     Show(Id, Reply<(Entry, Bytes, Stored)>),
+    BytesByAddr(Reply<Vec<(IpAddr, u64)>>),
     Depth(Reply<Depth>),
 }
 
@@ -57,6 +60,7 @@ impl Read {
             Read::Untold(_, reply) => drop(reply.send(Err(error))),
             Read::List(_, reply) => drop(reply.send(Err(error))),
             Read::Show(_, reply) => drop(reply.send(Err(error))),
+            Read::BytesByAddr(reply) => drop(reply.send(Err(error))),
             Read::Depth(reply) => drop(reply.send(Err(error))),
         }
     }
@@ -83,6 +87,7 @@ impl Writer {
             Read::Untold(limit, reply) => drop(reply.send(self.untold(limit))),
             Read::List(filter, reply) => drop(reply.send(self.list(&filter))),
             Read::Show(id, reply) => drop(reply.send(self.show(id))),
+            Read::BytesByAddr(reply) => drop(reply.send(self.bytes_by_addr())),
             Read::Depth(reply) => drop(reply.send(self.depth())),
         }
     }

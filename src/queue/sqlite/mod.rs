@@ -21,6 +21,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -306,6 +307,10 @@ impl Queue for Sqlite {
 
     fn wake(&self, now: Timestamp) -> Answer<'_, ()> {
         Box::pin(async move { self.change(Write::Wake(now), 0).await.map(drop) })
+    }
+
+    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::BytesByAddr(reply))))
     }
 
     fn depth(&self) -> Answer<'_, Depth> {

@@ -3,6 +3,8 @@
 //! Only the picture is changed, never a row ([`crate::queue::Queue::close_pools`]). Invariant: list, show and depth tell
 //! the same story, whatever is leased or closed.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
@@ -25,6 +27,9 @@ pub(super) const PLACE: &str = "SELECT id, seq FROM message WHERE state = ?1 AND
 pub(super) const OLDEST: &str = "SELECT received FROM message WHERE state = ?1 AND pool = ?2 ORDER BY id LIMIT 1";
 /// How many of one pool are deferred and due.
 pub(super) const DEFERRED: &str = "SELECT count(*) FROM message WHERE state = 'deferred' AND pool = ?1 AND due <= ?2";
+/// What each address has in the queue. A scan, for once in a while.
+const BY_ADDR: &str = "SELECT addr, sum(size) FROM message \
+     WHERE state IN ('queued', 'sending', 'waiting', 'deferred', 'held') GROUP BY addr";
 
 /// Which messages of one pool and one stored state are wanted.
 enum Part {
@@ -209,6 +214,17 @@ impl Writer {
             }
             depth.oldest = self.oldest()?;
             Ok(depth)
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    /// Octets of all messages that are not final, by address. An address that cannot be read any more has none.
+    pub(super) fn bytes_by_addr(&self) -> Result<Vec<(IpAddr, u64)>, Error> {
+        let read = || -> rusqlite::Result<Vec<(IpAddr, u64)>> {
+            let mut statement = self.conn()?.prepare_cached(BY_ADDR)?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+            let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(rows.iter().filter_map(|(addr, size)| Some((addr.parse().ok()?, (*size).max(0) as u64))).collect())
         };
         read().map_err(|error| self.failed(&error))
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Words, words};
 use crate::clock::Timestamp;
+use crate::intake::crowd::hides_others;
 
 /// Earlier than this no machine can run this version, so a clock that says so is wrong: 2026-11-01 00:00 UTC.
 const WRITTEN: Timestamp = Timestamp::from_millis(1_793_491_200_000);
@@ -83,8 +84,8 @@ pub(crate) fn disk(facts: &Folder) -> Finding {
     );
     if free < facts.wanted {
         let cause = words(
-            "the relay takes no mail while less than limits.disk_free is left: clients get 452",
-            "剩余空间低于 limits.disk_free 时中继不收邮件，客户端会得到 452",
+            "the relay takes no mail while less than limits.disk_free is left: clients get 421 or 452",
+            "剩余空间低于 limits.disk_free 时中继不收邮件，客户端会得到 421 或 452",
         );
         Finding::fail("disk", what, cause, remedy)
     } else if free < facts.wanted.saturating_mul(2) {
@@ -216,7 +217,7 @@ pub(crate) fn clients(seen: &[IpAddr], gateways: &[IpAddr]) -> Finding {
     if seen.iter().any(|&address| address != first) {
         return Finding::ok("clients", words("messages come from several addresses", "邮件来自多个地址"));
     }
-    if !gateways.contains(&first) && !is_bridge(first) {
+    if !hides_others(first, gateways) {
         return Finding::ok("clients", words(format!("messages come from {first}"), format!("邮件来自 {first}")));
     }
     Finding::warn(
@@ -236,18 +237,6 @@ pub(crate) fn clients(seen: &[IpAddr], gateways: &[IpAddr]) -> Finding {
             "让容器使用主机网络（network_mode: host），发布端口时关闭 userland-proxy，或在 Kubernetes 中设 externalTrafficPolicy: Local",
         ),
     )
-}
-
-/// The first host of a network that container engines make by themselves: Docker 172.16/12, Docker Desktop
-/// 192.168.65.1, Podman 10.88.0.1, slirp4netns 10.0.2.2.
-fn is_bridge(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => match v4.octets() {
-            [172, 16..=31, _, 1] | [192, 168, 65, 1] | [10, 88, 0, 1] | [10, 0, 2, 2] => true,
-            [_, _, _, _] => false,
-        },
-        IpAddr::V6(_) => false,
-    }
 }
 
 /// The clock is later than this program. (How it stands to a provider's is judged with the account.)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  machine      data folder, disk, ports, clients, clock
-//!  tables       what /proc says about ports and gateways
+//!  tables       what /proc says about ports
 //!  secret       does it look like a code at all?
 //!  way          name, TCP, TLS
 //!  certificate  the dates in a certificate (a DER walk)

@@ -1,8 +1,8 @@
-//! What Linux says about the network in `/proc/net`: who listens at a port, and where the gateways are (proc(5)).
+//! What Linux says about the network in `/proc/net`: who listens at a port (proc(5)).
 //!
 //! Not here: reading the files. A line that does not parse is passed over: the checks then know less, and say so.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 /// The state of a listening socket in `/proc/net/tcp` (`TCP_LISTEN` in the kernel's `tcp_states.h`).
 const LISTEN: &str = "0A";
@@ -14,18 +14,6 @@ pub(crate) fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
         let (_, hex) = columns.get(1)?.rsplit_once(':')?;
         let here = u16::from_str_radix(hex, 16).ok()? == port && *columns.get(3)? == LISTEN;
         if here { columns.get(9)?.parse().ok() } else { None }
-    };
-    table.lines().skip(1).filter_map(row).collect()
-}
-
-/// The gateways of the default routes, from `/proc/net/route`. The kernel writes addresses as it keeps them: in network
-/// order, read as a number of this machine.
-pub(crate) fn gateways(table: &str) -> Vec<IpAddr> {
-    let row = |line: &str| {
-        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
-        let number = u32::from_str_radix(columns.get(2)?, 16).ok()?;
-        let default = *columns.get(1)? == "00000000" && number != 0;
-        default.then(|| IpAddr::V4(Ipv4Addr::from(number.to_ne_bytes())))
     };
     table.lines().skip(1).filter_map(row).collect()
 }
@@ -53,15 +41,6 @@ mod tests {
             short\n";
         assert_eq!(listening_inodes(table, 25), [4711]);
         assert_eq!(listening_inodes(table, 2525), [0u64; 0]);
-    }
-
-    #[test]
-    fn the_default_gateway_is_found() {
-        let bytes = u32::from_ne_bytes([172, 17, 0, 1]);
-        let table = format!(
-            "Iface\tDestination\tGateway\tFlags\neth0\t00000000\t{bytes:08X}\t0003\neth0\t000011AC\t00000000\t0001\n"
-        );
-        assert_eq!(gateways(&table), ["172.17.0.1".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]

@@ -126,11 +126,6 @@ fn owner(port: u16) -> Option<(u32, String)> {
     Some((pid, read(&format!("/proc/{pid}/comm")).trim().to_owned()))
 }
 
-/// The machine's default gateways.
-pub(crate) fn gateways() -> Vec<IpAddr> {
-    tables::gateways(&std::fs::read_to_string("/proc/net/route").unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
