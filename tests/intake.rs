@@ -64,6 +64,7 @@ impl Door {
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
             clients: Default::default(),
+            users: Default::default(),
             expire: PATIENCE,
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
             largest: Arc::default(),
@@ -77,7 +78,8 @@ impl Door {
             hostname: "door.test".to_owned(),
             recipients: 100,
             message_size: 10 << 20,
-            deadlines: Deadlines { command, data, write },
+            tls: None,
+            deadlines: Deadlines { command, data, write, ..Deadlines::default() },
         };
         let listener = Listener::bind(settings, around).expect("loopback has free ports");
         let addr = listener.addresses()[0];

@@ -16,12 +16,16 @@ use crate::telemetry::counter;
 
 use super::arrival::{Arrival, Circumstances, not_stored};
 use super::client::Peer;
+use super::login::User;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
 /// What one connection is in the middle of.
 pub(super) struct Admission {
     peer: Peer,
+    /// The peer as it came, before a log-in told more about it.
+    arrived: Peer,
+    user: Option<Arc<User>>,
     settings: Arc<Settings>,
     around: Surroundings,
     envelope: Option<Envelope>,
@@ -41,11 +45,23 @@ struct Incoming {
 
 impl Admission {
     pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Admission {
-        Admission { peer, settings, around, envelope: None, incoming: None }
+        Admission { arrived: peer.clone(), peer, user: None, settings, around, envelope: None, incoming: None }
+    }
+
+    /// The client has logged in as this user, or is nobody again (STARTTLS).
+    pub(super) fn logged_in(&mut self, user: Option<Arc<User>>) {
+        self.peer = match user.as_ref().and_then(|user| user.client.clone()) {
+            Some(client) => Peer { name: client.name.clone(), client: Some(client), ..self.arrived.clone() },
+            None => self.arrived.clone(),
+        };
+        self.user = user;
     }
 
     /// MAIL: asks the guard at the door.
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
+        if self.user.as_ref().is_some_and(|user| !user.may_send_as(&from)) {
+            return Err(refusal::sender());
+        }
         self.around.room.has_space(size.unwrap_or(0)).map_err(refusal::no_space)?;
         if !self.around.rate.allows(self.peer.addr) {
             return Err(refusal::too_often());
@@ -220,7 +236,7 @@ impl Admission {
             (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
         self.around.queue.put(message).await?;
         let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
-        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, %from, recipients, size);
+        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
         self.report_repairs(id, &repairs);
         Ok(())
     }

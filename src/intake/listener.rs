@@ -40,6 +40,8 @@ pub struct BindError {
 pub struct Listener {
     settings: Arc<Settings>,
     session: Arc<server::Settings>,
+    /// For those who are in no allowed network.
+    stranger: Arc<server::Settings>,
     sockets: Vec<TcpListener>,
     around: Surroundings,
 }
@@ -58,8 +60,9 @@ impl Listener {
     pub fn bind(settings: Settings, around: Surroundings) -> Result<Listener, BindError> {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
-        let session = Arc::new(session_settings(&settings));
-        Ok(Listener { session, sockets: sockets?, settings: Arc::new(settings), around })
+        let session = session_settings(&settings);
+        let stranger = Arc::new(stranger_settings(&settings, &session));
+        Ok(Listener { session: Arc::new(session), stranger, sockets: sockets?, settings: Arc::new(settings), around })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.
@@ -103,14 +106,16 @@ impl Listener {
         let peer = Peer::new(peer.ip(), &self.around.clients);
         // A reply is one write; waiting for more to come would only delay it.
         let _ = stream.set_nodelay(true);
-        if !allowed(&self.settings.allow, peer.addr) {
+        let known = allowed(&self.settings.allow, peer.addr);
+        // Only a log-in that is verified can make up for the network.
+        if !known && self.settings.auth != server::AuthMode::Verify {
             return self.turn_away(stream, &peer, refusal::network());
         }
         match self.around.room.enter(peer.addr) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
-                let connection = Connection::new(stream, peer, self.settings.clone(), self.around.clone());
-                let session = server::Session::new(self.session.clone());
+                let connection = Connection::new(stream, peer, known, self.settings.clone(), self.around.clone());
+                let session = server::Session::new(if known { &self.session } else { &self.stranger }.clone());
                 tokio::spawn(async move {
                     let _place = place;
                     connection.run(session).await;
@@ -123,6 +128,10 @@ impl Listener {
     fn turn_away(&self, mut stream: TcpStream, peer: &Peer, refusal: Refusal) {
         self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
         tracing::info!(event = "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
+        // In the clear nobody would understand it there.
+        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) {
+            return;
+        }
         let limit = self.settings.deadlines.write;
         tokio::spawn(async move {
             let mut line = bytes::BytesMut::new();
@@ -159,10 +168,16 @@ fn session_settings(settings: &Settings) -> server::Settings {
     server::Settings {
         profile: settings.profile,
         auth: settings.auth,
+        starttls: settings.tls.as_ref().is_some_and(|tls| !tls.implicit),
         max_message: settings.message_size,
         max_recipients: settings.recipients,
         ..server::Settings::relay(&settings.hostname)
     }
+}
+
+/// Whoever comes from elsewhere logs in first, and in TLS where there is any: what is on the way is not our network.
+fn stranger_settings(settings: &Settings, session: &server::Settings) -> server::Settings {
+    server::Settings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
 }
 
 #[cfg(test)]

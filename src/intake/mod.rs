@@ -3,7 +3,9 @@
 //! ```text
 //!  listener   accept, network allowed?, room?          -> 554 / 421 before the greeting
 //!  connection socket, deadlines, drives smtp::server   -> one write a reply
+//!  wire       octets, in the clear or in TLS
 //!  client     which entry of the settings is it?
+//!  login      is the password right, and may this address try?
 //!  admit      limits -> arrival -> queue.put -> 250
 //!  arrival    body to the draft as it comes -> repair
 //!  refusal    every text that a client is refused with, and the label it is counted under
@@ -28,16 +30,20 @@ use crate::queue::Queue;
 use crate::route::Router;
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
+use crate::tls::door::Identity;
 
 mod admit;
 pub mod arrival;
 pub mod client;
 mod connection;
 pub mod listener;
+pub mod login;
 pub mod refusal;
+mod wire;
 
 pub use client::{Client, Clients};
 pub use listener::Listener;
+pub use login::{User, Users};
 
 /// The settings of one listener.
 #[derive(Clone, Debug)]
@@ -46,12 +52,14 @@ pub struct Settings {
     pub name: String,
     /// Where it listens.
     pub bind: Vec<SocketAddr>,
-    /// Networks that may send; everybody else gets 554 5.7.1.
+    /// Networks that may send. Everybody else gets 554 5.7.1, or, where log-ins are verified, has to log in.
     pub allow: Vec<IpNet>,
     /// How much it puts up with.
     pub profile: server::Profile,
     /// Whether it offers AUTH.
     pub auth: server::AuthMode,
+    /// TLS, if it is offered.
+    pub tls: Option<Tls>,
     /// Our name: greeting, EHLO reply, Received.
     pub hostname: String,
     /// Recipients of one message.
@@ -60,6 +68,15 @@ pub struct Settings {
     pub message_size: u64,
     /// How long a client may take.
     pub deadlines: Deadlines,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// From the first octet (RFC 8314 section 3), or after STARTTLS (RFC 3207).
+    pub implicit: bool,
+    /// What is shown to clients.
+    pub identity: Arc<Identity>,
 }
 
 /// How long a client may take (RFC 5321 section 4.5.3.2 asks a server for 5 minutes).
@@ -71,12 +88,22 @@ pub struct Deadlines {
     pub data: Duration,
     /// For one write to be taken.
     pub write: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For one who is in no allowed network, from connecting to being logged in.
+    pub stranger: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Deadlines {
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        Deadlines { command: minutes(5), data: minutes(3), write: minutes(1) }
+        Deadlines {
+            command: minutes(5),
+            data: minutes(3),
+            write: minutes(1),
+            handshake: Duration::from_secs(30),
+            stranger: minutes(1),
+        }
     }
 }
 
@@ -101,6 +128,8 @@ pub struct Surroundings {
     pub owner: Owner,
     /// What is known of clients.
     pub clients: Arc<Clients>,
+    /// Who may log in.
+    pub users: Arc<Users>,
     /// How long a message lives.
     pub expire: Duration,
     /// Which accounts take which mail.

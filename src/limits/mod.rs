@@ -1,8 +1,10 @@
-//! May it come in? The guard at the door against a client that has gone wild: rates ([`rate`]) and room ([`room`]).
+//! May it come in? The guard at the door against a client that has gone wild: rates ([`rate`]), room ([`room`]) and guessed
+//! passwords ([`lockout`]).
 //!
 //! Not here: how fast mail goes *out* (that is the pace of an account, and `delivery`'s), and who may send at all
 //! (networks, `intake`). A limit is always answered with a 4xx, so that mail is late and not lost.
 
+pub mod lockout;
 pub mod rate;
 pub mod room;
 
