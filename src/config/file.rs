@@ -209,7 +209,13 @@ impl Reader<'_> {
             [kind] | [kind, _] if NUMBERED.contains(&kind.as_str()) => format!("[{kind}]"),
             _ => path.join("."),
         };
-        let remedy = format!("write [{section}] on a line of its own and the settings below it");
+        let remedy = match path {
+            // At the top it is nearly always the mailbox that was meant.
+            [kind] if kind == "user" => {
+                "did you mean `account.NAME.user`? A [user.NAME] is somebody who logs in here".to_owned()
+            }
+            _ => format!("write [{section}] on a line of its own and the settings below it"),
+        };
         self.problem(path, origin, "this must be a section", &remedy);
     }
 

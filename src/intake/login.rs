@@ -95,26 +95,32 @@ impl Users {
         }
     }
 
-    /// Judges a log-in from `address`.
-    pub async fn verify(&self, address: IpAddr, login: &str, password: Secret) -> Verdict {
+    /// Judges a log-in from `address`. A guess that was begun counts, even if nobody waits for the verdict any more.
+    pub async fn verify(self: &Arc<Users>, address: IpAddr, login: &str, password: Secret) -> Verdict {
         if self.lockout.is_locked(address, Instant::now()) {
             return Verdict::LockedOut;
         }
         let worker = self.workers.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let (this, login) = (self.clone(), login.to_ascii_lowercase());
+        let judged = tokio::task::spawn_blocking(move || {
+            // Given back only after a wrong password was counted.
+            let _worker = worker;
+            this.judge(address, &login, &password)
+        });
+        // A panic in there is nobody's log-in.
+        judged.await.unwrap_or(Verdict::LockedOut)
+    }
+
+    fn judge(&self, address: IpAddr, login: &str, password: &Secret) -> Verdict {
         // Others from this address may have been wrong while this one waited: fifty at once are not fifty guesses.
         if self.lockout.is_locked(address, Instant::now()) {
             return Verdict::LockedOut;
         }
-        let user = self.users.get(&login.to_ascii_lowercase()).cloned();
-        let subject = user.clone().or_else(|| self.decoy.clone());
-        let compared = tokio::task::spawn_blocking(move || {
-            let _worker = worker;
-            subject.is_some_and(|subject| compare(&subject, &password))
-        });
-        // A panic in there is nobody's log-in.
-        match (compared.await.unwrap_or(false), user) {
+        let user = self.users.get(login).cloned();
+        let subject = user.as_ref().or(self.decoy.as_ref());
+        match (subject.is_some_and(|subject| compare(subject, password)), user) {
             (true, Some(user)) => Verdict::Welcome(user),
-            (_, user) => Verdict::Wrong { user, count: self.lockout.failed(address, Instant::now()) },
+            (true | false, user) => Verdict::Wrong { user, count: self.lockout.failed(address, Instant::now()) },
         }
     }
 

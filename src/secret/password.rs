@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     /// Made by another program: `argon2 somesalt -t 2 -m 16 -p 4 -l 24`, from its documentation.
-    const FOREIGN: &str = "$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b2dWRWJTmaaJObG";
+    const FOREIGN: &str = "$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG";
 
     fn password(text: &str) -> Result<Password, HashError> {
         Password::new(Secret::new(text))

@@ -76,8 +76,9 @@ pub(in crate::config) static KEYS: &[Key] = &[
     open(
         "user.*.password",
         Kind::Password,
-        r#""$argon2id$v=19$m=19456,t=2,p=1$..""#,
-        "what `yizhan hash-password` prints, or { file = \"..\" }, { env = \"..\" }, or the password itself (warned about)",
+        r#"{ file = "/run/secrets/scanner" }"#,
+        "what `yizhan hash-password` prints, or { file = \"..\" }, { env = \"..\" } with that or with the password, or the password \
+         itself (warned about)",
     ),
     open("user.*.login", Kind::User, r#""scanner@office.lan""#, "the name it logs in with; default: its NAME"),
     open(

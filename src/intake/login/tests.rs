@@ -18,14 +18,14 @@ fn patience(most: u32) -> Patience {
     Patience { most, forgive: Duration::from_secs(3600), delay: Duration::ZERO, longest: Duration::ZERO }
 }
 
-async fn ask(users: &Users, login: &str, password: &str) -> Verdict {
+async fn ask(users: &Arc<Users>, login: &str, password: &str) -> Verdict {
     users.verify([192, 0, 2, 1].into(), login, Secret::new(password)).await
 }
 
 #[tokio::test]
 async fn the_right_password_of_the_right_user_and_nothing_else() {
     let hashed = crate::secret::password::hash(&Secret::new("second"), &[1; 16]);
-    let users = Users::new([user("printer", "first"), user("scanner", &hashed)], patience(100));
+    let users = Arc::new(Users::new([user("printer", "first"), user("scanner", &hashed)], patience(100)));
     for (login, password, name) in [
         ("printer@lan.local", "first", Some("printer")),
         ("Printer@LAN.local", "first", Some("printer")),
@@ -45,7 +45,7 @@ async fn the_right_password_of_the_right_user_and_nothing_else() {
         };
         assert_eq!(found.as_deref(), name, "{login} {password}");
     }
-    assert!(matches!(ask(&Users::default(), "", "").await, Verdict::Wrong { user: None, count: 1 }));
+    assert!(matches!(ask(&Arc::default(), "", "").await, Verdict::Wrong { user: None, count: 1 }));
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_password_that_cannot_be_read_lets_nobody_in() {
     let mut lost = user("printer", "x");
     for place in [SecretSource::File("/no/such/file".into()), SecretSource::Plain(Secret::new("$argon2id$broken"))] {
         lost.password = place;
-        let users = Users::new([lost.clone()], patience(100));
+        let users = Arc::new(Users::new([lost.clone()], patience(100)));
         for typed in ["", "x", "$argon2id$broken"] {
             assert!(matches!(ask(&users, "printer@lan.local", typed).await, Verdict::Wrong { .. }), "{typed}");
         }
@@ -83,7 +83,7 @@ async fn a_059_fifty_guesses_at_once_are_not_fifty_guesses() {
 
 #[tokio::test]
 async fn a_059_a_user_that_does_not_exist_costs_the_same_work() {
-    let users = Users::new([user("printer", "right")], patience(1000));
+    let users = Arc::new(Users::new([user("printer", "right")], patience(1000)));
     let mut spent = [Duration::ZERO; 2];
     // Taken in turns, so that a busy machine is busy for both.
     for _ in 0..12 {
