@@ -21,6 +21,7 @@ pub mod ca;
 pub mod clients;
 pub mod day;
 pub mod dovecot;
+pub mod entrance;
 pub mod folder;
 pub mod front;
 pub mod hook;
