@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use support::clients::{self, Letter, Ran, Target};
 use support::entrance::{ENDLESS, Entrance, Line, Plan, base64, client, plain, user};
-use support::office::until;
+use support::office::{provider, until};
 use support::offload;
+use support::program::{Site, finish, yizhan};
 use support::skip::{Missing, need};
 use tokio::time::Instant;
 use yizhan::intake::Deadlines;
 use yizhan::limits::lockout::Patience;
 use yizhan::route::Pattern;
+use yizhan::sandbox::Limits;
 use yizhan::secret::{Secret, SecretSource, password};
 use yizhan::smtp::server::AuthMode;
 use yizhan::telemetry::counter::REFUSED;
@@ -227,6 +229,37 @@ async fn a_new_password_counts_at_once_as_text_and_as_hash() {
     Line::hello(door.addr).await.log_in("printer", "second", "235").await;
     std::fs::remove_file(folder.path().join("password")).unwrap();
     Line::hello(door.addr).await.log_in("printer", "second", "535").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hash_password_prints_is_what_the_relay_takes() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("hash", &sandbox, "[log]\nformat = \"json\"\n");
+    let mut hashes = Vec::new();
+    for typed in ["correct horse", "correct horse\r\n"] {
+        let mut command = yizhan(["hash-password"]);
+        command.stdin(std::fs::File::open(site.folder.file("typed", typed)).unwrap());
+        let ran = finish(command).await;
+        assert_eq!((ran.code, ran.err.as_str(), ran.out.lines().count()), (0, "", 1), "{ran:?}");
+        hashes.push(ran.out.trim_end().to_owned());
+    }
+    assert!(hashes.iter().all(|hash| hash.starts_with("$argon2id$v=19$")) && hashes[0] != hashes[1], "{hashes:?}");
+    // Nothing to read, and a password where everybody could see it.
+    finish(yizhan(["hash-password"])).await.with_code(1);
+    finish(yizhan(["hash-password", "hunter2"])).await.with_code(2);
+
+    let text = std::fs::read_to_string(&site.config).unwrap();
+    let user = format!("auth = \"verify\"\nallow = [\"10.0.0.0/8\"]\n[user.printer]\npassword = \"{}\"\n", hashes[0]);
+    site.folder.file("yizhan.toml", text.replace("[account.office]", &format!("{user}[account.office]")));
+    let shown = site.ask(&["check"]).await.with_code(0);
+    assert!(shown.contains("passwords cross the network in the clear") && !shown.contains("$argon2"), "{shown}");
+    let relay = site.start().await;
+    let mut line = Line::hello(relay.door()).await;
+    line.log_in("printer", "Correct horse", "535 5.7.8").await;
+    line.log_in("printer", "correct horse", "235").await;
+    line.send("a@example.com").await;
+    assert!(relay.event("accepted").await.contains("\"user\":\"printer\""));
+    relay.stop().await;
 }
 
 /// Sends with somebody else's program, with the right password and with a wrong one.
