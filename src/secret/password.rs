@@ -38,7 +38,7 @@ pub struct Password(Kept);
 #[derive(Clone)]
 enum Kept {
     Text(Secret),
-    Hash(PasswordHash),
+    Hash(Box<PasswordHash>),
 }
 
 impl std::fmt::Debug for Password {
@@ -64,13 +64,13 @@ impl Password {
         if params.m_cost() > MOST_MEMORY || params.t_cost() > MOST_ROUNDS {
             return Err(HashError::Cost);
         }
-        Ok(Password(Kept::Hash(hash)))
+        Ok(Password(Kept::Hash(Box::new(hash))))
     }
 
     /// Whether `typed` is it. Slow on purpose.
     pub fn is(&self, typed: &Secret) -> bool {
         match &self.0 {
-            Kept::Hash(hash) => Argon2::default().verify_password(typed.expose().as_bytes(), hash).is_ok(),
+            Kept::Hash(hash) => Argon2::default().verify_password(typed.expose().as_bytes(), &**hash).is_ok(),
             Kept::Text(secret) => {
                 // For its cost only: who measures us must not learn how a password is kept, nor whether there is one.
                 std::hint::black_box(compute(typed, &[0; SALT]));
