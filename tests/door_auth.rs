@@ -13,6 +13,7 @@ use support::program::{Site, finish, yizhan};
 use support::skip::{Missing, need};
 use tokio::time::Instant;
 use yizhan::intake::Deadlines;
+use yizhan::intake::listener::MOST_STRANGERS;
 use yizhan::limits::lockout::Patience;
 use yizhan::route::Pattern;
 use yizhan::sandbox::Limits;
@@ -193,6 +194,27 @@ async fn a_stranger_who_does_not_log_in_gives_the_place_back() {
     idle.expect("421 4.4.2").await;
     until("the place to be free", async || (door.room.connections() == 1).then_some(())).await;
     known.send("a@example.com").await;
+}
+
+#[tokio::test]
+async fn strangers_keep_out_strangers_and_nobody_else() {
+    // One of loopback's addresses is at home here, the others are abroad.
+    let plan = Plan { allow: vec!["127.0.0.5/32".parse().unwrap()], ..Plan::default() };
+    let door = Entrance::open("crowd", plan);
+    let mut crowd = Vec::new();
+    for _ in 0..MOST_STRANGERS {
+        let mut line = Line::dial(door.addr).await;
+        line.expect("220").await;
+        crowd.push(line);
+    }
+    Line::dial(door.addr).await.expect("421 4.3.2").await;
+    let mut device = Line::dial_from([127, 0, 0, 5].into(), door.addr).await;
+    device.expect("220").await;
+    device.send("a@example.com").await;
+    // Who is logged in is no stranger any more.
+    crowd[0].log_in("printer", "right", "235").await;
+    Line::dial(door.addr).await.expect("220").await;
+    crowd[0].send("a@example.com").await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::secret::Secret;
@@ -33,6 +34,8 @@ pub(super) struct Connection {
     around: Surroundings,
     /// When one who is in no allowed network must be logged in.
     probation: Option<Instant>,
+    /// Its place among those; given back when it is.
+    place: Option<OwnedSemaphorePermit>,
     /// Wrong passwords on this connection.
     wrong: u32,
 }
@@ -48,16 +51,16 @@ enum Ended {
 }
 
 impl Connection {
-    /// `known`: the peer is in a network that may send.
+    /// `place`: the peer is in no network that may send, and has this place until it is logged in.
     pub(super) fn new(
         stream: TcpStream,
         peer: Peer,
-        known: bool,
+        place: Option<OwnedSemaphorePermit>,
         settings: Arc<Settings>,
         around: Surroundings,
     ) -> Connection {
-        let probation = (!known).then(|| Instant::now() + settings.deadlines.stranger);
-        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, wrong: 0 }
+        let probation = place.as_ref().map(|_| Instant::now() + settings.deadlines.stranger);
+        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0 }
     }
 
     /// Runs the session to its end.
@@ -159,6 +162,7 @@ impl Connection {
             Verdict::Welcome(user) => {
                 tracing::info!(event = "logged_in", user = user.name, client = %self.peer.name, %addr, %listener, tls = session.is_tls());
                 admission.logged_in(Some(user));
+                self.place = None;
                 session.answer(welcome());
             }
             Verdict::Wrong { user, count } => {
@@ -201,7 +205,14 @@ impl Connection {
             }
             Err(error) => {
                 let hint = tls_hint(&error, tls.implicit);
-                tracing::info!(event = "tls_failed", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, %error, "{hint}");
+                let (client, addr, listener) = (&self.peer.name, self.peer.addr, &self.settings.name);
+                // Whoever only looks whether the port is open comes again, and again.
+                match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => {
+                        tracing::debug!(event = "tls_failed", %client, %addr, %listener, %error, "{hint}");
+                    }
+                    _ => tracing::info!(event = "tls_failed", %client, %addr, %listener, %error, "{hint}"),
+                }
                 Err(Ended::Gone)
             }
         }

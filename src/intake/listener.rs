@@ -11,8 +11,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::limits::room::Full;
 use crate::smtp::server;
 use crate::telemetry::counter;
 
@@ -25,6 +27,10 @@ use super::{Settings, Surroundings};
 const BACKLOG: u32 = 1024;
 /// How long the loop rests after a fault of `accept`.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How many who are in no allowed network may be connected to a listener without being logged in: whoever fills these
+/// places keeps out his own kind, and not the devices of the house.
+pub const MOST_STRANGERS: usize = 100;
 
 /// Why a listener could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,7 @@ pub struct Listener {
     session: Arc<server::Settings>,
     /// For those who are in no allowed network.
     stranger: Arc<server::Settings>,
+    places: Arc<Semaphore>,
     sockets: Vec<TcpListener>,
     around: Surroundings,
 }
@@ -62,7 +69,8 @@ impl Listener {
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
         let session = session_settings(&settings);
         let stranger = Arc::new(stranger_settings(&settings, &session));
-        Ok(Listener { session: Arc::new(session), stranger, sockets: sockets?, settings: Arc::new(settings), around })
+        let (session, places) = (Arc::new(session), Arc::new(Semaphore::new(MOST_STRANGERS)));
+        Ok(Listener { session, stranger, places, sockets: sockets?, settings: Arc::new(settings), around })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.
@@ -111,10 +119,14 @@ impl Listener {
         if !known && self.settings.auth != server::AuthMode::Verify {
             return self.turn_away(stream, &peer, refusal::network());
         }
+        let probation = (!known).then(|| self.places.clone().try_acquire_owned());
+        let Ok(probation) = probation.transpose() else {
+            return self.turn_away(stream, &peer, refusal::no_place(Full::Connections));
+        };
         match self.around.room.enter(peer.addr) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
-                let connection = Connection::new(stream, peer, known, self.settings.clone(), self.around.clone());
+                let connection = Connection::new(stream, peer, probation, self.settings.clone(), self.around.clone());
                 let session = server::Session::new(if known { &self.session } else { &self.stranger }.clone());
                 tokio::spawn(async move {
                     let _place = place;
