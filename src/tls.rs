@@ -2,7 +2,8 @@
 //! host name, always.
 //!
 //! Trusted are the machine's roots, or Mozilla's when the machine has none (a scratch container), plus the file that
-//! the settings name as `ca`. There is no switch to turn verification off. Not here: TLS towards clients.
+//! the settings name as `ca`. There is no switch to turn verification off. TLS towards clients is in
+//! [`door`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore};
+
+pub mod door;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]

@@ -58,6 +58,7 @@ impl Door {
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
             clients: Default::default(),
+            users: Default::default(),
             expire: PATIENCE,
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
             largest: Arc::default(),
@@ -72,6 +73,7 @@ impl Door {
             hostname: "door.test".to_owned(),
             recipients: 100,
             message_size: 10 << 20,
+            tls: None,
             deadlines: Deadlines { command, data, write, ..Deadlines::default() },
         };
         let listener = Listener::bind(settings, around).expect("loopback has free ports");

@@ -456,3 +456,33 @@ fn a_message_larger_than_the_provider_takes_is_warned_about() {
     let loaded = good(&format!("{ACCOUNT}[limits]\nmessage_size = \"100MiB\"\n"), &[("CODE", "x")]);
     assert_eq!(loaded.warnings, ["limits.message_size = \"100MiB\" is more than QQ Mail takes (account.office)"]);
 }
+
+#[test]
+fn users_say_who_may_log_in() {
+    let hash = "$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG";
+    let file = format!(
+        "[listener.lan]\nauth = \"verify\"\n[client.scanner]\ndisplay = \"Scanner\"\n[user.scanner]\npassword = \"{hash}\"\n\
+         login = \"scanner@office.lan\"\nclient = \"scanner\"\nsender = [\"scan@example.com\", \"*@lan.local\"]\n\
+         [user.cron]\npassword = {{ env = \"CRON\" }}\n[user.plain]\npassword = \"hunter2\"\n"
+    );
+    let loaded = good(&file, &[("CRON", "x"), ("YIZHAN__USER__PLAIN__SENDER", "a@b.c, d@e.f")]);
+    let [scanner, cron, plain] = &loaded.settings.users[..] else { panic!("{loaded:?}") };
+    assert_eq!((scanner.login.as_str(), scanner.client.as_deref()), ("scanner@office.lan", Some("scanner")));
+    assert_eq!((cron.login.as_str(), cron.client.as_deref(), cron.senders.len()), ("cron", None, 0));
+    assert_eq!((scanner.senders.len(), plain.senders.len()), (2, 2));
+    assert_eq!(loaded.settings.listeners[0].auth, Auth::Verify);
+    // A client without an address, because a user is it.
+    assert!(loaded.settings.clients[0].from.is_empty());
+    // A hash may stand in the file; the password itself is warned about, and so is a log-in in the clear.
+    let warned = |what: &str| loaded.warnings.iter().filter(|warning| warning.contains(what)).count();
+    assert_eq!((warned("user."), warned("user.plain.password")), (1, 1), "{:?}", loaded.warnings);
+    assert_eq!(warned("passwords cross the network in the clear"), 1, "{:?}", loaded.warnings);
+    let text = loaded.effective();
+    assert!(!text.contains("argon2") && !text.contains("hunter2") && text.contains("[user.scanner]"), "{text}");
+}
+
+#[test]
+fn users_without_a_listener_that_asks_are_warned_about() {
+    let loaded = good("[user.scanner]\npassword = { env = \"X\" }\n", &[("X", "x")]);
+    assert!(loaded.warnings.iter().any(|warning| warning.contains("no listener has auth")), "{:?}", loaded.warnings);
+}

@@ -132,7 +132,7 @@ impl Relay {
         let shared: Arc<dyn Queue> = queue.clone();
         let (counters, drain) = (Counters::default(), Drain::default());
         let ids = Arc::new(IdSource::new(seed()));
-        let limits = translate::limits(settings);
+        let (limits, doors) = (translate::limits(settings), translate::listeners(settings)?);
         let room = Room::new(limits.clone());
         let guard = Arc::new(Guard::new(&limits));
         let door = intake::Surroundings {
@@ -146,12 +146,13 @@ impl Relay {
             drain: drain.clone(),
             owner,
             clients: Arc::new(intake::Clients::new(translate::clients(settings))),
+            users: Arc::new(translate::users(settings)?),
             expire: settings.queue.expire,
             largest: Arc::new(translate::largest(settings, &router)),
             router,
         };
         let listeners: Result<Vec<Listener>, BindError> =
-            translate::listeners(settings).into_iter().map(|one| Listener::bind(one, door.clone())).collect();
+            doors.into_iter().map(|one| Listener::bind(one, door.clone())).collect();
         let listeners = listeners.map_err(|source| StartError::Bind { source })?;
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)

@@ -11,15 +11,17 @@ use crate::config::{self, Settings};
 use crate::delivery::{self, Account, Identity, NoticeTo, budget};
 use crate::intake;
 use crate::limits;
+use crate::limits::lockout::Patience;
 use crate::mail::Address;
 use crate::message::Level;
 use crate::message::rewrite::FromPolicy;
-use crate::provider::{Catalogue, DayWindow};
+use crate::provider::{Catalogue, DayWindow, Tls};
 use crate::queue;
 use crate::route::{Pattern, PatternError, Pool, Router, Rule};
 use crate::secret::{Secret, SecretSource};
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
+use crate::tls::door;
 use crate::upstream::{self, Proxy, Upstream};
 use crate::webhook::{self, Format, Webhook};
 
@@ -64,27 +66,57 @@ pub(super) fn limits(settings: &Settings) -> limits::Settings {
     }
 }
 
-pub(super) fn listeners(settings: &Settings) -> Vec<intake::Settings> {
-    let translate = |one: &config::Listener| intake::Settings {
-        name: one.name.clone(),
-        bind: one.bind.clone(),
-        allow: one.allow.clone(),
-        proxy_from: one.proxy_from.clone(),
-        profile: match one.profile {
-            config::Profile::Strict => server::Profile::Strict,
-            config::Profile::Tolerant => server::Profile::Tolerant,
-            config::Profile::Legacy => server::Profile::Legacy,
-        },
-        auth: match one.auth {
-            config::Auth::Off => server::AuthMode::Off,
-            config::Auth::AcceptAny => server::AuthMode::AcceptAny,
-        },
-        hostname: settings.hostname.clone(),
-        recipients: settings.limits.recipients,
-        message_size: settings.limits.message_size,
-        deadlines: intake::Deadlines::default(),
+pub(super) fn listeners(settings: &Settings) -> Result<Vec<intake::Settings>, StartError> {
+    let translate = |one: &config::Listener| {
+        Ok(intake::Settings {
+            name: one.name.clone(),
+            bind: one.bind.clone(),
+            allow: one.allow.clone(),
+            proxy_from: one.proxy_from.clone(),
+            profile: match one.profile {
+                config::Profile::Strict => server::Profile::Strict,
+                config::Profile::Tolerant => server::Profile::Tolerant,
+                config::Profile::Legacy => server::Profile::Legacy,
+            },
+            auth: match one.auth {
+                config::Auth::Off => server::AuthMode::Off,
+                config::Auth::AcceptAny => server::AuthMode::AcceptAny,
+                config::Auth::Verify => server::AuthMode::Verify,
+            },
+            tls: one.tls.as_ref().map(|tls| door_tls(&one.name, tls)).transpose()?,
+            hostname: settings.hostname.clone(),
+            recipients: settings.limits.recipients,
+            message_size: settings.limits.message_size,
+            deadlines: intake::Deadlines::default(),
+        })
     };
     settings.listeners.iter().map(translate).collect()
+}
+
+fn door_tls(listener: &str, tls: &config::ListenerTls) -> Result<intake::Tls, StartError> {
+    let identity = door::Identity::open(&tls.certificate, &tls.key)
+        .map_err(|error| StartError::Setting { path: format!("listener.{listener}.tls"), reason: error.to_string() })?;
+    Ok(intake::Tls { implicit: tls.begins == Tls::Implicit, identity: Arc::new(identity) })
+}
+
+/// Who may log in.
+pub(super) fn users(settings: &Settings) -> Result<intake::Users, StartError> {
+    let clients: Vec<Arc<intake::Client>> = clients(settings).into_iter().map(Arc::new).collect();
+    let translate = |one: &config::User| {
+        let wrong = |error: PatternError| StartError::Setting {
+            path: format!("user.{}.sender", one.name),
+            reason: error.to_string(),
+        };
+        Ok(intake::User {
+            name: one.name.clone(),
+            login: one.login.clone(),
+            password: one.password.clone(),
+            client: one.client.as_ref().and_then(|name| clients.iter().find(|client| client.name == *name)).cloned(),
+            senders: one.senders.iter().map(|text| Pattern::parse(text).map_err(wrong)).collect::<Result<_, _>>()?,
+        })
+    };
+    let users: Result<Vec<intake::User>, StartError> = settings.users.iter().map(translate).collect();
+    Ok(intake::Users::new(users?, Patience::default()))
 }
 
 /// What is known of clients.

@@ -14,6 +14,7 @@ mod check;
 mod demo;
 mod doctor;
 mod explain;
+mod hash_password;
 mod prompt;
 mod queue;
 mod reason;
@@ -69,6 +70,12 @@ enum Command {
     Account(account::Arguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
+    /// Turn a password into the hash for [user.NAME] in the settings 生成密码散列
+    #[command(
+        after_help = "Asks for it on a terminal, else reads one line of standard input; it is never an argument.\n\
+        Example: printf '%s' \"$PASSWORD\" | yizhan hash-password"
+    )]
+    HashPassword,
     /// Say what a provider's reply means, what the relay does about it, and what you should do 解释服务商的回复
     #[command(after_help = "Example: yizhan explain \"550 Ip frequency limited\" --provider qq\n\
         Exit code 1 when only the first digit of a reply was understood.")]
@@ -99,6 +106,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Queue(arguments) => queue::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
+        Command::HashPassword => hash_password::run(lang),
         Command::Explain(arguments) => Ok(explain::run(&arguments, lang)),
     };
     match result {

@@ -13,6 +13,7 @@ use config::Value;
 use super::Sources;
 use super::account;
 use super::client;
+use super::door;
 use super::environment::variable;
 use super::keys::{self, quote};
 use super::layer::{self, Layer};
@@ -20,8 +21,9 @@ use super::notice;
 use super::problem::{Problem, Problems};
 use super::route;
 use super::settings::{
-    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, Profile, QueueSettings, Reply, Settings,
+    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, Profile, QueueSettings, Reply, Settings, User,
 };
+use super::user;
 use super::value::{Meaning, read};
 
 /// A section's name and where it was named.
@@ -30,6 +32,7 @@ pub(super) type Section<'a> = (&'a str, &'a str);
 /// The sections that were named.
 pub(super) struct Names<'a> {
     pub(super) listeners: Vec<Section<'a>>,
+    pub(super) users: Vec<Section<'a>>,
     pub(super) accounts: Vec<Section<'a>>,
     pub(super) clients: Vec<Section<'a>>,
     pub(super) routes: Vec<Section<'a>>,
@@ -74,6 +77,7 @@ pub(super) fn check(
 ) -> Result<Checked, Problems> {
     let of_kind = |kind: &str| match kind {
         "listener" => &names.listeners,
+        "user" => &names.users,
         "client" => &names.clients,
         _ => &names.accounts,
     };
@@ -170,6 +174,7 @@ impl Check<'_> {
 
     fn settings(&mut self, names: &Names<'_>) -> Option<Settings> {
         let listeners: Vec<Option<Listener>> = names.listeners.iter().map(|(name, _)| self.listener(name)).collect();
+        let users: Vec<Option<User>> = names.users.iter().map(|section| user::user(self, *section, names)).collect();
         let accounts: Vec<Option<Account>> =
             names.accounts.iter().map(|section| account::account(self, *section)).collect();
         let clients: Vec<Option<Client>> = names.clients.iter().map(|section| client::client(self, *section)).collect();
@@ -177,11 +182,13 @@ impl Check<'_> {
         let replies: Vec<Option<Reply>> = names.replies.iter().map(|section| route::reply(self, *section)).collect();
         let (limits, queue, notice, log) = (self.limits(), self.queue(), notice::notice(self), self.log());
         self.addresses(&listeners);
+        user::log_ins(self, &users, &listeners);
         client::networks(self, &clients);
         self.sizes(limits.as_ref(), &accounts);
         Some(Settings {
             hostname: get!(self, "hostname", Text)?,
             listeners: listeners.into_iter().collect::<Option<_>>()?,
+            users: users.into_iter().collect::<Option<_>>()?,
             accounts: accounts.into_iter().collect::<Option<_>>()?,
             clients: clients.into_iter().collect::<Option<_>>()?,
             routes: routes?,
@@ -213,9 +220,10 @@ impl Check<'_> {
         let auth = match get!(self, path("auth"), Word)? {
             "off" => Auth::Off,
             "accept-any" => Auth::AcceptAny,
+            "verify" => Auth::Verify,
             _ => return None,
         };
-        get!(self, path("tls"), Word)?;
+        let tls = door::tls(self, name);
         Some(Listener {
             name: name.to_owned(),
             bind: bind?,
@@ -223,6 +231,7 @@ impl Check<'_> {
             proxy_from: get!(self, path("proxy_from"), Networks).unwrap_or_default(),
             profile,
             auth,
+            tls: tls?,
         })
     }
 

@@ -1,7 +1,7 @@
 //! One client: which addresses are meant, and what is known of the devices there.
 //!
 //! Not here: who may send (`listener.NAME.allow` says that), and which entry fits a connection (that is `intake`).
-//! Invariant: a client that comes out has a network, and no network belongs to two clients, so that of all the networks
+//! Invariant: a client that comes out has a network, or a user who is it, and no network belongs to two clients, so that of all the networks
 //! an address lies in, one is the narrowest.
 
 use ipnet::IpNet;
@@ -16,7 +16,8 @@ use crate::route::Pattern;
 /// Puts the client of `section` together; `None` after a problem was noted.
 pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Client> {
     let path = |key: &str| format!("client.{name}.{key}");
-    if !check.shown.contains_key(&path("from")) {
+    let from: Option<Vec<IpNet>> = get!(check, path("from"), Networks);
+    if !check.shown.contains_key(&path("from")) && !is_user(check, name) {
         let remedy = format!("add from = [\"192.168.1.20\"] to [client.{name}]");
         check.problem(&path("from"), None, origin, "the client has no address to be known by", &remedy);
         return None;
@@ -25,7 +26,7 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
     let minimal = get!(check, path("repair"), Word) == Some("minimal");
     Some(Client {
         name: name.to_owned(),
-        from: get!(check, path("from"), Networks)?,
+        from: if check.shown.contains_key(&path("from")) { from? } else { Vec::new() },
         display: get!(check, path("display"), Text),
         charset: get!(check, path("charset"), Charset),
         reply_to: get!(check, path("reply_to"), Mailbox),
@@ -57,6 +58,16 @@ fn patterns(check: &mut Check<'_>, path: &str) -> Option<Vec<Pattern>> {
         }
     }
     Some(patterns)
+}
+
+/// Whether a user is this client, who is then known by its log-in.
+fn is_user(check: &Check<'_>, name: &str) -> bool {
+    let names_it =
+        |meaning: &Meaning| matches!(meaning, Meaning::Texts(names) if names.iter().any(|known| known == name));
+    check
+        .meanings
+        .iter()
+        .any(|(path, meaning)| path.starts_with("user.") && path.ends_with(".client") && names_it(meaning))
 }
 
 /// No network belongs to two clients: it would be chance which of them counts.

@@ -209,7 +209,13 @@ impl Reader<'_> {
             [kind] | [kind, _] if NUMBERED.contains(&kind.as_str()) => format!("[{kind}]"),
             _ => path.join("."),
         };
-        let remedy = format!("write [{section}] on a line of its own and the settings below it");
+        let remedy = match path {
+            // At the top it is nearly always the mailbox that was meant.
+            [kind] if kind == "user" => {
+                "did you mean `account.NAME.user`? A [user.NAME] is somebody who logs in here".to_owned()
+            }
+            _ => format!("write [{section}] on a line of its own and the settings below it"),
+        };
         self.problem(path, origin, "this must be a section", &remedy);
     }
 
@@ -223,8 +229,8 @@ impl Reader<'_> {
 /// The value of `key` as a layer holds it. Relative paths start from `folder`, the one the file is in.
 pub(super) fn value(key: &Key, written: &DeValue<'_>, origin: &str, folder: Option<&Path>) -> Value {
     match (key.kind, written) {
-        (Kind::Secret | Kind::Webhook, DeValue::String(text)) => secret_pair("plain", text, origin),
-        (Kind::Secret | Kind::Webhook, DeValue::Table(table)) => {
+        (Kind::Secret | Kind::Webhook | Kind::Password, DeValue::String(text)) => secret_pair("plain", text, origin),
+        (Kind::Secret | Kind::Webhook | Kind::Password, DeValue::Table(table)) => {
             let text = |name: &str| table.get(name).and_then(|value| value.get_ref().as_str());
             match (table.len(), text("file"), text("env")) {
                 (1, Some(path), _) => secret_pair("file", &beside(folder, path), origin),
@@ -233,7 +239,7 @@ pub(super) fn value(key: &Key, written: &DeValue<'_>, origin: &str, folder: Opti
             }
         }
         // Whatever it is, it was meant to be a secret and is not carried any further.
-        (Kind::Secret | Kind::Webhook, _) => Value::new(Some(&origin.to_owned()), ValueKind::Nil),
+        (Kind::Secret | Kind::Webhook | Kind::Password, _) => Value::new(Some(&origin.to_owned()), ValueKind::Nil),
         (Kind::Path, DeValue::String(path)) => Value::new(Some(&origin.to_owned()), beside(folder, path)),
         _ => convert(written, origin),
     }

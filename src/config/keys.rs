@@ -53,6 +53,8 @@ pub(super) enum Kind {
     Webhook,
     /// A secret: `{ file = ".." }`, `{ env = ".." }` or the text itself.
     Secret,
+    /// As a secret; or the hash of one, which may stand in the settings.
+    Password,
     /// `self`, `sender`, `none` or a mail address.
     Notice,
     /// A mail address with a domain.
@@ -94,7 +96,7 @@ impl Kind {
 
     /// Whether it is kept as a secret is: in a file, in a variable, or in the settings themselves.
     pub(super) fn is_secret(self) -> bool {
-        matches!(self, Kind::Secret | Kind::Webhook)
+        matches!(self, Kind::Secret | Kind::Webhook | Kind::Password)
     }
 }
 
@@ -113,10 +115,10 @@ pub(super) struct Key {
 }
 
 /// Settings that the manual promises and this version does not have. A key below one of them is meant, too.
-static LATER: &[&str] = &["admin", "user", "listener.*.certificate", "listener.*.key"];
+static LATER: &[&str] = &["admin"];
 
 /// Sections of which there may be any number, each with a name that the user chooses.
-pub(super) static NAMED: &[&str] = &["listener", "account", "client"];
+pub(super) static NAMED: &[&str] = &["listener", "user", "account", "client"];
 
 /// Sections of which there may be any number, in the order that counts: `[[route]]`, in paths `route.0`.
 pub(super) static NUMBERED: &[&str] = &["route", "reply"];
@@ -168,7 +170,9 @@ impl Key {
     /// The value as TOML for a person, with secrets hidden.
     pub(super) fn display(&self, value: &Value) -> String {
         match (self.kind, &value.kind) {
-            (Kind::Secret | Kind::Webhook, _) => secret_reference(value).unwrap_or_else(|| HIDDEN.to_owned()),
+            (Kind::Secret | Kind::Webhook | Kind::Password, _) => {
+                secret_reference(value).unwrap_or_else(|| HIDDEN.to_owned())
+            }
             // Of a proxy only what stands behind the log-in; of what is none, nothing: a password may be anywhere in it.
             (Kind::Proxy, ValueKind::String(text)) => {
                 super::value::bare_proxy(text).map_or(HIDDEN.to_owned(), |p| quote(&p))

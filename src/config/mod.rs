@@ -5,7 +5,7 @@
 //!     |
 //!  file ------+                    taken apart, with the line of every key
 //!  environment+--> layer  merge -> value  one value -> check   all values -> Settings
-//!  defaults --+                                        account, client, route, notice
+//!  defaults --+                                        account, client, door, user, route, notice
 //!                                                         |
 //!                                                       show   what is in force, and the reference file
 //! ```
@@ -18,6 +18,7 @@
 mod account;
 mod check;
 mod client;
+mod door;
 mod environment;
 mod file;
 mod keys;
@@ -29,6 +30,7 @@ mod secret_place;
 mod settings;
 mod show;
 mod suggest;
+mod user;
 mod value;
 
 use std::collections::BTreeMap;
@@ -39,8 +41,8 @@ pub use environment::Overrides;
 pub use file::FileSource;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Account, Auth, Budget, Client, Flow, Limits, Listener, Log, LogFormat, LogLevel, Notice, NoticeTo, Profile,
-    QueueSettings, Rate, RepairLevel, Reply, Route, Settings, WebhookFormat, Windows,
+    Account, Auth, Budget, Client, Flow, Limits, Listener, ListenerTls, Log, LogFormat, LogLevel, Notice, NoticeTo,
+    Profile, QueueSettings, Rate, RepairLevel, Reply, Route, Settings, User, WebhookFormat, Windows,
 };
 pub use show::reference;
 
@@ -140,6 +142,7 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     let above = [&written, &short, &long, &arguments];
     let mut names = Names {
         listeners: Layer::names(&above, "listener"),
+        users: Layer::names(&above, "user"),
         accounts: Layer::names(&above, "account"),
         clients: Layer::names(&above, "client"),
         routes: Layer::rows(&above, "route"),

@@ -50,7 +50,13 @@ fn route(check: &mut Check<'_>, (number, origin): Section<'_>, names: &Names<'_>
 }
 
 /// Whether every name is that of a section; if not, it was noted.
-fn exist(check: &mut Check<'_>, path: &str, kind: &str, wanted: &[String], sections: &[Section<'_>]) -> bool {
+pub(super) fn exist(
+    check: &mut Check<'_>,
+    path: &str,
+    kind: &str,
+    wanted: &[String],
+    sections: &[Section<'_>],
+) -> bool {
     let mut all = true;
     for name in wanted {
         if sections.iter().any(|(known, _)| known == name) {

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::language::Language;
 use crate::mail::{Address, Lane};
-use crate::provider::{self, Endpoint, Mechanism, Preset, UserRow};
+use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserRow};
 use crate::route::Pattern;
 use crate::secret::{Secret, SecretSource};
 
@@ -23,6 +23,8 @@ pub struct Settings {
     pub hostname: String,
     /// Where clients come in; at least one.
     pub listeners: Vec<Listener>,
+    /// Who may log in, in the order of the names; may be empty. No two of them with one log-in name.
+    pub users: Vec<User>,
     /// Where mail leaves, in the order of the names; may be empty.
     pub accounts: Vec<Account>,
     /// What is known of certain clients, in the order of the names; may be empty.
@@ -56,6 +58,34 @@ pub struct Listener {
     pub profile: Profile,
     /// What AUTH does.
     pub auth: Auth,
+    /// TLS, if it is offered.
+    pub tls: Option<ListenerTls>,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// How it begins.
+    pub begins: Tls,
+    /// PEM file with the certificate and those above it.
+    pub certificate: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
+}
+
+/// Somebody who may log in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// The NAME of `[user.NAME]`.
+    pub name: String,
+    /// What it logs in with.
+    pub login: String,
+    /// Where its password is, or the Argon2 hash of it.
+    pub password: SecretSource,
+    /// The NAME of the client that it is, which is in [`Settings::clients`].
+    pub client: Option<String>,
+    /// Patterns for whom it may send as; none: anybody.
+    pub senders: Vec<String>,
 }
 
 /// How much broken SMTP a listener puts up with.
@@ -76,6 +106,8 @@ pub enum Auth {
     Off,
     /// Any user name and password is taken, for devices that insist on logging in. It allows nothing by itself.
     AcceptAny,
+    /// The users of the settings are asked for their passwords, and may then send from anywhere.
+    Verify,
 }
 
 /// One mailbox that mail leaves through.
@@ -199,7 +231,7 @@ impl Reply {
 pub struct Client {
     /// The NAME of `[client.NAME]`.
     pub name: String,
-    /// Its networks; at least one, none of them in two clients.
+    /// Its networks, none of them in two clients; may be empty where a user is this client.
     pub from: Vec<IpNet>,
     /// The name in `From:` when the mail brings none.
     pub display: Option<String>,

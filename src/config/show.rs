@@ -26,6 +26,7 @@ pub(super) fn effective(loaded: &Loaded) -> String {
         let (keys, tail) = rest.split_at(end);
         match kind(first) {
             "listener" => settings.listeners.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
+            "user" => settings.users.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
             "account" => settings.accounts.iter().for_each(|one| section(loaded, keys, &one.name, &mut out)),
             numbered if NUMBERED.contains(&numbered) => {
                 rows(loaded, numbered)
@@ -126,6 +127,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "Where clients come in: any number of [listener.NAME]. This one is there when the file names no other.\n\
          # Without a file: YIZHAN_LISTEN, YIZHAN_ALLOW, --listen, --allow.",
     ),
+    ("user", "Who may log in where auth is verify: any number of [user.NAME]."),
     (
         "account",
         "The mailboxes that mail leaves through: any number of [account.NAME].\n\
@@ -161,6 +163,7 @@ pub fn reference() -> String {
             let help = SECTIONS.iter().find(|(name, _)| *name == current).map_or("", |(_, help)| help);
             let (head, off) = match current {
                 "listener" => ("listener.local", ""),
+                "user" => ("user.scanner", "#"),
                 "account" => ("account.office", "#"),
                 "client" => ("client.scanner", "#"),
                 "route" => ("[route]", "#"),

@@ -7,6 +7,7 @@ use super::keys::{Found, KEYS, find};
 /// What people write who know other programs.
 static ALIASES: &[(&str, &str)] = &[
     ("password", "secret"),
+    ("secret", "password"),
     ("pass", "secret"),
     ("code", "secret"),
     ("username", "user"),

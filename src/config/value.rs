@@ -83,6 +83,7 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::AnyNetworks => list(value, NETWORK, network).map(Meaning::Networks),
         Kind::Path => path(text(value, QUOTES)?).map(Meaning::Path),
         Kind::Secret => secret("secret", value).map(Meaning::Secret),
+        Kind::Password => secret("password", value).map(Meaning::Secret),
         Kind::Proxy => proxy(text(value, QUOTES)?).map(Meaning::Proxy),
         Kind::Webhook => webhook(value).map(Meaning::Webhook),
         Kind::Notice => notice(text(value, QUOTES)?).map(Meaning::Notice),

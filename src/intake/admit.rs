@@ -18,12 +18,16 @@ use crate::telemetry::counter;
 use super::arrival::{Arrival, Circumstances, not_stored};
 use super::client::Peer;
 use super::crowd;
+use super::login::User;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
 /// What one connection is in the middle of.
 pub(super) struct Admission {
     peer: Peer,
+    /// The peer as it came, before a log-in told more about it.
+    arrived: Peer,
+    user: Option<Arc<User>>,
     settings: Arc<Settings>,
     pub(super) around: Surroundings,
     envelope: Option<Envelope>,
@@ -43,7 +47,16 @@ struct Incoming {
 
 impl Admission {
     pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Admission {
-        Admission { peer, settings, around, envelope: None, incoming: None }
+        Admission { arrived: peer.clone(), peer, user: None, settings, around, envelope: None, incoming: None }
+    }
+
+    /// The client has logged in as this user, or is nobody again (STARTTLS).
+    pub(super) fn logged_in(&mut self, user: Option<Arc<User>>) {
+        self.peer = match user.as_ref().and_then(|user| user.client.clone()) {
+            Some(client) => Peer { name: client.name.clone(), client: Some(client), ..self.arrived.clone() },
+            None => self.arrived.clone(),
+        };
+        self.user = user;
     }
 
     /// AUTH: whether a log-in of this client is looked at at all.
@@ -56,6 +69,10 @@ impl Admission {
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
         let size = size.unwrap_or(0);
         self.around.room.has_space(size).map_err(refusal::no_space)?;
+        // Both lists count: a user may do less than the client that it is, never more.
+        if self.user.as_ref().is_some_and(|user| !user.may_send_as(&from)) {
+            return Err(refusal::sender());
+        }
         if self.peer.client.as_ref().is_some_and(|client| !client.may_send_as(&from)) {
             return Err(refusal::sender_not_allowed());
         }
@@ -198,7 +215,7 @@ impl Admission {
         self.around.queue.put(message).await?;
         self.around.guard.holds(self.peer.addr, size);
         let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
-        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, %from, recipients, size);
+        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
         self.report_repairs(id, &repairs);
         Ok(())
     }

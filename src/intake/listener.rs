@@ -12,8 +12,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use crate::limits::room::Full;
 use crate::smtp::proxy_header::Source;
 use crate::smtp::server;
 use crate::telemetry::counter;
@@ -31,6 +33,10 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often it says so while it lasts.
 const ACCEPT_REPORT: Duration = Duration::from_secs(10);
 
+/// How many who are in no allowed network may be connected to a listener without being logged in: whoever fills these
+/// places keeps out his own kind, and not the devices of the house.
+pub const MOST_STRANGERS: usize = 100;
+
 /// Why a listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {addr}: {source}")]
@@ -45,6 +51,9 @@ pub struct BindError {
 pub struct Listener {
     settings: Arc<Settings>,
     session: Arc<server::Settings>,
+    /// For those who are in no allowed network.
+    stranger: Arc<server::Settings>,
+    places: Arc<Semaphore>,
     sockets: Vec<TcpListener>,
     around: Surroundings,
 }
@@ -63,8 +72,10 @@ impl Listener {
     pub fn bind(settings: Settings, around: Surroundings) -> Result<Listener, BindError> {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
-        let session = Arc::new(session_settings(&settings));
-        Ok(Listener { session, sockets: sockets?, settings: Arc::new(settings), around })
+        let session = session_settings(&settings);
+        let stranger = Arc::new(stranger_settings(&settings, &session));
+        let (session, places) = (Arc::new(session), Arc::new(Semaphore::new(MOST_STRANGERS)));
+        Ok(Listener { session, stranger, places, sockets: sockets?, settings: Arc::new(settings), around })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.
@@ -147,14 +158,20 @@ impl Listener {
     /// The questions that are asked before the greeting.
     fn let_in(&self, stream: TcpStream, addr: IpAddr) {
         let peer = Peer::new(addr, &self.around.clients);
-        if !allowed(&self.settings.allow, peer.addr) {
+        let known = allowed(&self.settings.allow, peer.addr);
+        // Only a log-in that is verified can make up for the network.
+        if !known && self.settings.auth != server::AuthMode::Verify {
             return self.turn_away(stream, &peer, refusal::network());
         }
+        let probation = (!known).then(|| self.places.clone().try_acquire_owned());
+        let Ok(probation) = probation.transpose() else {
+            return self.turn_away(stream, &peer, refusal::no_place(Full::Connections));
+        };
         match self.around.room.has_space(0).and_then(|()| self.around.room.enter(peer.addr)) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
-                let connection = Connection::new(stream, peer, self.settings.clone(), self.around.clone());
-                let session = server::Session::new(self.session.clone());
+                let connection = Connection::new(stream, peer, probation, self.settings.clone(), self.around.clone());
+                let session = server::Session::new(if known { &self.session } else { &self.stranger }.clone());
                 tokio::spawn(async move {
                     let _place = place;
                     connection.run(session).await;
@@ -167,6 +184,10 @@ impl Listener {
     fn turn_away(&self, mut stream: TcpStream, peer: &Peer, refusal: Refusal) {
         self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
         tracing::info!(event = "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
+        // In the clear nobody would understand it there.
+        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) {
+            return;
+        }
         let limit = self.settings.deadlines.write;
         tokio::spawn(async move {
             let mut line = bytes::BytesMut::new();
@@ -203,10 +224,16 @@ fn session_settings(settings: &Settings) -> server::Settings {
     server::Settings {
         profile: settings.profile,
         auth: settings.auth,
+        starttls: settings.tls.as_ref().is_some_and(|tls| !tls.implicit),
         max_message: settings.message_size,
         max_recipients: settings.recipients,
         ..server::Settings::relay(&settings.hostname)
     }
+}
+
+/// Whoever comes from elsewhere logs in first, and in TLS where there is any: what is on the way is not our network.
+fn stranger_settings(settings: &Settings, session: &server::Settings) -> server::Settings {
+    server::Settings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
 }
 
 #[cfg(test)]

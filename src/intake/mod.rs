@@ -5,7 +5,9 @@
 //!  proxy      who is behind a load balancer?
 //!  connection socket, deadlines, drives smtp::server   -> one write a reply
 //!  pace       until when must the next octets come?
+//!  wire       octets, in the clear or in TLS
 //!  client     which entry of the settings is it?
+//!  login      is the password right, and may this address try?
 //!  admit      limits -> arrival -> queue.put -> 250
 //!  arrival    body to the draft as it comes -> repair
 //!  crowd      are the clients hidden behind one address?
@@ -31,6 +33,7 @@ use crate::queue::Queue;
 use crate::route::Router;
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
+use crate::tls::door::Identity;
 
 mod admit;
 pub mod arrival;
@@ -38,14 +41,17 @@ pub mod client;
 mod connection;
 pub mod crowd;
 pub mod listener;
+pub mod login;
 mod pace;
 mod proxy;
 pub mod refusal;
 mod split;
+mod wire;
 
 pub use client::{Client, Clients};
 pub use crowd::Crowd;
 pub use listener::Listener;
+pub use login::{User, Users};
 
 /// The settings of one listener.
 #[derive(Clone, Debug)]
@@ -54,7 +60,7 @@ pub struct Settings {
     pub name: String,
     /// Where it listens.
     pub bind: Vec<SocketAddr>,
-    /// Networks that may send; everybody else gets 554 5.7.1.
+    /// Networks that may send. Everybody else gets 554 5.7.1, or, where log-ins are verified, has to log in.
     pub allow: Vec<IpNet>,
     /// Networks of load balancers, whose PROXY header says who the client is; from everybody else it is a bad command.
     pub proxy_from: Vec<IpNet>,
@@ -62,6 +68,8 @@ pub struct Settings {
     pub profile: server::Profile,
     /// Whether it offers AUTH.
     pub auth: server::AuthMode,
+    /// TLS, if it is offered.
+    pub tls: Option<Tls>,
     /// Our name: greeting, EHLO reply, Received.
     pub hostname: String,
     /// Recipients of one message.
@@ -70,6 +78,15 @@ pub struct Settings {
     pub message_size: u64,
     /// How long a client may take.
     pub deadlines: Deadlines,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// From the first octet (RFC 8314 section 3), or after STARTTLS (RFC 3207).
+    pub implicit: bool,
+    /// What is shown to clients.
+    pub identity: Arc<Identity>,
 }
 
 /// How long a client may take (RFC 5321 section 4.5.3.2 asks a server for 5 minutes).
@@ -85,13 +102,24 @@ pub struct Deadlines {
     pub write: Duration,
     /// For a load balancer to say who the client is.
     pub proxy: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+    /// For one who is in no allowed network, from connecting to being logged in.
+    pub stranger: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Deadlines {
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        let proxy = Duration::from_secs(5);
-        Deadlines { command: minutes(5), data: minutes(3), rate: 100, write: minutes(1), proxy }
+        Deadlines {
+            command: minutes(5),
+            data: minutes(3),
+            rate: 100,
+            write: minutes(1),
+            proxy: Duration::from_secs(5),
+            handshake: Duration::from_secs(30),
+            stranger: minutes(1),
+        }
     }
 }
 
@@ -118,6 +146,8 @@ pub struct Surroundings {
     pub owner: Owner,
     /// What is known of clients.
     pub clients: Arc<Clients>,
+    /// Who may log in.
+    pub users: Arc<Users>,
     /// How long a message lives.
     pub expire: Duration,
     /// Which accounts take which mail.

@@ -28,6 +28,21 @@ pub fn network() -> Refusal {
     Refusal::new(554, "5.7.1 Relaying denied: this client is not in an allowed network", "network")
 }
 
+/// A log-in whose password is wrong, or whose user does not exist: nobody is told which.
+pub fn login() -> Refusal {
+    Refusal::new(535, "5.7.8 Authentication failed", "login")
+}
+
+/// A log-in from an address that has guessed too often. The connection ends with it.
+pub fn locked_out() -> Refusal {
+    Refusal::new(421, "4.7.0 Too many failed log-ins from your address, try again later", "locked_out")
+}
+
+/// A sender that the user who is logged in may not use.
+pub fn sender() -> Refusal {
+    Refusal::new(553, "5.7.1 You may not send as this address", "sender")
+}
+
 /// The relay is stopping.
 pub fn draining() -> Refusal {
     Refusal::new(421, "4.3.2 The relay is stopping, try again later", "draining")

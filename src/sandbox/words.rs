@@ -99,6 +99,7 @@ pub(super) fn session(client: IpAddr, number: u64, starttls: bool, limits: &Limi
         max_message: limits.max_message,
         max_recipients: limits.recipients,
         auth: AuthMode::Verify,
+        auth_after_tls: false,
         auth_required: true,
         starttls,
         max_errors: 100,

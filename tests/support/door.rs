@@ -70,6 +70,7 @@ impl Door {
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
             clients: Arc::new(Clients::new(plan.clients)),
+            users: Arc::default(),
             expire: PATIENCE,
             router: Arc::new(Router::new(Vec::new(), vec!["none".to_owned()])),
             largest: Arc::default(),

@@ -22,6 +22,7 @@ pub mod clients;
 pub mod day;
 pub mod door;
 pub mod dovecot;
+pub mod entrance;
 pub mod folder;
 pub mod front;
 pub mod hook;

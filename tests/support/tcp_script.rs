@@ -65,6 +65,7 @@ impl Door {
         let room = Room::new(limits.clone());
         let around = Surroundings {
             clients: Default::default(),
+            users: Default::default(),
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
@@ -94,6 +95,7 @@ impl Door {
             hostname: "relay.test".to_owned(),
             recipients: session.max_recipients,
             message_size: session.max_message,
+            tls: None,
             deadlines: Deadlines::default(),
         };
         let listener = Listener::bind(settings, self.around.clone()).expect("a free port");

@@ -37,21 +37,35 @@ pub(in crate::config) static KEYS: &[Key] = &[
     fixed("listener.*.bind", Kind::Sockets, r#"["127.0.0.1:25"]"#, "addresses to listen on, with the port"),
     fixed(
         "listener.*.tls",
-        Kind::Word(&["off"], &["starttls", "implicit"]),
+        Kind::Word(&["off", "starttls", "implicit"], &[]),
         r#""off""#,
-        "off, the only choice in this version",
+        "off | starttls (offered; many clients give up when they do not trust the certificate) | implicit (from the first \
+         octet, usually at port 465)",
+    ),
+    open(
+        "listener.*.certificate",
+        Kind::Path,
+        r#""certs/relay.pem""#,
+        "PEM file with the certificate and those above it, for tls; read again when it changes",
+    ),
+    open(
+        "listener.*.key",
+        Kind::Path,
+        r#""certs/relay.key""#,
+        "PEM file with its private key; read again when it changes",
     ),
     fixed(
         "listener.*.auth",
-        Kind::Word(&["off", "accept-any"], &["verify"]),
+        Kind::Word(&["off", "accept-any", "verify"], &[]),
         r#""off""#,
-        "off | accept-any (any user name and password will do; it allows nobody who is not in `allow`)",
+        "off | accept-any (any user name and password will do; it allows nobody who is not in `allow`) | verify (by \
+         [user.NAME]; who logs in may send from anywhere)",
     ),
     fixed(
         "listener.*.allow",
         Kind::Networks,
         r#"["127.0.0.0/8", "::1/128"]"#,
-        "client networks; everybody else is refused with 554 5.7.1",
+        "client networks; everybody else is refused with 554 5.7.1, unless auth is verify",
     ),
     open(
         "listener.*.proxy_from",
@@ -65,6 +79,26 @@ pub(in crate::config) static KEYS: &[Key] = &[
         Kind::Word(&["strict", "tolerant", "legacy"], &[]),
         r#""tolerant""#,
         "how much broken SMTP is put up with: strict | tolerant | legacy",
+    ),
+    open(
+        "user.*.password",
+        Kind::Password,
+        r#"{ file = "/run/secrets/scanner" }"#,
+        "what `yizhan hash-password` prints, or { file = \"..\" }, { env = \"..\" } with that or with the password, or the password \
+         itself (warned about)",
+    ),
+    open("user.*.login", Kind::User, r#""scanner@office.lan""#, "the name it logs in with; default: its NAME"),
+    open(
+        "user.*.client",
+        Kind::Names,
+        r#""scanner""#,
+        "a NAME of [client.NAME], which it then is wherever it comes from, for repairs and routes; default: found by its address",
+    ),
+    open(
+        "user.*.sender",
+        Kind::Patterns,
+        r#"["scanner@example.com"]"#,
+        "whom it may send as, in MAIL FROM; * stands for any characters; one or a list; default: anybody",
     ),
     open("account.*.provider", Kind::Provider, r#""qq""#, "one of {providers} (custom needs `host`)"),
     open("account.*.user", Kind::User, r#""10000@qq.com""#, "the log-in name, which for most providers is the address"),
