@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::office::{CODE, Office, PATIENCE, USER, field, until};
 use support::pair::{self, SPARE, SPARE_CODE, add_account, burst, client, route};
 use yizhan::admin::{Order, Reply, control};
@@ -96,6 +98,32 @@ async fn what_is_over_the_budget_of_the_first_goes_through_the_second() {
     let first = ["bulk", "normal", "alarm"].map(|word| by(USER, word));
     let second = ["bulk", "normal", "alarm"].map(|word| by(SPARE, word));
     assert_eq!((first, second), ([7, 2, 1], [2, 2, 2]));
+}
+
+#[tokio::test]
+async fn what_is_over_the_share_of_its_lane_waits_with_a_time_while_alarms_go() {
+    let office = Office::with("share", Limits::default(), |settings| {
+        let hour = Windows { minute: None, hour: Some(10), day: None };
+        settings.accounts[0].budget = Budget { messages: hour, ..settings.accounts[0].budget };
+        settings.clients = vec![client("panel", 1, Lane::Alarm), client("books", 3, Lane::Bulk)];
+    })
+    .await;
+    let begin = yizhan::clock::Clock::system().now();
+    burst(&office, 3, "bulk", 9).await;
+    office.received(7).await;
+    let waiting = until("what is over the share to wait", async || {
+        let waiting = office.list(&[State::Waiting]).await;
+        (waiting.len() == 2).then_some(waiting)
+    });
+    let hour = Duration::from_secs(3600);
+    for entry in waiting.await {
+        let now = yizhan::clock::Clock::system().now();
+        assert!(entry.due > now && entry.due >= begin + hour && entry.due <= now + hour, "{entry:?}");
+        assert_eq!((entry.lane, entry.tries), (Lane::Bulk, 0));
+    }
+    burst(&office, 1, "alarm", 1).await;
+    assert_eq!(office.received(8).await[7].subject(), "alarm 0", "alarms may still go");
+    assert_eq!((office.list(&[State::Waiting]).await.len(), office.list(&[State::Queued]).await.len()), (2, 0));
 }
 
 #[tokio::test]

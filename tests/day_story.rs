@@ -129,6 +129,7 @@ async fn all_wait(office: &Office, day: &Day, ids: &[Id], until_is_known: bool) 
 }
 
 #[tokio::test]
+#[allow(clippy::print_stdout, reason = "the figures of the story, for whoever runs it with --nocapture")]
 async fn two_days_of_a_mailbox_that_is_given_too_much() {
     let real = Instant::now();
     let day = Day::new();

@@ -23,6 +23,7 @@ use support::office::{CODE, USER, provider};
 use support::ports::Reserved;
 use support::postfix::{Postfix, PostfixOptions, PostfixTls};
 use support::program::{QUICK, Ran, Site, finish, yizhan};
+use support::proxy::{Kind, Manners, TestProxy};
 use support::skip::need;
 
 /// What the doctor found.
@@ -139,6 +140,18 @@ async fn all_is_good_and_nothing_was_sent() {
     );
     assert_eq!(stats.logins_ok, 1, "one log-in, no more: {stats:?}");
     assert!(!site.data.exists(), "looking makes no data folder");
+}
+
+#[tokio::test]
+async fn an_account_behind_a_proxy_is_looked_at_through_it() {
+    let sandbox = provider(Limits::default()).await;
+    let proxy = TestProxy::start(Kind::Socks5, Manners::default()).await;
+    let site = Site::new("doc-proxy", &sandbox, &format!("proxy = \"{}\"\n{QUICK}", proxy.url()));
+    let found = report(&site, &[]).await;
+    assert!(found.good, "{:#?}", found.findings);
+    let door = sandbox.implicit_addr().expect("it is open").to_string();
+    assert_eq!(proxy.asked(), [door], "nothing went beside it");
+    assert_eq!((sandbox.stats().connections, sandbox.stats().logins_ok), (1, 1));
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ contract!(
         assign_changes_what_waits_and_nothing_else,
         a_closed_pool_is_shown_as_waiting,
         a_deferred_message_of_a_closed_pool_is_shown_as_it_is_until_it_is_due,
+        a_lane_closes_by_itself,
         the_depth_of_closed_pools_leaves_leases_alone,
         a_list_can_be_of_one_pool,
         waiting_keeps_the_place_in_the_line,
@@ -250,6 +251,11 @@ async fn shown(queue: &dyn Queue) -> Vec<(State, Timestamp)> {
     list.iter().map(|entry| (entry.state, entry.due)).collect()
 }
 
+/// All lanes of these pools, closed for so many seconds.
+fn closed(pools: &[(&str, u64)]) -> Vec<(String, Lane, Timestamp)> {
+    pools.iter().flat_map(|(pool, s)| Lane::ALL.map(|lane| ((*pool).to_owned(), lane, at(*s)))).collect()
+}
+
 async fn a_closed_pool_is_shown_as_waiting(open: Open<'_>) {
     let queue = open();
     for (n, pool) in ["a", "b", "a", "c"].into_iter().enumerate() {
@@ -259,8 +265,7 @@ async fn a_closed_pool_is_shown_as_waiting(open: Open<'_>) {
     queue.settle(lease, settlement(vec![], Next::Waiting(at(3)))).await.unwrap();
     let stored = vec![(State::Queued, at(0)), (State::Queued, at(1)), (State::Queued, at(2)), (State::Waiting, at(3))];
     assert_eq!(shown(&*queue).await, stored);
-    let closed = |list: &[(&str, u64)]| list.iter().map(|(pool, s)| ((*pool).to_owned(), at(*s))).collect::<Vec<_>>();
-    queue.close_pools(closed(&[("a", 900), ("c", 500), ("x", 5)])).await.unwrap();
+    queue.close_lanes(closed(&[("a", 900), ("c", 500), ("x", 5)])).await.unwrap();
     let wait = |seconds| (State::Waiting, at(seconds));
     assert_eq!(shown(&*queue).await, [wait(900), (State::Queued, at(1)), wait(900), wait(500)]);
     // What comes later is shown the same way.
@@ -272,7 +277,7 @@ async fn a_closed_pool_is_shown_as_waiting(open: Open<'_>) {
     assert_eq!((lease.entry.state, lease.entry.due), (State::Sending, at(0)));
     assert_eq!(shown(&*queue).await[0], (State::Sending, at(0)));
     drop(lease);
-    queue.close_pools(closed(&[("b", 7)])).await.unwrap();
+    queue.close_lanes(closed(&[("b", 7)])).await.unwrap();
     assert_eq!(shown(&*queue).await[..4], [stored[0], wait(7), stored[2], stored[3]]);
     drop(queue);
     assert_eq!(shown(&*open()).await[..4], stored, "nothing of it was written");
@@ -287,7 +292,7 @@ async fn a_deferred_message_of_a_closed_pool_is_shown_as_it_is_until_it_is_due(o
         let lease = one(&*queue, "a", at(0)).await;
         queue.settle(lease, settlement(vec![], Next::Deferred(at(due)))).await.unwrap();
     }
-    queue.close_pools(vec![("a".to_owned(), at(1_000))]).await.unwrap();
+    queue.close_lanes(closed(&[("a", 1_000)])).await.unwrap();
     let later = |seconds| (State::Deferred, at(seconds));
     let wait = (State::Waiting, at(1_000));
     assert_eq!(shown(&*queue).await, [later(50), later(100), later(2_000)]);
@@ -300,13 +305,45 @@ async fn a_deferred_message_of_a_closed_pool_is_shown_as_it_is_until_it_is_due(o
     assert_eq!(shown(&*queue).await, [(State::Sending, at(50)), wait, later(2_000)]);
 }
 
+async fn a_lane_closes_by_itself(open: Open<'_>) {
+    let queue = open();
+    // An alarm, an ordinary message and a bulk one, twice over, in each of two pools.
+    for n in 0..12 {
+        queue.put(placed(n, at(n), ["a", "b"][n as usize / 6], Lane::ALL[n as usize % 3])).await.unwrap();
+    }
+    let triple = |pool: &str, lane, seconds| (pool.to_owned(), lane, at(seconds));
+    let closed = vec![triple("a", Lane::Normal, 60), triple("a", Lane::Bulk, 90), triple("b", Lane::Alarm, 30)];
+    queue.close_lanes(closed).await.unwrap();
+    let (ready, wait) = (|s| (State::Queued, at(s)), |s| (State::Waiting, at(s)));
+    let first = [ready(0), wait(60), wait(90), ready(3), wait(60), wait(90)];
+    let second = [wait(30), ready(7), ready(8), wait(30), ready(10), ready(11)];
+    assert_eq!(shown(&*queue).await, [first, second].concat());
+    // Leases and what is deferred count for their own lane only.
+    let leased = queue.lease(at(12), vec![want("a", Lane::Alarm, 1), want("a", Lane::Bulk, 1)], 2).await.unwrap();
+    let [alarm, bulk] = <[Lease; 2]>::try_from(leased).unwrap();
+    let sending = |s| (State::Sending, at(s));
+    assert_eq!(shown(&*queue).await[..6], [sending(0), wait(60), sending(2), ready(3), wait(60), wait(90)]);
+    queue.settle(alarm, settlement(vec![], Next::Deferred(at(13)))).await.unwrap();
+    queue.settle(bulk, settlement(vec![], Next::Deferred(at(14)))).await.unwrap();
+    queue.lease(at(15), Vec::new(), 0).await.unwrap();
+    let deferred = (State::Deferred, at(13));
+    assert_eq!(shown(&*queue).await[..6], [deferred, wait(60), wait(90), ready(3), wait(60), wait(90)]);
+    // The pool is counted as one, and what is given another pool waits in its own lane there.
+    assert_eq!(queue.pools().await.unwrap(), [("a".to_owned(), 6), ("b".to_owned(), 6)]);
+    let ids: Vec<Id> = queue.list(Filter::default()).await.unwrap().iter().map(|entry| entry.id).collect();
+    queue.assign(vec![(ids[1], "b".to_owned()), (ids[3], "b".to_owned())]).await.unwrap();
+    assert_eq!(shown(&*queue).await[..4], [deferred, ready(1), wait(90), wait(30)]);
+    queue.close_lanes(vec![triple("a", Lane::Alarm, 40)]).await.unwrap();
+    assert_eq!(shown(&*queue).await[..4], [wait(40), ready(1), (State::Deferred, at(14)), ready(3)]);
+}
+
 async fn the_depth_of_closed_pools_leaves_leases_alone(open: Open<'_>) {
     let queue = open();
     for n in 0..6 {
         queue.put(placed(n, START, if n < 4 { "a" } else { "b" }, Lane::Normal)).await.unwrap();
     }
     let leases = queue.lease(at(0), wants("a", 3), 3).await.unwrap();
-    queue.close_pools(vec![("a".to_owned(), at(60))]).await.unwrap();
+    queue.close_lanes(closed(&[("a", 60)])).await.unwrap();
     assert_eq!(queue.depth().await.unwrap().messages, [2, 3, 1, 0, 0, 0, 0]);
     drop(leases);
     assert_eq!(queue.depth().await.unwrap().messages, [2, 0, 4, 0, 0, 0, 0]);

@@ -49,8 +49,8 @@ enum Action {
     Wake,
     Purge,
     Assign(Vec<(usize, usize)>),
-    /// Pools to close, and for how many seconds.
-    Close(Vec<(usize, u64)>),
+    /// Pools and lanes to close, and for how many seconds.
+    Close(Vec<(usize, usize, u64)>),
     Spend(usize),
     Remember(usize, u8),
     /// Whether by a digest, and how many of the untold.
@@ -97,7 +97,7 @@ fn actions() -> impl Strategy<Value = Action> {
         8 => (any::<usize>(), end, any::<bool>(), extra())
             .prop_map(|(n, end, uncertain, extra)| Action::Settle(n, end, uncertain, extra)),
         2 => prop::collection::vec((any::<usize>(), 0..4usize), 0..4).prop_map(Action::Assign),
-        2 => prop::collection::vec((0..4usize, 0..300u64), 0..3).prop_map(Action::Close),
+        2 => prop::collection::vec((0..4usize, 0..3usize, 0..300u64), 0..6).prop_map(Action::Close),
         1 => (0..2usize).prop_map(Action::Spend),
         1 => (0..2usize, any::<u8>()).prop_map(|(account, state)| Action::Remember(account, state)),
         2 => (any::<bool>(), 0..3usize).prop_map(|(digest, n)| Action::Tell(digest, n)),
@@ -135,7 +135,7 @@ struct Kept {
 
 impl Kept {
     /// The state and the due time that operators see.
-    fn shown(&self, closed: &BTreeMap<usize, Timestamp>, heard: Timestamp) -> (State, Timestamp) {
+    fn shown(&self, closed: &BTreeMap<(usize, usize), Timestamp>, heard: Timestamp) -> (State, Timestamp) {
         if self.leased {
             return (State::Sending, self.due);
         }
@@ -144,7 +144,7 @@ impl Kept {
             State::Deferred => self.due <= heard,
             _ => false,
         };
-        match closed.get(&self.pool) {
+        match closed.get(&(self.pool, self.lane)) {
             Some(&until) if due => (State::Waiting, self.due.max(until)),
             _ => (self.state, self.due),
         }
@@ -160,7 +160,8 @@ impl Kept {
 struct Model {
     messages: BTreeMap<Id, Kept>,
     next: u64,
-    closed: BTreeMap<usize, Timestamp>,
+    /// By pool and lane.
+    closed: BTreeMap<(usize, usize), Timestamp>,
     /// The time that the queue was told last.
     heard: Timestamp,
     /// By account and minute.
@@ -369,12 +370,14 @@ impl Pair {
                     m.pool = if m.may_go() { pool } else { m.pool };
                 }
             }
-            Action::Close(pools) => {
-                let pools: BTreeMap<_, _> =
-                    pools.into_iter().map(|(pool, s)| (pool, self.now + Duration::from_secs(s))).collect();
-                let named = pools.iter().map(|(pool, until)| (POOLS[*pool].to_owned(), *until)).collect();
-                self.queue().close_pools(named).await.unwrap();
-                self.model.closed = pools;
+            Action::Close(lanes) => {
+                let until = |(pool, lane, s)| ((pool, lane), self.now + Duration::from_secs(s));
+                let lanes: BTreeMap<_, _> = lanes.into_iter().map(until).collect();
+                let name = |(&(pool, lane), &until): (&(usize, usize), &Timestamp)| {
+                    (POOLS[pool].to_owned(), Lane::ALL[lane], until)
+                };
+                self.queue().close_lanes(lanes.iter().map(name).collect()).await.unwrap();
+                self.model.closed = lanes;
             }
             Action::Spend(account) => {
                 self.queue().spend(usage_of(account, self.now, [0, 0, 1])).await.unwrap();

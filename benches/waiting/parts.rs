@@ -69,8 +69,9 @@ pub(crate) async fn queue(folder: &Path) {
         black_box(queue.pools().await.expect("it answers"));
         times[3].push(begin.elapsed());
         let begin = Instant::now();
-        let closed = lots.iter().map(|lot| (lot.pool.to_string(), now + Duration::from_secs(60)));
-        queue.close_pools(closed.collect()).await.expect("it answers");
+        let until = now + Duration::from_secs(60);
+        let closed = lots.iter().flat_map(|lot| Lane::ALL.map(|lane| (lot.pool.to_string(), lane, until)));
+        queue.close_lanes(closed.collect()).await.expect("it answers");
         times[4].push(begin.elapsed());
         let begin = Instant::now();
         black_box(queue.depth().await.expect("it answers"));
@@ -82,7 +83,7 @@ pub(crate) async fn queue(folder: &Path) {
     line("plan, and lease of the next message that may go", lease);
     line("next_due of 10 pools and 3 lanes", due);
     line("pools", pools);
-    line("close_pools, all ten", close);
+    line("close_lanes, all of ten pools", close);
     line("depth, all pools closed", depth);
     queue.close().await.expect("it closes");
 }

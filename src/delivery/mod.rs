@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The loop ([`Delivery::run`]) sleeps until something happens: a message arrives, one becomes due, an attempt ends, an
-//! account may be used again. A message that may not go is not touched: its pool is closed ([`plan`]), which costs
+//! account may be used again. A message that may not go is not touched: its lane is closed ([`plan`]), which costs
 //! nothing however many wait, and lists say until when. What follows from what is decided by pure functions: [`plan`],
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
@@ -267,7 +267,9 @@ impl Delivery {
     /// Tells the queue what is closed, so that whoever looks sees what waits, and until when.
     async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), Error> {
         if running.closed != plan.closed {
-            self.0.queue.close_pools(closed_pools(plan)).await?;
+            let closed = plan.closed.iter();
+            let closed = closed.map(|c| (c.pool.to_string(), c.lane, c.until.unwrap_or(UNKNOWN))).collect();
+            self.0.queue.close_lanes(closed).await?;
             running.closed.clone_from(&plan.closed);
         }
         Ok(())
@@ -324,19 +326,6 @@ impl Delivery {
     fn state_to_keep(&self, account: &Account) -> Option<AccountState> {
         account.kept_if_changed().map(|kept| kept.write(account.name()))
     }
-}
-
-/// The pools of which every lane is closed, and when the first of them opens.
-fn closed_pools(plan: &Plan) -> Vec<(String, Timestamp)> {
-    let mut pools: Vec<(String, Timestamp)> = Vec::new();
-    for closed in plan.closed.iter().filter(|closed| !plan.open.contains(&closed.pool)) {
-        let until = closed.until.unwrap_or(UNKNOWN);
-        match pools.iter_mut().find(|(pool, _)| **pool == *closed.pool) {
-            Some((_, first)) => *first = until.min(*first),
-            None => pools.push((closed.pool.to_string(), until)),
-        }
-    }
-    pools
 }
 
 /// Takes the message's part of the budget; `None` when it has none, and the lease is given back.

@@ -35,7 +35,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 
 pub mod body;
 mod checksum;
@@ -230,13 +230,14 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::TooLong`]: nothing was changed.
     fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()>;
 
-    /// Says which pools nobody can take from, and until when; replaces what was said before. In memory only.
+    /// Says which lanes of which pools nobody can take from, and until when; replaces what was said before. In memory
+    /// only.
     ///
     /// It changes what is *shown*, nothing else: [`Queue::list`], [`Queue::show`] and [`Queue::depth`] show a message
-    /// of such a pool that is due as `waiting`, due at that time. As due counts what is queued or waiting, and what is
+    /// of such a lane that is due as `waiting`, due at that time. As due counts what is queued or waiting, and what is
     /// deferred until a time that the queue has since been told has come (the queue has no clock: it takes the time
     /// from the last lease, put, retry, wake or purge).
-    fn close_pools(&self, closed: Vec<(String, Timestamp)>) -> Answer<'_, ()>;
+    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()>;
 
     /// Counts what an account has used, durably: a log-in is counted before it is tried.
     ///

@@ -111,7 +111,16 @@ fn listener() -> Settings {
         hostname: "door.test".to_owned(),
         recipients: 100,
         message_size: 10 << 20,
-        deadlines: Deadlines { command: PATIENCE, data: PATIENCE, rate: 1, write: PATIENCE, proxy: PATIENCE },
+        tls: None,
+        deadlines: Deadlines {
+            command: PATIENCE,
+            data: PATIENCE,
+            rate: 1,
+            write: PATIENCE,
+            proxy: PATIENCE,
+            handshake: PATIENCE,
+            stranger: PATIENCE,
+        },
     }
 }
 

@@ -4,7 +4,6 @@
 //! Not here: settings as text, and the relay as a whole ([`super::office`], [`super::program`]).
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +16,8 @@ use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Clients, Deadlines, Listener, Owner, Settings, Surroundings, Tls, User, Users};
+use yizhan::limits::guard::Guard;
 use yizhan::limits::lockout::Patience;
-use yizhan::limits::rate::{PerClient, Rate};
 use yizhan::limits::room::Room;
 use yizhan::mail::{Address, IdSource};
 use yizhan::message::Level;
@@ -57,8 +56,15 @@ pub struct Plan {
 impl Default for Plan {
     /// Log-ins of [`user`] `printer`, for all of loopback, without TLS; nobody is ever late.
     fn default() -> Plan {
-        let deadlines =
-            Deadlines { command: PATIENCE, data: PATIENCE, write: PATIENCE, handshake: PATIENCE, stranger: PATIENCE };
+        let deadlines = Deadlines {
+            command: PATIENCE,
+            data: PATIENCE,
+            rate: 1,
+            write: PATIENCE,
+            proxy: PATIENCE,
+            handshake: PATIENCE,
+            stranger: PATIENCE,
+        };
         Plan {
             auth: AuthMode::Verify,
             tls: None,
@@ -100,6 +106,9 @@ pub fn client(name: &str) -> yizhan::intake::Client {
         drop_cron_env: false,
         level: Level::Full,
         lane: Default::default(),
+        senders: Vec::new(),
+        null_sender: true,
+        recipients: Vec::new(),
     }
 }
 
@@ -119,21 +128,16 @@ impl Entrance {
         let (data_dir, kept) = (folder.path().join("data"), PATIENCE);
         let settings = yizhan::queue::Settings { data_dir, keep_delivered: kept, keep_failed: kept };
         let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
-        let rate = Rate { count: NonZeroU32::new(1_000_000).expect("not zero"), per: Duration::from_secs(1) };
-        let room = Room::new(yizhan::limits::Settings {
-            connections: 1000,
-            connections_per_client: 1000,
-            messages_per_client: rate,
-            queue_size: u64::MAX,
-            disk_free: 0,
-        });
+        let limits = yizhan::limits::Settings::unlimited();
+        let room = Room::new(limits.clone());
         let counters = Counters::default();
         let around = Surroundings {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
             room: room.clone(),
-            rate: Arc::new(PerClient::new(rate)),
+            guard: Arc::new(Guard::new(&limits)),
+            crowd: Arc::default(),
             counters: counters.clone(),
             drain: Drain::default(),
             owner: Owner { mailbox: Address::parse("owner@example.com").expect("an address") },
@@ -153,6 +157,7 @@ impl Entrance {
             name: "door".to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: plan.allow,
+            proxy_from: Vec::new(),
             profile: Profile::Tolerant,
             auth: plan.auth,
             tls,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 use crate::queue::body::Spool;
 use crate::queue::entry::{AccountState, LONGEST_POOL, NewMessage, Settlement, State, Usage};
 use crate::queue::{Error, Settings};
@@ -165,7 +165,8 @@ pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32) -> Resu
     }
     short_enough("the name of a pool", &message.pool, LONGEST_POOL)?;
     let (seq, size) = rows::insert(context.conn, message, sum)?;
-    let moves = vec![Move { from: None, to: Some(State::Queued), size, pool: message.pool.as_str().into() }];
+    let (pool, lane) = (message.pool.as_str().into(), message.lane);
+    let moves = vec![Move { from: None, to: Some(State::Queued), size, pool, lane }];
     Ok(Done { moves, stored: Some(seq), wake: true, ..Done::default() })
 }
 
@@ -180,6 +181,14 @@ struct Found {
     state: Option<State>,
     size: u64,
     pool: Arc<str>,
+    lane: Lane,
+}
+
+impl Found {
+    /// The change of this row from one state to another.
+    fn goes(&self, from: State, to: Option<State>) -> Move {
+        Move { from: Some(from), to, size: self.size, pool: self.pool.clone(), lane: self.lane }
+    }
 }
 
 /// The name of a pool as the counts have it. Octets that are not text are damage, and must not stop a change.
@@ -187,11 +196,16 @@ pub(super) fn pool_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Resul
     Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()).into())
 }
 
+/// The lane as the counts have it. One that is damaged counts as normal.
+pub(super) fn lane_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Lane> {
+    Ok(row.get_ref(column)?.as_str().ok().and_then(Lane::parse).unwrap_or_default())
+}
+
 fn find(context: &Context<'_>, id: Id) -> Result<Found, Failure> {
-    let sql = "SELECT seq, state, size, pool FROM message WHERE id = ?1";
+    let sql = "SELECT seq, state, size, pool, lane FROM message WHERE id = ?1";
     let found = context.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| {
-        let state = State::parse(&row.get::<_, String>(1)?);
-        Ok(Found { seq: row.get(0)?, state, size: row.get::<_, i64>(2)?.max(0) as u64, pool: pool_of(row, 3)? })
+        let (state, size) = (State::parse(&row.get::<_, String>(1)?), row.get::<_, i64>(2)?.max(0) as u64);
+        Ok(Found { seq: row.get(0)?, state, size, pool: pool_of(row, 3)?, lane: lane_of(row, 4)? })
     });
     let found = found.optional()?.ok_or(Error::NotFound(id))?;
     if context.ledger.is_leased(found.seq) { Err(Error::Busy(id).into()) } else { Ok(found) }
@@ -209,7 +223,7 @@ fn retry(context: &Context<'_>, id: Id, now: Timestamp) -> Result<Done, Failure>
     context.conn.prepare_cached(sql)?.execute(params![found.seq, now.millis()])?;
     let sql = "UPDATE recipient SET outcome = 'open', at = NULL WHERE seq = ?1 AND outcome = 'failed'";
     context.conn.prepare_cached(sql)?.execute([found.seq])?;
-    let moves = vec![Move { from: Some(from), to: Some(State::Queued), size: found.size, pool: found.pool }];
+    let moves = vec![found.goes(from, Some(State::Queued))];
     Ok(Done { moves, touched: vec![found.seq], wake: true, ..Done::default() })
 }
 
@@ -217,7 +231,7 @@ fn drop_message(context: &Context<'_>, id: Id) -> Result<Done, Failure> {
     let found = find(context, id)?;
     let unlink = delete_content(context.conn, context.spool, found.seq)?.into_iter().collect();
     delete_row(context.conn, found.seq)?;
-    let moves = found.state.map(|from| Move { from: Some(from), to: None, size: found.size, pool: found.pool });
+    let moves = found.state.map(|from| found.goes(from, None));
     Ok(Done { moves: moves.into_iter().collect(), unlink, touched: vec![found.seq], freed: true, ..Done::default() })
 }
 
@@ -253,8 +267,9 @@ fn assign(context: &Context<'_>, changes: &[(Id, String)]) -> Result<Done, Failu
         };
         let Some(state) = found.state.filter(|state| !state.is_final() && *found.pool != **pool) else { continue };
         statement.execute(params![found.seq, pool])?;
-        done.moves.push(Move { from: Some(state), to: None, size: found.size, pool: found.pool });
-        done.moves.push(Move { from: None, to: Some(state), size: found.size, pool: pool.as_str().into() });
+        let left = found.goes(state, None);
+        done.moves.push(Move { from: None, to: Some(state), pool: pool.as_str().into(), ..left.clone() });
+        done.moves.push(left);
         done.touched.push(found.seq);
     }
     done.wake = !done.touched.is_empty();
@@ -266,20 +281,20 @@ fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Fai
     for (state, keep) in
         [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
     {
-        let sql = "SELECT seq, size, pool FROM message \
+        let sql = "SELECT seq, size, pool, lane FROM message \
                    WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 LIMIT ?3";
         let left = (PURGE_STEP - done.moves.len()) as i64;
-        let old: Vec<(i64, i64, Arc<str>)> = context
+        let old: Vec<(i64, i64, Arc<str>, Lane)> = context
             .conn
             .prepare_cached(sql)?
             .query_map(params![state.name(), (now - keep).millis(), left], |row| {
-                Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?))
+                Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?))
             })?
             .collect::<Result<_, _>>()?;
-        for (seq, size, pool) in old {
+        for (seq, size, pool, lane) in old {
             done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
             delete_row(context.conn, seq)?;
-            done.moves.push(Move { from: Some(state), to: None, size: size.max(0) as u64, pool });
+            done.moves.push(Move { from: Some(state), to: None, size: size.max(0) as u64, pool, lane });
         }
     }
     done.more = done.moves.len() == PURGE_STEP;
@@ -292,14 +307,15 @@ fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Fai
 
 /// Sets a message aside whose content is damaged: held, with the reason where a person sees it, and never sent.
 pub(super) fn hold(conn: &Connection, seq: i64, reason: &str) -> rusqlite::Result<Done> {
-    let sql = "SELECT state, size, pool FROM message WHERE seq = ?1";
-    let (from, size, pool): (String, i64, Arc<str>) =
-        conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?)))?;
+    let sql = "SELECT state, size, pool, lane FROM message WHERE seq = ?1";
+    let (from, size, pool, lane): (String, i64, Arc<str>, Lane) = conn
+        .prepare_cached(sql)?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?)))?;
     let sql = "UPDATE message SET state = 'held', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
     let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
     conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;
-    let change = Move { from: State::parse(&from), to: Some(State::Held), size: size.max(0) as u64, pool };
+    let change = Move { from: State::parse(&from), to: Some(State::Held), size: size.max(0) as u64, pool, lane };
     Ok(Done { moves: vec![change], touched: vec![seq], ..Done::default() })
 }
 
@@ -309,14 +325,15 @@ fn banish(conn: &Connection, seq: i64, reason: &str) -> Result<Done, Failure> {
     if rows::entry(conn, seq).is_ok() {
         return Ok(hold(conn, seq, reason)?);
     }
-    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER), pool FROM message WHERE seq = ?1";
+    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER), pool, lane FROM message WHERE seq = ?1";
     let before = conn.prepare_cached(sql)?.query_row([seq], |row| {
-        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?, pool_of(row, 2)?))
+        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?, pool_of(row, 2)?, lane_of(row, 3)?))
     });
     let sql = "UPDATE message SET state = 'aside', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
-    let (state, size, pool) = before.unwrap_or_else(|_| (None, None, "".into()));
+    let (state, size, pool, lane) = before.unwrap_or_else(|_| (None, None, "".into(), Lane::default()));
     let from = state.as_deref().and_then(State::parse);
-    let moves = from.map(|from| Move { from: Some(from), to: None, size: size.unwrap_or(0).max(0) as u64, pool });
+    let size = size.unwrap_or(0).max(0) as u64;
+    let moves = from.map(|from| Move { from: Some(from), to: None, size, pool, lane });
     Ok(Done { moves: moves.into_iter().collect(), touched: vec![seq], ..Done::default() })
 }

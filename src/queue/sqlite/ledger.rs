@@ -1,4 +1,4 @@
-//! What the writer knows by heart: how many messages are in each state and each pool, and who holds a lease on what.
+//! What the writer knows by heart: how many messages are in each state, pool and lane, and who holds a lease on what.
 //!
 //! Values only, no database. Invariants: the counts say what the tables say as of the last commit, with leased messages
 //! under the state they have in the table; a pool that has only final messages is not here; a message has at most one
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 use crate::queue::Depth;
 use crate::queue::entry::State;
 
@@ -23,6 +23,8 @@ pub(super) struct Move {
     pub(super) size: u64,
     /// Its pool. A message that goes from one pool to another is two of these.
     pub(super) pool: Arc<str>,
+    /// Its lane, which stays as it is.
+    pub(super) lane: Lane,
 }
 
 /// A message that is being sent.
@@ -33,23 +35,28 @@ pub(super) struct Leased {
     pub(super) state: State,
     pub(super) due: Timestamp,
     pub(super) pool: Arc<str>,
+    pub(super) lane: Lane,
 }
 
-/// How many messages of one pool are in one state, and how many octets they have.
+/// How many messages of one pool and lane are in one state, and how many octets they have.
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) state: State,
     pub(super) pool: String,
+    pub(super) lane: Lane,
     pub(super) messages: u64,
     pub(super) bytes: u64,
 }
+
+/// How many messages of one pool there are, by lane and state.
+type Counts = [[u64; 7]; Lane::ALL.len()];
 
 /// Counts and leases.
 #[derive(Debug)]
 pub(super) struct Ledger {
     messages: [u64; 7],
     bytes: u64,
-    pools: HashMap<Arc<str>, [u64; 7]>,
+    pools: HashMap<Arc<str>, Counts>,
     leased: HashMap<u64, Leased>,
     tokens: HashMap<i64, u64>,
     next: u64,
@@ -67,11 +74,11 @@ impl Ledger {
     pub(super) fn recount(&mut self, rows: impl IntoIterator<Item = Counted>) {
         (self.messages, self.bytes) = ([0; 7], 0);
         self.pools.clear();
-        for Counted { state, pool, messages, bytes } in rows {
+        for Counted { state, pool, lane, messages, bytes } in rows {
             self.messages[state as usize] += messages;
             if !state.is_final() {
                 self.bytes += bytes;
-                self.pools.entry(pool.into()).or_default()[state as usize] += messages;
+                self.pools.entry(pool.into()).or_default()[lane as usize][state as usize] += messages;
             }
         }
     }
@@ -84,36 +91,38 @@ impl Ledger {
             *count = count.saturating_sub(1);
             if !from.is_final() {
                 self.bytes = self.bytes.saturating_sub(change.size);
-                self.leave(&change.pool, from);
+                self.leave(&change.pool, change.lane, from);
             }
         }
         if let Some(to) = change.to {
             self.messages[to as usize] += 1;
             if !to.is_final() {
                 self.bytes += change.size;
-                self.pools.entry(change.pool.clone()).or_default()[to as usize] += 1;
+                self.pools.entry(change.pool.clone()).or_default()[change.lane as usize][to as usize] += 1;
             }
         }
     }
 
-    fn leave(&mut self, pool: &str, from: State) {
+    fn leave(&mut self, pool: &str, lane: Lane, from: State) {
         let Some(counts) = self.pools.get_mut(pool) else { return };
-        counts[from as usize] = counts[from as usize].saturating_sub(1);
-        if *counts == [0; 7] {
+        let count = &mut counts[lane as usize][from as usize];
+        *count = count.saturating_sub(1);
+        if *counts == Counts::default() {
             self.pools.remove(pool);
         }
     }
 
     /// The pools of all messages that are not final, with their counts, in the order of their names.
     pub(super) fn pools(&self) -> Vec<(String, u64)> {
-        let mut pools: Vec<_> = self.pools.iter().map(|(pool, n)| (pool.to_string(), n.iter().sum())).collect();
+        let all = |(pool, counts): (&Arc<str>, &Counts)| (pool.to_string(), counts.iter().flatten().sum());
+        let mut pools: Vec<_> = self.pools.iter().map(all).collect();
         pools.sort_unstable();
         pools
     }
 
-    /// How many messages of `pool` the table has in `state`, leased or not.
-    pub(super) fn in_pool(&self, pool: &str, state: State) -> u64 {
-        self.pools.get(pool).map_or(0, |counts| counts[state as usize])
+    /// How many messages of this pool and lane the table has in `state`, leased or not.
+    pub(super) fn in_lane(&self, pool: &str, lane: Lane, state: State) -> u64 {
+        self.pools.get(pool).map_or(0, |counts| counts[lane as usize][state as usize])
     }
 
     /// Leases a message that is not leased, and gives the token.

@@ -151,8 +151,8 @@ impl Writer {
         if entry.pool != want.pool || entry.lane != want.lane {
             return Err(Unreadable::Damaged("the pool or the lane cannot be read".to_owned()));
         }
-        let pool = entry.pool.as_str().into();
-        let token = self.ledger.lease(Leased { seq, id: entry.id, state: entry.state, due: entry.due, pool });
+        let (pool, lane) = (entry.pool.as_str().into(), entry.lane);
+        let token = self.ledger.lease(Leased { seq, id: entry.id, state: entry.state, due: entry.due, pool, lane });
         let inbox = self.inbox.clone();
         let release = move || drop(inbox.send(Message::Release(token)));
         let guard = LeaseGuard { token, release: Some(Box::new(release)) };

@@ -33,7 +33,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 
 use super::body::{Draft, Spool, Stored};
 use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage, Want};
@@ -256,8 +256,8 @@ impl Queue for Sqlite {
         Box::pin(async move { self.change(Write::Assign(changes), octets).await.map(drop) })
     }
 
-    fn close_pools(&self, closed: Vec<(String, Timestamp)>) -> Answer<'_, ()> {
-        Box::pin(self.ask(|reply| Message::ClosePools(closed, reply)))
+    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()> {
+        Box::pin(self.ask(|reply| Message::CloseLanes(closed, reply)))
     }
 
     fn spend(&self, usage: Usage) -> Answer<'_, ()> {

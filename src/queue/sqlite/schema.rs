@@ -26,7 +26,7 @@
 //! `account` has what the delivery wants to know after a restart, written by settle and remember.
 //!
 //! How it is asked (a test holds each question to its index): who is next in one line, and when (`message_line`); what
-//! is there by state and pool, and how many octets (`message_place`); what is deferred and due in a closed pool
+//! is there by state, pool and lane, and how many octets (`message_place`); what is deferred and due in a closed lane
 //! (`message_deferred`); who is to be told (`message_untold`); what is old (`message_finished`).
 
 use std::fs::OpenOptions;
@@ -95,9 +95,9 @@ CREATE INDEX content_spool ON content (spool) WHERE spool IS NOT NULL;
 
 /// What version 2 added: several accounts share the queue. Runs on new databases as well, so that there is one text.
 const SHARED: &str = "
-CREATE INDEX message_place ON message (state, pool, id, size);
+CREATE INDEX message_place ON message (state, pool, lane, id, size);
 CREATE INDEX message_line ON message (pool, lane, due) WHERE due IS NOT NULL;
-CREATE INDEX message_deferred ON message (state, pool, due) WHERE state = 'deferred';
+CREATE INDEX message_deferred ON message (state, pool, lane, due) WHERE state = 'deferred';
 CREATE INDEX message_untold ON message (id) WHERE untold = 1 AND state = 'failed';
 CREATE TABLE usage (
     account TEXT NOT NULL,

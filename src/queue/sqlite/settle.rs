@@ -68,7 +68,8 @@ pub(super) fn settle(
         done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
         done.freed = true;
     }
-    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool: leased.pool });
+    let (pool, lane) = (leased.pool, leased.lane);
+    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool, lane });
     if let Some(notice) = &settlement.notice {
         let stored = put(context, notice, notice_sum)?;
         done.moves.extend(stored.moves);

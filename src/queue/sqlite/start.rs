@@ -18,7 +18,7 @@ use crate::queue::body::Spool;
 use crate::queue::entry::State;
 use crate::queue::{Error, Report};
 
-use super::apply::hold;
+use super::apply::{hold, lane_of};
 use super::ledger::Counted;
 
 /// Makes a folder for its owner only, and those above it, where they are missing.
@@ -33,17 +33,19 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// How many messages of each pool are in each state, and how many octets they have.
+/// How many messages of each pool and lane are in each state, and how many octets they have.
 pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
-    let mut statement = conn.prepare("SELECT state, pool, count(*), total(size) FROM message GROUP BY state, pool")?;
+    let sql = "SELECT state, pool, lane, count(*), total(size) FROM message GROUP BY state, pool, lane";
+    let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
         // A state that is not one of ours belongs to a row that is set aside when it is met.
         if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(State::parse) {
             let pool = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().unwrap_or_default()).into_owned();
-            let (messages, bytes) = (row.get::<_, i64>(2)?.max(0) as u64, row.get::<_, f64>(3)? as u64);
-            counts.push(Counted { state, pool, messages, bytes });
+            let lane = lane_of(row, 2)?;
+            let (messages, bytes) = (row.get::<_, i64>(3)?.max(0) as u64, row.get::<_, f64>(4)? as u64);
+            counts.push(Counted { state, pool, lane, messages, bytes });
         }
     }
     Ok(counts)

@@ -1,6 +1,6 @@
-//! What operators see: the list, one message, the depth. Messages of closed pools are shown as `waiting`.
+//! What operators see: the list, one message, the depth. Messages of closed lanes are shown as `waiting`.
 //!
-//! Only the picture is changed, never a row ([`crate::queue::Queue::close_pools`]). Invariant: list, show and depth tell
+//! Only the picture is changed, never a row ([`crate::queue::Queue::close_lanes`]). Invariant: list, show and depth tell
 //! the same story, whatever is leased or closed.
 
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 use crate::queue::body::Stored;
 use crate::queue::entry::{Entry, State};
 use crate::queue::{Depth, Error, Filter};
@@ -18,20 +18,28 @@ use super::rows::{self, Unreadable};
 use super::start::as_text;
 use super::writer::Writer;
 
-/// The pools of one state: the first, and the one after another.
-pub(super) const FIRST_POOL: &str = "SELECT pool FROM message WHERE state = ?1 AND pool >= ?2 ORDER BY pool LIMIT 1";
-pub(super) const NEXT_POOL: &str = "SELECT pool FROM message WHERE state = ?1 AND pool > ?2 ORDER BY pool LIMIT 1";
-/// What is in one state and pool.
-pub(super) const PLACE: &str = "SELECT id, seq FROM message WHERE state = ?1 AND pool = ?2 AND id > ?3 ORDER BY id";
-/// The oldest of one state and pool.
-pub(super) const OLDEST: &str = "SELECT received FROM message WHERE state = ?1 AND pool = ?2 ORDER BY id LIMIT 1";
-/// How many of one pool are deferred and due.
-pub(super) const DEFERRED: &str = "SELECT count(*) FROM message WHERE state = 'deferred' AND pool = ?1 AND due <= ?2";
+/// The lanes of one state, pool by pool: the first, and the one after another.
+pub(super) const FIRST_LANE: &str =
+    "SELECT pool, lane FROM message WHERE state = ?1 AND (pool, lane) >= (?2, ?3) ORDER BY pool, lane LIMIT 1";
+pub(super) const NEXT_LANE: &str =
+    "SELECT pool, lane FROM message WHERE state = ?1 AND (pool, lane) > (?2, ?3) ORDER BY pool, lane LIMIT 1";
+/// What is in one state, pool and lane.
+pub(super) const PLACE: &str =
+    "SELECT id, seq FROM message WHERE state = ?1 AND pool = ?2 AND lane = ?3 AND id > ?4 ORDER BY id";
+/// The oldest of one state, pool and lane.
+pub(super) const OLDEST: &str =
+    "SELECT received FROM message WHERE state = ?1 AND pool = ?2 AND lane = ?3 ORDER BY id LIMIT 1";
+/// How many of one pool and lane are deferred and due.
+pub(super) const DEFERRED: &str =
+    "SELECT count(*) FROM message WHERE state = 'deferred' AND pool = ?1 AND lane = ?2 AND due <= ?3";
 /// What each address has in the queue. A scan, for once in a while.
 const BY_ADDR: &str = "SELECT addr, sum(size) FROM message \
      WHERE state IN ('queued', 'sending', 'waiting', 'deferred', 'held') GROUP BY addr";
 
-/// Which messages of one pool and one stored state are wanted.
+/// The names of a pool and a lane, as octets: what is damaged may not be text.
+type Names = (Vec<u8>, Vec<u8>);
+
+/// Which messages of one pool, lane and stored state are wanted.
 enum Part {
     All,
     /// Only those due at this moment, or only those that are not.
@@ -43,7 +51,7 @@ impl Writer {
         let limit = if filter.limit == 0 { 100 } else { filter.limit };
         let after = filter.after.as_ref().map_or("", Id::as_str);
         let wanted_pool = |pool: &str| filter.pool.as_deref().is_none_or(|wanted| wanted == pool);
-        // Each state and pool is in order by itself; the first `limit` of all are among the first `limit` of each.
+        // Each state, pool and lane is in order by itself; the first `limit` of all are among the first `limit` of each.
         let mut found: Vec<(Id, i64)> = Vec::new();
         if wanted(filter, State::Sending) {
             let leased = self.ledger.all_leased().filter(|l| l.id.as_str() > after && wanted_pool(&l.pool));
@@ -51,9 +59,10 @@ impl Writer {
         }
         let read = |found: &mut Vec<(Id, i64)>| -> rusqlite::Result<()> {
             for state in State::ALL.into_iter().filter(|&state| state != State::Sending) {
-                for pool in self.pools_in(state)?.iter().filter(|pool| wanted_pool(&String::from_utf8_lossy(pool))) {
-                    if let Some(part) = self.part(filter, state, pool) {
-                        found.extend(self.ids_in(state, pool, &part, after, limit)?);
+                let lanes = self.lanes_in(state)?.into_iter();
+                for names in lanes.filter(|(pool, _)| wanted_pool(&String::from_utf8_lossy(pool))) {
+                    if let Some(part) = self.part(filter, state, &names) {
+                        found.extend(self.ids_in(state, &names, &part, after, limit)?);
                     }
                 }
             }
@@ -81,9 +90,16 @@ impl Writer {
         Ok(entries)
     }
 
-    /// Which messages of `pool` that the table has in `state` are shown in a state that is wanted.
-    fn part(&self, filter: &Filter, state: State, pool: &[u8]) -> Option<Part> {
-        let closed = std::str::from_utf8(pool).is_ok_and(|pool| self.closed.contains_key(pool));
+    /// Until when this lane of `pool` is closed; `None` when it is not.
+    fn closed_until(&self, pool: &str, lane: Lane) -> Option<Timestamp> {
+        self.closed.get(pool).and_then(|lanes| lanes[lane as usize])
+    }
+
+    /// Which messages of this pool and lane that the table has in `state` are shown in a state that is wanted.
+    fn part(&self, filter: &Filter, state: State, (pool, lane): &Names) -> Option<Part> {
+        let lane = std::str::from_utf8(lane).ok().and_then(Lane::parse);
+        let until = std::str::from_utf8(pool).ok().zip(lane).and_then(|(pool, lane)| self.closed_until(pool, lane));
+        let closed = until.is_some();
         let (as_is, as_waiting) = (wanted(filter, state), wanted(filter, State::Waiting));
         match state {
             State::Queued if closed => as_waiting.then_some(Part::All),
@@ -98,41 +114,41 @@ impl Writer {
         }
     }
 
-    /// The pools of all messages that the table has in `state`. As octets: what is damaged may not be text.
-    fn pools_in(&self, state: State) -> rusqlite::Result<Vec<Vec<u8>>> {
-        // From one to the next by the index, so that the time depends on the pools, not on the messages.
+    /// The pools and lanes of all messages that the table has in `state`.
+    fn lanes_in(&self, state: State) -> rusqlite::Result<Vec<Names>> {
+        // From one to the next by the index, so that the time depends on the lanes, not on the messages.
         let conn = self.conn()?;
-        let look = |sql: &str, from: &[u8]| {
-            let from = as_text(from);
+        let look = |sql: &str, (pool, lane): &Names| {
             let mut statement = conn.prepare_cached(sql)?;
-            let octets = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_bytes()?.to_vec());
-            statement.query_row(params![state.name(), from], octets).optional()
+            let octets = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Names> {
+                Ok((row.get_ref(0)?.as_bytes()?.to_vec(), row.get_ref(1)?.as_bytes()?.to_vec()))
+            };
+            statement.query_row(params![state.name(), as_text(pool), as_text(lane)], octets).optional()
         };
-        let mut pools: Vec<Vec<u8>> = Vec::new();
-        let mut next = look(FIRST_POOL, b"")?;
-        while let Some(pool) = next {
+        let mut lanes: Vec<Names> = Vec::new();
+        let mut next = look(FIRST_LANE, &Names::default())?;
+        while let Some(names) = next {
             // In a damaged index the next one may not come after this one.
-            if pools.last().is_some_and(|last| *last >= pool) {
+            if lanes.last().is_some_and(|last| *last >= names) {
                 break;
             }
-            next = look(NEXT_POOL, &pool)?;
-            pools.push(pool);
+            next = look(NEXT_LANE, &names)?;
+            lanes.push(names);
         }
-        Ok(pools)
+        Ok(lanes)
     }
 
-    /// The first `limit` messages that the table has in `state` and `pool` and that are not leased.
+    /// The first `limit` messages that the table has in `state`, in this pool and lane, and that are not leased.
     fn ids_in(
         &self,
         state: State,
-        pool: &[u8],
+        (pool, lane): &Names,
         part: &Part,
         after: &str,
         limit: usize,
     ) -> rusqlite::Result<Vec<(Id, i64)>> {
         let mut statement = self.conn()?.prepare_cached(PLACE)?;
-        let pool = as_text(pool);
-        let mut rows = statement.query(params![state.name(), pool, after])?;
+        let mut rows = statement.query(params![state.name(), as_text(pool), as_text(lane), after])?;
         let mut ids = Vec::new();
         while let Some(row) = rows.next()? {
             let seq = row.get(1)?;
@@ -169,7 +185,7 @@ impl Writer {
             State::Deferred => entry.due <= self.now,
             State::Sending | State::Held | State::Delivered | State::Failed => false,
         };
-        if let Some(&until) = self.closed.get(&entry.pool)
+        if let Some(until) = self.closed_until(&entry.pool, entry.lane)
             && due
         {
             (entry.state, entry.due) = (State::Waiting, entry.due.max(until));
@@ -196,13 +212,14 @@ impl Writer {
     pub(super) fn depth(&mut self) -> Result<Depth, Error> {
         let read = || -> rusqlite::Result<Depth> {
             let mut depth = self.ledger.depth();
-            for pool in self.closed.keys() {
+            let lanes = self.closed.keys().flat_map(|pool| Lane::ALL.map(|lane| (pool, lane)));
+            for (pool, lane) in lanes.filter(|(pool, lane)| self.closed_until(pool, *lane).is_some()) {
                 let leased = |state, due: Timestamp| {
-                    let of_pool = self.ledger.all_leased().filter(|leased| *leased.pool == **pool);
-                    of_pool.filter(|leased| leased.state == state && leased.due <= due).count() as u64
+                    let here = self.ledger.all_leased().filter(|leased| leased.lane == lane && *leased.pool == **pool);
+                    here.filter(|leased| leased.state == state && leased.due <= due).count() as u64
                 };
-                let queued = self.ledger.in_pool(pool, State::Queued);
-                let deferred = self.deferred(pool)?;
+                let queued = self.ledger.in_lane(pool, lane, State::Queued);
+                let deferred = self.deferred(pool, lane)?;
                 for (state, all, leased) in [
                     (State::Queued, queued, leased(State::Queued, Timestamp::from_millis(i64::MAX))),
                     (State::Deferred, deferred, leased(State::Deferred, self.now)),
@@ -229,25 +246,25 @@ impl Writer {
         read().map_err(|error| self.failed(&error))
     }
 
-    /// How many deferred messages of `pool` are due, leased or not.
-    fn deferred(&self, pool: &str) -> rusqlite::Result<u64> {
-        if self.ledger.in_pool(pool, State::Deferred) == 0 {
+    /// How many deferred messages of this pool and lane are due, leased or not.
+    fn deferred(&self, pool: &str, lane: Lane) -> rusqlite::Result<u64> {
+        if self.ledger.in_lane(pool, lane, State::Deferred) == 0 {
             return Ok(0);
         }
-        let count =
-            self.conn()?.prepare_cached(DEFERRED)?.query_row(params![pool, self.now.millis()], |row| row.get(0));
+        let mut statement = self.conn()?.prepare_cached(DEFERRED)?;
+        let count = statement.query_row(params![pool, lane.name(), self.now.millis()], |row| row.get(0));
         count.map(|n: i64| n.max(0) as u64)
     }
 
     /// When the oldest message that is not final arrived.
     fn oldest(&self) -> rusqlite::Result<Option<Timestamp>> {
         let mut oldest = None;
-        // Ids sort by time of arrival, so the first one of each state and pool is enough.
+        // Ids sort by time of arrival, so the first one of each state, pool and lane is enough.
         let mut statement = self.conn()?.prepare_cached(OLDEST)?;
         for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
-            for pool in self.pools_in(state)? {
-                let pool = as_text(&pool);
-                let received = statement.query_row(params![state.name(), pool], |row| row.get(0)).optional()?;
+            for (pool, lane) in self.lanes_in(state)? {
+                let names = params![state.name(), as_text(&pool), as_text(&lane)];
+                let received = statement.query_row(names, |row| row.get(0)).optional()?;
                 oldest = oldest.into_iter().chain(received.map(Timestamp::from_millis)).min();
             }
         }

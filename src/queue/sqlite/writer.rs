@@ -18,6 +18,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::clock::Timestamp;
+use crate::mail::Lane;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
 use crate::queue::{Error, Settings};
@@ -44,8 +45,8 @@ pub(super) enum Message {
     Write(Write, Option<Reply<bool>>, Option<OwnedSemaphorePermit>),
     /// A question.
     Read(Read),
-    /// Pools that are closed, and until when. Needs no database.
-    ClosePools(Vec<(String, Timestamp)>, Reply<()>),
+    /// Lanes that are closed, and until when. Needs no database.
+    CloseLanes(Vec<(String, Lane, Timestamp)>, Reply<()>),
     /// A lease was dropped.
     Release(u64),
     /// The end.
@@ -67,8 +68,8 @@ pub(super) struct Writer {
     pub(super) fresh: Fresh,
     /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
     pub(super) skip: HashSet<i64>,
-    /// Pools that nobody can take from, and until when.
-    pub(super) closed: HashMap<String, Timestamp>,
+    /// Until when nobody can take from a lane of a pool, by pool and lane; `None` where somebody can.
+    pub(super) closed: HashMap<String, [Option<Timestamp>; Lane::ALL.len()]>,
     /// The time, as it was told last; before that, long ago.
     pub(super) now: Timestamp,
     /// For the leases that are handed out: the way back.
@@ -133,8 +134,11 @@ impl Writer {
             match message {
                 Message::Write(write, reply, permit) => jobs.push(Job { write, reply, _permit: permit }),
                 Message::Read(read) => reads.push(read),
-                Message::ClosePools(closed, reply) => {
-                    self.closed = closed.into_iter().collect();
+                Message::CloseLanes(closed, reply) => {
+                    self.closed.clear();
+                    for (pool, lane, until) in closed {
+                        self.closed.entry(pool).or_default()[lane as usize] = Some(until);
+                    }
                     let _ = reply.send(Ok(()));
                 }
                 Message::Release(token) => {

@@ -23,7 +23,8 @@ use crate::config::Account;
 use crate::provider::{Endpoint, Mechanism, Tls};
 use crate::secret::Secret;
 use crate::smtp::{self, client};
-use crate::upstream::{dial, tls};
+use crate::upstream::proxy::tunnel;
+use crate::upstream::{Proxy, dial, tls};
 
 /// What to look at, and how far to go.
 #[derive(Clone, Debug)]
@@ -78,21 +79,24 @@ fn login_of(errand: &Errand, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
 /// Look-up, and a connection to each port; gives the first one that stands, as the relay would take it.
 async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, TcpStream)> {
     let endpoints = &errand.account.endpoints;
-    let host = &endpoints.first()?.host;
-    let looked = timeout(LIMIT, tokio::net::lookup_host((host.as_str(), 0))).await;
+    // What is wrong with its form is found when the settings are read.
+    let proxy = errand.account.proxy.as_ref().and_then(|text| Proxy::parse(text.expose()).ok());
+    // Through a proxy the provider's name is looked up on its side; here the proxy's own name counts.
+    let host = proxy.as_ref().map_or(endpoints.first()?.host.as_str(), Proxy::host);
+    let looked = timeout(LIMIT, tokio::net::lookup_host((host, 0))).await;
     let found: Result<Vec<IpAddr>, String> = match looked {
         Ok(Ok(found)) => Ok(found.map(|addr| addr.ip()).collect()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
     };
-    let public = errand.account.preset.hosts.contains(host);
+    let public = errand.account.preset.hosts.iter().any(|known| known == host);
     let finding = way::name(host, found.as_deref().map_err(String::as_str), public);
     let unknown = finding.state == State::Fail;
     tell(finding);
     if unknown {
         return None;
     }
-    let dials = endpoints.iter().cloned().map(|endpoint| tokio::spawn(connect(endpoint)));
+    let dials = endpoints.iter().cloned().map(|endpoint| tokio::spawn(connect(endpoint, proxy.clone())));
     let (mut tries, mut first) = (Vec::new(), None);
     for dial in dials.collect::<Vec<_>>() {
         let Ok((endpoint, result)) = dial.await else { continue };
@@ -105,14 +109,20 @@ async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, Tc
             Err(reason) => tries.push(Try { port, result: Err(reason) }),
         }
     }
-    tell(way::tcp(host, &tries));
+    tell(way::tcp(&endpoints.first()?.host, &tries));
     first
 }
 
-async fn connect(endpoint: Endpoint) -> (Endpoint, Result<(TcpStream, u64), String>) {
+async fn connect(endpoint: Endpoint, proxy: Option<Proxy>) -> (Endpoint, Result<(TcpStream, u64), String>) {
     let begin = Instant::now();
-    let dialled = dial::dial(&endpoint.host, endpoint.port, LIMIT).await;
-    let result = dialled.map(|stream| (stream, begin.elapsed().as_millis() as u64)).map_err(|error| error.to_string());
+    let dialled = match &proxy {
+        None => dial::dial(&endpoint.host, endpoint.port, LIMIT).await.map_err(|error| error.to_string()),
+        Some(proxy) => {
+            let opened = tunnel::open(proxy, &endpoint.host, endpoint.port, None, LIMIT).await;
+            opened.map_err(|error| error.to_string())
+        }
+    };
+    let result = dialled.map(|stream| (stream, begin.elapsed().as_millis() as u64));
     (endpoint, result)
 }
 

@@ -21,11 +21,11 @@ fn each_question_has_its_index() {
     for (sql, way) in [
         (lookup::LINE, "COVERING INDEX message_line (pool=? AND lane=? AND due<?)"),
         (lookup::FIRST, "COVERING INDEX message_line (pool=? AND lane=? AND due>?)"),
-        (view::FIRST_POOL, "COVERING INDEX message_place (state=? AND pool>?)"),
-        (view::NEXT_POOL, "COVERING INDEX message_place (state=? AND pool>?)"),
-        (view::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND id>?)"),
-        (view::OLDEST, "INDEX message_place (state=? AND pool=?)"),
-        (view::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND due<?)"),
+        (view::FIRST_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
+        (view::NEXT_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
+        (view::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND lane=? AND id>?)"),
+        (view::OLDEST, "INDEX message_place (state=? AND pool=? AND lane=?)"),
+        (view::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND lane=? AND due<?)"),
         (accounts::UNTOLD, "COVERING INDEX message_untold"),
     ] {
         let plan = plan(&conn, sql);
