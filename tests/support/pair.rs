@@ -54,6 +54,9 @@ pub fn client(name: &str, number: u8, lane: Lane) -> config::Client {
         drop_cron_env: false,
         repair: config::RepairLevel::Full,
         lane,
+        senders: Vec::new(),
+        null_sender: true,
+        recipients: Vec::new(),
     }
 }
 
