@@ -7,7 +7,6 @@
 use ipnet::IpNet;
 
 use super::check::{Check, Section, get};
-use super::keys::quote;
 use super::settings::{Client, RepairLevel};
 use super::value::Meaning;
 use crate::mail::Lane;
@@ -42,22 +41,12 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
 }
 
 /// A list of patterns, as they will be compared; empty when nothing was written. `None` after a problem was noted.
-fn patterns(check: &mut Check<'_>, path: &str) -> Option<Vec<Pattern>> {
+fn patterns(check: &Check<'_>, path: &str) -> Option<Vec<Pattern>> {
     if !check.shown.contains_key(path) {
         return Some(Vec::new());
     }
-    let mut patterns = Vec::new();
-    for text in get!(check, path, Texts)? {
-        match Pattern::parse(&text) {
-            Ok(pattern) => patterns.push(pattern),
-            Err(error) => {
-                let remedy = format!("{} is none; write \"*@example.com\", \"a@example.com\" or \"*\"", quote(&text));
-                check.misfit(path, &error.to_string(), &remedy);
-                return None;
-            }
-        }
-    }
-    Some(patterns)
+    // A text that is no pattern was noted when it was read.
+    get!(check, path, Texts)?.iter().map(|text| Pattern::parse(text).ok()).collect()
 }
 
 /// Whether a user is this client, who is then known by its log-in.

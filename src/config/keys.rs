@@ -101,7 +101,7 @@ impl Kind {
 }
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
     /// Dotted; `*` stands for a name that the user chooses.
     pub(super) pattern: &'static str,
