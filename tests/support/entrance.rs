@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Clients, Deadlines, Listener, Owner, Settings, Surroundings, Tls, User, Users};
-use yizhan::limits::guard::Guard;
 use yizhan::limits::lockout::Patience;
 use yizhan::limits::room::Room;
+use yizhan::limits::{self, guard::Guard};
 use yizhan::mail::{Address, IdSource};
 use yizhan::message::Level;
 use yizhan::queue::entry::Entry;
@@ -47,6 +47,10 @@ pub struct Plan {
     pub allow: Vec<IpNet>,
     /// Who may log in.
     pub users: Vec<User>,
+    /// Networks of load balancers.
+    pub proxy_from: Vec<IpNet>,
+    /// What a client may spend.
+    pub limits: limits::Settings,
     /// How much guessing is put up with.
     pub patience: Patience,
     /// How long clients may take.
@@ -70,6 +74,8 @@ impl Default for Plan {
             tls: None,
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
             users: vec![user("printer", "right")],
+            proxy_from: Vec::new(),
+            limits: limits::Settings::unlimited(),
             patience: ENDLESS,
             deadlines,
         }
@@ -128,15 +134,14 @@ impl Entrance {
         let (data_dir, kept) = (folder.path().join("data"), PATIENCE);
         let settings = yizhan::queue::Settings { data_dir, keep_delivered: kept, keep_failed: kept };
         let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
-        let limits = yizhan::limits::Settings::unlimited();
-        let room = Room::new(limits.clone());
+        let room = Room::new(plan.limits.clone());
         let counters = Counters::default();
         let around = Surroundings {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
             room: room.clone(),
-            guard: Arc::new(Guard::new(&limits)),
+            guard: Arc::new(Guard::new(&plan.limits)),
             crowd: Arc::default(),
             counters: counters.clone(),
             drain: Drain::default(),
@@ -157,7 +162,7 @@ impl Entrance {
             name: "door".to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: plan.allow,
-            proxy_from: Vec::new(),
+            proxy_from: plan.proxy_from,
             profile: Profile::Tolerant,
             auth: plan.auth,
             tls,
