@@ -22,7 +22,7 @@ pub struct Settings {
     pub hostname: String,
     /// Where clients come in; at least one.
     pub listeners: Vec<Listener>,
-    /// Where mail leaves, in the order of the names; may be empty.
+    /// Where mail leaves, in the order in which they were named; may be empty.
     pub accounts: Vec<Account>,
     /// What is known of certain clients, in the order of the names; may be empty.
     pub clients: Vec<Client>,
