@@ -17,17 +17,19 @@
 //!                  v                                                    |
 //!  +-------------------------------+                    +---------------+---------------+
 //!  | intake::admit                 |                    | delivery                      |
-//!  |  1 limits   may it come in?   |                    |  1 route    which account?    |
-//!  |  2 message  repair and stamp  |                    |  2 breaker  may it go now?    |
-//!  |  3 queue.put durable, 250     |                    |  3 message  put on its seal   |
-//!  |                               |                    |  4 attempt  hand to upstream  |
+//!  |  1 limits   may it come in?   |                    |  1 plan     which account may |
+//!  |  2 message  repair and stamp  |                    |             take which pool?  |
+//!  |  3 route    which accounts?   |                    |  2 budget   how much, when?   |
+//!  |             (the pool)        |                    |  3 message  put on its seal   |
+//!  |  4 queue.put durable, 250     |                    |  4 attempt  hand to upstream  |
 //!  |                               |                    |  5 settle   done/later/failed |
+//!  |                               |                    |  6 teller   alarms, digests ------> webhook
 //!  +---------------+---------------+                    +-------^---------------+-------+
 //!                  |          +---------------------+           | lease         | settle + notice
 //!                  +--------->|        queue        |-----------+               | (one transaction)
 //!                             |       sqlite        |<--------------------------+
 //!                             +----------^----------+
-//!                                        | list, show, retry, drop
+//!                                        | list, show, retry, drop; accounts: list, pause, resume (of delivery)
 //!                                +-------+-------+
 //!                                |     admin     |<---- cli
 //!                                +---------------+

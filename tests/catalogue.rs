@@ -125,7 +125,7 @@ async fn the_rows_of_the_owner_come_first() {
     let folder = Folder::new("explain-own");
     let rows = "[[reply]]\nprovider = \"qq\"\npattern = '^550\\b.*frequency'\naction = \"BOUNCE\"\nremedy = \"Ask Li.\"\n\
                 [[reply]]\npattern = 'moon'\naction = \"RETRY_DAY+ALERT\"\n";
-    let path = folder.file("yizhan.toml", &format!("data_dir = \"/nowhere\"\n{rows}"));
+    let path = folder.file("yizhan.toml", format!("data_dir = \"/nowhere\"\n{rows}"));
     let path = path.to_str().unwrap();
     let ran = explain(&["550 Ip frequency limited", "--provider", "qq", "--lang", "en", "--config", path]).await;
     let says = |text: &str| assert!(ran.out.contains(text), "{text}\n{}", ran.out);

@@ -324,5 +324,4 @@ async fn every_reply_of_the_catalogue_does_to_the_relay_what_its_row_says() {
     }
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     assert_eq!(ends.len(), 8, "every end occurs: {ends:?}");
-    println!("{} cases: {ends:?}", cases.len());
 }

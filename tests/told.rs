@@ -230,7 +230,6 @@ async fn thirty_failures_make_five_notices_and_one_digest() {
         has_no_secret(&mail.data);
     }
     let late = told[5].at.since(day.at(0, 0));
-    println!("the digest came after {late:?}: {subject}");
     assert!(late <= Duration::from_secs(15 * 60), "{late:?}");
     office = office.restart_at(day.clock()).await;
     day.run_until(day.at(12, 0)).await;

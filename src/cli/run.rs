@@ -33,7 +33,7 @@ pub(super) struct SettingsArguments {
     /// The settings file
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Preset of the account `main`: qq, exmail, custom
+    /// Preset of the account `main`, e.g. qq, exmail, 163, gmail
     #[arg(long, global = true, value_name = "NAME")]
     provider: Option<String>,
     /// Log-in name of the account `main`, e.g. 10000@qq.com

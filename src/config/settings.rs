@@ -29,7 +29,7 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Who may log in, in the order of the names; may be empty. No two of them with one log-in name.
     pub users: Vec<User>,
-    /// Where mail leaves, in the order of the names; may be empty.
+    /// Where mail leaves, in the order in which they were named; may be empty.
     pub accounts: Vec<Account>,
     /// What is known of certain clients, in the order of the names; may be empty.
     pub clients: Vec<Client>,

@@ -86,9 +86,9 @@ fn allowance(account: &Account) -> String {
     for (unit, windows) in
         [("messages", budget.messages), ("recipients", budget.recipients), ("log-ins", budget.logins)]
     {
-        let limits = [(windows.minute, "minute"), (windows.hour, "hour"), (windows.day, "day")];
+        let limits = [(windows.minute, "a minute"), (windows.hour, "an hour"), (windows.day, "a day")];
         let limits: Vec<String> =
-            limits.into_iter().filter_map(|(limit, window)| Some(format!("{} a {window}", limit?))).collect();
+            limits.into_iter().filter_map(|(limit, window)| Some(format!("{} {window}", limit?))).collect();
         let limits = if limits.is_empty() { "without limit".to_owned() } else { limits.join(" and ") };
         parts.push(format!("{unit}: {limits}"));
     }

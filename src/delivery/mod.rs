@@ -1,12 +1,12 @@
 //! May it go out, by whom, and what then?
 //!
 //! ```text
-//!            +------------------------------------------------------------------------------+
+//!            +--------------------------------------------------------------------------------+
 //!  queue --->| plan: pools x lanes x accounts --> lease --> budget --> seal --> upstream.send |
-//!            +---------------------------------------------------------------------+--------+
-//!  queue <--- settle: outcomes, next try, usage, account state, notice: one transaction <--+
-//!                                                                                  |
-//!  owner <--- teller: alarms about accounts, digests  <----------------------------+
+//!            +----------------------------------------------------------------------+---------+
+//!  queue <--- settle: outcomes, next try, usage, account state, notice: one transaction <-+
+//!                                                                                   |
+//!  owner <--- teller: alarms about accounts (another account, webhook), digests <---+
 //! ```
 //!
 //! The loop ([`Delivery::run`]) sleeps until something happens: a message arrives, one becomes due, an attempt ends, an

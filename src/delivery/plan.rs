@@ -90,8 +90,6 @@ pub struct Plan {
     pub takes: Vec<Take>,
     /// What is closed.
     pub closed: Vec<Closed>,
-    /// Pools of which at least one lane is not closed.
-    pub open: Vec<Arc<str>>,
     /// When the first thing that is closed opens.
     pub wake: Option<Timestamp>,
 }
@@ -111,23 +109,20 @@ pub fn plan(lots: &[Lot], standings: &[Standing], order: [Lane; 3]) -> Plan {
     let mut plan = Plan::default();
     let mut takes: Vec<Take> =
         (0..standings.len()).map(|account| Take { account, wants: Vec::new(), total: 0 }).collect();
-    let mut open = vec![false; lots.len()];
     for lane in order {
-        for (lot, open) in lots.iter().zip(&mut open) {
+        for lot in lots {
             match choose(lot, standings, lane) {
                 Choice::Account(account, limit) => {
                     let pool = lot.pool.to_string();
                     takes[account].wants.push(Want { pool, lane, limit });
                     takes[account].total = takes[account].total.max(limit);
-                    *open = true;
                 }
-                Choice::Busy => *open = true,
+                Choice::Busy => {}
                 Choice::Closed(until) => plan.closed.push(Closed { pool: lot.pool.clone(), lane, until }),
             }
         }
     }
     plan.takes = takes.into_iter().filter(|take| take.total > 0).collect();
-    plan.open = lots.iter().zip(open).filter(|(_, open)| *open).map(|(lot, _)| lot.pool.clone()).collect();
     plan.wake = plan.closed.iter().filter_map(|closed| closed.until).min();
     plan
 }
