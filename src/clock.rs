@@ -1,17 +1,28 @@
-//! Time, as a value: the one place that asks the system what time it is.
+//! Time, as a value: the one place that asks the system what time it is, and the one that waits for a date.
 //!
 //! Everything above takes a [`Timestamp`] or a [`Clock`], so that schedules, expiry and pauses can be tested with the
-//! real numbers (clippy forbids `SystemTime::now` elsewhere). Not here: deadlines of sockets, which are tokio's and
-//! monotonic.
+//! real numbers (clippy forbids `SystemTime::now` elsewhere). Who waits for a date sleeps on the clock; whoever has to
+//! be heard out before time may go on is a [`Worker`]. A clock that a test moves by hand ([`Clock::manual`]) knows all
+//! sleepers and workers, so a day of a whole relay passes in seconds. Not here: deadlines of sockets, which are tokio's
+//! and monotonic.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+mod manual;
+
+pub use manual::Worker;
+
+use manual::Manual;
+
+/// How long a sleep on the machine's clock goes on at most before the clock is looked at again: it may have been set,
+/// or the machine may have been asleep itself, and tokio's timer knows of neither.
+const GLANCE: Duration = Duration::from_secs(120);
+
 /// A point in time: milliseconds since 1970-01-01 00:00 UTC. May be negative; arithmetic saturates.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -69,9 +80,9 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Tells the time: the system's, or one that a test sets.
+/// Tells the time and waits for it: the system's, or one that a test sets. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicI64>>);
+pub struct Clock(Option<Arc<Manual>>);
 
 impl Clock {
     /// The machine's clock.
@@ -79,16 +90,16 @@ impl Clock {
         Clock(None)
     }
 
-    /// A clock that stands at `start` until [`Clock::advance`] moves it.
+    /// A clock that stands at `start` until [`Clock::advance`] or [`Clock::set`] moves it.
     pub fn manual(start: Timestamp) -> Clock {
-        Clock(Some(Arc::new(AtomicI64::new(start.0))))
+        Clock(Some(Arc::new(Manual::new(start))))
     }
 
     /// What time it is.
     #[allow(clippy::disallowed_methods)]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Some(manual) => Timestamp(manual.load(Ordering::SeqCst)),
+            Some(manual) => manual.now(),
             None => match SystemTime::now().duration_since(UNIX_EPOCH) {
                 Ok(since) => Timestamp(since.as_millis().min(i64::MAX as u128) as i64),
                 Err(before) => Timestamp(-(before.duration().as_millis().min(i64::MAX as u128) as i64)),
@@ -96,11 +107,78 @@ impl Clock {
         }
     }
 
+    /// Sleeps until the clock shows `at` or later, and not a moment shorter.
+    ///
+    /// On the machine's clock: when the clock is set forward, or the machine was suspended, it is noticed within two
+    /// minutes; when it is set back, the sleep lasts until the clock shows `at` all the same.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        match &self.0 {
+            Some(manual) => manual.sleep_until(at).await,
+            None => loop {
+                let left = at.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(GLANCE)).await;
+            },
+        }
+    }
+
+    /// Somebody whose work takes no time on a manual clock: see [`Worker`]. `name` is for whoever asks why time stands
+    /// still.
+    pub fn worker(&self, name: impl Into<String>) -> Worker {
+        Worker::new(self.clone(), name.into())
+    }
+
     /// Moves a manual clock on by `by`; the system's clock takes no notice.
     pub fn advance(&self, by: Duration) {
         if let Some(manual) = &self.0 {
-            manual.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+            manual.set(|now| now + by);
         }
+    }
+
+    /// Sets a manual clock, back as well; the system's clock takes no notice.
+    pub fn set(&self, now: Timestamp) {
+        if let Some(manual) = &self.0 {
+            manual.set(|_| now);
+        }
+    }
+
+    /// Wakes every [`Worker`] of a manual clock for one more look at its work: something came from outside that the
+    /// clock cannot know of. [`Clock::at_rest`] then waits until each has looked.
+    pub fn nudge(&self) {
+        if let Some(manual) = &self.0 {
+            manual.nudge();
+        }
+    }
+
+    /// The earliest time that anybody sleeps for on a manual clock, passed or not; `None` when nobody does.
+    pub fn earliest(&self) -> Option<Timestamp> {
+        self.0.as_ref().and_then(|manual| manual.earliest())
+    }
+
+    /// Waits until the earliest time that anybody sleeps for on a manual clock is as `wanted` says. Asked at once and
+    /// after each change; on the machine's clock it never returns, because nobody's sleep is known there.
+    pub async fn wait_earliest(&self, wanted: impl Fn(Option<Timestamp>) -> bool) -> Option<Timestamp> {
+        match &self.0 {
+            Some(manual) => manual.wait_earliest(wanted).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until a manual clock may be moved on: every [`Worker`] sleeps and has looked since the last
+    /// [`Clock::nudge`], and nobody's time has come. Returns [`Clock::earliest`]. On the machine's clock it never
+    /// returns.
+    pub async fn at_rest(&self) -> Option<Timestamp> {
+        match &self.0 {
+            Some(manual) => manual.at_rest().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What keeps a manual clock from being at rest: the workers that work, and the sleepers whose time has come.
+    pub fn at_work(&self) -> Vec<String> {
+        self.0.as_ref().map(|manual| manual.at_work()).unwrap_or_default()
     }
 }
 
@@ -122,11 +200,24 @@ mod tests {
         assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
     }
 
+    #[tokio::test]
+    async fn the_systems_clock_wakes_in_time_and_never_early() {
+        let clock = Clock::system();
+        let at = clock.now() + Duration::from_millis(20);
+        clock.sleep_until(at).await;
+        assert!(clock.now() >= at);
+        clock.sleep_until(at - Duration::from_secs(3600)).await;
+        assert!(clock.now().since(at) < Duration::from_secs(10), "what is over is not slept for");
+        assert_eq!((clock.earliest(), clock.at_work()), (None, Vec::new()));
+    }
+
     #[test]
     fn a_manual_clock_moves_only_by_hand() {
         let clock = Clock::manual(Timestamp::from_millis(10));
         let twin = clock.clone();
         clock.advance(Duration::from_millis(5));
         assert_eq!(twin.now(), Timestamp::from_millis(15));
+        clock.set(Timestamp::from_millis(3));
+        assert_eq!(twin.now(), Timestamp::from_millis(3));
     }
 }

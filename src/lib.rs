@@ -17,17 +17,19 @@
 //!                  v                                                    |
 //!  +-------------------------------+                    +---------------+---------------+
 //!  | intake::admit                 |                    | delivery                      |
-//!  |  1 limits   may it come in?   |                    |  1 route    which account?    |
-//!  |  2 message  repair and stamp  |                    |  2 breaker  may it go now?    |
-//!  |  3 queue.put durable, 250     |                    |  3 message  put on its seal   |
-//!  |                               |                    |  4 attempt  hand to upstream  |
+//!  |  1 limits   may it come in?   |                    |  1 plan     which account may |
+//!  |  2 message  repair and stamp  |                    |             take which pool?  |
+//!  |  3 route    which accounts?   |                    |  2 budget   how much, when?   |
+//!  |             (the pool)        |                    |  3 message  put on its seal   |
+//!  |  4 queue.put durable, 250     |                    |  4 attempt  hand to upstream  |
 //!  |                               |                    |  5 settle   done/later/failed |
+//!  |                               |                    |  6 teller   alarms, digests ------> webhook
 //!  +---------------+---------------+                    +-------^---------------+-------+
 //!                  |          +---------------------+           | lease         | settle + notice
 //!                  +--------->|        queue        |-----------+               | (one transaction)
 //!                             |       sqlite        |<--------------------------+
 //!                             +----------^----------+
-//!                                        | list, show, retry, drop
+//!                                        | list, show, retry, drop; accounts: list, pause, resume (of delivery)
 //!                                +-------+-------+
 //!                                |     admin     |<---- cli
 //!                                +---------------+
@@ -41,10 +43,10 @@
 //!  6  cli
 //!  5  app | config
 //!  4  admin
-//!  3  intake | delivery (sits on upstream) | upstream | sandbox
-//!  2  queue | limits | provider
+//!  3  intake | delivery (sits on upstream and webhook) | upstream | sandbox | webhook
+//!  2  queue | limits | provider | route | tls
 //!  1  smtp | message           pure: bytes in, values out
-//!  0  mail  clock  secret  drain  telemetry
+//!  0  mail  clock  secret  drain  telemetry  language
 //! ```
 
 pub mod admin;
@@ -55,13 +57,17 @@ pub mod config;
 pub mod delivery;
 pub mod drain;
 pub mod intake;
+pub mod language;
 pub mod limits;
 pub mod mail;
 pub mod message;
 pub mod provider;
 pub mod queue;
+pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;
+pub mod webhook;

@@ -1,12 +1,15 @@
 //! Secrets: where a password or an authorization code comes from, and a type that will not show it.
 //!
 //! Invariant: nothing in this crate can print a [`Secret`]; only [`Secret::expose`] hands the text out, and the only
-//! callers are the log-in dialogues. The memory is wiped when it is dropped (`secrecy`).
+//! callers are the log-in dialogues, the comparison of passwords, and the doctor, who looks at its shape. The memory is
+//! wiped when it is dropped (`secrecy`).
 
 use std::fmt;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
+
+pub mod password;
 
 /// A password or authorization code. `Debug` shows `[secret]`, there is no `Display`.
 #[derive(Clone)]

@@ -141,8 +141,10 @@ async fn check_shows_what_is_in_force_and_where_it_comes_from() {
     let mut command = yizhan(["check", "--allow", "10.0.0.0/8", "--config"]);
     command.arg(&site.config).env("YIZHAN__LIMITS__RECIPIENTS", "77");
     let ran = finish(command).await;
-    assert!(ran.err.is_empty(), "{}", ran.err);
+    says(&ran.err, &["one account and no notice.webhook", "yizhan account list"]);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     let text = ran.with_code(0);
+    says(&text, &["# may send messages: ", "the preset's)"]);
     says(&text, &["relay.test", "10.0.0.0/8", "--allow", "77", "YIZHAN__LIMITS__RECIPIENTS", "yizhan.toml", "default"]);
     assert!(!text.contains(CODE), "{text}");
 }

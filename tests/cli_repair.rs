@@ -39,6 +39,8 @@ const GOLDEN: &[&str] = &[
     "84-client-reply-to-kept",
     "85-client-minimal",
     "86-client-minimal-long-line",
+    "87-client-drop-cron-env",
+    "88-boundary-in-pieces",
 ];
 
 /// The settings of the client that a readme speaks of; an empty text when it speaks of none.
@@ -46,6 +48,7 @@ fn client_of(readme: &str) -> String {
     let Some(list) = readme.lines().find_map(|line| line.strip_prefix("Client: ")) else { return String::new() };
     let setting = |item: &str| match item.split_once('=').unwrap_or((item, "")) {
         ("minimal", _) => "repair = \"minimal\"\n".to_owned(),
+        ("drop_cron_env", _) => "drop_cron_env = true\n".to_owned(),
         ("reply_to", _) => "reply_to = \"help@example.com\"\n".to_owned(),
         (key, text) => format!("{key} = \"{text}\"\n"),
     };

@@ -37,6 +37,7 @@ subject_prefix = "[扫描]"
 [client.plain]
 from = ["127.0.3.0/24"]
 repair = "minimal"
+drop_cron_env = true
 "#;
 
 const EVERYBODY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
@@ -119,6 +120,19 @@ async fn an_entry_lets_nobody_in() {
     .await;
     Device::dial_from(TAIPEI.into(), office.door()).await.expect("554 5.7.1").await;
     Device::dial_from(Ipv4Addr::new(127, 0, 2, 1).into(), office.door()).await.expect("220").await;
+}
+
+#[tokio::test]
+async fn the_environment_of_cron_goes_where_the_owner_wants_it_gone() {
+    let office = office("client-cron").await;
+    let mail = b"From: root (Cron Daemon)\r\nX-Cron-Env: <API_KEY=s3cret>\r\nX-Cron-Env: <HOME=/root>\r\n\r\ndone\r\n";
+    for (from, stays) in [(EVERYBODY, true), (PLAIN, false)] {
+        let (entry, received) = pass(&office, from, mail).await;
+        let seen = String::from_utf8_lossy(&received.data).contains("s3cret");
+        let named = entry.repairs.iter().any(|repair| repair == "cron-env-dropped");
+        assert_eq!((seen, named), (stays, !stays), "{from}");
+    }
+    assert_eq!(office.relay.counters().sum(REPAIRS, &[("repair", "cron-env-dropped")]), 1);
 }
 
 #[tokio::test]

@@ -28,7 +28,10 @@ const CLIENTS: u64 = 4;
 const IMAGES: u64 = 12;
 
 fn settings() -> String {
-    format!("{QUICK}[account.office.budget]\nconnections = 4\n")
+    format!(
+        "{QUICK}[account.office.budget]\nconnections = 4\nmessages_per_minute = 1000000\n\
+         recipients_per_hour = 1000000\nrecipients_per_day = 1000000\nlogins_per_hour = 1000000\n"
+    )
 }
 
 /// Clients that send to `doors` until its sender is dropped.

@@ -4,7 +4,6 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
-use yizhan::limits::rate::{PerClient, Rate};
+use yizhan::limits::guard::Guard;
 use yizhan::limits::room::Room;
 use yizhan::mail::{Address, IdSource};
 use yizhan::queue::entry::Entry;
@@ -45,37 +44,37 @@ impl Door {
             keep_failed: PATIENCE,
         };
         let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
-        let rate = Rate { count: NonZeroU32::new(1_000_000).unwrap(), per: Duration::from_secs(1) };
-        let room = Room::new(yizhan::limits::Settings {
-            connections: 1000,
-            connections_per_client: 1000,
-            messages_per_client: rate,
-            queue_size: u64::MAX,
-            disk_free: 0,
-        });
+        let limits = yizhan::limits::Settings::unlimited();
+        let room = Room::new(limits.clone());
         let drain = Drain::default();
         let around = Surroundings {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
             room: room.clone(),
-            rate: Arc::new(PerClient::new(rate)),
+            guard: Arc::new(Guard::new(&limits)),
+            crowd: Arc::default(),
             counters: Counters::default(),
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
             clients: Default::default(),
+            users: Default::default(),
             expire: PATIENCE,
+            router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            largest: Arc::default(),
         };
         let settings = Settings {
             name: "door".to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: vec!["127.0.0.0/8".parse().unwrap()],
+            proxy_from: Vec::new(),
             profile: Profile::Tolerant,
             auth: AuthMode::AcceptAny,
             hostname: "door.test".to_owned(),
             recipients: 100,
             message_size: 10 << 20,
-            deadlines: Deadlines { command, data, write },
+            tls: None,
+            deadlines: Deadlines { command, data, write, ..Deadlines::default() },
         };
         let listener = Listener::bind(settings, around).expect("loopback has free ports");
         let addr = listener.addresses()[0];

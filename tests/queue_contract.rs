@@ -15,29 +15,9 @@ use yizhan::queue::body::{INLINE_LIMIT, Stored};
 use yizhan::queue::entry::{Next, Outcome, State};
 use yizhan::queue::{Error, Filter, Queue};
 
-type Open<'a> = &'a (dyn Fn() -> Box<dyn Queue> + Sync);
-
-/// Makes a test of each function for each backend.
-macro_rules! contract {
-    ($backend:ident, $open:expr, [$($name:ident),* $(,)?]) => {
-        mod $backend {
-            use super::*;
-            $(#[tokio::test]
-            async fn $name() {
-                let folder = Folder::new();
-                super::$name(&|| $open(folder.path())).await;
-            })*
-        }
-    };
-}
-
-fn sqlite(folder: &std::path::Path) -> Box<dyn Queue> {
-    Box::new(open_clean(folder))
-}
-
 contract!(
     embedded,
-    sqlite,
+    embedded,
     [
         what_was_put_comes_back_whole,
         bodies_of_every_size_come_back,
@@ -72,7 +52,7 @@ fn ready<T>(future: impl Future<Output = T>) -> bool {
 }
 
 async fn lease_one(queue: &dyn Queue, now: Timestamp) -> yizhan::queue::Lease {
-    let mut leases = queue.lease(now, 1).await.unwrap();
+    let mut leases = lease_due(queue, now, 1).await.unwrap();
     assert_eq!(leases.len(), 1);
     leases.pop().unwrap()
 }
@@ -112,12 +92,12 @@ async fn bodies_of_every_size_come_back(open: Open<'_>) {
         assert_eq!(matches!(stored, Stored::Spooled(_)), size > INLINE_LIMIT, "{size}");
         queue.put(message(n as u64, at(n as u64), 1, stored)).await.unwrap();
     }
-    let fresh = queue.lease(at(100), 100).await.unwrap();
+    let fresh = lease_due(&*queue, at(100), 100).await.unwrap();
     assert_eq!(fresh.len(), sizes.len());
     drop(fresh);
     drop(queue);
     let queue = open();
-    for (n, lease) in queue.lease(at(100), 100).await.unwrap().into_iter().enumerate() {
+    for (n, lease) in lease_due(&*queue, at(100), 100).await.unwrap().into_iter().enumerate() {
         assert_eq!(lease.body.len(), sizes[n] as u64);
         assert_eq!(read(&lease.body).await.unwrap(), noise(n as u64, sizes[n]));
         // A body can be read as often as one likes.
@@ -152,14 +132,14 @@ async fn a_message_is_leased_once(open: Open<'_>) {
     }
     let mut held = Vec::new();
     for _ in 0..5 {
-        held.extend(queue.lease(at(0), 20).await.unwrap());
+        held.extend(lease_due(&*queue, at(0), 20).await.unwrap());
     }
     let mut ids: Vec<Id> = held.iter().map(|lease| lease.entry.id).collect();
     ids.sort();
     ids.dedup();
     assert_eq!((held.len(), ids.len()), (50, 50));
     assert!(held.iter().all(|lease| lease.entry.state == State::Sending));
-    assert_eq!(queue.next_due().await.unwrap(), None);
+    assert_eq!(next_due(&*queue).await, None);
 }
 
 async fn the_longest_due_goes_first(open: Open<'_>) {
@@ -167,11 +147,11 @@ async fn the_longest_due_goes_first(open: Open<'_>) {
     for n in [5, 3, 9, 1] {
         queue.put(short(n, at(n))).await.unwrap();
     }
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(1)));
-    assert!(queue.lease(at(0), 10).await.unwrap().is_empty());
-    let due = queue.lease(at(5), 10).await.unwrap();
+    assert_eq!(next_due(&*queue).await, Some(at(1)));
+    assert!(lease_due(&*queue, at(0), 10).await.unwrap().is_empty());
+    let due = lease_due(&*queue, at(5), 10).await.unwrap();
     assert_eq!(due.iter().map(|lease| lease.entry.due).collect::<Vec<_>>(), [at(1), at(3), at(5)]);
-    assert_eq!(queue.next_due().await.unwrap(), Some(at(9)));
+    assert_eq!(next_due(&*queue).await, Some(at(9)));
 }
 
 async fn a_dropped_lease_gives_the_message_back(open: Open<'_>) {
@@ -188,7 +168,7 @@ async fn a_dropped_lease_gives_the_message_back(open: Open<'_>) {
 
 async fn a_put_between_lease_and_wait_wakes(open: Open<'_>) {
     let queue = open();
-    assert!(queue.lease(at(0), 1).await.unwrap().is_empty());
+    assert!(lease_due(&*queue, at(0), 1).await.unwrap().is_empty());
     assert!(!ready(queue.wait()));
     queue.put(short(1, START)).await.unwrap();
     queue.wait().await.unwrap();
@@ -233,7 +213,7 @@ async fn delivered_keeps_the_record_only(open: Open<'_>) {
     assert_eq!((entry.state, entry.tries, entry.account.as_deref()), (State::Delivered, 0, Some("qq")));
     assert_eq!(entry.recipients[0].outcome, delivered(3));
     assert!(head.is_empty() && body.is_empty());
-    assert_eq!(queue.next_due().await.unwrap(), None);
+    assert_eq!(next_due(&*queue).await, None);
     queue.close().await.unwrap();
     assert!(!path.exists());
 }
@@ -261,7 +241,7 @@ async fn a_partial_try_is_kept_for_the_others(open: Open<'_>) {
     let entry = queue.show(id).await.unwrap().0;
     assert_eq!((entry.state, entry.tries, entry.uncertain, entry.due), (State::Deferred, 1, 1, at(60)));
     assert_eq!(entry.open().map(|(place, _)| place).collect::<Vec<_>>(), [1, 2]);
-    assert!(queue.lease(at(59), 1).await.unwrap().is_empty());
+    assert!(lease_due(&*queue, at(59), 1).await.unwrap().is_empty());
     let lease = lease_one(&*queue, at(60)).await;
     assert_eq!(lease.entry.recipients[2].outcome, again());
     // An outcome that is final stays, even if a later settlement says otherwise; a place that is not there is no harm.
@@ -299,7 +279,7 @@ async fn a_settlement_and_its_notice_are_one(open: Open<'_>) {
     drop(lease);
     // A notice that cannot be stored takes the settlement with it, and the lease comes back.
     queue.put(short(3, at(10))).await.unwrap();
-    let taken: Vec<_> = queue.lease(at(10), 2).await.unwrap();
+    let taken: Vec<_> = lease_due(&*queue, at(10), 2).await.unwrap();
     for lease in taken {
         let id = lease.entry.id;
         let mut end = settlement(vec![(0, failed(11))], Next::Deferred(at(60)));
@@ -308,7 +288,7 @@ async fn a_settlement_and_its_notice_are_one(open: Open<'_>) {
         let entry = queue.show(id).await.unwrap().0;
         assert_eq!((entry.state, entry.tries), (State::Queued, 0));
     }
-    assert_eq!(queue.lease(at(10), 5).await.unwrap().len(), 2);
+    assert_eq!(lease_due(&*queue, at(10), 5).await.unwrap().len(), 2);
 }
 
 async fn a_stale_lease_changes_nothing(open: Open<'_>) {
@@ -410,7 +390,7 @@ async fn wake_makes_the_waiting_due(open: Open<'_>) {
         queue.settle(lease, settlement(vec![], next)).await.unwrap();
     }
     queue.wake(at(10)).await.unwrap();
-    let due = queue.lease(at(10), 10).await.unwrap();
+    let due = lease_due(&*queue, at(10), 10).await.unwrap();
     // What had been due before keeps its place.
     assert_eq!(due.iter().map(|lease| lease.entry.due).collect::<Vec<_>>(), [at(5), at(10)]);
 }
@@ -420,7 +400,7 @@ async fn lists_can_be_read_in_pages(open: Open<'_>) {
     for n in 0..25 {
         queue.put(short(n, at(n))).await.unwrap();
     }
-    let _leased = queue.lease(at(3), 10).await.unwrap();
+    let _leased = lease_due(&*queue, at(3), 10).await.unwrap();
     let (mut pages, mut after) = (Vec::new(), None);
     loop {
         let page = queue.list(Filter { limit: 10, after, ..Filter::default() }).await.unwrap();
@@ -430,7 +410,7 @@ async fn lists_can_be_read_in_pages(open: Open<'_>) {
     }
     assert_eq!(pages.iter().map(|e| e.received).collect::<Vec<_>>(), (0..25).map(at).collect::<Vec<_>>());
     assert_eq!(pages.iter().filter(|e| e.state == State::Sending).count(), 4);
-    let only = |states: Vec<State>| queue.list(Filter { states, limit: 3, after: None });
+    let only = |states: Vec<State>| queue.list(Filter { states, limit: 3, ..Filter::default() });
     assert_eq!(only(vec![State::Queued]).await.unwrap()[0].received, at(4));
     assert_eq!(only(vec![State::Sending]).await.unwrap().len(), 3);
     assert!(only(vec![State::Held, State::Failed]).await.unwrap().is_empty());
@@ -472,7 +452,7 @@ async fn purge_deletes_what_is_old(open: Open<'_>) {
     for n in 10..310 {
         queue.put(short(n, START)).await.unwrap();
     }
-    for lease in queue.lease(at(0), 1_000).await.unwrap() {
+    for lease in lease_due(&*queue, at(0), 1_000).await.unwrap() {
         queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
     }
     assert!(queue.purge(at(10) + KEEP).await.unwrap(), "a few at a time");

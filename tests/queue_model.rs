@@ -1,6 +1,7 @@
 //! A queue that fits on a page, run beside the real one under random actions, crashes included.
 //!
-//! After every step both must give the same list, the same depth and the same next time. A crash is a copy of the
+//! After every step both must give the same list, the same depth, the same next time, and the same of what is kept of
+//! accounts. A crash is a copy of the
 //! folder while the queue is open: what a power cut after the last answer would leave.
 
 mod mailbag;
@@ -13,11 +14,11 @@ use std::time::Duration;
 use mailbag::*;
 use proptest::prelude::*;
 use yizhan::clock::Timestamp;
-use yizhan::mail::Id;
+use yizhan::mail::{Id, Lane};
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{Next, Outcome, State, state_after};
+use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage, Want, state_after};
 use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Depth, Filter, Lease, Queue};
+use yizhan::queue::{Depth, Filter, KEEP_USAGE, Lease, Queue};
 
 /// How a try may end in the model.
 #[derive(Clone, Debug)]
@@ -33,17 +34,50 @@ enum End {
 /// Numbers choose among what there is, modulo how many there are.
 #[derive(Clone, Debug)]
 enum Action {
-    Put { recipients: usize, long: bool },
-    Lease(usize),
-    Settle(usize, End, bool),
+    Put {
+        recipients: usize,
+        long: bool,
+        pool: usize,
+        lane: usize,
+    },
+    /// What is wanted, as numbers of pools and lanes with a limit, and how many of all.
+    Lease(Vec<(usize, usize, usize)>, usize),
+    Settle(usize, End, bool, Extra),
     DropLease(usize),
     Retry(usize),
     Drop(usize),
     Wake,
     Purge,
+    Assign(Vec<(usize, usize)>),
+    /// Pools and lanes to close, and for how many seconds.
+    Close(Vec<(usize, usize, u64)>),
+    Spend(usize),
+    Remember(usize, u8),
+    /// Whether by a digest, and how many of the untold.
+    Tell(bool, usize),
     Advance(u64),
     Reopen,
     Crash,
+}
+
+/// What else a settlement says.
+#[derive(Clone, Debug)]
+struct Extra {
+    account: usize,
+    state: Option<u8>,
+    chunk: Option<u32>,
+    strict: bool,
+    untold: bool,
+}
+
+/// The pools and the accounts of the model.
+const POOLS: [&str; 4] = ["", "a", "a,b", "旧"];
+const ACCOUNTS: [&str; 2] = ["a", "b"];
+
+fn extra() -> impl Strategy<Value = Extra> {
+    let chunk = prop::option::weighted(0.2, 1..50u32);
+    (0..2usize, prop::option::of(any::<u8>()), chunk, prop::bool::weighted(0.2), any::<bool>())
+        .prop_map(|(account, state, chunk, strict, untold)| Extra { account, state, chunk, strict, untold })
 }
 
 fn actions() -> impl Strategy<Value = Action> {
@@ -56,9 +90,17 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => Just(End::FailedWithNotice),
     ];
     prop_oneof![
-        8 => (1..4usize, prop::bool::weighted(0.1)).prop_map(|(recipients, long)| Action::Put { recipients, long }),
-        6 => (1..4usize).prop_map(Action::Lease),
-        8 => (any::<usize>(), end, any::<bool>()).prop_map(|(n, end, uncertain)| Action::Settle(n, end, uncertain)),
+        8 => (1..4usize, prop::bool::weighted(0.1), 0..4usize, 0..3usize)
+            .prop_map(|(recipients, long, pool, lane)| Action::Put { recipients, long, pool, lane }),
+        8 => (prop::collection::vec((0..4usize, 0..3usize, 0..4usize), 0..6), 0..6usize)
+            .prop_map(|(wants, total)| Action::Lease(wants, total)),
+        8 => (any::<usize>(), end, any::<bool>(), extra())
+            .prop_map(|(n, end, uncertain, extra)| Action::Settle(n, end, uncertain, extra)),
+        2 => prop::collection::vec((any::<usize>(), 0..4usize), 0..4).prop_map(Action::Assign),
+        2 => prop::collection::vec((0..4usize, 0..3usize, 0..300u64), 0..6).prop_map(Action::Close),
+        1 => (0..2usize).prop_map(Action::Spend),
+        1 => (0..2usize, any::<u8>()).prop_map(|(account, state)| Action::Remember(account, state)),
+        2 => (any::<bool>(), 0..3usize).prop_map(|(digest, n)| Action::Tell(digest, n)),
         2 => any::<usize>().prop_map(Action::DropLease),
         2 => any::<usize>().prop_map(Action::Retry),
         1 => any::<usize>().prop_map(Action::Drop),
@@ -84,11 +126,28 @@ struct Kept {
     uncertain: u32,
     size: u64,
     outcomes: Vec<Outcome>,
+    pool: usize,
+    lane: usize,
+    chunk: Option<u32>,
+    strict: bool,
+    untold: bool,
 }
 
 impl Kept {
-    fn shown(&self) -> State {
-        if self.leased { State::Sending } else { self.state }
+    /// The state and the due time that operators see.
+    fn shown(&self, closed: &BTreeMap<(usize, usize), Timestamp>, heard: Timestamp) -> (State, Timestamp) {
+        if self.leased {
+            return (State::Sending, self.due);
+        }
+        let due = match self.state {
+            State::Queued | State::Waiting => true,
+            State::Deferred => self.due <= heard,
+            _ => false,
+        };
+        match closed.get(&(self.pool, self.lane)) {
+            Some(&until) if due => (State::Waiting, self.due.max(until)),
+            _ => (self.state, self.due),
+        }
     }
 
     fn may_go(&self) -> bool {
@@ -101,10 +160,17 @@ impl Kept {
 struct Model {
     messages: BTreeMap<Id, Kept>,
     next: u64,
+    /// By pool and lane.
+    closed: BTreeMap<(usize, usize), Timestamp>,
+    /// The time that the queue was told last.
+    heard: Timestamp,
+    /// By account and minute.
+    usage: BTreeMap<(usize, i64), [u32; 3]>,
+    states: BTreeMap<usize, u8>,
 }
 
 impl Model {
-    fn put(&mut self, id: Id, received: Timestamp, recipients: usize, size: u64) {
+    fn put(&mut self, id: Id, received: Timestamp, recipients: usize, size: u64, (pool, lane): (usize, usize)) {
         self.next += 1;
         let kept = Kept {
             seq: self.next,
@@ -118,14 +184,35 @@ impl Model {
             uncertain: 0,
             size,
             outcomes: vec![Outcome::Open { last: None }; recipients],
+            pool,
+            lane,
+            chunk: None,
+            strict: false,
+            untold: false,
         };
         self.messages.insert(id, kept);
     }
 
-    fn lease(&mut self, now: Timestamp, limit: usize) -> Vec<Id> {
-        let mut due: Vec<_> = self.messages.iter_mut().filter(|(_, m)| m.may_go() && m.due <= now).collect();
-        due.sort_by_key(|(_, m)| (m.due, m.seq));
-        due.into_iter().take(limit).map(|(id, m)| (m.leased = true, *id).1).collect()
+    fn lease(&mut self, now: Timestamp, wants: &[(usize, usize, usize)], total: usize) -> Vec<Id> {
+        let mut leased = Vec::new();
+        for &(pool, lane, limit) in wants {
+            let fits = |m: &Kept| m.may_go() && m.due <= now && (m.pool, m.lane) == (pool, lane);
+            let mut due: Vec<_> = self.messages.iter_mut().filter(|(_, m)| fits(m)).collect();
+            due.sort_by_key(|(_, m)| (m.due, m.seq));
+            let most = limit.min(total - leased.len());
+            leased.extend(due.into_iter().take(most).map(|(id, m)| (m.leased = true, *id).1));
+        }
+        leased
+    }
+
+    fn spend(&mut self, account: usize, at: Timestamp, counts: [u32; 3]) {
+        let minute = self.usage.entry((account, at.millis() / 60_000)).or_default();
+        minute.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+    }
+
+    fn untold(&self) -> Vec<Id> {
+        let all = self.messages.iter().filter(|(_, m)| m.untold && m.state == State::Failed);
+        all.map(|(id, _)| *id).collect()
     }
 
     fn settle(&mut self, id: Id, outcomes: &[(usize, Outcome)], next: Next, uncertain: bool) {
@@ -168,14 +255,14 @@ impl Model {
         if m.expires <= now {
             m.expires = now + m.expires.since(m.received);
         }
-        (m.state, m.due) = (State::Queued, now);
+        (m.state, m.due, m.untold) = (State::Queued, now, false);
         true
     }
 
     fn depth(&self) -> Depth {
         let mut depth = Depth::default();
         for m in self.messages.values() {
-            depth.messages[m.shown() as usize] += 1;
+            depth.messages[m.shown(&self.closed, self.heard).0 as usize] += 1;
             if !m.state.is_final() {
                 depth.bytes += m.size;
                 depth.oldest = Some(depth.oldest.map_or(m.received, |o| o.min(m.received)));
@@ -206,18 +293,28 @@ impl Pair {
     }
 
     async fn step(&mut self, action: Action) {
+        if let Action::Put { .. } | Action::Lease(..) | Action::Wake | Action::Purge = action {
+            self.model.heard = self.now;
+        }
         match action {
-            Action::Put { recipients, long } => {
+            Action::Put { recipients, long, pool, lane } => {
                 self.number += 1;
                 let len = if long { 150_000 } else { (self.number * 97 % 3_000) as usize };
                 let stored = body(self.queue(), self.number, len).await;
-                let new = message(self.number, self.now, recipients, stored);
-                self.model.put(new.id, self.now, recipients, new.head.len() as u64 + len as u64);
+                let mut new = message(self.number, self.now, recipients, stored);
+                (new.pool, new.lane) = (POOLS[pool].to_owned(), Lane::ALL[lane]);
+                self.model.put(new.id, self.now, recipients, new.head.len() as u64 + len as u64, (pool, lane));
                 self.queue().put(new).await.unwrap();
             }
-            Action::Lease(limit) => {
-                let leases = self.queue().lease(self.now, limit).await.unwrap();
-                let expected = self.model.lease(self.now, limit);
+            Action::Lease(wants, total) => {
+                let want = |&(pool, lane, limit): &(usize, usize, usize)| Want {
+                    pool: POOLS[pool].to_owned(),
+                    lane: Lane::ALL[lane],
+                    limit,
+                };
+                let asked = wants.iter().map(want).collect();
+                let leases = self.queue().lease(self.now, asked, total).await.unwrap();
+                let expected = self.model.lease(self.now, &wants, total);
                 assert_eq!(leases.iter().map(|l| l.entry.id).collect::<Vec<_>>(), expected);
                 for lease in &leases {
                     let number: u64 =
@@ -227,7 +324,9 @@ impl Pair {
                 }
                 self.leases.extend(leases);
             }
-            Action::Settle(n, end, uncertain) if !self.leases.is_empty() => self.settle(n, end, uncertain).await,
+            Action::Settle(n, end, uncertain, extra) if !self.leases.is_empty() => {
+                self.settle(n, end, uncertain, extra).await
+            }
             Action::DropLease(n) if !self.leases.is_empty() => {
                 let lease = self.leases.swap_remove(n % self.leases.len());
                 self.model.messages.get_mut(&lease.entry.id).unwrap().leased = false;
@@ -235,6 +334,7 @@ impl Pair {
             Action::Settle(..) | Action::DropLease(_) => {}
             Action::Retry(n) => {
                 let Some(id) = self.pick(n) else { return };
+                self.model.heard = self.now;
                 let done = self.queue().retry(id, self.now).await.is_ok();
                 assert_eq!(done, self.model.retry(id, self.now));
             }
@@ -258,6 +358,42 @@ impl Pair {
                     State::Failed => m.finished >= now - KEEP * 2,
                     _ => true,
                 });
+                let oldest = (now - KEEP_USAGE).millis() / 60_000;
+                self.model.usage.retain(|(_, minute), _| *minute >= oldest);
+            }
+            Action::Assign(changes) => {
+                let changes: Vec<_> = changes.into_iter().filter_map(|(n, pool)| Some((self.pick(n)?, pool))).collect();
+                let named = changes.iter().map(|(id, pool)| (*id, POOLS[*pool].to_owned())).collect();
+                self.queue().assign(named).await.unwrap();
+                for (id, pool) in changes {
+                    let m = self.model.messages.get_mut(&id).unwrap();
+                    m.pool = if m.may_go() { pool } else { m.pool };
+                }
+            }
+            Action::Close(lanes) => {
+                let until = |(pool, lane, s)| ((pool, lane), self.now + Duration::from_secs(s));
+                let lanes: BTreeMap<_, _> = lanes.into_iter().map(until).collect();
+                let name = |(&(pool, lane), &until): (&(usize, usize), &Timestamp)| {
+                    (POOLS[pool].to_owned(), Lane::ALL[lane], until)
+                };
+                self.queue().close_lanes(lanes.iter().map(name).collect()).await.unwrap();
+                self.model.closed = lanes;
+            }
+            Action::Spend(account) => {
+                self.queue().spend(usage_of(account, self.now, [0, 0, 1])).await.unwrap();
+                self.model.spend(account, self.now, [0, 0, 1]);
+            }
+            Action::Remember(account, state) => {
+                self.queue().remember(state_of(account, state)).await.unwrap();
+                self.model.states.insert(account, state);
+            }
+            Action::Tell(digest, n) => {
+                let ids: Vec<_> = self.model.untold().into_iter().take(n).collect();
+                for id in &ids {
+                    self.model.messages.get_mut(id).unwrap().untold = false;
+                }
+                let notice = digest.then(|| self.notice());
+                self.queue().tell(notice, ids).await.unwrap();
             }
             Action::Advance(seconds) => self.now = self.now + Duration::from_secs(seconds),
             Action::Reopen => {
@@ -274,7 +410,17 @@ impl Pair {
         }
     }
 
-    async fn settle(&mut self, n: usize, end: End, uncertain: bool) {
+    /// A notice that the model has taken.
+    fn notice(&mut self) -> NewMessage {
+        self.number += 1;
+        let stored = Stored::from(bytes::Bytes::from(noise(self.number, 50)));
+        let mut notice = message(self.number, self.now, 1, stored);
+        notice.notice = true;
+        self.model.put(notice.id, self.now, 1, notice.head.len() as u64 + 50, (0, 1));
+        notice
+    }
+
+    async fn settle(&mut self, n: usize, end: End, uncertain: bool, extra: Extra) {
         let lease = self.leases.swap_remove(n % self.leases.len());
         let id = lease.entry.id;
         let open: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
@@ -293,13 +439,16 @@ impl Pair {
         let mut settlement = settlement(outcomes, next);
         settlement.uncertain = uncertain;
         if let End::FailedWithNotice = end {
-            self.number += 1;
-            let mut notice =
-                message(self.number, self.now, 1, Stored::from(bytes::Bytes::from(noise(self.number, 50))));
-            notice.notice = true;
-            self.model.put(notice.id, self.now, 1, notice.head.len() as u64 + 50);
-            settlement.notice = Some(Box::new(notice));
+            settlement.notice = Some(Box::new(self.notice()));
         }
+        let m = self.model.messages.get_mut(&id).unwrap();
+        (settlement.chunk, settlement.strict, settlement.untold) = (extra.chunk, extra.strict, extra.untold);
+        (m.chunk, m.strict, m.untold) = (extra.chunk.or(m.chunk), m.strict | extra.strict, m.untold | extra.untold);
+        let counts = [1, open.len() as u32, 0];
+        settlement.usage = Some(usage_of(extra.account, self.now, counts));
+        self.model.spend(extra.account, self.now, counts);
+        settlement.account_state = extra.state.map(|state| state_of(extra.account, state));
+        self.model.states.extend(extra.state.map(|state| (extra.account, state)));
         self.queue().settle(lease, settlement).await.unwrap();
     }
 
@@ -308,6 +457,7 @@ impl Pair {
         self.queue = None;
         self.leases.clear();
         self.model.messages.values_mut().for_each(|m| m.leased = false);
+        (self.model.closed, self.model.heard) = (BTreeMap::new(), Timestamp::from_millis(i64::MIN));
         let (queue, report) = open(self.folder.path()).unwrap();
         // A body whose row was already gone may have been copied before it was unlinked.
         assert!(report.iter().all(|line| line.contains("belongs to no message")), "{report:?}");
@@ -316,7 +466,7 @@ impl Pair {
 
     /// Holds the two against each other.
     async fn compare(&self) {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 10_000, after: None };
+        let filter = Filter { states: State::ALL.to_vec(), limit: 10_000, ..Filter::default() };
         let real = self.queue().list(filter).await.unwrap();
         assert_eq!(
             real.iter().map(|e| e.id).collect::<Vec<_>>(),
@@ -325,15 +475,69 @@ impl Pair {
         for (entry, m) in real.iter().zip(self.model.messages.values()) {
             let outcomes: Vec<_> = entry.recipients.iter().map(|r| r.outcome.clone()).collect();
             assert_eq!(outcomes, m.outcomes);
+            let (state, due) = m.shown(&self.model.closed, self.model.heard);
             assert_eq!(
                 (entry.state, entry.due, entry.tries, entry.uncertain, entry.expires, entry.size),
-                (m.shown(), m.due, m.tries, m.uncertain, m.expires, m.size)
+                (state, due, m.tries, m.uncertain, m.expires, m.size)
+            );
+            assert_eq!(
+                (entry.pool.as_str(), entry.lane, entry.chunk, entry.strict),
+                (POOLS[m.pool], Lane::ALL[m.lane], m.chunk, m.strict)
             );
         }
-        assert_eq!(self.queue().depth().await.unwrap(), self.model.depth());
-        let next = self.model.messages.values().filter(|m| m.may_go()).map(|m| m.due).min();
-        assert_eq!(self.queue().next_due().await.unwrap(), next);
+        let depth = self.model.depth();
+        assert_eq!(self.queue().depth().await.unwrap(), depth);
+        for state in State::ALL {
+            let filter = Filter { states: vec![state], limit: 10_000, ..Filter::default() };
+            let listed = self.queue().list(filter).await.unwrap();
+            assert_eq!(listed.len() as u64, depth.messages[state as usize], "{state}");
+        }
+        self.compare_pools().await;
+        self.compare_accounts().await;
     }
+
+    async fn compare_pools(&self) {
+        let next = |pools: &[usize]| {
+            let may_go = self.model.messages.values().filter(|m| m.may_go() && pools.contains(&m.pool));
+            may_go.map(|m| m.due).min()
+        };
+        let mut counts = Vec::new();
+        for (pool, name) in POOLS.into_iter().enumerate() {
+            let name = name.to_owned();
+            assert_eq!(self.queue().next_due(wants(&name, 1)).await.unwrap(), next(&[pool]));
+            let filter = Filter { pool: Some(name.clone()), limit: 10_000, ..Filter::default() };
+            let count = self.model.messages.values().filter(|m| m.pool == pool && !m.state.is_final()).count();
+            assert_eq!(self.queue().list(filter).await.unwrap().len(), count);
+            counts.extend((count > 0).then_some((name, count as u64)));
+        }
+        assert_eq!(self.queue().pools().await.unwrap(), counts);
+        let some = [0, 2];
+        let named = some.iter().flat_map(|&pool| wants(POOLS[pool], 1)).collect();
+        assert_eq!(self.queue().next_due(named).await.unwrap(), next(&some));
+    }
+
+    async fn compare_accounts(&self) {
+        for (account, name) in ACCOUNTS.into_iter().enumerate() {
+            let real = self.queue().usage(name.to_owned(), START).await.unwrap();
+            let model = self.model.usage.iter().filter(|((a, _), _)| *a == account);
+            let model: Vec<_> = model
+                .map(|((_, minute), counts)| usage_of(account, Timestamp::from_millis(minute * 60_000), *counts))
+                .collect();
+            assert_eq!(real, model);
+        }
+        let states: Vec<_> = self.model.states.iter().map(|(account, state)| state_of(*account, *state)).collect();
+        assert_eq!(self.queue().recall().await.unwrap(), states);
+        let untold = self.queue().untold(10_000).await.unwrap();
+        assert_eq!(untold.iter().map(|entry| entry.id).collect::<Vec<_>>(), self.model.untold());
+    }
+}
+
+fn usage_of(account: usize, at: Timestamp, [messages, recipients, logins]: [u32; 3]) -> Usage {
+    Usage { account: ACCOUNTS[account].to_owned(), at, messages, recipients, logins }
+}
+
+fn state_of(account: usize, state: u8) -> AccountState {
+    AccountState { account: ACCOUNTS[account].to_owned(), state: state.to_string() }
 }
 
 fn copy_all(from: &Path, to: &Path) {

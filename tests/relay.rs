@@ -102,7 +102,7 @@ async fn one_refused_recipient_fails_alone_and_the_owner_is_told_once() {
 async fn a_notice_that_fails_causes_no_notice() {
     let office = Office::with("notice-fails", Limits::default(), |settings| {
         let address = yizhan::mail::Address::parse("refused-owner@else.test").unwrap();
-        settings.notice = yizhan::config::NoticeTo::Address(address);
+        settings.notice.to = yizhan::config::NoticeTo::Address(address);
     })
     .await;
     let id = office.send(&["refused@else.test"], MAIL).await;
@@ -167,9 +167,12 @@ async fn a_frequency_limit_is_waiting_not_failure() {
     let limited = What::Reply(b"550 Sender frequency limited. http://service.mail.qq.com/\r\n".to_vec());
     office.sandbox.fault(Fault { at: Stage::Mail, what: limited, times: 1 });
     let id = office.send(&["a@else.test"], MAIL).await;
-    let entry = office.wait_state(id, State::Waiting).await;
-    assert_eq!(entry.tries, 0);
-    assert!(entry.due.since(entry.received) > Duration::from_secs(3500));
+    assert_eq!(office.wait_state(id, State::Waiting).await.tries, 0);
+    until("the list to say when it will go", async || {
+        let entry = office.entry(id).await;
+        (entry.due.since(entry.received) > Duration::from_secs(3500)).then_some(())
+    })
+    .await;
     assert_eq!(office.sandbox.stats().accepted, 0);
 }
 
@@ -330,11 +333,11 @@ async fn no_room_is_said_before_the_message_is_sent() {
     .await;
     let relay = &office.relay;
     until("the level of the disk to be measured", async || {
-        let mut device = Device::connect(relay.addresses()[0].1).await;
-        device.write(b"MAIL FROM:<a@lan.local> SIZE=900\r\n").await;
-        device.reply().await.filter(|reply| reply.starts_with("452 4.3.1"))
+        // Before the level is known, a device is greeted; MAIL is then the place to say it (`tests/door_limits.rs`).
+        Device::dial(relay.addresses()[0].1).await.reply().await.filter(|reply| reply.starts_with("421 4.3.1"))
     })
     .await;
+    let office = Office::with("size", Limits::default(), |settings| settings.limits.message_size = 1000).await;
     Device::connect(office.door()).await.ask("MAIL FROM:<a@lan.local> SIZE=1001", "552 5.3.4").await;
 }
 

@@ -4,6 +4,8 @@
 mod client;
 #[path = "sandbox/faults.rs"]
 mod faults;
+#[path = "sandbox/limits.rs"]
+mod limits;
 
 use std::time::Duration;
 

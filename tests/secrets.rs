@@ -124,3 +124,42 @@ async fn a_044_a_code_written_into_the_settings_is_in_no_complaint() {
         }
     }
 }
+
+/// A guess that occurs nowhere by chance.
+const GUESS: &str = "zvQx-guessed-Kjw";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_044_the_password_of_a_user_is_in_no_output_or_file() {
+    let sandbox = provider(Limits::default()).await;
+    sandbox.set_secret(USER, Secret::new(RIGHT));
+    let salt = [5; yizhan::secret::password::SALT];
+    let hash = yizhan::secret::password::hash(&Secret::new(DEVICE), &salt);
+    for (password, format) in [(format!("\"{DEVICE}\""), "text"), (format!("\"{hash}\""), "json")] {
+        let site = Site::new("user", &sandbox, &format!("[log]\nformat = \"{format}\"\nlevel = \"trace\"\n"));
+        let text = std::fs::read_to_string(&site.config).unwrap();
+        let user = format!("auth = \"verify\"\n[user.printer]\npassword = {password}\n[account.office]");
+        site.folder.file("yizhan.toml", text.replace("[account.office]", &user));
+        site.folder.file("code", RIGHT);
+        let relay = site.start().await;
+        let id = use_it(&relay).await;
+        // A wrong password, and the right one where the name should be.
+        for blob in [format!("\0printer\0{GUESS}"), format!("\0{DEVICE}\0printer")] {
+            let mut device = Courier::connect(relay.door()).await.unwrap();
+            let reply = device.ask(&format!("AUTH PLAIN {}", STANDARD.encode(blob))).await.unwrap();
+            assert!(reply.starts_with("535 5.7.8"), "{reply}");
+        }
+        relay.event("delivered").await;
+        assert_eq!((relay.told("logged_in").len(), relay.told("login_failed").len()), (2, 2));
+        for arguments in [&["queue", "show", &id][..], &["queue", "list", "--json"], &["check"]] {
+            let text = site.ask(arguments).await.with_code(0);
+            search(&arguments.join(" "), text.as_bytes());
+            assert!(!text.contains("$argon2"), "{text}");
+        }
+        let lines = relay.stop().await.join("\n");
+        search("the log", lines.as_bytes());
+        for form in forms(GUESS).iter().chain([&hash]) {
+            assert!(!lines.contains(form.as_str()), "{form}");
+        }
+        search_files(&site);
+    }
+}

@@ -100,13 +100,18 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!((limits.connections, limits.connections_per_client, limits.recipients), (500, 50, 100));
     assert_eq!((limits.message_size, limits.queue_size, limits.disk_free), (50 << 20, 5 << 30, 200 << 20));
     assert_eq!((limits.messages_per_client.count, limits.messages_per_client.per), (600, Duration::from_secs(60)));
+    assert_eq!((limits.recipients_per_client.count, limits.recipients_per_client.per), (3000, Duration::from_secs(60)));
+    assert_eq!((limits.bytes_per_client.octets, limits.bytes_per_client.per), (8 << 30, Duration::from_secs(3600)));
+    assert_eq!((limits.failures_per_client.count, limits.failures_per_client.per), (100, Duration::from_secs(60)));
+    assert_eq!((limits.messages_per_sender, limits.queue_size_per_client), (None, 2 << 30));
+    assert!(local.proxy_from.is_empty());
     let minutes: Vec<u64> = settings.queue.retry.iter().map(|wait| wait.as_secs() / 60).collect();
     assert_eq!(minutes, [1, 5, 15, 60, 120, 240]);
     let day = Duration::from_secs(86_400);
     let queue = &settings.queue;
     assert_eq!((queue.expire, queue.keep_delivered, queue.keep_failed), (day * 5, day * 7, day * 30));
     assert_eq!(queue.data_dir, Path::new("/home/relay/.local/state/yizhan"));
-    assert_eq!(settings.notice, NoticeTo::SelfAccount);
+    assert_eq!(settings.notice.to, NoticeTo::SelfAccount);
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Text, LogLevel::Info));
 }
 
@@ -153,7 +158,10 @@ fn one_account_needs_no_file() {
     let host = "smtp.qq.com".to_owned();
     let implicit = Endpoint { host: host.clone(), port: 465, tls: Tls::Implicit };
     assert_eq!(account.endpoints, [implicit, Endpoint { host, port: 587, tls: Tls::StartTls }]);
-    assert_eq!((account.login.as_slice(), account.connections), ([Mechanism::Login, Mechanism::Plain].as_slice(), 1));
+    assert_eq!(
+        (account.login.as_slice(), account.budget.connections),
+        ([Mechanism::Login, Mechanism::Plain].as_slice(), 1)
+    );
     assert_eq!(loaded.settings.listeners[0].bind.len(), 2);
     assert_eq!(loaded.settings.listeners[0].allow[1], "192.168.1.20/32".parse().unwrap());
     assert!(!loaded.effective().contains("abcdefghijklmnop"));
@@ -253,9 +261,13 @@ fn accounts_keep_the_order_of_the_file() {
 #[test]
 fn clients_say_what_is_known_of_them() {
     let file = "[client.scanner]\nfrom = [\"192.168.1.20\", \"10.1.2.3/8\"]\ndisplay = \"扫描仪 2F\"\ncharset = \"gb2312\"\n\
-        reply_to = \"reception@example.com\"\nsubject_prefix = \"[scan] \"\nrepair = \"minimal\"\n\
+        reply_to = \"reception@example.com\"\nsubject_prefix = \"[scan] \"\nrepair = \"minimal\"\ndrop_cron_env = true\n\
         [client.all]\nfrom = [\"0.0.0.0/0\", \"::/0\"]\n";
-    let env = [("YIZHAN__CLIENT__UPS__FROM", "192.168.1.21, fc00::/7"), ("YIZHAN__CLIENT__ALL__CHARSET", "big5")];
+    let env = [
+        ("YIZHAN__CLIENT__UPS__FROM", "192.168.1.21, fc00::/7"),
+        ("YIZHAN__CLIENT__UPS__DROP_CRON_ENV", "true"),
+        ("YIZHAN__CLIENT__ALL__CHARSET", "big5"),
+    ];
     let loaded = good(file, &env);
     let [scanner, all, ups] = &loaded.settings.clients[..] else { panic!("{loaded:?}") };
     assert_eq!((scanner.name.as_str(), all.name.as_str(), ups.name.as_str()), ("scanner", "all", "ups"));
@@ -264,6 +276,7 @@ fn clients_say_what_is_known_of_them() {
     assert_eq!(scanner.charset.map(|charset| charset.name()), Some("GBK"));
     assert_eq!(scanner.reply_to.as_ref().map(|address| address.as_str()), Some("reception@example.com"));
     assert_eq!((scanner.repair, ups.repair), (RepairLevel::Minimal, RepairLevel::Full));
+    assert_eq!((scanner.drop_cron_env, all.drop_cron_env, ups.drop_cron_env), (true, false, true));
     assert_eq!((all.display.as_deref(), all.charset.map(|charset| charset.name())), (None, Some("Big5")));
     assert_eq!((all.from.len(), ups.from.len()), (2, 2));
     // An entry lets nobody in.
@@ -272,6 +285,27 @@ fn clients_say_what_is_known_of_them() {
     assert!(text.contains("[client.scanner]\nfrom = [\"192.168.1.20\", \"10.1.2.3/8\"]  # yizhan.toml:2\n"), "{text}");
     assert!(text.contains("charset = \"big5\"  # $YIZHAN__CLIENT__ALL__CHARSET\n"), "{text}");
     assert_eq!(good(&text, &[]).settings, loaded.settings);
+}
+
+#[test]
+fn an_account_may_send_as_another_address_than_it_logs_in_with() {
+    let custom = ACCOUNT.replace("\"qq\"", "\"custom\"") + "host = \"mail.example.com\"\n";
+    let cloud = custom.replace("10000@qq.com", "apikey") + "address = \"relay@example.com\"\n";
+    let one = |text: &str| good(text, &[("CODE", "x")]).settings.accounts.remove(0);
+    let account = one(&cloud);
+    assert_eq!((account.user.as_str(), account.address.unwrap().as_str()), ("apikey", "relay@example.com"));
+    assert_eq!(one(&custom).address.unwrap().as_str(), "10000@qq.com");
+    let other = one(&format!("{ACCOUNT}address = \"other@qq.com\"\n"));
+    assert_eq!((other.user.as_str(), other.address.unwrap().as_str()), ("10000@qq.com", "other@qq.com"));
+    // Each once, and the account's own is none.
+    let aliases = one(&format!("{ACCOUNT}aliases = [\"a@qq.com\", \"10000@QQ.com\", \"A@qq.com\", \"b@qq.com\"]\n"));
+    let texts: Vec<&str> = aliases.aliases.iter().map(|alias| alias.as_str()).collect();
+    assert_eq!(texts, ["a@qq.com", "b@qq.com"]);
+    let env = [("CODE", "x"), ("YIZHAN__ACCOUNT__OFFICE__ALIASES", "a@qq.com, b@qq.com")];
+    let loaded = good(ACCOUNT, &env);
+    assert_eq!(loaded.settings.accounts[0].aliases.len(), 2);
+    let text = loaded.effective();
+    assert!(text.contains("# sends as 10000@qq.com, or as a@qq.com, b@qq.com\n"), "{text}");
 }
 
 #[test]
@@ -290,7 +324,7 @@ fn host_port_and_tls_replace_what_the_preset_says() {
     assert_eq!(places(&format!("{host}port = 994\ntls = \"implicit\"")), "mail.example.com:994 implicit");
     let login = good(&format!("{ACCOUNT}login = \"plain\"\nbudget = {{ connections = 3 }}\n"), &[("CODE", "x")]);
     assert_eq!(login.settings.accounts[0].login, [Mechanism::Plain]);
-    assert_eq!(login.settings.accounts[0].connections, 3);
+    assert_eq!(login.settings.accounts[0].budget.connections, 3);
 }
 
 #[test]
@@ -394,6 +428,11 @@ fn no_message_shows_a_secret_wherever_it_was_put() {
         "secret = [[\"hunter2\"]]",
         "budget = \"hunter2\"",
         "secret = \"\"\"\nhunter2\n",
+        "proxy = \"hunter2\"",
+        "proxy = \"socks5://relay:hunter2@proxy:1080\"",
+        "proxy = \"socks5://proxy:1080:relay:hunter2\"",
+        "proxy = [\"http://relay:hunter2@proxy:1080\"]",
+        "proxy.hunter2 = 1",
     ];
     for head in heads {
         for tail in breaks {
@@ -416,4 +455,34 @@ fn no_message_shows_a_secret_wherever_it_was_put() {
 fn a_message_larger_than_the_provider_takes_is_warned_about() {
     let loaded = good(&format!("{ACCOUNT}[limits]\nmessage_size = \"100MiB\"\n"), &[("CODE", "x")]);
     assert_eq!(loaded.warnings, ["limits.message_size = \"100MiB\" is more than QQ Mail takes (account.office)"]);
+}
+
+#[test]
+fn users_say_who_may_log_in() {
+    let hash = "$argon2i$v=19$m=65536,t=2,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG";
+    let file = format!(
+        "[listener.lan]\nauth = \"verify\"\n[client.scanner]\ndisplay = \"Scanner\"\n[user.scanner]\npassword = \"{hash}\"\n\
+         login = \"scanner@office.lan\"\nclient = \"scanner\"\nsender = [\"scan@example.com\", \"*@lan.local\"]\n\
+         [user.cron]\npassword = {{ env = \"CRON\" }}\n[user.plain]\npassword = \"hunter2\"\n"
+    );
+    let loaded = good(&file, &[("CRON", "x"), ("YIZHAN__USER__PLAIN__SENDER", "a@b.c, d@e.f")]);
+    let [scanner, cron, plain] = &loaded.settings.users[..] else { panic!("{loaded:?}") };
+    assert_eq!((scanner.login.as_str(), scanner.client.as_deref()), ("scanner@office.lan", Some("scanner")));
+    assert_eq!((cron.login.as_str(), cron.client.as_deref(), cron.senders.len()), ("cron", None, 0));
+    assert_eq!((scanner.senders.len(), plain.senders.len()), (2, 2));
+    assert_eq!(loaded.settings.listeners[0].auth, Auth::Verify);
+    // A client without an address, because a user is it.
+    assert!(loaded.settings.clients[0].from.is_empty());
+    // A hash may stand in the file; the password itself is warned about, and so is a log-in in the clear.
+    let warned = |what: &str| loaded.warnings.iter().filter(|warning| warning.contains(what)).count();
+    assert_eq!((warned("user."), warned("user.plain.password")), (1, 1), "{:?}", loaded.warnings);
+    assert_eq!(warned("passwords cross the network in the clear"), 1, "{:?}", loaded.warnings);
+    let text = loaded.effective();
+    assert!(!text.contains("argon2") && !text.contains("hunter2") && text.contains("[user.scanner]"), "{text}");
+}
+
+#[test]
+fn users_without_a_listener_that_asks_are_warned_about() {
+    let loaded = good("[user.scanner]\npassword = { env = \"X\" }\n", &[("X", "x")]);
+    assert!(loaded.warnings.iter().any(|warning| warning.contains("no listener has auth")), "{:?}", loaded.warnings);
 }

@@ -116,7 +116,7 @@ async fn smtp_source_as_a_crowd() {
     let generous = |settings: &mut yizhan::config::Settings| {
         settings.limits.messages_per_client.count = 10_000;
         settings.limits.connections_per_client = settings.limits.connections_per_client.max(50);
-        settings.accounts[0].connections = 4;
+        settings.accounts[0].budget.connections = 4;
     };
     let office = Office::with("crowd", Limits::default(), generous).await;
     for more in [&["-s", "20", "-m", "200"][..], &["-d", "-s", "20", "-m", "200"]] {

@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use mail_parser::{MessageParser, MimeHeaders as _};
 use support::branch::{Account, Branch, body};
+use support::day::Day;
 use support::office::{field, until};
 use support::postfix::{Delivered, Postfix, PostfixOptions, PostfixTls};
+use support::proxy::ForeignProxy;
 use support::skip::need;
+use yizhan::clock::Clock;
+use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Id;
 use yizhan::queue::entry::{Entry, Outcome, State};
 use yizhan::telemetry::counter::LOGINS;
@@ -243,4 +247,129 @@ async fn a_certificate_for_another_name() {
         let postfix = need!(Postfix::start(PostfixOptions { names, tls, ..PostfixOptions::default() }));
         not_trusted(&postfix, "name").await;
     }
+}
+
+/// Dovecot says 535 all morning: three log-ins, then nothing until the code is another one.
+#[tokio::test]
+async fn a_wrong_code_is_tried_three_times_in_a_day() {
+    let postfix = need!(Postfix::start(PostfixOptions::default()));
+    let (day, account) = (Day::new(), Account { code: "wrong-code", ..Account::at(&postfix) });
+    let branch = Branch::with("wrong-code", &account, SOON, day.clock(), "");
+    let mut ids = Vec::new();
+    // Ten minutes lie between them; 15 and 45 minutes are when the account is tried again.
+    for number in 0..7 {
+        ids.push(branch.send(&[&format!("{number}@else.test")], &scan()).await);
+        day.run_until(day.at(0, 10 * (number + 1))).await;
+        let tried = [1, 2, 2, 2, 3, 3, 3][number as usize];
+        assert_eq!(refused_logins(&postfix), tried, "after {number}:\n{}", postfix.log());
+    }
+    assert_eq!(branch.relay.accounts()[0].gate(day.now()), Gate::Paused);
+    day.run_until(day.at(2, 0)).await;
+    assert_eq!(refused_logins(&postfix), 3);
+    for &id in &ids {
+        let entry = branch.entry(id).await;
+        assert_eq!((entry.state, entry.tries, entry.notice), (State::Waiting, 0, false), "{entry:?}");
+    }
+    assert!(postfix.delivered().is_empty() && branch.list().await.len() == ids.len(), "nothing bounces");
+    branch.set_code(&postfix.options().password);
+    day.run_until(day.at(2, 1)).await;
+    for &id in &ids {
+        assert_eq!(branch.entry(id).await.state, State::Delivered);
+    }
+    let delivered = postfix.wait_delivered(ids.len());
+    for number in 0..7 {
+        only(&delivered, &format!("{number}@else.test"));
+    }
+    assert_eq!(refused_logins(&postfix), 3);
+}
+
+/// Postfix counts MAIL commands by the client's address, and says 450 to those that are too many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_delays_and_neither_loses_nor_doubles() {
+    let limit = [("smtpd_client_message_rate_limit", "4"), ("anvil_rate_time_unit", "2s")];
+    let main_cf = limit.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let postfix = need!(Postfix::start(PostfixOptions { main_cf, ..PostfixOptions::default() }));
+    let branch = Branch::open("rate", &Account::at(&postfix), SOON);
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(branch.send(&[&format!("{number}@else.test")], &scan()).await);
+    }
+    let mut deferred = 0;
+    for &id in &ids {
+        let entry = branch.wait_state(id, State::Delivered).await;
+        assert_eq!(entry.uncertain, 0);
+        deferred += entry.tries;
+    }
+    let refused = postfix.log().matches("request rate limit exceeded").count();
+    assert!(refused > 0 && deferred > 0, "{refused} {deferred}: the limit was met:\n{}", postfix.log());
+    let delivered = postfix.wait_delivered(12);
+    for number in 0..12 {
+        only(&delivered, &format!("{number}@else.test"));
+    }
+    assert_eq!((branch.list().await.len(), refused_logins(&postfix)), (12, 0), "no notice");
+}
+
+/// Postfix takes two recipients, and says 452 to the others: they go in transactions of two.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_recipients_go_in_parts() {
+    let main_cf = vec![("smtpd_recipient_limit".to_owned(), "2".to_owned())];
+    let postfix = need!(Postfix::start(PostfixOptions { main_cf, ..PostfixOptions::default() }));
+    let branch = Branch::open("parts", &Account::at(&postfix), HOUR);
+    let to: Vec<String> = (0..5).map(|number| format!("{number}@else.test")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let id = branch.send(&to, &scan()).await;
+    let entry = branch.wait_state(id, State::Delivered).await;
+    assert_eq!((entry.tries, entry.chunk), (0, Some(2)), "{}", texts(&entry));
+    let delivered = postfix.wait_delivered(5);
+    for recipient in to {
+        only(&delivered, recipient);
+    }
+    assert_eq!((delivered.len(), branch.list().await.len()), (5, 1));
+}
+
+/// The account's `proxy` is the only way its mail takes.
+async fn through(proxy: &ForeignProxy, url: &str, postfix: &Postfix) {
+    let branch = Branch::with("proxied", &Account::at(postfix), SOON, Clock::system(), &format!("proxy = \"{url}\""));
+    let sent = scan();
+    for (number, recipient) in [(1, "a@else.test"), (2, "b@else.test")] {
+        let id = branch.send(&[recipient], &sent).await;
+        branch.wait_state(id, State::Delivered).await;
+        let delivered = postfix.wait_delivered(number);
+        assert_eq!(body(&only(&delivered, recipient).message), body(&sent));
+    }
+    assert_eq!(branch.relay.counters().sum(LOGINS, &[]), 1, "one log-in for both");
+    let port = postfix.port().to_string();
+    until("the proxy to have said whom it served", async || proxy.output().contains(&port).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_microsocks() {
+    for tls in [PostfixTls::Implicit465, PostfixTls::Starttls587] {
+        let postfix = need!(Postfix::start(PostfixOptions { tls, ..PostfixOptions::default() }));
+        let proxy = need!(ForeignProxy::microsocks(Some(("me", "hunter2"))));
+        through(&proxy, &format!("socks5://me:hunter2@{}", proxy.place()), &postfix).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_tinyproxy() {
+    for tls in [PostfixTls::Implicit465, PostfixTls::Starttls587] {
+        let postfix = need!(Postfix::start(PostfixOptions { tls, ..PostfixOptions::default() }));
+        let proxy = need!(ForeignProxy::tinyproxy(Some(("me", "hunter2")), &[postfix.port()]));
+        through(&proxy, &format!("http://me:hunter2@{}", proxy.place()), &postfix).await;
+    }
+}
+
+/// A proxy that lets nobody through to this port: the mail is kept, and nothing goes past the proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_refuses_is_not_gone_around() {
+    let postfix = need!(Postfix::start(PostfixOptions::default()));
+    let proxy = need!(ForeignProxy::tinyproxy(None, &[1]));
+    let more = format!("proxy = \"http://{}\"", proxy.place());
+    let branch = Branch::with("refusing", &Account::at(&postfix), HOUR, Clock::system(), &more);
+    let id = branch.send(&["a@else.test"], &scan()).await;
+    let entry = branch.wait_state(id, State::Deferred).await;
+    assert!(texts(&entry).contains("403"), "{}", texts(&entry));
+    assert!(!postfix.log().contains("connect from"), "{}", postfix.log());
+    assert!(postfix.delivered().is_empty() && branch.list().await.len() == 1);
 }

@@ -184,6 +184,9 @@ budget.connections = 20
 connections = 1000
 connections_per_client = 1000
 messages_per_client = "100000/s"
+recipients_per_client = "100000/s"
+bytes_per_client = "1TiB/s"
+queue_size_per_client = "50GiB"
 message_size = "60MiB"
 queue_size = "50GiB"
 "#,

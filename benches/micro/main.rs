@@ -10,13 +10,15 @@
 #![allow(clippy::print_stdout, reason = "the figures are the product")]
 
 mod queue;
+mod reply;
+mod round;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use round::{micros, time};
 use yizhan::clock::Timestamp;
 use yizhan::mail::{Address, IdSource, ReversePath};
 use yizhan::message::header::Header;
@@ -26,19 +28,17 @@ use yizhan::smtp::Reply;
 use yizhan::smtp::data::{Piece, Unstuff};
 use yizhan::smtp::server::{Event, Session, Settings};
 
-const ROUNDS: usize = 9;
-const ROUND: Duration = Duration::from_millis(50);
-
 /// 20 November 2026, for everything that needs a time.
 const NOW: Timestamp = Timestamp::from_millis(1_795_140_000_000);
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let all: [(&str, fn()); 5] = [
+    let all: [(&str, fn()); 6] = [
         ("session: 4 KiB message on a kept connection", session),
         ("body: unstuff and normalise", body),
         ("repair: header of a device", repair_header),
         ("seal: header for the account", seal_header),
+        ("reply: from text to verdict", reply::verdicts),
         ("queue: put, lease, settle", queue::cycles),
     ];
     for (name, run) in all {
@@ -47,29 +47,6 @@ fn main() {
             run();
         }
     }
-}
-
-/// The median time of one call.
-fn time(mut work: impl FnMut()) -> Duration {
-    let begin = Instant::now();
-    work();
-    let once = begin.elapsed().max(Duration::from_nanos(50));
-    let count = (ROUND.as_nanos() / once.as_nanos()).clamp(1, 1_000_000) as u32;
-    let round = |work: &mut dyn FnMut()| {
-        let begin = Instant::now();
-        for _ in 0..count {
-            work();
-        }
-        begin.elapsed() / count
-    };
-    round(&mut work);
-    let mut rounds: Vec<Duration> = (0..ROUNDS).map(|_| round(&mut work)).collect();
-    rounds.sort();
-    rounds[ROUNDS / 2]
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }
 
 fn text(octets: usize) -> Vec<u8> {

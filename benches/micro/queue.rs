@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use yizhan::mail::{Address, IdSource, ReversePath};
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
+use yizhan::mail::{Address, IdSource, Lane, ReversePath};
+use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement, Want};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Error, Queue, Settings};
 
@@ -48,10 +48,11 @@ fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, Error> {
             .map(|_| {
                 let (queue, ids, over) = (queue.clone(), ids.clone(), over.clone());
                 let (done, body) = (done.clone(), body.clone());
+                let want = Want { pool: String::new(), lane: Lane::Normal, limit: 1 };
                 tokio::spawn(async move {
                     while !over.load(Ordering::Relaxed) {
                         queue.put(message(&ids, &body)).await?;
-                        for lease in queue.lease(NOW, 1).await? {
+                        for lease in queue.lease(NOW, vec![want.clone()], 1).await? {
                             queue.settle(lease, delivered()).await?;
                             done.fetch_add(1, Ordering::Relaxed);
                         }
@@ -89,6 +90,8 @@ fn message(ids: &IdSource, body: &Bytes) -> NewMessage {
         body: body.clone().into(),
         repairs: Vec::new(),
         notice: false,
+        lane: Lane::Normal,
+        pool: String::new(),
     }
 }
 
@@ -99,5 +102,10 @@ fn delivered() -> Settlement {
         uncertain: false,
         account: Some("main".to_owned()),
         notice: None,
+        chunk: None,
+        strict: false,
+        account_state: None,
+        usage: None,
+        untold: false,
     }
 }

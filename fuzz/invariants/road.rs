@@ -44,7 +44,7 @@ pub(crate) fn split(mail: &[u8], steps: impl Iterator<Item = usize>) -> Result<(
 /// A client with settings of its own, none of which may make a mail that cannot be sent.
 pub(crate) fn special() -> Client<'static> {
     let (display, charset, subject_prefix) = (Some("仓库"), Some(encoding_rs::BIG5), Some("[仓库]"));
-    Client { display, charset, subject_prefix, reply_to: None, level: Level::Minimal }
+    Client { display, charset, subject_prefix, reply_to: None, drop_cron_env: true, level: Level::Minimal }
 }
 
 /// DATA content in, the stored form out, for a client without settings.

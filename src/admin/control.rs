@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::queue::Queue;
 
+use super::accounts::Accounts;
 use super::order::{Order, Reply, carry_out};
 
 /// The longest order, in octets.
@@ -53,7 +54,7 @@ impl Control {
     }
 
     /// Answers orders until the drain starts.
-    pub async fn run(self, queue: Arc<dyn Queue>, clock: Clock, drain: Drain) {
+    pub async fn run(self, queue: Arc<dyn Queue>, accounts: Arc<dyn Accounts>, clock: Clock, drain: Drain) {
         loop {
             let accepted = tokio::select! {
                 () = drain.asked() => break,
@@ -61,10 +62,10 @@ impl Control {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (queue, clock) = (queue.clone(), clock.clone());
+                    let (queue, accounts, clock) = (queue.clone(), accounts.clone(), clock.clone());
                     // An order that hangs must not hold up the next one.
                     tokio::spawn(async move {
-                        let _ = timeout(PATIENCE, answer(stream, queue, clock)).await;
+                        let _ = timeout(PATIENCE, answer(stream, queue.as_ref(), accounts.as_ref(), &clock)).await;
                     });
                 }
                 Err(error) => {
@@ -78,12 +79,12 @@ impl Control {
     }
 }
 
-async fn answer(stream: UnixStream, queue: Arc<dyn Queue>, clock: Clock) -> io::Result<()> {
+async fn answer(stream: UnixStream, queue: &dyn Queue, accounts: &dyn Accounts, clock: &Clock) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(LONGEST)).read_line(&mut line).await?;
     let reply = match serde_json::from_str::<Order>(&line) {
-        Ok(order) => carry_out(queue.as_ref(), &clock, order).await,
+        Ok(order) => carry_out(queue, accounts, clock, order).await,
         Err(error) => Reply::Refused(format!("not an order: {error}")),
     };
     let mut text = serde_json::to_vec(&reply)?;

@@ -1,4 +1,4 @@
-//! Orders about the queue, as values: what may be asked, and the answer.
+//! Orders about the queue and the accounts, as values: what may be asked, and the answer.
 //!
 //! Both are plain data with a JSON form (one object a line on the control socket, and what `--json` prints). Ids and
 //! states are checked here: nothing unchecked reaches the queue.
@@ -6,9 +6,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
+use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};
 use crate::queue::{Error, Filter, Queue};
+
+use super::accounts::Accounts;
+use super::forecast;
+
+/// The year 9000 (UTC). What waits until then or longer waits for a person: the delivery says so with the end of time.
+const NOBODY_KNOWS: Timestamp = Timestamp::from_millis(221_845_392_000_000);
 
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +47,21 @@ pub enum Order {
     },
     /// How full the queue is.
     Depth {},
+    /// The accounts, with their state and budget.
+    Accounts {},
+    /// Stop sending through an account, until it is resumed.
+    PauseAccount {
+        /// Its name.
+        name: String,
+        /// Why, for those who look at it later.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Make an account ready again.
+    ResumeAccount {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The answer to an order.
@@ -50,10 +72,12 @@ pub enum Reply {
     Messages(Vec<Message>),
     /// To `Show`: the message and its header block, as text.
     Message(Box<Message>, String),
-    /// To `Retry` and `Drop`.
+    /// To `Retry`, `Drop`, `PauseAccount` and `ResumeAccount`.
     Done,
     /// To `Depth`: how many messages are in each state.
     Depth(Vec<(String, u64)>),
+    /// To `Accounts`.
+    Accounts(Vec<AccountView>),
     /// The order could not be carried out: why.
     Refused(String),
 }
@@ -67,7 +91,7 @@ pub struct Message {
     pub state: String,
     /// When it arrived.
     pub received: String,
-    /// When it may next be tried; none in a final state.
+    /// When it may next be tried, for one that waits in a line an estimate; none in a final state, and none while it waits for somebody to resume an account.
     pub next: Option<String>,
     /// Failed tries.
     pub tries: u32,
@@ -87,6 +111,21 @@ pub struct Message {
     pub repairs: Vec<String>,
     /// Whether it is a failure notice of ours.
     pub notice: bool,
+    /// How urgent it is: `alarm`, `normal` or `bulk`.
+    #[serde(default)]
+    pub lane: String,
+    /// The accounts that may take it, as `office,backup` (in order) or `office|backup` (in turns); empty: not known yet.
+    #[serde(default)]
+    pub pool: String,
+    /// The most recipients one transaction may have, where a provider took some and refused the rest.
+    #[serde(default)]
+    pub chunk: Option<u32>,
+    /// Whether it goes with the account's own address only, because the provider refused another one.
+    #[serde(default)]
+    pub strict: bool,
+    /// Why it was set aside, if it was.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// A recipient, as it is shown.
@@ -101,24 +140,30 @@ pub struct Recipient {
 }
 
 /// Carries out an order. Never fails: what went wrong is the reply.
-pub async fn carry_out(queue: &dyn Queue, clock: &Clock, order: Order) -> Reply {
-    match try_carry_out(queue, clock.now(), order).await {
+pub async fn carry_out(queue: &dyn Queue, accounts: &dyn Accounts, clock: &Clock, order: Order) -> Reply {
+    match try_carry_out(queue, accounts, clock.now(), order).await {
         Ok(reply) => reply,
         Err(reason) => Reply::Refused(reason),
     }
 }
 
-async fn try_carry_out(queue: &dyn Queue, now: Timestamp, order: Order) -> Result<Reply, String> {
+async fn try_carry_out(
+    queue: &dyn Queue,
+    accounts: &dyn Accounts,
+    now: Timestamp,
+    order: Order,
+) -> Result<Reply, String> {
     let text = |error: Error| error.to_string();
     match order {
         Order::List { states, limit } => {
             let states = states.iter().map(|name| state(name)).collect::<Result<_, _>>()?;
-            let entries = queue.list(Filter { states, limit, after: None }).await.map_err(text)?;
-            Ok(Reply::Messages(entries.iter().map(Message::from).collect()))
+            let entries = queue.list(Filter { states, limit, ..Filter::default() }).await.map_err(text)?;
+            Ok(Reply::Messages(forecast::of_list(accounts, &entries)))
         }
         Order::Show { id } => {
             let (entry, head, _) = queue.show(parse(&id)?).await.map_err(text)?;
-            Ok(Reply::Message(Box::new(Message::from(&entry)), String::from_utf8_lossy(&head).into_owned()))
+            let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
+            Ok(Reply::Message(Box::new(message), String::from_utf8_lossy(&head).into_owned()))
         }
         Order::Retry { id } => queue.retry(parse(&id)?, now).await.map_err(text).map(|()| Reply::Done),
         Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
@@ -127,6 +172,9 @@ async fn try_carry_out(queue: &dyn Queue, now: Timestamp, order: Order) -> Resul
             let counts = State::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
             Ok(Reply::Depth(counts.collect()))
         }
+        Order::Accounts {} => Ok(Reply::Accounts(accounts.list().await)),
+        Order::PauseAccount { name, reason } => accounts.pause(name, reason).await.map(|()| Reply::Done),
+        Order::ResumeAccount { name } => accounts.resume(name).await.map(|()| Reply::Done),
     }
 }
 
@@ -141,13 +189,24 @@ fn state(name: &str) -> Result<State, String> {
     })
 }
 
+impl Message {
+    /// The same with the time at which it may be expected to go, with so many recipients in the line before it. The
+    /// stored time stays where nobody knows better.
+    pub(super) fn with_forecast(mut self, accounts: &dyn Accounts, entry: &Entry, ahead: u64) -> Message {
+        if let Some(at) = accounts.expected(&entry.pool, entry.lane, ahead) {
+            self.next = Some(at.max(entry.due.min(NOBODY_KNOWS)).rfc3339()).filter(|_| entry.due < NOBODY_KNOWS);
+        }
+        self
+    }
+}
+
 impl From<&Entry> for Message {
     fn from(entry: &Entry) -> Message {
         Message {
             id: entry.id.to_string(),
             state: entry.state.to_string(),
             received: entry.received.rfc3339(),
-            next: (!entry.state.is_final()).then(|| entry.due.rfc3339()),
+            next: (!entry.state.is_final() && entry.due < NOBODY_KNOWS).then(|| entry.due.rfc3339()),
             tries: entry.tries,
             uncertain: entry.uncertain,
             account: entry.account.clone(),
@@ -157,6 +216,11 @@ impl From<&Entry> for Message {
             size: entry.size,
             repairs: entry.repairs.clone(),
             notice: entry.notice,
+            lane: entry.lane.name().to_owned(),
+            pool: entry.pool.clone(),
+            chunk: entry.chunk,
+            strict: entry.strict,
+            trouble: entry.trouble.clone(),
         }
     }
 }

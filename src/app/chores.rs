@@ -1,33 +1,82 @@
 //! What has to be done from time to time: measure the levels that the door asks for, and delete old records.
+//!
+//! The levels are the machine's, so they are measured by the machine's time; records are old by the clock's date.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::drain::Drain;
-use crate::limits::room::Room;
+use crate::limits::guard::Guard;
+use crate::limits::room::{Levels, Room};
 use crate::queue::Queue;
 
 /// How often the levels are measured: a full disk is seen this late at most, and `put` sees it at once anyway.
 const LEVELS: Duration = Duration::from_secs(2);
-/// How many measurements pass between two looks for old records.
-const PURGE_EVERY: u32 = 30;
+/// How often it is counted what each client has in the queue, while one of them has much. A count may use a fiftieth of
+/// the time at most.
+const SHARES: Duration = Duration::from_secs(10);
+const SHARES_PART: u32 = 50;
+/// How long old records may lie about.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Does the chores until the drain starts.
-pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, room: Room, data_dir: PathBuf, drain: Drain) {
-    let mut turn = 0u32;
+pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, door: Door, data_dir: PathBuf, drain: Drain) {
+    tokio::join!(
+        levels(queue.as_ref(), &door.room, &data_dir, &drain),
+        shares(queue.as_ref(), &door.guard, &drain),
+        records(queue.as_ref(), &clock, &drain)
+    );
+}
+
+/// Whom the levels are told.
+pub(super) struct Door {
+    pub(super) room: Room,
+    pub(super) guard: Arc<Guard>,
+}
+
+/// What each client has in the queue: once at the start, then when it matters.
+async fn shares(queue: &dyn Queue, guard: &Guard, drain: &Drain) {
+    loop {
+        let begin = Instant::now();
+        match queue.bytes_by_addr().await {
+            Ok(held) => guard.set_held(held),
+            Err(error) => tracing::warn!(event = "queue_error", "it could not be counted who has what: {error}"),
+        }
+        let mut rest = SHARES.max(begin.elapsed() * SHARES_PART);
+        loop {
+            tokio::select! {
+                () = drain.asked() => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+            if guard.wants_count() {
+                break;
+            }
+            rest = SHARES;
+        }
+    }
+}
+
+async fn levels(queue: &dyn Queue, room: &Room, data_dir: &Path, drain: &Drain) {
     loop {
         if let Ok(depth) = queue.depth().await {
-            room.set_levels(depth.bytes, free(&data_dir));
+            room.set_levels(measure(data_dir, depth.bytes));
         }
-        if turn.is_multiple_of(PURGE_EVERY) {
-            purge(queue.as_ref(), &clock, &drain).await;
-        }
-        turn = turn.wrapping_add(1);
         tokio::select! {
             () = drain.asked() => return,
             () = tokio::time::sleep(LEVELS) => {}
+        }
+    }
+}
+
+async fn records(queue: &dyn Queue, clock: &Clock, drain: &Drain) {
+    let worker = clock.worker("the deletion of old records");
+    loop {
+        purge(queue, clock, drain).await;
+        tokio::select! {
+            () = drain.asked() => return,
+            () = worker.sleep_until(Some(clock.now() + PURGE_EVERY)) => {}
         }
     }
 }
@@ -45,7 +94,13 @@ async fn purge(queue: &dyn Queue, clock: &Clock, drain: &Drain) {
     }
 }
 
-/// Octets free for us on the disk of `path`; as good as unlimited when the system does not say.
-fn free(path: &Path) -> u64 {
-    rustix::fs::statvfs(path).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+/// What is free for us on the disk of `path`; as good as unlimited when the system does not say. File systems that make
+/// inodes as they need them (btrfs) count none at all.
+fn measure(path: &Path, queue_bytes: u64) -> Levels {
+    let unlimited = Levels { queue_bytes, disk_free: u64::MAX, inodes_free: u64::MAX };
+    rustix::fs::statvfs(path).map_or(unlimited, |stat| Levels {
+        queue_bytes,
+        disk_free: stat.f_bavail.saturating_mul(stat.f_frsize),
+        inodes_free: if stat.f_files == 0 { u64::MAX } else { stat.f_favail },
+    })
 }

@@ -16,7 +16,7 @@ use crate::delivery::{self, Account, Delivery};
 use crate::drain::Drain;
 use crate::intake::listener::BindError;
 use crate::intake::{self, Listener};
-use crate::limits::rate::PerClient;
+use crate::limits::guard::Guard;
 use crate::limits::room::Room;
 use crate::mail::IdSource;
 use crate::queue::sqlite::Sqlite;
@@ -24,9 +24,13 @@ use crate::queue::{self, Queue};
 use crate::telemetry::counter::Counters;
 
 mod chores;
+mod offline;
+mod shared_account;
 mod translate;
 
-pub use translate::{clients, from_policy};
+pub use offline::accounts_offline;
+use shared_account::Marks;
+pub use translate::{catalogue, clients, from_policy};
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -47,6 +51,14 @@ pub enum StartError {
     Bind {
         /// Which, and why.
         source: BindError,
+    },
+    /// Something in the settings does not hold, although each part of it is well formed.
+    #[error("{path}: {reason}")]
+    Setting {
+        /// The key.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The queue could not be opened.
     #[error(transparent)]
@@ -100,6 +112,8 @@ pub struct Relay {
     delivery: Delivery,
     queue: Arc<Sqlite>,
     tasks: JoinSet<()>,
+    /// Tells other relays on this machine which accounts are in use.
+    _marks: Marks,
 }
 
 impl Relay {
@@ -109,6 +123,7 @@ impl Relay {
     /// [`StartError`]; nothing is left running then.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
         let owner = translate::owner(settings)?;
+        let router = Arc::new(translate::router(settings)?);
         let (queue, report) = Sqlite::open(&translate::queue(settings))?;
         for sentence in report {
             tracing::warn!(event = "queue_report", "{sentence}");
@@ -117,40 +132,39 @@ impl Relay {
         let shared: Arc<dyn Queue> = queue.clone();
         let (counters, drain) = (Counters::default(), Drain::default());
         let ids = Arc::new(IdSource::new(seed()));
-        let limits = translate::limits(settings);
+        let (limits, doors) = (translate::limits(settings), translate::listeners(settings)?);
         let room = Room::new(limits.clone());
-        let rate = Arc::new(PerClient::new(limits.messages_per_client));
+        let guard = Arc::new(Guard::new(&limits));
         let door = intake::Surroundings {
             queue: shared.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             room: room.clone(),
-            rate,
+            guard: guard.clone(),
+            crowd: Arc::default(),
             counters: counters.clone(),
             drain: drain.clone(),
             owner,
             clients: Arc::new(intake::Clients::new(translate::clients(settings))),
+            users: Arc::new(translate::users(settings)?),
             expire: settings.queue.expire,
+            largest: Arc::new(translate::largest(settings, &router)),
+            router,
         };
         let listeners: Result<Vec<Listener>, BindError> =
-            translate::listeners(settings).into_iter().map(|one| Listener::bind(one, door.clone())).collect();
+            doors.into_iter().map(|one| Listener::bind(one, door.clone())).collect();
         let listeners = listeners.map_err(|source| StartError::Bind { source })?;
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)
             .map_err(|source| StartError::Control { path: crate::admin::control::path(&data_dir), source })?;
-        let accounts = translate::accounts(settings, &counters)?;
-        let around = delivery::Surroundings {
-            queue: shared.clone(),
-            clock: clock.clone(),
-            ids,
-            counters: counters.clone(),
-            drain: drain.clone(),
-        };
-        let delivery = Delivery::new(translate::delivery(settings), accounts, around);
+        let parts =
+            Parts { queue: shared, clock: clock.clone(), ids, counters: counters.clone(), drain: drain.clone() };
+        let delivery = delivery_of(settings, parts)?;
+        let marks = Marks::set(&settings.accounts);
         let addresses =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
-        let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new() };
-        relay.launch(listeners, control, clock, room, data_dir);
+        let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
+        relay.launch(listeners, control, clock, chores::Door { room, guard }, data_dir);
         Ok(relay)
     }
 
@@ -159,7 +173,7 @@ impl Relay {
         listeners: Vec<Listener>,
         control: Control,
         clock: Clock,
-        room: Room,
+        door: chores::Door,
         data_dir: std::path::PathBuf,
     ) {
         let queue: Arc<dyn Queue> = self.queue.clone();
@@ -169,8 +183,9 @@ impl Relay {
         for listener in listeners {
             self.tasks.spawn(listener.run());
         }
-        self.tasks.spawn(control.run(queue.clone(), clock.clone(), self.drain.clone()));
-        self.tasks.spawn(chores::run(queue, clock, room, data_dir, self.drain.clone()));
+        let accounts = Arc::new(self.delivery.clone());
+        self.tasks.spawn(control.run(queue.clone(), accounts, clock.clone(), self.drain.clone()));
+        self.tasks.spawn(chores::run(queue, clock, door, data_dir, self.drain.clone()));
         let delivery = self.delivery.clone();
         self.tasks.spawn(async move { delivery.run().await });
     }
@@ -191,8 +206,18 @@ impl Relay {
     }
 
     /// The accounts, with their state.
-    pub fn accounts(&self) -> &[Account] {
+    pub fn accounts(&self) -> &[Arc<Account>] {
         self.delivery.accounts()
+    }
+
+    /// Looks at the secrets of accounts that rest now, rather than in a moment (SIGHUP).
+    pub fn look_at_secrets(&self) {
+        self.delivery.look_at_secrets();
+    }
+
+    /// The delivery, for those who pause and resume accounts.
+    pub fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// Stops: accepts nothing new, finishes the final dots and the deliveries that were begun, closes the queue.
@@ -230,6 +255,32 @@ impl Relay {
         tracing::info!(event = "stopped", finished);
         finished
     }
+}
+
+/// What a delivery shares with the rest of the process.
+struct Parts {
+    queue: Arc<dyn Queue>,
+    clock: Clock,
+    ids: Arc<IdSource>,
+    counters: Counters,
+    drain: Drain,
+}
+
+/// The delivery that the settings describe, not yet at work.
+fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError> {
+    let catalogue = translate::catalogue(settings)?;
+    let accounts = translate::accounts(settings, &catalogue, &parts.counters)?;
+    let around = delivery::Surroundings {
+        queue: parts.queue,
+        router: Arc::new(translate::router(settings)?),
+        catalogue,
+        webhook: translate::webhook(settings)?,
+        clock: parts.clock,
+        ids: parts.ids,
+        counters: parts.counters,
+        drain: parts.drain,
+    };
+    Ok(Delivery::new(translate::delivery(settings), accounts, around))
 }
 
 /// A number that other processes are unlikely to have.

@@ -9,8 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod account;
 mod check;
 mod demo;
+mod doctor;
+mod explain;
+mod hash_password;
 mod prompt;
 mod queue;
 mod reason;
@@ -23,7 +27,7 @@ use screen::Lang;
 
 /// The settings are wrong (`EX_CONFIG` of sysexits.h).
 const BAD_SETTINGS: u8 = 78;
-/// There is no such message, client or account.
+/// There is no such message or client.
 const NOT_FOUND: u8 = 2;
 
 #[derive(Parser)]
@@ -58,10 +62,24 @@ enum Command {
     Demo(demo::Arguments),
     /// Print the effective settings, or every mistake in them 检查配置
     Check(run::SettingsArguments),
+    /// Try everything that sending needs, one line a check, with cause and remedy; sends nothing 体检
+    Doctor(doctor::Arguments),
     /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
     Queue(queue::Arguments),
+    /// List accounts, stop and resume sending through one; works while the relay runs and while it is stopped 账号状态
+    Account(account::Arguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
+    /// Turn a password into the hash for [user.NAME] in the settings 生成密码散列
+    #[command(
+        after_help = "Asks for it on a terminal, else reads one line of standard input; it is never an argument.\n\
+        Example: printf '%s' \"$PASSWORD\" | yizhan hash-password"
+    )]
+    HashPassword,
+    /// Say what a provider's reply means, what the relay does about it, and what you should do 解释服务商的回复
+    #[command(after_help = "Example: yizhan explain \"550 Ip frequency limited\" --provider qq\n\
+        Exit code 1 when only the first digit of a reply was understood.")]
+    Explain(explain::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -83,9 +101,13 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments, lang),
         Command::Demo(arguments) => demo::run(arguments, lang),
-        Command::Check(arguments) => Ok(check::run(arguments)),
+        Command::Check(arguments) => Ok(check::run(arguments, lang)),
+        Command::Doctor(arguments) => doctor::run(arguments, lang),
         Command::Queue(arguments) => queue::run(arguments, lang),
+        Command::Account(arguments) => account::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
+        Command::HashPassword => hash_password::run(lang),
+        Command::Explain(arguments) => Ok(explain::run(&arguments, lang)),
     };
     match result {
         Ok(code) => code,

@@ -31,3 +31,14 @@ pub(super) fn secret(question: &str) -> anyhow::Result<Secret> {
     anyhow::ensure!(!secret.expose().is_empty(), "no secret was typed");
     Ok(secret)
 }
+
+/// Asks a question that is answered with yes or no; anything but a yes is a no.
+///
+/// # Errors
+/// What the terminal says.
+pub(super) fn confirm(question: &str) -> anyhow::Result<bool> {
+    write!(std::io::stderr(), "{question} [y/N] ")?;
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes" | "是"))
+}

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::admin::control;
 use crate::admin::order::{self, Message, Order, Reply};
+use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::queue::sqlite::Sqlite;
@@ -90,7 +92,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
 }
 
 /// Asks the relay that runs on the data folder, or the queue in it.
-async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+pub(super) async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
     let data_dir = &settings.queue.data_dir;
     let mut replies = Vec::new();
     for order in orders {
@@ -103,11 +105,11 @@ async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>
     Ok(replies)
 }
 
-fn is_not_running(error: &std::io::Error) -> bool {
+pub(super) fn is_not_running(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
 }
 
-async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
+pub(super) async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
     let data_dir = &settings.queue.data_dir;
     anyhow::ensure!(
         has_queue(data_dir),
@@ -123,16 +125,19 @@ async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<
     for sentence in report {
         screen::complain(&sentence);
     }
+    let queue = Arc::new(queue);
+    let accounts = app::accounts_offline(settings, queue.clone(), &Clock::system())?;
     let mut replies = Vec::new();
     for order in orders {
-        replies.push(order::carry_out(&queue, &Clock::system(), order.clone()).await);
+        replies.push(order::carry_out(queue.as_ref(), accounts.as_ref(), &Clock::system(), order.clone()).await);
     }
+    drop(accounts);
     queue.close().await?;
     Ok(replies)
 }
 
 /// Asking about a queue must not make one.
-fn has_queue(data_dir: &Path) -> bool {
+pub(super) fn has_queue(data_dir: &Path) -> bool {
     data_dir.join("queue.db").exists()
 }
 
@@ -141,13 +146,20 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
         Reply::Messages(messages) if messages.is_empty() => {
             screen::say(lang.pick("No message is waiting.", "没有待处理的邮件。"));
         }
-        Reply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message))),
+        Reply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message, lang))),
         Reply::Message(message, head) => show_one(message, head, lang),
         Reply::Done => screen::say(&match order {
             Order::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
             Order::Drop { id } => format!("{id} {}", lang.pick("was dropped", "已删除")),
-            Order::List { .. } | Order::Show { .. } | Order::Depth {} => String::new(),
+            Order::List { .. }
+            | Order::Show { .. }
+            | Order::Depth {}
+            | Order::Accounts {}
+            | Order::PauseAccount { .. }
+            | Order::ResumeAccount { .. } => String::new(),
         }),
+        // `yizhan account` shows these.
+        Reply::Accounts(_) => {}
         Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
         Reply::Refused(reason) => screen::complain(&harmless(reason)),
     }
@@ -164,15 +176,21 @@ fn json(reply: &Reply, lang: Lang) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&value)?)
 }
 
-fn line(message: &Message) -> String {
+fn line(message: &Message, lang: Lang) -> String {
     let to: Vec<&str> = message.recipients.iter().map(|r| r.to.as_str()).collect();
-    let next = message.next.as_deref().unwrap_or("-");
+    let next = match (&message.next, message.state.as_str()) {
+        (Some(next), _) => next,
+        (None, "waiting") => lang.pick("when-resumed", "待恢复账号"),
+        (None, _) => "-",
+    };
+    let pool = if message.pool.is_empty() { "-" } else { &message.pool };
     let line = format!(
-        "{} {:<9} {:>9} tries={} next={next} client={} from=<{}> to={}",
+        "{} {:<9} {:>9} tries={} next={next} lane={} pool={pool} client={} from=<{}> to={}",
         message.id,
         message.state,
         size(message.size),
         message.tries,
+        message.lane,
         message.client,
         message.from,
         to.join(",")
@@ -180,9 +198,37 @@ fn line(message: &Message) -> String {
     harmless(&line)
 }
 
+/// What is out of the ordinary about one message: what it waits for, and what was learnt about it.
+fn remarks(message: &Message, lang: Lang) -> Vec<String> {
+    let mut all = Vec::new();
+    match (message.state.as_str(), &message.next) {
+        ("waiting", Some(until)) => all.push(format!("{} {until}", lang.pick("waiting until", "等到"))),
+        ("waiting", None) => all.push(
+            lang.pick(
+                "waiting until somebody resumes the account (`yizhan account list` says why it is stopped)",
+                "等到有人恢复账号（停用原因见 `yizhan account list`）",
+            )
+            .to_owned(),
+        ),
+        _ => {}
+    }
+    if let Some(chunk) = message.chunk {
+        all.push(format!("{} {chunk}", lang.pick("recipients in one transaction, at most:", "每次最多收件人数：")));
+    }
+    if message.strict {
+        let en = "goes with the account's own address only: the provider refused another one";
+        all.push(lang.pick(en, "只用账号自己的地址发出：服务商拒绝了别的地址").to_owned());
+    }
+    if let Some(trouble) = &message.trouble {
+        all.push(format!("{} {}", lang.pick("set aside:", "已搁置："), harmless(trouble)));
+    }
+    all
+}
+
 fn show_one(message: &Message, head: &str, lang: Lang) {
     let paint = Paint::new();
-    screen::say(&harmless(&line(message)));
+    screen::say(&line(message, lang));
+    remarks(message, lang).iter().for_each(|remark| screen::say(&format!("  {remark}")));
     for recipient in &message.recipients {
         let reply = recipient.reply.as_deref().unwrap_or("-");
         let ink = match recipient.outcome.as_str() {
@@ -204,11 +250,12 @@ fn show_one(message: &Message, head: &str, lang: Lang) {
     }
 }
 
-/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`.
+/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`, `40.0 GiB`.
 pub(super) fn size(octets: u64) -> String {
     match octets {
         0..1024 => format!("{octets} B"),
         1024..1_048_576 => format!("{:.1} KiB", octets as f64 / 1024.0),
-        _ => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", octets as f64 / 1_073_741_824.0),
     }
 }

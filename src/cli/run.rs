@@ -33,7 +33,7 @@ pub(super) struct SettingsArguments {
     /// The settings file
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Preset of the account `main`: qq, exmail, custom
+    /// Preset of the account `main`, e.g. qq, exmail, 163, gmail
     #[arg(long, global = true, value_name = "NAME")]
     provider: Option<String>,
     /// Log-in name of the account `main`, e.g. 10000@qq.com
@@ -59,7 +59,7 @@ impl SettingsArguments {
         })
     }
 
-    fn into_overrides(self) -> config::Overrides {
+    pub(super) fn into_overrides(self) -> config::Overrides {
         config::Overrides {
             config: self.config,
             provider: self.provider,
@@ -105,15 +105,19 @@ async fn relay(mut settings: Settings, sandbox: bool) -> anyhow::Result<ExitCode
     };
     // Before the listeners are opened: a signal that comes early must not kill a relay that has begun to take mail.
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hup = signal(SignalKind::hangup())?;
     let relay = match Relay::start(&settings, Clock::system()) {
         Ok(relay) => relay,
         Err(error) => return Ok(explain(&error)),
     };
     tracing::info!(event = "started", version = env!("CARGO_PKG_VERSION"), hostname = %settings.hostname,
         data_dir = %settings.queue.data_dir.display(), account = %settings.accounts[0].name);
-    let why = tokio::select! {
-        _ = term.recv() => "SIGTERM",
-        _ = int.recv() => "SIGINT",
+    let why = loop {
+        tokio::select! {
+            _ = term.recv() => break "SIGTERM",
+            _ = int.recv() => break "SIGINT",
+            _ = hup.recv() => relay.look_at_secrets(),
+        }
     };
     tracing::info!(event = "stopping", why);
     let stop = relay.stop(app::STOP_LIMIT);
@@ -129,7 +133,7 @@ async fn relay(mut settings: Settings, sandbox: bool) -> anyhow::Result<ExitCode
 fn explain(error: &StartError) -> ExitCode {
     screen::complain(&format!("yizhan: {error}"));
     match error {
-        StartError::NoAccount | StartError::NoMailbox(_) => ExitCode::from(BAD_SETTINGS),
+        StartError::NoAccount | StartError::NoMailbox(_) | StartError::Setting { .. } => ExitCode::from(BAD_SETTINGS),
         StartError::Bind { .. } | StartError::Queue(_) | StartError::Control { .. } => ExitCode::FAILURE,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::clock::Clock;
-use crate::config::Account;
+use crate::config::{Account, Budget, Windows};
 use crate::drain::Drain;
 use crate::mail::Address;
 use crate::provider::{Endpoint, Tls, preset};
@@ -60,11 +60,18 @@ impl Provider {
             preset,
             user: USER.to_owned(),
             address: Some(Address::parse(USER)?),
+            aliases: Vec::new(),
             secret: Some(SecretSource::Plain(self.secret.clone())),
             endpoints: vec![Endpoint { host: addr.ip().to_string(), port: addr.port(), tls: Tls::Implicit }],
             login: preset.login.clone(),
             ca: Some(self.ca.clone()),
-            connections: preset.connections,
+            budget: Budget {
+                messages: Windows::default(),
+                recipients: Windows::default(),
+                logins: Windows::default(),
+                connections: preset.connections,
+            },
+            proxy: None,
         })
     }
 }

@@ -3,16 +3,13 @@
 //! Not here: whether the log-in works. Invariant: an account that comes out has a place to connect to, a way to log in
 //! and a secret (or a caller who can ask for it), and never a connection without TLS (RFC 8314 section 3).
 
-use std::fs;
-use std::path::PathBuf;
-
 use super::check::{Check, Section, get};
-use super::environment::variable;
-use super::settings::Account;
+use super::secret_place;
+use super::settings::{Account, Budget, Windows};
 use super::value::Meaning;
 use crate::mail::Address;
 use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserForm};
-use crate::secret::SecretSource;
+use crate::secret::{Secret, SecretSource};
 
 /// Puts the account of `section` together; `None` after a problem was noted.
 pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Account> {
@@ -21,30 +18,59 @@ pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opt
         missing(check, (name, origin), key, what);
     }
     let secret = secret(check, (name, origin));
-    let ca = certificate(check, name);
+    let ca = secret_place::authority(check, &path("ca"));
     let preset: Option<&'static Preset> = get!(check, path("provider"), Provider);
     let user: Option<String> = get!(check, path("user"), Text);
-    let address = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
+    let login = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
     let endpoints = preset.and_then(|preset| endpoints(check, name, preset));
     let (preset, user) = (preset?, user?);
-    if preset.user_form == UserForm::Address && address.is_none() {
+    if preset.user_form == UserForm::Address && login.is_none() {
         let reason = format!("{} logs in with a whole mail address, and this is none", preset.title);
-        check.misfit(&path("user"), &reason, "write the whole address, such as 10000@qq.com");
+        check.misfit(&path("user"), &reason, "write the whole address, such as name@example.com");
         return None;
     }
-    let whole = get!(check, path("budget.connections"), Whole).and_then(|n| usize::try_from(n).ok());
+    let address = mailbox(check, name, login);
     let login: Option<Vec<&str>> = get!(check, path("login"), Words);
     Some(Account {
         name: name.to_owned(),
         user,
-        address,
+        aliases: aliases(check, name, address.as_ref()?),
+        address: Some(address?),
         secret: secret?,
         endpoints: endpoints?,
         login: login.map_or_else(|| preset.login.clone(), |words| mechanisms(&words)),
         ca: ca?,
-        connections: whole.unwrap_or(preset.connections),
+        budget: budget(check, name, preset),
+        proxy: proxy(check, name),
         preset,
     })
+}
+
+/// The mailbox to send as: `address`, else the log-in name when it is one. `None` after a mistake.
+fn mailbox(check: &mut Check<'_>, name: &str, login: Option<Address>) -> Option<Address> {
+    let path = format!("account.{name}.address");
+    if check.shown.contains_key(&path) {
+        return get!(check, path, Mailbox);
+    }
+    if login.is_none() {
+        let origin = check.origins.get(&format!("account.{name}.user")).cloned().unwrap_or_default();
+        let reason = "the log-in name is not a mail address, so it is not known which mailbox sends";
+        let remedy = format!("add address = \"office@example.com\" to [account.{name}]");
+        check.problem(&path, None, &origin, reason, &remedy);
+    }
+    login
+}
+
+/// The other addresses, each once. The account's own is one in any case.
+fn aliases(check: &Check<'_>, name: &str, address: &Address) -> Vec<Address> {
+    let mut all: Vec<Address> = get!(check, format!("account.{name}.aliases"), Mailboxes).unwrap_or_default();
+    let mut seen = vec![address.key()];
+    all.retain(|alias| {
+        let new = !seen.contains(&alias.key());
+        seen.push(alias.key());
+        new
+    });
+    all
 }
 
 fn mechanisms(words: &[&str]) -> Vec<Mechanism> {
@@ -66,7 +92,7 @@ fn missing(check: &mut Check<'_>, (name, origin): Section<'_>, key: &str, what: 
             let names = provider::names().collect::<Vec<_>>().join(", ");
             format!("add provider = \"..\" to [account.{name}]{short}; there is: {names}")
         }
-        "user" => format!("add user = \"10000@qq.com\" to [account.{name}]{short}"),
+        "user" => format!("add user = \"name@example.com\" to [account.{name}]{short}"),
         _ => format!("add secret = {{ file = \"/path\" }} to [account.{name}]{short}"),
     };
     check.problem(&path, None, origin, &format!("the account has no {what}"), &remedy);
@@ -83,44 +109,36 @@ fn secret(check: &mut Check<'_>, section: Section<'_>) -> Option<Option<SecretSo
         return None;
     }
     let source: SecretSource = get!(check, path, Secret)?;
-    let origin = check.origins.get(&path).cloned().unwrap_or_default();
-    match &source {
-        SecretSource::File(file) => {
-            // Only a warning: it is read at each log-in, and may be put there later. The path is not quoted, because
-            // some people write the code itself where the path should be.
-            if let Err(e) = fs::File::open(file) {
-                check.warnings.push(format!("{path} ({origin}): the file cannot be read now: {e}"));
-                if !file.as_os_str().as_encoded_bytes().contains(&b'/') {
-                    check.shown.insert(path, "\"[secret]\"".to_owned());
-                }
-            }
-        }
-        SecretSource::Env(name) => {
-            if variable(&check.sources.env, name).is_none() {
-                let reason = "the variable that should hold the secret is not set, or empty";
-                check.problem(&path, None, &origin, reason, "set the variable, or correct its name");
-                return None;
-            }
-        }
-        SecretSource::Plain(_) => check.warnings.push(format!(
-            "{path} ({origin}): the secret is in the settings themselves; {{ file = \"..\" }} keeps it apart from them"
-        )),
-    }
-    Some(Some(source))
+    secret_place::look(check, &path, &source).map(|()| Some(source))
 }
 
-/// `None` after a mistake, `Some(None)` when the system's authorities are meant.
-fn certificate(check: &mut Check<'_>, name: &str) -> Option<Option<PathBuf>> {
-    let path = format!("account.{name}.ca");
-    if !check.shown.contains_key(&path) {
-        return Some(None);
+/// What the owner allows in each window.
+fn budget(check: &Check<'_>, name: &str, preset: &Preset) -> Budget {
+    let whole = |key: &str| get!(check, format!("account.{name}.budget.{key}"), Whole);
+    let limit = |unit: &str, window: &str| whole(&format!("{unit}_per_{window}")).and_then(|n| u32::try_from(n).ok());
+    let windows =
+        |unit: &str| Windows { minute: limit(unit, "minute"), hour: limit(unit, "hour"), day: limit(unit, "day") };
+    let connections = whole("connections").and_then(|n| usize::try_from(n).ok());
+    Budget {
+        messages: windows("messages"),
+        recipients: windows("recipients"),
+        logins: windows("logins"),
+        connections: connections.unwrap_or(preset.connections),
     }
-    let file: PathBuf = get!(check, path, Path)?;
-    if let Err(e) = fs::File::open(&file) {
-        check.misfit(&path, &format!("the file cannot be read: {e}"), "correct the path, or remove the line");
-        return None;
+}
+
+/// The way to the provider. A password in the file is warned about.
+fn proxy(check: &mut Check<'_>, name: &str) -> Option<Secret> {
+    let path = format!("account.{name}.proxy");
+    let proxy: Secret = get!(check, path, Proxy)?;
+    let origin = check.origins.get(&path).cloned().unwrap_or_default();
+    if proxy.expose().contains('@') && !origin.starts_with('$') {
+        let variable = format!("YIZHAN__ACCOUNT__{}__PROXY", name.to_ascii_uppercase());
+        check.warnings.push(format!(
+            "{path} ({origin}): the proxy's password is in the settings themselves; ${variable} keeps it apart from them"
+        ));
     }
-    Some(Some(file))
+    Some(proxy)
 }
 
 /// The preset's places, or the one place that `host`, `port` and `tls` say.

@@ -13,13 +13,17 @@ use config::Value;
 use super::Sources;
 use super::account;
 use super::client;
+use super::door;
 use super::environment::variable;
 use super::keys::{self, quote};
 use super::layer::{self, Layer};
+use super::notice;
 use super::problem::{Problem, Problems};
+use super::route;
 use super::settings::{
-    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Settings,
+    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, Profile, QueueSettings, Reply, Settings, User,
 };
+use super::user;
 use super::value::{Meaning, read};
 
 /// A section's name and where it was named.
@@ -28,8 +32,11 @@ pub(super) type Section<'a> = (&'a str, &'a str);
 /// The sections that were named.
 pub(super) struct Names<'a> {
     pub(super) listeners: Vec<Section<'a>>,
+    pub(super) users: Vec<Section<'a>>,
     pub(super) accounts: Vec<Section<'a>>,
     pub(super) clients: Vec<Section<'a>>,
+    pub(super) routes: Vec<Section<'a>>,
+    pub(super) replies: Vec<Section<'a>>,
 }
 
 /// What comes out.
@@ -70,6 +77,7 @@ pub(super) fn check(
 ) -> Result<Checked, Problems> {
     let of_kind = |kind: &str| match kind {
         "listener" => &names.listeners,
+        "user" => &names.users,
         "client" => &names.clients,
         _ => &names.accounts,
     };
@@ -118,6 +126,15 @@ fn surroundings(sources: &Sources, bottom: &mut Layer) {
     if let Some((path, name)) = place {
         set("data_dir", path, format!("default ({name})"));
     }
+
+    // As POSIX orders them; what is not Chinese is answered in English.
+    let locale =
+        ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| Some((name, variable(&sources.env, name)?)));
+    let (word, origin) = match locale {
+        Some((name, text)) if text.starts_with("zh") => ("zh", format!("default (${name})")),
+        Some(_) | None => ("en", "default".to_owned()),
+    };
+    set("notice.language", word.to_owned(), origin);
 }
 
 impl Check<'_> {
@@ -157,18 +174,25 @@ impl Check<'_> {
 
     fn settings(&mut self, names: &Names<'_>) -> Option<Settings> {
         let listeners: Vec<Option<Listener>> = names.listeners.iter().map(|(name, _)| self.listener(name)).collect();
+        let users: Vec<Option<User>> = names.users.iter().map(|section| user::user(self, *section, names)).collect();
         let accounts: Vec<Option<Account>> =
             names.accounts.iter().map(|section| account::account(self, *section)).collect();
         let clients: Vec<Option<Client>> = names.clients.iter().map(|section| client::client(self, *section)).collect();
-        let (limits, queue, notice, log) = (self.limits(), self.queue(), self.notice(&accounts), self.log());
+        let routes = route::routes(self, names);
+        let replies: Vec<Option<Reply>> = names.replies.iter().map(|section| route::reply(self, *section)).collect();
+        let (limits, queue, notice, log) = (self.limits(), self.queue(), notice::notice(self), self.log());
         self.addresses(&listeners);
+        user::log_ins(self, &users, &listeners);
         client::networks(self, &clients);
         self.sizes(limits.as_ref(), &accounts);
         Some(Settings {
             hostname: get!(self, "hostname", Text)?,
             listeners: listeners.into_iter().collect::<Option<_>>()?,
+            users: users.into_iter().collect::<Option<_>>()?,
             accounts: accounts.into_iter().collect::<Option<_>>()?,
             clients: clients.into_iter().collect::<Option<_>>()?,
+            routes: routes?,
+            replies: replies.into_iter().collect::<Option<_>>()?,
             limits: limits?,
             queue: queue?,
             notice: notice?,
@@ -196,15 +220,18 @@ impl Check<'_> {
         let auth = match get!(self, path("auth"), Word)? {
             "off" => Auth::Off,
             "accept-any" => Auth::AcceptAny,
+            "verify" => Auth::Verify,
             _ => return None,
         };
-        get!(self, path("tls"), Word)?;
+        let tls = door::tls(self, name);
         Some(Listener {
             name: name.to_owned(),
             bind: bind?,
             allow: get!(self, path("allow"), Networks)?,
+            proxy_from: get!(self, path("proxy_from"), Networks).unwrap_or_default(),
             profile,
             auth,
+            tls: tls?,
         })
     }
 
@@ -214,9 +241,14 @@ impl Check<'_> {
             connections: whole("connections")?,
             connections_per_client: whole("connections_per_client")?,
             messages_per_client: get!(self, "limits.messages_per_client", Rate)?,
+            recipients_per_client: get!(self, "limits.recipients_per_client", Rate)?,
+            bytes_per_client: get!(self, "limits.bytes_per_client", Flow)?,
+            failures_per_client: get!(self, "limits.failures_per_client", Rate)?,
+            messages_per_sender: get!(self, "limits.messages_per_sender", Rate),
             recipients: whole("recipients")?,
             message_size: get!(self, "limits.message_size", Size)?,
             queue_size: get!(self, "limits.queue_size", Size)?,
+            queue_size_per_client: get!(self, "limits.queue_size_per_client", Size)?,
             disk_free: get!(self, "limits.disk_free", Size)?,
         })
     }
@@ -240,18 +272,6 @@ impl Check<'_> {
             self.misfit("queue.expire", "a message would fail before it is tried a second time", remedy);
         }
         Some(queue)
-    }
-
-    /// `self` needs accounts whose names are addresses.
-    fn notice(&mut self, accounts: &[Option<Account>]) -> Option<NoticeTo> {
-        let notice: NoticeTo = get!(self, "notice.to", Notice)?;
-        let nameless = accounts.iter().flatten().find(|account| account.address.is_none());
-        if let (NoticeTo::SelfAccount, Some(account)) = (&notice, nameless) {
-            let reason =
-                format!("account.{}.user is not a mail address, so its mailbox cannot be written to", account.name);
-            self.misfit("notice.to", &reason, "write the address that failure notices go to, or \"none\"");
-        }
-        Some(notice)
     }
 
     fn log(&self) -> Option<Log> {
@@ -291,6 +311,15 @@ impl Check<'_> {
         if limits.queue_size < limits.message_size {
             let remedy = "make it several times limits.message_size";
             self.misfit("limits.queue_size", "one message of limits.message_size would not fit into the queue", remedy);
+        }
+        for (key, size) in [
+            ("queue_size_per_client", limits.queue_size_per_client),
+            ("bytes_per_client", limits.bytes_per_client.octets),
+        ] {
+            if size < limits.message_size {
+                let reason = "a client could never send one message of limits.message_size";
+                self.misfit(&format!("limits.{key}"), reason, "make it several times limits.message_size");
+            }
         }
         for account in accounts.iter().flatten() {
             if account.preset.size_limit.is_some_and(|size| size < limits.message_size) {

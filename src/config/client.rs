@@ -1,7 +1,7 @@
 //! One client: which addresses are meant, and what is known of the devices there.
 //!
 //! Not here: who may send (`listener.NAME.allow` says that), and which entry fits a connection (that is `intake`).
-//! Invariant: a client that comes out has a network, and no network belongs to two clients, so that of all the networks
+//! Invariant: a client that comes out has a network, or a user who is it, and no network belongs to two clients, so that of all the networks
 //! an address lies in, one is the narrowest.
 
 use ipnet::IpNet;
@@ -9,26 +9,54 @@ use ipnet::IpNet;
 use super::check::{Check, Section, get};
 use super::settings::{Client, RepairLevel};
 use super::value::Meaning;
+use crate::mail::Lane;
+use crate::route::Pattern;
 
 /// Puts the client of `section` together; `None` after a problem was noted.
 pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Client> {
     let path = |key: &str| format!("client.{name}.{key}");
-    if !check.shown.contains_key(&path("from")) {
+    let from: Option<Vec<IpNet>> = get!(check, path("from"), Networks);
+    if !check.shown.contains_key(&path("from")) && !is_user(check, name) {
         let remedy = format!("add from = [\"192.168.1.20\"] to [client.{name}]");
         check.problem(&path("from"), None, origin, "the client has no address to be known by", &remedy);
         return None;
     }
+    let (senders, recipients) = (patterns(check, &path("sender")), patterns(check, &path("recipient")));
     let minimal = get!(check, path("repair"), Word) == Some("minimal");
     Some(Client {
         name: name.to_owned(),
-        from: get!(check, path("from"), Networks)?,
+        from: if check.shown.contains_key(&path("from")) { from? } else { Vec::new() },
         display: get!(check, path("display"), Text),
         charset: get!(check, path("charset"), Charset),
         reply_to: get!(check, path("reply_to"), Mailbox),
         subject_prefix: get!(check, path("subject_prefix"), Text),
+        drop_cron_env: get!(check, path("drop_cron_env"), Flag).unwrap_or(false),
+        senders: senders?,
+        null_sender: get!(check, path("null_sender"), Flag).unwrap_or(true),
+        recipients: recipients?,
+        lane: get!(check, path("lane"), Word).and_then(Lane::parse).unwrap_or_default(),
         // A word that is none was noted when it was read.
         repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
     })
+}
+
+/// A list of patterns, as they will be compared; empty when nothing was written. `None` after a problem was noted.
+fn patterns(check: &Check<'_>, path: &str) -> Option<Vec<Pattern>> {
+    if !check.shown.contains_key(path) {
+        return Some(Vec::new());
+    }
+    // A text that is no pattern was noted when it was read.
+    get!(check, path, Texts)?.iter().map(|text| Pattern::parse(text).ok()).collect()
+}
+
+/// Whether a user is this client, who is then known by its log-in.
+fn is_user(check: &Check<'_>, name: &str) -> bool {
+    let names_it =
+        |meaning: &Meaning| matches!(meaning, Meaning::Texts(names) if names.iter().any(|known| known == name));
+    check
+        .meanings
+        .iter()
+        .any(|(path, meaning)| path.starts_with("user.") && path.ends_with(".client") && names_it(meaning))
 }
 
 /// No network belongs to two clients: it would be chance which of them counts.

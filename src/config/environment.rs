@@ -10,8 +10,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::keys::{self, Found, NAMED, find};
-use super::layer::{Layer, from_text, legal_name, secret_pair};
+use super::keys::{self, Found, NAMED, NUMBERED, find};
+use super::layer::{Layer, from_text, legal_name, row_number, secret_pair};
 use super::problem::Problem;
 use super::suggest::{nearest, suggest};
 
@@ -67,6 +67,11 @@ pub(super) fn long(env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) 
             problems.push(mistake(&path, &origin, "this name cannot be used", "use letters, digits and single `_`"));
             continue;
         }
+        if NUMBERED.contains(&path[0]) && path.get(1).is_none_or(|number| row_number(number).is_none()) {
+            let remedy = format!("write a number, from 0 on: YIZHAN__{}__0__..", path[0].to_ascii_uppercase());
+            problems.push(mistake(&path, &origin, "these sections are numbered", &remedy));
+            continue;
+        }
         match find(&path) {
             Found::Key(key) => layer.set(&path.join("."), from_text(key, text, &origin)),
             Found::Later => {
@@ -75,15 +80,19 @@ pub(super) fn long(env: &BTreeMap<String, String>, problems: &mut Vec<Problem>) 
             Found::Section => {
                 problems.push(mistake(&path, &origin, "this is a section", "name a key of it, after `__`"))
             }
-            Found::Unknown => match path.as_slice() {
-                ["account", account, "secret", how @ ("file" | "env")] => {
-                    layer.set(&format!("account.{account}.secret"), secret_pair(how, text, &origin));
+            Found::Unknown => match path.split_last() {
+                Some((how @ (&"file" | &"env"), parent)) if is_secret(parent) => {
+                    layer.set(&parent.join("."), secret_pair(how, text, &origin));
                 }
                 _ => problems.push(mistake(&path, &origin, "there is no such setting", &suggest(&path))),
             },
         }
     }
     layer
+}
+
+fn is_secret(path: &[&str]) -> bool {
+    matches!(find(path), Found::Key(key) if key.kind.is_secret())
 }
 
 fn mistake(path: &[&str], origin: &str, reason: &str, remedy: &str) -> Problem {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Found, Key, Kind, NAMED, find};
+use super::keys::{Found, Key, Kind, MAX_ROWS, NAMED, NUMBERED, find};
 use super::layer::{Layer, is_table, legal_name, secret_pair};
 use super::problem::Problem;
 use super::suggest::suggest;
@@ -144,12 +144,21 @@ impl Reader<'_> {
     fn entry(&mut self, path: &mut Vec<String>, written: &DeValue<'_>, origin: &str) {
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
         let found = find(&parts);
+        if let [kind] = parts.as_slice()
+            && NUMBERED.contains(kind)
+        {
+            return self.rows(path, written, origin);
+        }
         let chosen = path.len() == 2 && NAMED.contains(&path[0].as_str());
         if chosen && is_table(written) && !legal_name(&path[1]) {
             let remedy = "use lower-case letters, digits, `-` and single `_`, 32 characters at most";
             return self.problem(path, origin, "this name cannot be used", remedy);
         }
         match (found, written) {
+            (Found::Key(key), DeValue::Table(_)) if !key.kind.is_secret() => {
+                let remedy = format!("write {} = .. with a value, not a section or braces", path.join("."));
+                self.problem(path, origin, "this is a section, but it must be a value", &remedy);
+            }
             (Found::Key(key), _) => {
                 let value = value(key, written, origin, self.name.parent());
                 self.layer.set(&path.join("."), value);
@@ -172,13 +181,41 @@ impl Reader<'_> {
         }
     }
 
+    /// `[[route]]`, each a section of its own: `route.0`, `route.1` and so on.
+    fn rows(&mut self, path: &mut Vec<String>, written: &DeValue<'_>, origin: &str) {
+        let DeValue::Array(items) = written else { return self.no_section(path, origin) };
+        if items.len() > MAX_ROWS {
+            let remedy = format!("write at most {MAX_ROWS}");
+            return self.problem(path, origin, "there are too many of these sections", &remedy);
+        }
+        for (number, item) in items.iter().enumerate() {
+            let origin = self.origin(item.span().start);
+            path.push(number.to_string());
+            match item.get_ref() {
+                DeValue::Table(table) => {
+                    self.layer.name_section(&path.join("."), &origin);
+                    self.table(path, table);
+                }
+                _ => self.no_section(path, &origin),
+            }
+            path.pop();
+        }
+    }
+
     /// `account = ..`, `[[account]]`, or `[listener]` with `bind` right below it.
     fn no_section(&mut self, path: &[String], origin: &str) {
         let section = match path {
             [kind] | [kind, _] if NAMED.contains(&kind.as_str()) => format!("{kind}.NAME"),
+            [kind] | [kind, _] if NUMBERED.contains(&kind.as_str()) => format!("[{kind}]"),
             _ => path.join("."),
         };
-        let remedy = format!("write [{section}] on a line of its own and the settings below it");
+        let remedy = match path {
+            // At the top it is nearly always the mailbox that was meant.
+            [kind] if kind == "user" => {
+                "did you mean `account.NAME.user`? A [user.NAME] is somebody who logs in here".to_owned()
+            }
+            _ => format!("write [{section}] on a line of its own and the settings below it"),
+        };
         self.problem(path, origin, "this must be a section", &remedy);
     }
 
@@ -192,8 +229,8 @@ impl Reader<'_> {
 /// The value of `key` as a layer holds it. Relative paths start from `folder`, the one the file is in.
 pub(super) fn value(key: &Key, written: &DeValue<'_>, origin: &str, folder: Option<&Path>) -> Value {
     match (key.kind, written) {
-        (Kind::Secret, DeValue::String(text)) => secret_pair("plain", text, origin),
-        (Kind::Secret, DeValue::Table(table)) => {
+        (Kind::Secret | Kind::Webhook | Kind::Password, DeValue::String(text)) => secret_pair("plain", text, origin),
+        (Kind::Secret | Kind::Webhook | Kind::Password, DeValue::Table(table)) => {
             let text = |name: &str| table.get(name).and_then(|value| value.get_ref().as_str());
             match (table.len(), text("file"), text("env")) {
                 (1, Some(path), _) => secret_pair("file", &beside(folder, path), origin),
@@ -202,7 +239,7 @@ pub(super) fn value(key: &Key, written: &DeValue<'_>, origin: &str, folder: Opti
             }
         }
         // Whatever it is, it was meant to be a secret and is not carried any further.
-        (Kind::Secret, _) => Value::new(Some(&origin.to_owned()), ValueKind::Nil),
+        (Kind::Secret | Kind::Webhook | Kind::Password, _) => Value::new(Some(&origin.to_owned()), ValueKind::Nil),
         (Kind::Path, DeValue::String(path)) => Value::new(Some(&origin.to_owned()), beside(folder, path)),
         _ => convert(written, origin),
     }

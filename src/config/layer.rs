@@ -13,7 +13,7 @@ use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
 use super::file;
-use super::keys::{KEYS, Key, Kind, NAMED};
+use super::keys::{KEYS, Key, Kind, MAX_ROWS, NAMED, NUMBERED};
 
 /// One layer.
 #[derive(Clone, Default)]
@@ -27,7 +27,7 @@ impl Layer {
     /// Puts a value in and notes the section it names.
     pub(super) fn set(&mut self, path: &str, value: Value) {
         if let [kind, name, _, ..] = path.split('.').collect::<Vec<_>>().as_slice()
-            && NAMED.contains(kind)
+            && (NAMED.contains(kind) || NUMBERED.contains(kind))
         {
             self.name_section(&format!("{kind}.{name}"), value.origin().unwrap_or_default());
         }
@@ -51,6 +51,13 @@ impl Layer {
             }
         }
         names
+    }
+
+    /// The numbers of the sections of `kind`, in their order.
+    pub(super) fn rows<'a>(layers: &[&'a Layer], kind: &str) -> Vec<(&'a str, &'a str)> {
+        let mut rows = Layer::names(layers, kind);
+        rows.sort_by_key(|(number, _)| row_number(number));
+        rows
     }
 }
 
@@ -113,22 +120,27 @@ pub(super) fn constant(key: &Key, text: &str) -> Value {
     file::value(key, value.get_ref(), "default", None)
 }
 
-/// A value from a variable or an argument, which are always text: lists are split at commas, whole numbers read.
+/// A value from a variable or an argument, which are always text: lists are split at commas, whole numbers
+/// and `true` read.
 ///
 /// A number that cannot be read stays text, so that `check` says what is wrong with it. `origin` of a secret is the
 /// variable it is in; the text stays there.
 pub(super) fn from_text(key: &Key, text: &str, origin: &str) -> Value {
     let origin_text = origin.to_owned();
     let made = |kind: ValueKind| Value::new(Some(&origin_text), kind);
-    if key.kind == Kind::Secret {
+    if key.kind.is_secret() {
         return secret_pair("variable", origin.trim_start_matches('$'), origin);
     }
     if key.kind.is_list() {
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         return made(ValueKind::Array(items.map(|item| made(ValueKind::String(item.to_owned()))).collect()));
     }
-    let number = if matches!(key.kind, Kind::Whole(..)) { text.trim().parse().ok() } else { None };
-    made(number.map_or_else(|| ValueKind::String(text.to_owned()), ValueKind::I64))
+    let typed = match key.kind {
+        Kind::Whole(..) => text.trim().parse().ok().map(ValueKind::I64),
+        Kind::Flag => text.trim().parse().ok().map(ValueKind::Boolean),
+        _ => None,
+    };
+    made(typed.unwrap_or_else(|| ValueKind::String(text.to_owned())))
 }
 
 /// A secret inside a layer: how it is kept, and the path, the variable or the secret itself.
@@ -145,6 +157,12 @@ pub(super) fn legal_name(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     // Two underscores would end the name in `YIZHAN__ACCOUNT__NAME__USER`.
     (1..=32).contains(&name.len()) && name.bytes().all(legal) && !name.contains("__")
+}
+
+/// The number that may stand in `route.NUMBER`: without leading zeros, so that each has one name.
+pub(super) fn row_number(text: &str) -> Option<usize> {
+    let number: usize = text.parse().ok().filter(|number| *number < MAX_ROWS)?;
+    (number.to_string() == text).then_some(number)
 }
 
 /// What kind of thing a TOML value is, for a section that is none.

@@ -5,12 +5,12 @@
 //!     |
 //!  file ------+                    taken apart, with the line of every key
 //!  environment+--> layer  merge -> value  one value -> check   all values -> Settings
-//!  defaults --+                                        account, client
+//!  defaults --+                                        account, client, door, user, route, notice
 //!                                                         |
 //!                                                       show   what is in force, and the reference file
 //! ```
 //!
-//! Not here: reading a secret, opening a socket, asking a name server. No module knows this one; `app` hands each its
+//! Not here: reading an account's secret, opening a socket, asking a name server. No module knows this one; `app` hands each its
 //! part. Every mistake that can be found is reported at once, with key, value, place, reason and remedy.
 //!
 //! Invariant: no secret is in any message, warning or listing that comes from here.
@@ -18,14 +18,19 @@
 mod account;
 mod check;
 mod client;
+mod door;
 mod environment;
 mod file;
 mod keys;
 mod layer;
+mod notice;
 mod problem;
+mod route;
+mod secret_place;
 mod settings;
 mod show;
 mod suggest;
+mod user;
 mod value;
 
 use std::collections::BTreeMap;
@@ -36,8 +41,8 @@ pub use environment::Overrides;
 pub use file::FileSource;
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Account, Auth, Client, Limits, Listener, Log, LogFormat, LogLevel, NoticeTo, Profile, QueueSettings, Rate,
-    RepairLevel, Settings,
+    Account, Auth, Budget, Client, Flow, Limits, Listener, ListenerTls, Log, LogFormat, LogLevel, Notice, NoticeTo,
+    Profile, QueueSettings, Rate, RepairLevel, Reply, Route, Settings, User, WebhookFormat, Windows,
 };
 pub use show::reference;
 
@@ -137,8 +142,11 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     let above = [&written, &short, &long, &arguments];
     let mut names = Names {
         listeners: Layer::names(&above, "listener"),
+        users: Layer::names(&above, "user"),
         accounts: Layer::names(&above, "account"),
         clients: Layer::names(&above, "client"),
+        routes: Layer::rows(&above, "route"),
+        replies: Layer::rows(&above, "reply"),
     };
     if names.listeners.is_empty() {
         names.listeners.push(("local", "default"));

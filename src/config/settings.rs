@@ -10,9 +10,15 @@ use std::time::Duration;
 use encoding_rs::Encoding;
 use ipnet::IpNet;
 
-use crate::mail::Address;
-use crate::provider::{Endpoint, Mechanism, Preset};
-use crate::secret::SecretSource;
+use crate::language::Language;
+use crate::mail::{Address, Lane};
+use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserRow};
+use crate::route::Pattern;
+use crate::secret::{Secret, SecretSource};
+
+mod limits;
+
+pub use limits::{Flow, Limits, Rate};
 
 /// Everything the relay is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,16 +27,22 @@ pub struct Settings {
     pub hostname: String,
     /// Where clients come in; at least one.
     pub listeners: Vec<Listener>,
-    /// Where mail leaves, in the order of the names; may be empty.
+    /// Who may log in, in the order of the names; may be empty. No two of them with one log-in name.
+    pub users: Vec<User>,
+    /// Where mail leaves, in the order in which they were named; may be empty.
     pub accounts: Vec<Account>,
     /// What is known of certain clients, in the order of the names; may be empty.
     pub clients: Vec<Client>,
+    /// Which mail leaves through which accounts, the first that fits counts; may be empty.
+    pub routes: Vec<Route>,
+    /// The owner's own rows of the reply catalogue, read before all others; may be empty.
+    pub replies: Vec<Reply>,
     /// The door.
     pub limits: Limits,
     /// The queue.
     pub queue: QueueSettings,
-    /// Who hears of failures.
-    pub notice: NoticeTo,
+    /// Who hears of what, and how.
+    pub notice: Notice,
     /// The log.
     pub log: Log,
 }
@@ -44,10 +56,40 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// Networks that may send; at least one, never the whole internet.
     pub allow: Vec<IpNet>,
+    /// Networks of load balancers that say who the client is (PROXY protocol); may be empty.
+    pub proxy_from: Vec<IpNet>,
     /// How much broken SMTP is put up with.
     pub profile: Profile,
     /// What AUTH does.
     pub auth: Auth,
+    /// TLS, if it is offered.
+    pub tls: Option<ListenerTls>,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// How it begins.
+    pub begins: Tls,
+    /// PEM file with the certificate and those above it.
+    pub certificate: PathBuf,
+    /// PEM file with its private key.
+    pub key: PathBuf,
+}
+
+/// Somebody who may log in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// The NAME of `[user.NAME]`.
+    pub name: String,
+    /// What it logs in with.
+    pub login: String,
+    /// Where its password is, or the Argon2 hash of it.
+    pub password: SecretSource,
+    /// The NAME of the client that it is, which is in [`Settings::clients`].
+    pub client: Option<String>,
+    /// Patterns for whom it may send as; none: anybody.
+    pub senders: Vec<String>,
 }
 
 /// How much broken SMTP a listener puts up with.
@@ -68,6 +110,8 @@ pub enum Auth {
     Off,
     /// Any user name and password is taken, for devices that insist on logging in. It allows nothing by itself.
     AcceptAny,
+    /// The users of the settings are asked for their passwords, and may then send from anywhere.
+    Verify,
 }
 
 /// One mailbox that mail leaves through.
@@ -79,8 +123,11 @@ pub struct Account {
     pub preset: &'static Preset,
     /// The log-in name.
     pub user: String,
-    /// The log-in name as an address, where it is one; always for presets that log in with an address.
+    /// The mailbox it sends as: the one that was named, else the log-in name; always there and qualified in settings
+    /// that were loaded.
     pub address: Option<Address>,
+    /// Other addresses of that mailbox, all qualified, none of them [`Account::address`]; may be empty.
+    pub aliases: Vec<Address>,
     /// Where the authorization code is. `None` only when the caller said that it can ask for it.
     pub secret: Option<SecretSource>,
     /// Places to connect to, best first; at least one.
@@ -89,8 +136,98 @@ pub struct Account {
     pub login: Vec<Mechanism>,
     /// PEM file with an authority to trust beside the system's.
     pub ca: Option<PathBuf>,
-    /// Most connections at a time.
+    /// How fast mail may go out.
+    pub budget: Budget,
+    /// `socks5://`, `socks5h://` or `http://`, host and port, perhaps with a log-in: a secret for that.
+    pub proxy: Option<Secret>,
+}
+
+/// How fast mail may go out through an account, where the owner has a say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Messages.
+    pub messages: Windows,
+    /// Recipients of all messages together.
+    pub recipients: Windows,
+    /// Log-ins, refused ones as well.
+    pub logins: Windows,
+    /// Most connections at a time: the owner's, else the preset's.
     pub connections: usize,
+}
+
+impl Account {
+    /// What its budget comes to: the owner's figures, else those of the preset. `None` is no limit.
+    pub fn effective(&self) -> Budget {
+        let windows = |own: Windows, preset: provider::Windows| Windows {
+            minute: own.minute.or(preset.minute),
+            hour: own.hour.or(preset.hour),
+            day: own.day.or(preset.day),
+        };
+        let (own, preset) = (&self.budget, &self.preset.budget);
+        Budget {
+            messages: windows(own.messages, preset.messages),
+            recipients: windows(own.recipients, preset.recipients),
+            logins: windows(own.logins, preset.logins),
+            connections: own.connections,
+        }
+    }
+}
+
+/// Most of something within a minute, an hour and a day. `None`: what the preset says. Never 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// In 60 seconds.
+    pub minute: Option<u32>,
+    /// In 60 minutes.
+    pub hour: Option<u32>,
+    /// In a day.
+    pub day: Option<u32>,
+}
+
+/// Which mail leaves through which accounts. A list that is empty asks for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Names of clients, each of which is in [`Settings::clients`]: from one of them.
+    pub clients: Vec<String>,
+    /// Patterns for the envelope sender, as `route::Pattern` reads them: one must fit.
+    pub senders: Vec<String>,
+    /// Patterns for envelope recipients.
+    pub recipients: Vec<String>,
+    /// Names of accounts, each of which is in [`Settings::accounts`]; at least one, each once, best first.
+    pub accounts: Vec<String>,
+    /// Whether they take turns.
+    pub spread: bool,
+}
+
+/// A row of the reply catalogue as the owner writes it; in settings that were loaded the catalogue takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The name of a preset; `None`: anybody's reply.
+    pub provider: Option<String>,
+    /// `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `RSET`, `QUIT`; at least one, or `ANY`.
+    pub phases: Vec<&'static str>,
+    /// A regular expression for code and text.
+    pub pattern: String,
+    /// A word of the catalogue in capitals, such as `COOL15>PAUSE`, perhaps with `+ALERT` behind it.
+    pub action: String,
+    /// `session`, `account`, `host`, `domain`, `config`, `message` or `recipient`.
+    pub scope: Option<String>,
+    /// What the owner reads.
+    pub remedy: Option<String>,
+}
+
+impl Reply {
+    /// The row, as the catalogue reads it.
+    pub fn row(&self) -> UserRow {
+        UserRow {
+            provider: self.provider.clone(),
+            phase: Some(self.phases.join(",")),
+            pattern: self.pattern.clone(),
+            action: self.action.clone(),
+            scope: self.scope.clone(),
+            remedy: self.remedy.clone(),
+        }
+    }
 }
 
 /// What is known of the clients in some networks. It lets nobody in: [`Listener::allow`] does.
@@ -98,7 +235,7 @@ pub struct Account {
 pub struct Client {
     /// The NAME of `[client.NAME]`.
     pub name: String,
-    /// Its networks; at least one, none of them in two clients.
+    /// Its networks, none of them in two clients; may be empty where a user is this client.
     pub from: Vec<IpNet>,
     /// The name in `From:` when the mail brings none.
     pub display: Option<String>,
@@ -108,8 +245,18 @@ pub struct Client {
     pub reply_to: Option<Address>,
     /// What stands before every subject.
     pub subject_prefix: Option<String>,
+    /// Whether the environment that cron tells in `X-Cron-Env` goes.
+    pub drop_cron_env: bool,
     /// How much is repaired.
     pub repair: RepairLevel,
+    /// How urgent its mail is.
+    pub lane: Lane,
+    /// Envelope senders it may use; empty: any.
+    pub senders: Vec<Pattern>,
+    /// Whether it may use the null sender.
+    pub null_sender: bool,
+    /// Envelope recipients it may write to; empty: any.
+    pub recipients: Vec<Pattern>,
 }
 
 /// How much is repaired.
@@ -119,34 +266,6 @@ pub enum RepairLevel {
     Full,
     /// Only what the provider would refuse.
     Minimal,
-}
-
-/// What may come in: an abuse guard, answered with 4yz.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most connections of all clients.
-    pub connections: usize,
-    /// Most connections of one client address.
-    pub connections_per_client: usize,
-    /// Most messages of one client address.
-    pub messages_per_client: Rate,
-    /// Most recipients of one message.
-    pub recipients: usize,
-    /// Octets of the largest message.
-    pub message_size: u64,
-    /// Octets the queue may hold.
-    pub queue_size: u64,
-    /// Octets that stay free on the disk.
-    pub disk_free: u64,
-}
-
-/// So many in so long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many, at least 1.
-    pub count: u32,
-    /// A second, a minute or an hour.
-    pub per: Duration,
 }
 
 /// The queue.
@@ -162,6 +281,36 @@ pub struct QueueSettings {
     pub keep_delivered: Duration,
     /// How long a failed message is kept, with its body.
     pub keep_failed: Duration,
+}
+
+/// Who hears of what, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Who hears of failures.
+    pub to: NoticeTo,
+    /// Where the URL is that alarms of accounts are posted to; it carries a token. `None`: they are not.
+    pub webhook: Option<SecretSource>,
+    /// What is posted there.
+    pub format: WebhookFormat,
+    /// PEM file with an authority to trust for the webhook beside the system's.
+    pub ca: Option<PathBuf>,
+    /// What notices and alarms are written in.
+    pub language: Language,
+}
+
+/// What the other side of a webhook understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookFormat {
+    /// The fields of the alarm, for a program.
+    Json,
+    /// WeCom (企业微信).
+    Wecom,
+    /// DingTalk (钉钉).
+    Dingtalk,
+    /// Feishu (飞书), and Lark.
+    Feishu,
+    /// Slack, and what imitates it.
+    Slack,
 }
 
 /// Who hears of failures.

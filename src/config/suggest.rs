@@ -7,12 +7,17 @@ use super::keys::{Found, KEYS, find};
 /// What people write who know other programs.
 static ALIASES: &[(&str, &str)] = &[
     ("password", "secret"),
+    ("secret", "password"),
     ("pass", "secret"),
     ("code", "secret"),
     ("username", "user"),
     ("server", "host"),
     ("listen", "bind"),
     ("address", "bind"),
+    ("from", "sender"),
+    ("to", "recipient"),
+    ("url", "webhook"),
+    ("regex", "pattern"),
 ];
 
 /// The remedy for a path that means nothing: the nearest key, or what there is.

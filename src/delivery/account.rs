@@ -1,55 +1,148 @@
-//! One account at work: its way out, its breaker, and what its condition means.
+//! One account at work: its way out, its breaker, its budget, and what its condition means to them.
 //!
-//! The breaker's rules are pure and live in `breaker`; this keeps one under a lock and says in the log when its gate
-//! changes. Not here: which message goes (`mod`), and the dialogue (`upstream`).
+//! The rules are pure and live in `breaker` and `budget`; this keeps one of each under a lock, counts what is under way,
+//! and says in the log when something changes. What must outlive the process leaves as a [`Kept`] and comes back with
+//! [`Account::restore`]. Not here: which message goes (`plan`), who is told (`teller`), and the dialogue (`upstream`).
+//!
+//! Invariants: an account that may not be used is not used for a probe either before its time; a log-in is counted
+//! durably before it is tried (`permit`); nothing secret is kept, only [`secret_mark`]'s sixteen bits.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::Address;
+use crate::mail::{Address, Lane};
 use crate::message::rewrite::FromPolicy;
-use crate::provider::Action;
+use crate::provider::Remedy;
+use crate::queue::entry::Usage;
 use crate::secret::Secret;
-use crate::upstream::{Condition, Upstream};
+use crate::upstream::Upstream;
 
-use super::breaker::{Breaker, Event, Gate, Rest};
+use super::alarm::{AlarmState, Channels, Sent, Tell};
+use super::breaker::{Breaker, Gate, Why};
+use super::budget::{self, Budget, Grant, Left};
+use super::keep::{Kept, SecretMark};
+use super::pace::Pace;
+use super::plan::{Standing, Use};
+
+mod learn;
+mod say;
+
+pub use learn::Learnt;
+
+/// How long a fault of the line is waited for before another account stands in.
+const BLIP: Duration = Duration::from_secs(120);
+
+/// What does not change about an account.
+#[derive(Debug)]
+pub struct Identity {
+    /// Its name in the settings.
+    pub name: String,
+    /// The name of its preset.
+    pub provider: String,
+    /// The mailbox it sends as.
+    pub address: Address,
+    /// Other addresses of that mailbox.
+    pub aliases: Vec<Address>,
+    /// What the provider asks of `From:`.
+    pub policy: FromPolicy,
+    /// Most recipients of one transaction.
+    pub recipients: usize,
+    /// Octets of the largest message, where that is known.
+    pub size: Option<u64>,
+    /// Most messages in a second.
+    pub per_second: Option<std::num::NonZeroU32>,
+}
 
 /// An account that mail leaves through.
 #[derive(Debug)]
 pub struct Account {
-    name: String,
-    address: Address,
-    policy: FromPolicy,
+    who: Identity,
     upstream: Upstream,
+    pace: Option<Pace>,
+    limited: bool,
+    under_way: AtomicUsize,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     breaker: Breaker,
+    budget: Budget,
     /// The secret with which the log-in was refused: another one is worth a try at once.
-    refused_with: Option<Secret>,
+    refused: Option<SecretMark>,
+    /// Since when the provider cannot be reached.
+    down: Option<Timestamp>,
+    /// The log-in budget is spent until then.
+    no_login: Option<Timestamp>,
+    /// What the provider said that made it rest.
+    remedy: Option<Remedy>,
+    /// Messages it was given since the start.
+    load: u64,
+    /// What the owner was told about it.
+    alarms: AlarmState,
+    /// What was written last of what must outlive the process.
+    written: Option<Kept>,
+}
+
+/// The account as an operator sees it.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// What may be done with it.
+    pub gate: Gate,
+    /// The rest it is in, with its reason.
+    pub rest: Option<super::breaker::Kept>,
+    /// What the owner should do.
+    pub remedy: Option<Remedy>,
+    /// What its budget still has.
+    pub left: Vec<Left>,
+    /// When a message of the ordinary lane may go.
+    pub opens: Option<Timestamp>,
+}
+
+/// One attempt that is under way; the account counts it until this is dropped.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Account>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Account {
     /// An account that is ready.
-    pub fn new(name: String, address: Address, policy: FromPolicy, upstream: Upstream) -> Account {
-        Account { name, address, policy, upstream, state: Mutex::default() }
+    pub fn new(who: Identity, limits: budget::Limits, upstream: Upstream) -> Account {
+        let pace = who.per_second.map(Pace::new);
+        let limited = limits.messages != budget::Windows::default() || limits.recipients != budget::Windows::default();
+        let state = State {
+            breaker: Breaker::default(),
+            budget: Budget::new(limits),
+            refused: None,
+            down: None,
+            no_login: None,
+            remedy: None,
+            load: 0,
+            alarms: AlarmState::default(),
+            written: None,
+        };
+        Account { who, upstream, pace, limited, under_way: AtomicUsize::new(0), state: Mutex::new(state) }
+    }
+
+    /// What does not change about it.
+    pub fn who(&self) -> &Identity {
+        &self.who
     }
 
     /// Its name in the settings.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.who.name
     }
 
     /// The mailbox it sends as.
     pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// What the provider asks of `From:`.
-    pub fn policy(&self) -> FromPolicy {
-        self.policy
+        &self.who.address
     }
 
     /// Its connections.
@@ -57,78 +150,207 @@ impl Account {
         &self.upstream
     }
 
+    /// Puts it where it was when the last process ended.
+    pub fn restore(&self, kept: Option<Kept>, usage: Vec<Usage>, now: Timestamp) {
+        let mut state = self.state();
+        let rows = usage.into_iter().map(|row| {
+            let spent = budget::Spent { messages: row.messages, recipients: row.recipients, logins: row.logins };
+            (row.at, spent)
+        });
+        state.budget.load(rows, now);
+        let Some(kept) = kept else { return };
+        state.budget.restore(kept.learnt);
+        state.refused = kept.refused;
+        state.alarms = kept.alarms;
+        if let Some(rest) = kept.rest {
+            state.remedy = kept.remedy.map(|(en, zh)| super::keep::remedy(&en, &zh));
+            state.breaker = Breaker::restore(rest, now);
+        }
+    }
+
+    /// What must outlive the process.
+    pub fn kept(&self) -> Kept {
+        let state = self.state();
+        Kept {
+            rest: state.breaker.kept(),
+            learnt: state.budget.learnt(),
+            refused: state.refused,
+            alarms: state.alarms,
+            remedy: state.remedy.map(|remedy| (remedy.en.to_owned(), remedy.zh.to_owned())),
+        }
+    }
+
+    /// What must outlive the process, if it is not what this gave the last time.
+    pub fn kept_if_changed(&self) -> Option<Kept> {
+        let kept = self.kept();
+        let mut state = self.state();
+        (state.written.as_ref() != Some(&kept)).then(|| state.written.insert(kept).clone())
+    }
+
     /// May it be used at `now`?
     pub fn gate(&self, now: Timestamp) -> Gate {
         self.state().breaker.gate(now)
     }
 
-    /// Takes in what an attempt said about the account, and logs what changes. Returns the gate afterwards.
-    pub fn learn(&self, condition: &Condition, now: Timestamp) -> Gate {
+    /// What it can do at `now`.
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        let logged_in = self.upstream.is_logged_in();
         let mut state = self.state();
-        let change = state.breaker.on(event_of(condition), now);
-        if let (Some(Gate::Cooling(_)), Condition::Account { .. }) = (change, condition) {
-            // When it cannot be read now, any readable one is a new one.
-            state.refused_with = self.upstream.settings().secret.read().ok();
-        }
-        let gate = state.breaker.gate(now);
-        drop(state);
-        self.report(change, condition);
-        gate
+        let lanes = Lane::ALL.map(|lane| match state.budget.opens(lane, now) {
+            Some(at) => Err(at),
+            None => Ok(state.budget.messages_left(lane, now) as usize),
+        });
+        let no_login = state.no_login.filter(|&at| at > now && !logged_in);
+        let use_ = match (state.breaker.gate(now), no_login) {
+            (Gate::Paused, _) => Use::Never,
+            (Gate::Cooling(at), _) => Use::From(no_login.map_or(at, |held| held.max(at))),
+            (Gate::Down(at), _) if state.down.is_some_and(|since| now.since(since) >= BLIP) => Use::From(at),
+            (Gate::Down(at), _) => Use::Blip(at),
+            (Gate::Open | Gate::Probe, Some(held)) => Use::From(held),
+            (Gate::Open, None) => Use::Open,
+            (Gate::Probe, None) => Use::Probe,
+        };
+        Standing { use_, lanes, room: self.capacity().saturating_sub(under_way), under_way, load: state.load }
     }
 
-    /// While the account is cooling: whether the secret is another one than the one that was refused. If so, the
-    /// account is ready again.
-    pub fn resume_if_secret_changed(&self, now: Timestamp) -> bool {
+    /// How many attempts run side by side: one for each connection, and as many that prepare or settle meanwhile; where
+    /// connections announce the next message, there must be one to announce as well.
+    fn capacity(&self) -> usize {
+        let settings = self.upstream.settings();
+        settings.connections.max(1) * if settings.announce { 4 } else { 2 }
+    }
+
+    /// When a message of this lane may be expected to go that has so many recipients before it; `None` while nobody knows.
+    pub fn expected(&self, lane: Lane, ahead: u64, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.state();
-        if !matches!(state.breaker.gate(now), Gate::Cooling(_)) {
+        let start = match state.breaker.gate(now) {
+            Gate::Paused => return None,
+            Gate::Cooling(at) | Gate::Down(at) => at,
+            Gate::Open | Gate::Probe => now,
+        };
+        // Windows that are run forward must not be the real ones.
+        Some(state.budget.clone().when(lane, ahead, start))
+    }
+
+    /// Takes part of the budget for one attempt.
+    ///
+    /// # Errors
+    /// When one recipient may go.
+    pub fn grant(
+        self: &Arc<Self>,
+        lane: Lane,
+        recipients: usize,
+        now: Timestamp,
+    ) -> Result<(Grant, UnderWay), Timestamp> {
+        let mut state = self.state();
+        let grant = state.budget.grant(lane, u32::try_from(recipients).unwrap_or(u32::MAX), now)?;
+        state.load += 1;
+        drop(state);
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        Ok((grant, UnderWay(self.clone())))
+    }
+
+    /// Puts back what an attempt did not use.
+    pub fn give_back(&self, grant: Grant, now: Timestamp) {
+        self.state().budget.give_back(grant, now);
+    }
+
+    /// Whether its budget limits what it sends at all.
+    pub fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Whether this lane was asked for in vain for so long that it comes first.
+    pub fn is_overdue(&self, lane: Lane, now: Timestamp) -> bool {
+        self.state().budget.overdue(lane, now)
+    }
+
+    /// How long to wait before the next message, where the provider counts by the second.
+    pub fn pace(&self) -> Option<Duration> {
+        self.pace.as_ref().and_then(Pace::ready)
+    }
+
+    /// Asks the budget for a log-in.
+    ///
+    /// # Errors
+    /// When one may be tried.
+    pub fn login(&self, now: Timestamp) -> Result<(), Timestamp> {
+        let mut state = self.state();
+        let answer = state.budget.login(now);
+        state.no_login = answer.err();
+        answer
+    }
+
+    /// Whether a new secret would be worth a look: the account rests, and not because an operator wants it.
+    pub fn watches_secret(&self, now: Timestamp) -> bool {
+        let mut state = self.state();
+        let rests = matches!(state.breaker.gate(now), Gate::Cooling(_) | Gate::Paused);
+        rests && state.refused.is_some() && state.breaker.rest().is_none_or(|rest| !rest.by_operator)
+    }
+
+    /// While the account rests: whether the secret is another one than the one that was refused. If so, the account is
+    /// ready again.
+    pub fn resume_if_secret_changed(&self, now: Timestamp) -> bool {
+        if !self.watches_secret(now) {
             return false;
         }
-        let changed = self.upstream.settings().secret.read().is_ok_and(|new| state.refused_with.as_ref() != Some(&new));
+        let new = self.upstream.settings().secret.read().ok();
+        let mut state = self.state();
+        let changed = new.is_some_and(|new: Secret| state.refused.is_none_or(|old| !old.fits(&new)));
         if changed {
-            state.breaker.resume();
-            tracing::info!(event = "account_resumed", account = %self.name, why = "the secret was changed");
+            resume(&mut state);
+            tracing::info!(event = "account_resumed", account = self.name(), why = "the secret was changed");
         }
         changed
     }
 
-    fn report(&self, change: Option<Gate>, condition: &Condition) {
-        match (change, condition) {
-            (Some(Gate::Cooling(until)), Condition::Account { cause, text, .. }) => {
-                tracing::warn!(event = "account_cooling", account = %self.name, until = %until.rfc3339(), cause, why = %text);
-            }
-            (Some(Gate::Down(until)), Condition::Line(text)) => {
-                tracing::warn!(event = "unreachable", account = %self.name, until = %until.rfc3339(), why = %text);
-            }
-            (Some(Gate::Open), Condition::Works) => {
-                tracing::info!(event = "account_resumed", account = %self.name, why = "a message went through");
-            }
-            // The gate did not change, or a probe that met another fault moved it within the same state.
-            (Some(_) | None, _) => {}
-        }
+    /// An operator stops it.
+    pub fn pause(&self, reason: &str, now: Timestamp) {
+        let mut state = self.state();
+        state.breaker.pause(true, Why { cause: "operator", text: reason }, now);
+        state.remedy = None;
+        drop(state);
+        tracing::warn!(event = "account_paused", account = self.name(), cause = "operator", why = reason);
+    }
+
+    /// An operator lets it go on: strikes and rests are forgotten; what the budget knows is not.
+    pub fn resume(&self) {
+        resume(&mut self.state());
+        tracing::info!(event = "account_resumed", account = self.name(), why = "an operator asked for it");
+    }
+
+    /// What the owner is to be told now, over these ways.
+    pub fn due_alarms(&self, channels: Channels, now: Timestamp) -> Vec<Tell> {
+        self.state().alarms.due(channels, now)
+    }
+
+    /// What came of telling it.
+    pub fn alarm_sent(&self, tell: &Tell, sent: Sent) {
+        self.state().alarms.sent(tell, sent);
+    }
+
+    /// When there may be something to tell.
+    pub fn next_alarm(&self, channels: Channels) -> Option<Timestamp> {
+        self.state().alarms.next(channels)
+    }
+
+    /// What an operator sees.
+    pub fn look(&self, now: Timestamp) -> Look {
+        let mut state = self.state();
+        let gate = state.breaker.gate(now);
+        let left = state.budget.left(now);
+        let opens = state.budget.opens(Lane::Normal, now);
+        Look { gate, rest: state.breaker.kept(), remedy: state.remedy, left, opens }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The breaker is one value, replaced as a whole.
+        // Each part of it is replaced as a whole.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// What a condition means to the breaker.
-fn event_of(condition: &Condition) -> Event {
-    match condition {
-        Condition::Works => Event::Works,
-        Condition::Line(_) => Event::Unreachable,
-        Condition::Account { action, .. } => match action {
-            Action::Cool15 | Action::Cool15ThenPause => Event::Refused(Rest::Quarter),
-            Action::RetryHour | Action::Pause => Event::Refused(Rest::Hour),
-            Action::RetryDay => Event::Refused(Rest::Day),
-            // Not said of an account; the careful reading is a short rest.
-            Action::Ok
-            | Action::RetrySoon
-            | Action::Bounce
-            | Action::BounceRecipient
-            | Action::Rewrite
-            | Action::Split => Event::Refused(Rest::Quarter),
-        },
-    }
+fn resume(state: &mut State) {
+    state.breaker.resume();
+    (state.remedy, state.refused, state.no_login, state.down) = (None, None, None, None);
 }

@@ -1,101 +1,183 @@
 //! One attempt at one message: seal, send, settle, say.
 //!
 //! The seal is put on the stored header block here, because only now the account is known; the body goes as it is.
-//! Nothing here decides: `settle` does. Invariant: the settlement is written before anything is logged, so that the log
-//! never says what the queue does not know.
+//! Nothing here decides: `settle` does. Invariants: the settlement is written before anything is logged, so that the log
+//! never says what the queue does not know; what the attempt cost the account, and what it taught about it, is written
+//! in the same transaction as its outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, ReversePath};
-use crate::message::rewrite::{FromPolicy, Seal, seal};
-use crate::queue::entry::{Entry, Next};
+use crate::mail::ReversePath;
+use crate::message::rewrite::{FromPolicy, Seal, seal_among};
+use crate::provider::{Action, Scope, Verdict};
+use crate::queue::entry::{Entry, Next, Usage};
 use crate::queue::{Error, Lease};
 use crate::telemetry::counter;
-use crate::upstream::{Fate, Letter, Outcome};
+use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
 
-use super::account::Account;
+use super::Delivery;
+use super::account::{Account, Identity, Learnt, UnderWay};
 use super::breaker::Gate;
-use super::settle::{Change, Event, settle};
-use super::{Attempt, Delivery};
+use super::budget::Grant;
+use super::settle::{Change, Event, Tried, next_places, settle};
+
+/// The end of a provider's day is left behind by up to so much, each account by its own measure.
+const SPREAD: Duration = Duration::from_secs(600);
+
+/// One attempt: for whom, and what it may cost.
+pub(super) struct Attempt {
+    pub(super) account: Arc<Account>,
+    pub(super) lease: Lease,
+    /// The recipients it is made for.
+    pub(super) places: Vec<usize>,
+    /// Until it was given back.
+    pub(super) grant: Option<Grant>,
+    pub(super) under_way: UnderWay,
+}
+
+impl Attempt {
+    /// Puts back what it was granted, if the provider has not seen its envelope.
+    fn give_back_unless_reached(&mut self, report: &Report, now: Timestamp) {
+        if !reached(report)
+            && let Some(grant) = self.grant.take()
+        {
+            self.account.give_back(grant, now);
+        }
+    }
+
+    /// Gives the message back as it was: a dropped lease changes nothing.
+    fn put_back(mut self, now: Timestamp) {
+        if let Some(grant) = self.grant.take() {
+            self.account.give_back(grant, now);
+        }
+    }
+}
+
+/// How an attempt ended, and what it cost.
+struct Ended {
+    report: Report,
+    /// The policy under which the sender was put on.
+    policy: FromPolicy,
+    now: Timestamp,
+}
 
 impl Delivery {
     /// Sends one message through an account and writes down what came of it.
-    pub(super) async fn attempt(&self, account: usize, lease: Lease) {
-        let account = &self.0.accounts[account];
-        let _here = self.0.drain.hold(format!("delivery of {}", lease.entry.id));
-        let places: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
-        let attempt = Attempt { account, lease, places };
-        let sealed = seal(&attempt.lease.head, &seal_of(account.address(), account.policy()));
-        let letter = Letter {
-            from: ReversePath::Address(account.address().clone()),
-            to: attempt.lease.entry.open().map(|(_, r)| r.address.clone()).collect(),
-            head: Bytes::from(sealed),
-            body: &attempt.lease.body,
-            eight_bit: true,
+    pub(super) async fn attempt(&self, mut attempt: Attempt) {
+        let _here = self.0.drain.hold(format!("delivery of {}", attempt.lease.entry.id));
+        while let Some(wait) = attempt.account.pace() {
+            tokio::time::sleep(wait).await;
+        }
+        let ended = match too_large(attempt.account.who(), &attempt.lease) {
+            Some(text) => Some(self.refused_here(&attempt, &text)),
+            None => self.send(&mut attempt).await,
         };
+        match ended {
+            Some(ended) => self.finish(attempt, ended).await,
+            None => attempt.put_back(self.0.clock.now()),
+        }
+    }
+
+    /// `None` when the account had to rest before the provider was asked: then nothing has happened to the message.
+    async fn send(&self, attempt: &mut Attempt) -> Option<Ended> {
+        let (account, entry) = (attempt.account.clone(), attempt.lease.entry.clone());
+        let account = &account;
+        let policy = policy(account.who(), &entry);
+        let letter = letter(account.who(), policy, attempt);
         let mut turn = account.upstream().turn(&letter).await;
         let started = self.0.clock.now();
         // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
-        if let Gate::Cooling(until) = account.gate(started) {
-            drop((letter, turn));
-            return self.put_back(attempt, until).await;
+        match account.gate(started) {
+            Gate::Cooling(_) | Gate::Paused => return None,
+            Gate::Open | Gate::Probe | Gate::Down(_) => {}
         }
-        let report = account.upstream().send(&mut turn, &letter).await;
-        drop(letter);
+        let permit = self.permit(account);
+        let report = account.upstream().send(&mut turn, &letter, &permit).await;
         let now = self.0.clock.now();
-        tracing::debug!(event = "attempted", id = %attempt.lease.entry.id, account = %account.name(),
+        tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
-        let until = match account.learn(&report.condition, now) {
-            Gate::Cooling(until) => Some(until),
-            Gate::Open | Gate::Probe | Gate::Down(_) => None,
+        // Before anything is learnt: what was refused has used up no quota.
+        attempt.give_back_unless_reached(&report, now);
+        // What another message was told for all who waited with it is learnt once, from that message.
+        let learnt = match turn.is_second_hand() {
+            true => Learnt::default(),
+            false => account.learn(&report.condition, spread(account.name()), now),
         };
         drop(turn);
-        self.finish(attempt, &report.outcomes, until, now).await;
+        if learnt.rests {
+            account.upstream().close_idle().await;
+            self.0.gates.notify_waiters();
+        }
+        if learnt.tell {
+            self.0.tellings.notify_one();
+        }
+        Some(Ended { report, policy, now })
     }
 
-    /// Puts a message back because its account rests.
-    pub(super) async fn park(&self, account: usize, lease: Lease, until: Timestamp) {
-        let places: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
-        self.put_back(Attempt { account: &self.0.accounts[account], lease, places }, until).await;
+    /// What the provider would only refuse after it had taken all of it is not sent.
+    fn refused_here(&self, attempt: &Attempt, text: &str) -> Ended {
+        let one = Outcome { fate: Fate::Refused, text: text.to_owned(), verdict: Some(TOO_LARGE) };
+        // It says nothing about the account.
+        let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
+        Ended { report, policy: FromPolicy::MustEqualLogin, now: self.0.clock.now() }
     }
 
-    async fn put_back(&self, attempt: Attempt<'_>, until: Timestamp) {
-        let text = format!("the account rests until {}", until.rfc3339());
-        let outcomes = vec![Outcome { fate: Fate::Waits, text }; attempt.places.len()];
-        self.finish(attempt, &outcomes, Some(until), self.0.clock.now()).await;
-    }
-
-    async fn finish(&self, attempt: Attempt<'_>, outcomes: &[Outcome], until: Option<Timestamp>, now: Timestamp) {
-        let Attempt { account, lease, places } = attempt;
+    async fn finish(&self, mut attempt: Attempt, ended: Ended) {
+        let Ended { report, policy, now } = ended;
+        attempt.give_back_unless_reached(&report, now);
+        let Attempt { account, lease, places, grant: _, under_way } = attempt;
         let entry = lease.entry.clone();
-        let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, &places, outcomes, until, now);
+        let tried = Tried { places: &places, outcomes: &report.outcomes, strict: policy == FromPolicy::MustEqualLogin };
+        let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, tried, now);
         settlement.account = Some(account.name().to_owned());
-        settlement.notice = self.notice(account, &lease, &changes, now).map(Box::new);
+        let usage = reached(&report).then(|| {
+            let (messages, recipients) = (1, places.len() as u32);
+            Usage { account: account.name().to_owned(), at: now, messages, recipients, logins: 0 }
+        });
+        settlement.usage.clone_from(&usage);
+        settlement.account_state = self.state_to_keep(&account);
+        self.tell_owner(&mut settlement, &account, &lease, &changes, now);
         let next = settlement.next;
         match self.0.queue.settle(lease, settlement).await {
-            Ok(()) => self.tell(account, &entry, &changes, next),
-            Err(Error::NotLeased(id)) => tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written"),
+            Ok(()) => self.log(&account, &entry, &changes, next),
+            Err(Error::NotLeased(id)) => {
+                tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
+                self.count(usage).await;
+            }
             Err(error) => {
                 // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.
                 tracing::error!(event = "queue_error", id = %entry.id, "{error}");
             }
         }
+        drop(under_way);
     }
 
-    fn tell(&self, account: &Account, entry: &Entry, changes: &[Change], next: Next) {
+    /// Counts what the provider has seen although the message itself is gone (somebody dropped it meanwhile).
+    async fn count(&self, usage: Option<Usage>) {
+        let Some(usage) = usage else { return };
+        if let Err(error) = self.0.queue.spend(usage).await {
+            tracing::error!(event = "queue_error", "a transaction could not be counted: {error}");
+        }
+    }
+
+    fn log(&self, account: &Account, entry: &Entry, changes: &[Change], next: Next) {
         let at = match next {
             Next::Deferred(at) | Next::Waiting(at) => at.rfc3339(),
         };
         for change in changes {
             let (id, to) = (entry.id, &entry.recipients[change.place].address);
             let (account, text) = (account.name(), change.text.as_str());
+            let cause = change.cause.unwrap_or("");
             match change.event {
                 Event::Delivered => tracing::info!(event = "delivered", %id, account, %to, reply = text),
-                Event::Deferred => tracing::warn!(event = "deferred", %id, account, %to, next = at, why = text),
+                Event::Deferred => tracing::warn!(event = "deferred", %id, account, %to, next = at, cause, why = text),
                 Event::Uncertain => tracing::warn!(event = "uncertain", %id, account, %to, next = at, why = text),
-                Event::Waiting => tracing::info!(event = "waiting", %id, account, %to, until = at, why = text),
-                Event::Failed => tracing::error!(event = "failed", %id, account, %to, why = text),
+                Event::Waiting => tracing::info!(event = "waiting", %id, account, %to, cause, why = text),
+                Event::Failed => tracing::error!(event = "failed", %id, account, %to, cause, why = text),
             }
             if change.event != Event::Waiting {
                 let labels = [("account", account), ("outcome", change.event.name())];
@@ -105,7 +187,66 @@ impl Delivery {
     }
 }
 
+/// The recipients of an attempt through this account.
+pub(super) fn places_for(account: &Account, entry: &Entry, most: usize) -> Vec<usize> {
+    next_places(entry, most.min(account.who().recipients.max(1)))
+}
+
+/// What the account puts on the mail: in its strictest form once the provider has refused another one.
+fn policy(who: &Identity, entry: &Entry) -> FromPolicy {
+    if entry.strict { FromPolicy::MustEqualLogin } else { who.policy }
+}
+
+fn letter<'a>(who: &Identity, policy: FromPolicy, attempt: &'a Attempt) -> Letter<'a> {
+    let lease = &attempt.lease;
+    let to = attempt.places.iter().filter_map(|&place| lease.entry.recipients.get(place));
+    Letter {
+        from: ReversePath::Address(who.address.clone()),
+        to: to.map(|recipient| recipient.address.clone()).collect(),
+        head: Bytes::from(seal_among(&lease.head, &seal_of(&who.address, policy), &who.aliases)),
+        body: &lease.body,
+        eight_bit: true,
+    }
+}
+
 /// What an account puts on every mail. The display name was seen to at intake, where the client is known.
-pub fn seal_of(address: &Address, policy: FromPolicy) -> Seal<'_> {
+pub fn seal_of(address: &crate::mail::Address, policy: FromPolicy) -> Seal<'_> {
     Seal { address, display: None, policy }
+}
+
+const TOO_LARGE: Verdict = Verdict {
+    cause: "too-large",
+    scope: Scope::Message,
+    action: Action::Bounce,
+    alert: false,
+    known: true,
+    remedy: crate::provider::Remedy {
+        en: "Send a smaller message: scan with a lower resolution, or split the attachment.",
+        zh: "请发送更小的邮件：降低扫描分辨率，或拆分附件。",
+    },
+};
+
+/// Why the message cannot go through this account, if it is larger than the provider takes.
+pub(super) fn too_large(who: &Identity, lease: &Lease) -> Option<String> {
+    let size = lease.head.len() as u64 + 2 + lease.body.len();
+    let most = who.size.filter(|&most| size > most)?;
+    let provider = &who.provider;
+    Some(format!("552 5.3.4 the message has {size} octets, and {provider} takes {most} at most; it was not sent"))
+}
+
+/// Whether the provider has seen the envelope: then it has counted it, whatever it said.
+fn reached(report: &Report) -> bool {
+    report.outcomes.iter().any(|outcome| match outcome.fate {
+        Fate::Delivered | Fate::Uncertain | Fate::Split | Fate::Rewrite => true,
+        Fate::Later | Fate::Refused => outcome.verdict.is_some_and(|verdict| verdict.cause != TOO_LARGE.cause),
+        Fate::Waits => false,
+    })
+}
+
+/// By how much the end of this account's day is left behind: always the same for the same account.
+fn spread(account: &str) -> Duration {
+    let hash = account
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3));
+    Duration::from_secs(60 + (hash >> 32) % (SPREAD.as_secs() - 60))
 }

@@ -1,19 +1,34 @@
 //! May this account be used now? A circuit breaker per account, pure: events and time in, a gate out.
 //!
 //! ```text
-//!            login refused, limit named                    the time is over
-//!   Ready ------------------------------> Cooling(until) ------------------> Probing
-//!     ^  \                                    ^                               |   |
-//!     |   `-- line lost, no route --> Down(until, short) -- over --> Probing  |   |
-//!     |                                       `------- fails again -----------'   |
-//!     `------------------------ it works ----------------------------------------'
+//!            log-in refused, limit named                    the time is over
+//!   Ready ------------------------------> Cooling(until) ------------------> Probe
+//!     ^ ^                                     ^                              |  | |
+//!     | |                                     `------ refused again ---------'  | |
+//!     | `----------------------- it works --------------------------------------' |
+//!     `-- resume() -- Paused <-- Pause, pause(), refused the same way again ------'
+//!
+//!   rest                after strike   1       2       3       4 ...
+//!   Quarter                         15 min  30 min     1 h     2 h, 4 h ... 24 h
+//!   QuarterThenPause                15 min  30 min   paused
+//!   Hour                               1 h     2 h     4 h    24 h, 24 h ...
+//!   HourThenPause                      1 h     2 h   paused
+//!   Until(t)              t, at least 1 min, 2 min, 4 min ...   and at most 24 h
 //! ```
 //!
-//! Cooling grows with each strike in a row. A fault of the line is not the account's fault: it closes the gate for
-//! seconds, not for hours, so that mail flows again soon after the provider is back. While the gate is closed no
-//! message spends a try. Not here: what a reply means (`provider`), and the budgets, which come with a later version.
+//! Strikes count in a row, whatever the rest is called; a pause needs three refusals of the same kind in a row. A fault
+//! of the line is not the account's: it closes the gate for seconds (1, 2, 4 ... 60), is never kept, and neither adds a
+//! strike nor clears one. While the gate is closed no message spends a try.
+//!
+//! Invariants: an event of a transaction that was begun before never shortens a rest, neither does a restart; nothing
+//! but [`Breaker::resume`] ends a pause; no rest is longer than [`LONGEST`] in one piece, however the clock jumps: when
+//! it is set back before the begin of a rest, the full rest begins now; when it is set forward, a rest may end early.
+//! Not here: what a reply means (`provider`), how much may go (`budget`), and that a probe is one message at a time,
+//! which the caller sees to. A probe whose message was never tried is no event: the gate stays at `Probe`.
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
@@ -22,35 +37,65 @@ use crate::clock::Timestamp;
 pub enum Event {
     /// A log-in or a message went well.
     Works,
-    /// The log-in was refused, or a limit was named: rest at least so long.
+    /// The log-in was refused, or a limit was named: rest.
     Refused(Rest),
+    /// Only the owner can mend it: nothing more until somebody resumes the account.
+    Pause,
     /// The provider could not be reached, or the line was lost.
     Unreachable,
 }
 
-/// How long an account rests after the first strike; each further strike in a row doubles it, up to [`LONGEST`].
+/// How long an account rests; see the table above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// A quarter of an hour: log-in refused, cause not certain.
+    /// A quarter of an hour, doubled with each strike: refused, cause not certain.
     Quarter,
-    /// An hour: a rate limit.
+    /// The same twice, then a pause.
+    QuarterThenPause,
+    /// An hour, two, four, then a day: a rate limit.
     Hour,
-    /// A day: a daily quota, or something only the owner can mend.
-    Day,
+    /// An hour, two, then a pause.
+    HourThenPause,
+    /// Until a quota's window ends.
+    Until(Timestamp),
 }
 
-impl Rest {
-    const fn first(self) -> Duration {
-        match self {
-            Rest::Quarter => Duration::from_secs(15 * 60),
-            Rest::Hour => Duration::from_secs(3600),
-            Rest::Day => Duration::from_secs(24 * 3600),
-        }
-    }
+/// Why an account rests, without the figures: the word that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// [`Rest::Quarter`].
+    Quarter,
+    /// [`Rest::QuarterThenPause`].
+    QuarterThenPause,
+    /// [`Rest::Hour`].
+    Hour,
+    /// [`Rest::HourThenPause`].
+    HourThenPause,
+    /// [`Rest::Until`].
+    Until,
+    /// [`Event::Pause`], or somebody paused it.
+    Pause,
 }
 
-/// No rest is longer than this.
+/// The words that go with an event, for the owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Why<'a> {
+    /// The row of the reply catalogue.
+    pub cause: &'a str,
+    /// What the provider said.
+    pub text: &'a str,
+}
+
+/// No rest is longer than this in one piece.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+const HOUR: Duration = Duration::from_secs(3600);
+/// The least rest until a quota's window ends.
+const LEAST: Duration = Duration::from_secs(60);
+/// So many refusals of the same kind in a row pause the account, where the kind says so.
+const SAME: u32 = 3;
 
 /// How long the gate stays closed after the line failed: doubles from the first to the second figure.
 const DOWN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -64,134 +109,204 @@ pub enum Gate {
     Probe,
     /// Nothing until then: the account rests. Messages wait, and say so.
     Cooling(Timestamp),
+    /// Nothing until somebody resumes the account. Messages wait, and say so.
+    Paused,
     /// Nothing until then: the provider cannot be reached. Messages stay queued.
     Down(Timestamp),
 }
 
+/// A rest or a pause, as it is kept in the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ends; `None` for a pause.
+    pub until: Option<Timestamp>,
+    /// Refusals in a row.
+    pub strikes: u32,
+    /// Of these, how many of this kind in a row.
+    pub same: u32,
+    /// What it is.
+    pub kind: Kind,
+    /// The row of the reply catalogue; empty when it was an operator.
+    pub cause: String,
+    /// What the provider said.
+    pub text: String,
+    /// Somebody asked for it; such a pause does not end because the secret changes.
+    pub by_operator: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Ready,
-    Cooling { until: Timestamp, strikes: u32 },
-    Down { until: Timestamp, strikes: u32 },
+struct Down {
+    since: Timestamp,
+    until: Timestamp,
+    strikes: u32,
 }
 
 /// The breaker of one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Breaker {
-    state: State,
-}
-
-impl Default for Breaker {
-    fn default() -> Breaker {
-        Breaker { state: State::Ready }
-    }
+    /// The rest or the pause; also after its end, until something works.
+    rest: Option<Kept>,
+    down: Option<Down>,
 }
 
 impl Breaker {
+    /// The breaker as it was kept by the last process. A rest that is over lets a probe through, not everything.
+    pub fn restore(mut kept: Kept, now: Timestamp) -> Breaker {
+        // A row that was damaged or written by hand rests no longer than any other.
+        kept.until = kept.until.map(|until| until.min(kept.since + LONGEST));
+        let mut breaker = Breaker { rest: Some(kept), down: None };
+        breaker.mind_the_clock(now);
+        breaker
+    }
+
+    /// What must survive the process: `None` when the account is ready. Line trouble is not kept.
+    pub fn kept(&self) -> Option<Kept> {
+        self.rest.clone()
+    }
+
+    /// The rest or the pause that the gate stands for, for lists and alarms.
+    pub fn rest(&self) -> Option<&Kept> {
+        self.rest.as_ref()
+    }
+
     /// What may be done at `now`.
-    pub fn gate(&self, now: Timestamp) -> Gate {
-        match self.state {
-            State::Ready => Gate::Open,
-            State::Cooling { until, .. } if now < until => Gate::Cooling(until),
-            State::Down { until, .. } if now < until => Gate::Down(until),
-            State::Cooling { .. } | State::Down { .. } => Gate::Probe,
+    pub fn gate(&mut self, now: Timestamp) -> Gate {
+        self.mind_the_clock(now);
+        match (&self.rest, &self.down) {
+            (Some(Kept { until: None, .. }), _) => Gate::Paused,
+            (Some(Kept { until: Some(until), .. }), _) if now < *until => Gate::Cooling(*until),
+            (_, Some(down)) if now < down.until => Gate::Down(down.until),
+            (None, None) => Gate::Open,
+            (Some(_), _) | (_, Some(_)) => Gate::Probe,
         }
     }
 
     /// Takes in what happened. Returns the gate after it, when that is a new one.
-    ///
-    /// While the account is cooling, an event of a transaction that was begun before cannot shorten the rest.
-    pub fn on(&mut self, event: Event, now: Timestamp) -> Option<Gate> {
+    pub fn on(&mut self, event: Event, why: Why<'_>, now: Timestamp) -> Option<Gate> {
         let before = self.gate(now);
-        self.state = match (self.state, event) {
-            (State::Cooling { until, strikes }, _) if now < until => State::Cooling { until, strikes },
-            (_, Event::Works) => State::Ready,
-            (State::Cooling { strikes, .. }, Event::Refused(rest)) => cooling(rest, strikes + 1, now),
-            (State::Ready | State::Down { .. }, Event::Refused(rest)) => cooling(rest, 1, now),
-            (State::Ready, Event::Unreachable) => down(1, now),
-            // Several connections that fail together are one strike.
-            (State::Down { until, strikes }, Event::Unreachable) if now < until => State::Down { until, strikes },
-            (State::Down { strikes, .. }, Event::Unreachable) => down(strikes + 1, now),
-            // The probe found no line: what the account's last answer was still stands, only a little later.
-            (State::Cooling { strikes, .. }, Event::Unreachable) => State::Cooling { until: now + DOWN.1, strikes },
-        };
+        match event {
+            Event::Works => {
+                self.down = None;
+                if before == Gate::Probe {
+                    self.rest = None;
+                }
+            }
+            Event::Unreachable => self.lost(before, now),
+            Event::Pause if before != Gate::Paused => self.stop(false, why, now),
+            Event::Pause => {}
+            Event::Refused(rest) => match before {
+                Gate::Paused => {}
+                Gate::Cooling(until) => self.lengthen(rest, until, why, now),
+                Gate::Open | Gate::Probe | Gate::Down(_) => self.strike(rest, why, now),
+            },
+        }
         let after = self.gate(now);
         (before != after).then_some(after)
     }
 
-    /// Forgets all strikes (the secret was changed, or somebody asked for it).
+    /// Pauses the account, whatever it does now.
+    pub fn pause(&mut self, by_operator: bool, why: Why<'_>, now: Timestamp) {
+        self.stop(by_operator, why, now);
+    }
+
+    /// Forgets everything (the secret was changed, or somebody asked for it).
     pub fn resume(&mut self) {
-        self.state = State::Ready;
+        *self = Breaker::default();
+    }
+
+    fn stop(&mut self, by_operator: bool, why: Why<'_>, now: Timestamp) {
+        let strikes = self.rest.as_ref().map_or(0, |rest| rest.strikes);
+        self.rest = Some(Kept { by_operator, ..kept(Kind::Pause, None, (strikes, 1), why, now) });
+    }
+
+    /// One more refusal in a row.
+    fn strike(&mut self, rest: Rest, why: Why<'_>, now: Timestamp) {
+        let kind = rest.kind();
+        let (strikes, same) = match &self.rest {
+            Some(old) => (old.strikes.saturating_add(1), if old.kind == kind { old.same.saturating_add(1) } else { 1 }),
+            None => (1, 1),
+        };
+        let paused = same >= SAME && matches!(kind, Kind::QuarterThenPause | Kind::HourThenPause);
+        let until = (!paused).then(|| now + rest.length(strikes, same, now));
+        // The line is up: somebody answered.
+        self.down = None;
+        self.rest = Some(kept(kind, until, (strikes, same), why, now));
+    }
+
+    /// A refusal while the account rests: a transaction that was begun before. Only another kind that asks for more
+    /// says anything new, and it is not another strike.
+    fn lengthen(&mut self, rest: Rest, until: Timestamp, why: Why<'_>, now: Timestamp) {
+        let Some(old) = &self.rest else { return };
+        let (kind, asked) = (rest.kind(), now + rest.length(1, 1, now));
+        if (old.kind != kind || kind == Kind::Until) && asked > until {
+            let same = if old.kind == kind { old.same } else { 1 };
+            self.rest = Some(kept(kind, Some(asked), (old.strikes, same), why, now));
+        }
+    }
+
+    fn lost(&mut self, before: Gate, now: Timestamp) {
+        let strikes = match (before, &self.down) {
+            // Several connections that fail together are one strike.
+            (Gate::Down(_), _) => return,
+            // The rest goes on; when it is over, the probe will see whether the line is up.
+            (Gate::Cooling(_) | Gate::Paused, _) => return,
+            (Gate::Open | Gate::Probe, None) => 1,
+            (Gate::Open | Gate::Probe, Some(down)) => down.strikes.saturating_add(1),
+        };
+        // A probe of a refused log-in that is cut off may have logged in: at once is too soon for another one.
+        let wait = if self.rest.is_some() { DOWN.1 } else { doubled(DOWN.0, strikes, DOWN.1) };
+        self.down = Some(Down { since: now, until: now + wait, strikes });
+    }
+
+    /// A clock that was set back: what began in the future begins now, at its full length.
+    fn mind_the_clock(&mut self, now: Timestamp) {
+        if let Some(rest) = &mut self.rest
+            && now < rest.since
+        {
+            rest.until = rest.until.map(|until| now + until.since(rest.since).min(LONGEST));
+            rest.since = now;
+        }
+        if let Some(down) = &mut self.down
+            && now < down.since
+        {
+            down.until = now + down.until.since(down.since);
+            down.since = now;
+        }
     }
 }
 
-fn cooling(rest: Rest, strikes: u32, now: Timestamp) -> State {
-    let rest = rest.first().saturating_mul(2u32.saturating_pow(strikes - 1)).min(LONGEST);
-    State::Cooling { until: now + rest, strikes }
+impl Rest {
+    const fn kind(self) -> Kind {
+        match self {
+            Rest::Quarter => Kind::Quarter,
+            Rest::QuarterThenPause => Kind::QuarterThenPause,
+            Rest::Hour => Kind::Hour,
+            Rest::HourThenPause => Kind::HourThenPause,
+            Rest::Until(_) => Kind::Until,
+        }
+    }
+
+    /// How long it lasts after so many strikes in a row, so many of them of this kind.
+    fn length(self, strikes: u32, same: u32, now: Timestamp) -> Duration {
+        match self {
+            Rest::Quarter | Rest::QuarterThenPause => doubled(QUARTER, strikes, LONGEST),
+            Rest::Hour | Rest::HourThenPause if strikes > 3 => LONGEST,
+            Rest::Hour | Rest::HourThenPause => doubled(HOUR, strikes, LONGEST),
+            Rest::Until(end) => end.since(now).clamp(doubled(LEAST, same, LONGEST), LONGEST),
+        }
+    }
 }
 
-fn down(strikes: u32, now: Timestamp) -> State {
-    let wait = DOWN.0.saturating_mul(2u32.saturating_pow(strikes - 1)).min(DOWN.1);
-    State::Down { until: now + wait, strikes }
+fn doubled(first: Duration, strikes: u32, most: Duration) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(strikes.max(1) - 1)).min(most)
+}
+
+fn kept(kind: Kind, until: Option<Timestamp>, (strikes, same): (u32, u32), why: Why<'_>, since: Timestamp) -> Kept {
+    let (cause, text) = (why.cause.to_owned(), why.text.to_owned());
+    Kept { since, until, strikes, same, kind, cause, text, by_operator: false }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
-
-    fn at(seconds: u64) -> Timestamp {
-        START + Duration::from_secs(seconds)
-    }
-
-    /// The rests of an account whose every probe fails, in seconds.
-    fn rests(event: Event, tries: usize) -> Vec<u64> {
-        let (mut breaker, mut now) = (Breaker::default(), START);
-        let mut rests = Vec::new();
-        for _ in 0..tries {
-            let (Some(Gate::Cooling(until)) | Some(Gate::Down(until))) = breaker.on(event, now) else {
-                panic!("the gate must close")
-            };
-            rests.push(until.since(now).as_secs());
-            now = until;
-            assert_eq!(breaker.gate(now), Gate::Probe);
-        }
-        rests
-    }
-
-    #[test]
-    fn rests_grow_and_are_bounded() {
-        assert_eq!(rests(Event::Refused(Rest::Quarter), 8), [900, 1800, 3600, 7200, 14400, 28800, 57600, 86400]);
-        assert_eq!(rests(Event::Refused(Rest::Hour), 6), [3600, 7200, 14400, 28800, 57600, 86400]);
-        assert_eq!(rests(Event::Refused(Rest::Day), 2), [86400, 86400]);
-        assert_eq!(rests(Event::Unreachable, 8), [1, 2, 4, 8, 16, 32, 60, 60]);
-    }
-
-    #[test]
-    fn a_success_clears_the_strikes() {
-        let mut breaker = Breaker::default();
-        breaker.on(Event::Refused(Rest::Quarter), START);
-        assert_eq!(breaker.on(Event::Works, at(900)), Some(Gate::Open));
-        assert_eq!(breaker.on(Event::Refused(Rest::Quarter), at(901)), Some(Gate::Cooling(at(1801))));
-    }
-
-    #[test]
-    fn a_straggler_cannot_shorten_the_rest() {
-        let mut breaker = Breaker::default();
-        breaker.on(Event::Refused(Rest::Hour), START);
-        assert_eq!(breaker.on(Event::Works, at(1)), None);
-        assert_eq!(breaker.on(Event::Unreachable, at(2)), None);
-        assert_eq!(breaker.on(Event::Refused(Rest::Quarter), at(3)), None);
-        assert_eq!(breaker.gate(at(4)), Gate::Cooling(at(3600)));
-    }
-
-    #[test]
-    fn many_lost_lines_at_once_are_one_strike() {
-        let mut breaker = Breaker::default();
-        for _ in 0..20 {
-            breaker.on(Event::Unreachable, START);
-        }
-        assert_eq!(breaker.gate(START), Gate::Down(at(1)));
-    }
-}
+mod tests;

@@ -1,37 +1,64 @@
 //! May it go out, by whom, and what then?
 //!
 //! ```text
-//!  queue -- lease --> route --> breaker --> seal --> upstream.send --> settle --> queue (one transaction with the notice)
-//!                               closed: back to the queue as `waiting`, no try spent
+//!            +--------------------------------------------------------------------------------+
+//!  queue --->| plan: pools x lanes x accounts --> lease --> budget --> seal --> upstream.send |
+//!            +----------------------------------------------------------------------+---------+
+//!  queue <--- settle: outcomes, next try, usage, account state, notice: one transaction <-+
+//!                                                                                   |
+//!  owner <--- teller: alarms about accounts (another account, webhook), digests <---+
 //! ```
 //!
-//! The loop ([`Delivery::run`]) sleeps until something happens: a message arrives, one becomes due, an attempt ends, the
-//! account may be used again. What follows from what is decided by pure functions: [`schedule`], [`breaker`],
-//! [`settle`], [`route`]. Invariant: whoever has a lease settles it; an attempt that was begun is not cancelled.
+//! The loop ([`Delivery::run`]) sleeps until something happens: a message arrives, one becomes due, an attempt ends, an
+//! account may be used again. A message that may not go is not touched: its lane is closed ([`plan`]), which costs
+//! nothing however many wait, and lists say until when. What follows from what is decided by pure functions: [`plan`],
+//! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
+//! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, Worker};
 use crate::drain::Drain;
-use crate::mail::{Address, IdSource};
-use crate::queue::{Lease, Queue};
+use crate::language::Language;
+use crate::mail::{Address, IdSource, Lane};
+use crate::provider::Catalogue;
+use crate::queue::entry::AccountState;
+use crate::queue::{Error, Lease, Queue};
+use crate::route::{Pool, Router};
 use crate::telemetry::counter::Counters;
+use crate::webhook::Webhook;
 
 pub mod account;
+pub mod alarm;
 mod attempt;
 pub mod breaker;
+pub mod budget;
+pub mod digest;
+mod gather;
+mod keep;
+pub mod lane;
 mod notice;
-pub mod route;
+mod overview;
+mod pace;
+mod permit;
+pub mod plan;
 pub mod schedule;
 pub mod settle;
+mod size;
+mod start;
+mod teller;
+pub mod view;
+mod watch;
 
-pub use account::Account;
+pub use account::{Account, Identity};
 pub use attempt::seal_of;
-use breaker::Gate;
+use attempt::{Attempt, places_for};
+use digest::Digest;
+use plan::{Closed, Lot, Plan, Take, plan};
 
 /// Who is told when a message cannot be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +80,14 @@ pub struct Settings {
     pub schedule: schedule::Settings,
     /// Who is told of failures.
     pub notice: NoticeTo,
+    /// The language of notices and alarms.
+    pub language: Language,
     /// Our name in notices.
     pub hostname: String,
 }
 
-/// How often the secret of a resting account is looked at again.
-const SECRET_WATCH: Duration = Duration::from_secs(2);
-/// How many messages of a resting account are put back at a time.
-const PARK: usize = 256;
+/// What stands for the end of a pause that nobody knows: later than any date that is shown.
+pub const UNKNOWN: Timestamp = Timestamp::from_millis(i64::MAX);
 /// How long to wait when the queue itself cannot answer.
 const QUEUE_REST: Duration = Duration::from_secs(5);
 
@@ -70,14 +97,29 @@ pub struct Delivery(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
-    accounts: Vec<Account>,
+    accounts: Vec<Arc<Account>>,
+    lots: Vec<Lot>,
+    router: Arc<Router>,
+    catalogue: Catalogue,
+    webhook: Option<Webhook>,
     queue: Arc<dyn Queue>,
     clock: Clock,
     ids: Arc<IdSource>,
     counters: Counters,
     drain: Drain,
-    /// An attempt ended, or a gate changed.
+    /// The loop: a clock that is moved by hand must not move on while it has something to do.
+    worker: Worker,
+    /// Something changed that the loop does not hear of by itself, with the workers of those who changed it: they are
+    /// at work until the loop has looked.
     changed: Notify,
+    pokes: Mutex<Vec<Worker>>,
+    /// An account began or ended a rest, or somebody asks to look at the secrets.
+    gates: Notify,
+    /// When failures that were not told at once are told together.
+    digests: Mutex<Digest>,
+    /// There may be something to tell.
+    tellings: Notify,
+    restored: OnceCell<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -91,6 +133,12 @@ impl std::fmt::Debug for Shared {
 pub struct Surroundings {
     /// Where messages come from.
     pub queue: Arc<dyn Queue>,
+    /// Which accounts take which mail.
+    pub router: Arc<Router>,
+    /// What replies mean.
+    pub catalogue: Catalogue,
+    /// Where alarms about accounts go.
+    pub webhook: Option<Webhook>,
     /// What time it is.
     pub clock: Clock,
     /// Ids for notices.
@@ -101,131 +149,199 @@ pub struct Surroundings {
     pub drain: Drain,
 }
 
+/// What the loop remembers from one turn to the next.
+#[derive(Default)]
+struct Running {
+    /// Each returns its worker, so that the clock sees no gap between the end of an attempt and the loop's next turn.
+    attempts: JoinSet<Worker>,
+    turn: u64,
+    /// What the queue was told last.
+    closed: Vec<Closed>,
+}
+
 impl Delivery {
     /// A delivery that does nothing until [`Delivery::run`].
     pub fn new(settings: Settings, accounts: Vec<Account>, around: Surroundings) -> Delivery {
-        let Surroundings { queue, clock, ids, counters, drain } = around;
-        let changed = Notify::new();
-        Delivery(Arc::new(Shared { settings, accounts, queue, clock, ids, counters, drain, changed }))
+        let Surroundings { queue, router, catalogue, webhook, clock, ids, counters, drain } = around;
+        let accounts: Vec<Arc<Account>> = accounts.into_iter().map(Arc::new).collect();
+        let lots = lots(&router, &accounts);
+        let worker = clock.worker("delivery");
+        Delivery(Arc::new(Shared {
+            worker,
+            settings,
+            accounts,
+            lots,
+            router,
+            catalogue,
+            webhook,
+            queue,
+            clock,
+            ids,
+            counters,
+            drain,
+            changed: Notify::new(),
+            pokes: Mutex::default(),
+            gates: Notify::new(),
+            digests: Mutex::default(),
+            tellings: Notify::new(),
+            restored: OnceCell::new(),
+        }))
     }
 
     /// Sends what is due until the drain starts; returns when the last attempt has been settled.
     pub async fn run(&self) {
-        let Some(account) = route::account_for(self.0.accounts.len()) else {
-            self.0.drain.asked().await;
-            return;
-        };
-        let reaper = tokio::spawn({
-            let upstream = self.0.accounts[account].upstream().clone();
-            async move { upstream.reap().await }
-        });
-        // What waited for the account when the last process ended waits for nobody now: one of them is the probe.
-        if let Err(error) = self.0.queue.wake(self.0.clock.now()).await {
-            tracing::error!(event = "queue_error", "{error}");
+        self.take_over().await;
+        let mut helpers = JoinSet::new();
+        for account in &self.0.accounts {
+            let upstream = account.upstream().clone();
+            helpers.spawn(async move { upstream.reap().await });
         }
-        let mut attempts = JoinSet::new();
+        helpers.spawn({
+            let this = self.clone();
+            async move { this.watch_secrets().await }
+        });
+        helpers.spawn({
+            let this = self.clone();
+            async move { this.tell().await }
+        });
+        let mut running = Running::default();
         while !self.0.drain.started() {
-            match self.turn(account, &mut attempts).await {
+            match self.turn(&mut running).await {
                 Ok(()) => {}
-                Err(crate::queue::Error::Closed) => break,
+                Err(Error::Closed) => break,
                 Err(error) => {
                     tracing::error!(event = "queue_error", "{error}");
-                    self.sleep_until(Some(self.0.clock.now() + QUEUE_REST)).await;
+                    self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
                 }
             }
-            while attempts.try_join_next().is_some() {}
+            while running.attempts.try_join_next().is_some() {}
         }
-        while attempts.join_next().await.is_some() {}
-        reaper.abort();
-        self.0.accounts[account].upstream().close().await;
+        while running.attempts.join_next().await.is_some() {}
+        helpers.shutdown().await;
+        for account in &self.0.accounts {
+            account.upstream().close_idle().await;
+        }
     }
 
     /// One turn of the loop: hand out what may go, then sleep until something happens.
-    async fn turn(&self, account: usize, attempts: &mut JoinSet<()>) -> Result<(), crate::queue::Error> {
+    async fn turn(&self, running: &mut Running) -> Result<(), Error> {
+        // Whoever changed something is heard from here on.
+        self.pokes().clear();
         let now = self.0.clock.now();
-        let changed = self.0.changed.notified();
-        let limit = match self.0.accounts[account].gate(now) {
-            Gate::Open => self.capacity(account).saturating_sub(attempts.len()),
-            Gate::Probe => usize::from(attempts.is_empty()),
-            Gate::Cooling(until) => return self.rest(account, until).await,
-            Gate::Down(until) => {
-                self.sleep_until(Some(until)).await;
-                return Ok(());
-            }
-        };
-        if limit == 0 {
-            tokio::select! { () = changed => {}, () = self.0.drain.asked() => {} }
+        let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
+        let plan = plan(&self.0.lots, &standings, self.order(running.turn, now));
+        running.turn += 1;
+        self.publish(&plan, running).await?;
+        let mut more = false;
+        for take in &plan.takes {
+            more |= self.take(take, running, now).await?;
+        }
+        if more {
             return Ok(());
         }
-        let leases = self.0.queue.lease(now, limit).await?;
-        let all = leases.len() < limit;
-        for lease in leases {
-            let this = self.clone();
-            attempts.spawn(async move {
-                this.attempt(account, lease).await;
-                this.0.changed.notify_waiters();
-            });
-        }
-        if all {
-            let due = self.0.queue.next_due().await?;
-            tokio::select! {
-                result = self.0.queue.wait() => result?,
-                () = self.sleep_until(due) => {}
-                () = changed => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The account rests: what is due is put back as `waiting` until then, and the secret is watched.
-    async fn rest(&self, account: usize, until: Timestamp) -> Result<(), crate::queue::Error> {
-        let leases = self.0.queue.lease(self.0.clock.now(), PARK).await?;
-        if !leases.is_empty() {
-            let parked: Vec<_> = leases.into_iter().map(|lease| self.park(account, lease, until)).collect();
-            for one in parked {
-                one.await;
-            }
-            return Ok(());
-        }
-        let now = self.0.clock.now();
+        let wants = plan.takes.into_iter().flat_map(|take| take.wants).collect();
+        let due = self.0.queue.next_due(wants).await?;
+        let next = [due, plan.wake].into_iter().flatten().min();
         tokio::select! {
             result = self.0.queue.wait() => result?,
-            () = self.sleep_until(Some(until.min(now + SECRET_WATCH))) => {}
-        }
-        if self.0.accounts[account].resume_if_secret_changed(self.0.clock.now()) {
-            self.0.queue.wake(self.0.clock.now()).await?;
+            () = self.0.changed.notified() => {}
+            () = self.sleep_until(next, running) => {}
         }
         Ok(())
     }
 
-    /// How many attempts run side by side: one for each connection, and as many that prepare or settle meanwhile; where
-    /// connections announce the next message, there must be one to announce as well.
-    fn capacity(&self, account: usize) -> usize {
-        let settings = self.0.accounts[account].upstream().settings();
-        settings.connections.max(1) * if settings.announce { 4 } else { 2 }
+    /// The order of the lanes this time. Where a budget sets the pace, alarms come first, but for a lane that has been
+    /// passed over for an hour; where only the connections do, the lanes take turns.
+    fn order(&self, turn: u64, now: Timestamp) -> [Lane; 3] {
+        if !self.0.accounts.iter().any(|account| account.is_limited()) {
+            return lane::order(turn);
+        }
+        let overdue = |lane| self.0.accounts.iter().any(|account| account.is_overdue(lane, now));
+        match (overdue(Lane::Normal), overdue(Lane::Bulk)) {
+            (_, true) => [Lane::Bulk, Lane::Alarm, Lane::Normal],
+            (true, false) => [Lane::Normal, Lane::Alarm, Lane::Bulk],
+            (false, false) => Lane::ALL,
+        }
     }
 
-    /// Sleeps until `when` by the clock of this delivery, or until the drain starts; for ever without a `when`.
-    async fn sleep_until(&self, when: Option<Timestamp>) {
-        let wait = when.map(|at| at.since(self.0.clock.now()));
+    /// Tells the queue what is closed, so that whoever looks sees what waits, and until when.
+    async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), Error> {
+        if running.closed != plan.closed {
+            let closed = plan.closed.iter();
+            let closed = closed.map(|c| (c.pool.to_string(), c.lane, c.until.unwrap_or(UNKNOWN))).collect();
+            self.0.queue.close_lanes(closed).await?;
+            running.closed.clone_from(&plan.closed);
+        }
+        Ok(())
+    }
+
+    /// Leases for one account and begins the attempts. True when there may be more for it at once.
+    async fn take(&self, take: &Take, running: &mut Running, now: Timestamp) -> Result<bool, Error> {
+        let mut leases = self.0.queue.lease(now, take.wants.clone(), take.total).await?;
+        let all = leases.len() == take.total;
+        let moved = self.hand_over(&self.0.accounts[take.account], &mut leases).await?;
+        for lease in leases {
+            let account = &self.0.accounts[take.account];
+            let Some(attempt) = begin(account, lease, now) else {
+                // The budget is spent: this one and those behind it go back as they were.
+                return Ok(true);
+            };
+            let worker = self.0.clock.worker(format!("delivery of {}", attempt.lease.entry.id));
+            let this = self.clone();
+            running.attempts.spawn(async move {
+                this.attempt(attempt).await;
+                worker
+            });
+        }
+        Ok(all || moved)
+    }
+
+    /// Sleeps until `when` by the clock of this delivery, for ever without a `when`; ends early when an attempt ends or
+    /// the drain starts. The one place where the loop sleeps, so that a clock that is moved by hand knows of it.
+    async fn sleep_until(&self, when: Option<Timestamp>, running: &mut Running) {
         tokio::select! {
-            () = async { match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            } } => {}
+            () = self.0.worker.sleep_until(when) => {}
+            Some(_) = running.attempts.join_next() => {}
             () = self.0.drain.asked() => {}
         }
     }
 
+    /// Wakes the loop: something changed about an account.
+    fn poke(&self) {
+        self.pokes().push(self.0.clock.worker("a change of an account"));
+        self.0.changed.notify_one();
+    }
+
+    fn pokes(&self) -> MutexGuard<'_, Vec<Worker>> {
+        // Only whole workers are pushed and dropped under the lock.
+        self.0.pokes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The accounts, in the order of the settings.
-    pub fn accounts(&self) -> &[Account] {
+    pub fn accounts(&self) -> &[Arc<Account>] {
         &self.0.accounts
+    }
+
+    /// What must be written of the account, if it is not what was written last.
+    fn state_to_keep(&self, account: &Account) -> Option<AccountState> {
+        account.kept_if_changed().map(|kept| kept.write(account.name()))
     }
 }
 
-/// What an attempt needs of a lease before the lease is settled.
-struct Attempt<'a> {
-    account: &'a Account,
-    lease: Lease,
-    places: Vec<usize>,
+/// Takes the message's part of the budget; `None` when it has none, and the lease is given back.
+fn begin(account: &Arc<Account>, lease: Lease, now: Timestamp) -> Option<Attempt> {
+    let mut places = places_for(account, &lease.entry, usize::MAX);
+    let (grant, under_way) = account.grant(lease.entry.lane, places.len(), now).ok()?;
+    places.truncate(grant.recipients as usize);
+    Some(Attempt { account: account.clone(), lease, places, grant: Some(grant), under_way })
+}
+
+/// The pools, with the places of their accounts.
+fn lots(router: &Router, accounts: &[Arc<Account>]) -> Vec<Lot> {
+    let place = |name: &String| accounts.iter().position(|account| account.name() == name);
+    let lot = |pool: Arc<str>| {
+        let Pool { accounts, spread } = Pool::parse(&pool);
+        Lot { pool, accounts: accounts.iter().filter_map(place).collect(), spread }
+    };
+    router.pools().into_iter().map(lot).collect()
 }

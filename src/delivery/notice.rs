@@ -1,38 +1,57 @@
-//! The failure notice: for whom, and from what. Its words and its form are `message::notice`'s.
+//! The failure notice: for whom, when, and from what. Its words and its form are `message::notice`'s.
 //!
-//! Invariants (RFC 5321 section 6.1, RFC 3834): a notice is ordinary mail from the account, never with a null sender,
-//! because the providers refuse that; a notice never causes another notice.
+//! A notice is put in the transaction that lets the mail fail. When a handful have failed within ten minutes
+//! ([`digest`](super::digest)), the mail is marked as untold instead, in the same transaction, and `teller` writes one
+//! mail for all of them later. Invariants (RFC 5321 section 6.1, RFC 3834): a notice is ordinary mail from the account,
+//! never with a null sender, because the providers refuse that; a notice never causes another notice.
 
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, ReversePath};
-use crate::message::notice::{Failure, Notice, build};
+use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::message::notice::{Failure, Letter, Notice, Reader, build, may_tell};
 use crate::queue::Lease;
-use crate::queue::entry::{NewMessage, Origin};
+use crate::queue::entry::{NewMessage, Origin, Settlement};
 
 use super::account::Account;
+use super::digest::Tell;
 use super::settle::{Change, Event};
 use super::{Delivery, NoticeTo};
 
-/// The client name that notices carry in the queue.
-const OWN: &str = "yizhan";
+/// The client name that mail of our own carries in the queue.
+pub(super) const OWN: &str = "yizhan";
 
 impl Delivery {
-    /// The notice about the recipients that failed just now; `None` when none did, or nobody is to be told.
-    pub(super) fn notice(
+    /// Sees to it that the owner hears of the recipients that failed just now: at once, or with others.
+    pub(super) fn tell_owner(
         &self,
+        settlement: &mut Settlement,
         account: &Account,
         lease: &Lease,
         changes: &[Change],
         now: Timestamp,
-    ) -> Option<NewMessage> {
-        let entry = &lease.entry;
+    ) {
         let failed: Vec<&Change> = changes.iter().filter(|change| change.event == Event::Failed).collect();
+        let entry = &lease.entry;
         if failed.is_empty() || entry.notice {
-            return None;
+            return;
         }
-        let to = self.whom(account, &entry.sender)?;
+        let Some((to, reader)) = self.whom(account.address(), &entry.sender) else { return };
+        if !may_tell(&lease.head, &entry.sender, reader) {
+            return;
+        }
+        match self.digests().on_failure(now) {
+            Tell::Now => settlement.notice = Some(Box::new(self.notice(account, lease, &failed, to, now))),
+            Tell::Later(_) => {
+                settlement.untold = true;
+                self.0.tellings.notify_one();
+            }
+        }
+    }
+
+    /// The notice about these recipients.
+    fn notice(&self, account: &Account, lease: &Lease, failed: &[&Change], to: Address, now: Timestamp) -> NewMessage {
+        let entry = &lease.entry;
         let statuses: Vec<String> = failed.iter().map(|change| status(&change.text)).collect();
         let failures: Vec<Failure<'_>> = failed
             .iter()
@@ -41,22 +60,39 @@ impl Delivery {
                 recipient: &entry.recipients[change.place].address,
                 status,
                 reply: &change.text,
-                remedy: None,
+                remedy: change.remedy.map(|remedy| (remedy.en, remedy.zh)),
             })
             .collect();
         let (id, date, arrived) = (self.0.ids.next(now), now.rfc5322(), entry.received.rfc5322());
         let (head, body) = build(&Notice {
-            owner: &to,
-            id,
-            domain: account.address().domain(),
-            host: &self.0.settings.hostname,
-            date: &date,
+            letter: self.letter(account.address(), &to, id, &date),
             failed: entry.id,
             arrived: &arrived,
+            tries: entry.tries + 1,
             original: &lease.head,
             failures: &failures,
         });
-        Some(NewMessage {
+        let pool = self.0.router.pool(OWN, &entry.sender, &to).to_string();
+        self.own_mail(id, account.address(), to, pool, (head, body), now)
+    }
+
+    /// What every mail of our own has.
+    pub(super) fn letter<'a>(&'a self, from: &'a Address, to: &'a Address, id: Id, date: &'a str) -> Letter<'a> {
+        let (host, language) = (self.0.settings.hostname.as_str(), self.0.settings.language);
+        Letter { from, to, id, domain: from.domain(), host, date, language }
+    }
+
+    /// A mail of our own, on its way into the queue.
+    pub(super) fn own_mail(
+        &self,
+        id: Id,
+        from: &Address,
+        to: Address,
+        pool: String,
+        (head, body): (Vec<u8>, Vec<u8>),
+        now: Timestamp,
+    ) -> NewMessage {
+        NewMessage {
             id,
             received: now,
             expires: now + self.0.settings.schedule.expire,
@@ -66,23 +102,26 @@ impl Delivery {
                 listener: OWN.to_owned(),
                 helo: OWN.to_owned(),
             },
-            sender: ReversePath::Address(account.address().clone()),
+            sender: ReversePath::Address(from.clone()),
             recipients: vec![to],
             head: Bytes::from(head),
             body: Bytes::from(body).into(),
             repairs: Vec::new(),
             notice: true,
-        })
+            lane: Lane::Alarm,
+            pool,
+        }
     }
 
-    fn whom(&self, account: &Account, sender: &ReversePath) -> Option<Address> {
+    /// Who reads of a failed mail, and in which role; `None` when nobody is to be told.
+    pub(super) fn whom(&self, own: &Address, sender: &ReversePath) -> Option<(Address, Reader)> {
         match &self.0.settings.notice {
-            NoticeTo::Account => Some(account.address().clone()),
-            NoticeTo::Address(address) => Some(address.clone()),
-            NoticeTo::Sender => {
-                let qualified = sender.address().filter(|address| address.is_qualified());
-                Some(qualified.unwrap_or(account.address()).clone())
-            }
+            NoticeTo::Account => Some((own.clone(), Reader::Owner)),
+            NoticeTo::Address(address) => Some((address.clone(), Reader::Owner)),
+            NoticeTo::Sender => match sender.address().filter(|address| address.is_qualified()) {
+                Some(sender) => Some((sender.clone(), Reader::Sender)),
+                None => Some((own.clone(), Reader::Owner)),
+            },
             NoticeTo::Nobody => None,
         }
     }

@@ -1,11 +1,16 @@
 //! From the outcome of an attempt to the new state of a message. Pure: one exhaustive match, time is an argument.
 //!
 //! `upstream::outcome` has said what the provider meant; this says what follows for each recipient and when the next
-//! try is. Invariants: waiting for an account spends no try and never fails a recipient; a message is not given up
-//! before it had [`FEWEST_TRIES`] tries, whatever the clock says; an uncertain delivery is repeated at most
-//! [`MOST_UNCERTAIN`] times.
+//! try is. An attempt may have been made for a part of the recipients only: those that nobody has tried yet (they are
+//! open and have no last words) come next, at once; those that were deferred wait for the next try of the message.
+//!
+//! Invariants: waiting for an account spends no try and never fails a recipient, and the message keeps its place in the
+//! line; a message is not given up before it had [`FEWEST_TRIES`] tries, whatever the clock says; an uncertain delivery
+//! is repeated at most [`MOST_UNCERTAIN`] times; a list of recipients that was too long gets shorter each time; the
+//! sender is put on anew at most once.
 
 use crate::clock::Timestamp;
+use crate::provider::Remedy;
 use crate::queue::entry::{Entry, Next, Outcome as Kept, Settlement};
 use crate::upstream::{Fate, Outcome};
 
@@ -25,6 +30,10 @@ pub struct Change {
     pub event: Event,
     /// The reply or the reason.
     pub text: String,
+    /// What the owner should do about it, where the reply was understood.
+    pub remedy: Option<Remedy>,
+    /// The row of the catalogue, where there was a reply.
+    pub cause: Option<&'static str>,
 }
 
 /// What happened to a recipient, in the words of the log events and of the label `outcome`.
@@ -34,7 +43,7 @@ pub enum Event {
     Delivered,
     /// It will be tried again; a try was spent.
     Deferred,
-    /// It waits for the account; no try was spent.
+    /// It waits for the account, or goes again at once in another form; no try was spent.
     Waiting,
     /// It will not be tried again.
     Failed,
@@ -55,138 +64,130 @@ impl Event {
     }
 }
 
-/// Works out what to write for `entry` after an attempt at `places` ended with `outcomes` (one for each place).
-///
-/// `waits_until` is when an account that must rest may be used again; without one, who waits is due at once.
-pub fn settle(
-    schedule: &Settings,
-    entry: &Entry,
-    places: &[usize],
-    outcomes: &[Outcome],
-    waits_until: Option<Timestamp>,
-    now: Timestamp,
-) -> (Settlement, Vec<Change>) {
-    let uncertain = outcomes.iter().any(|o| o.fate == Fate::Uncertain);
-    let tried = outcomes.iter().any(|o| matches!(o.fate, Fate::Later | Fate::Uncertain));
-    let tries = entry.tries + 1;
-    let give_up = now >= entry.expires && tries >= FEWEST_TRIES;
-    let too_uncertain = uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN;
-    let mut changes = Vec::with_capacity(places.len());
-    let mut kept = Vec::with_capacity(places.len());
-    for (&place, outcome) in places.iter().zip(outcomes) {
-        let (event, text) = match outcome.fate {
-            Fate::Delivered => (Event::Delivered, outcome.text.clone()),
-            Fate::Refused => (Event::Failed, outcome.text.clone()),
-            Fate::Waits => (Event::Waiting, outcome.text.clone()),
-            Fate::Later if give_up => (Event::Failed, format!("given up after {tries} tries: {}", outcome.text)),
-            Fate::Later => (Event::Deferred, outcome.text.clone()),
-            Fate::Uncertain if too_uncertain => (
-                Event::Failed,
-                format!("given up after {MOST_UNCERTAIN} copies that may all have arrived: {}", outcome.text),
-            ),
-            Fate::Uncertain => (Event::Uncertain, outcome.text.clone()),
-        };
-        kept.push((place, keep(event, &text, now)));
-        changes.push(Change { place, event, text });
-    }
-    let next = if tried {
-        Next::Deferred(schedule.next_try(tries, entry.id, now))
-    } else {
-        Next::Waiting(waits_until.unwrap_or(now))
-    };
-    (Settlement { outcomes: kept, next, uncertain, account: None, notice: None }, changes)
+/// One attempt, as it ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried<'a> {
+    /// The recipients it was made for, by place.
+    pub places: &'a [usize],
+    /// How it ended for each of them.
+    pub outcomes: &'a [Outcome],
+    /// Whether the sender stood in its strictest form, so that nothing is left to rewrite.
+    pub strict: bool,
 }
 
-fn keep(event: Event, text: &str, now: Timestamp) -> Kept {
+/// The recipients of the next attempt, at most `most`: those nobody has tried, else all that are open.
+pub fn next_places(entry: &Entry, most: usize) -> Vec<usize> {
+    let fresh = |outcome: &Kept| matches!(outcome, Kept::Open { last: None });
+    let any_fresh = entry.open().any(|(_, recipient)| fresh(&recipient.outcome));
+    let wanted = entry.open().filter(|(_, recipient)| !any_fresh || fresh(&recipient.outcome));
+    let most = most.min(entry.chunk.map_or(usize::MAX, |chunk| chunk as usize)).max(1);
+    wanted.map(|(place, _)| place).take(most).collect()
+}
+
+/// Works out what to write for `entry` after an attempt.
+pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timestamp) -> (Settlement, Vec<Change>) {
+    let rules = Rules::of(entry, tried, now);
+    let (mut changes, mut kept) = (Vec::new(), Vec::new());
+    for (&place, outcome) in tried.places.iter().zip(tried.outcomes) {
+        let (event, text) = rules.judge(outcome);
+        kept.push((place, keep(outcome.fate, event, &text, now)));
+        let (remedy, cause) = (outcome.verdict.map(|v| v.remedy), outcome.verdict.map(|v| v.cause));
+        changes.push(Change { place, event, text, remedy, cause });
+    }
+    let settlement = Settlement {
+        next: next(schedule, entry, tried, &kept, now),
+        outcomes: kept,
+        uncertain: rules.uncertain,
+        account: None,
+        notice: None,
+        chunk: rules.chunk,
+        strict: rules.rewrites,
+        account_state: None,
+        usage: None,
+        untold: false,
+    };
+    (settlement, changes)
+}
+
+/// What holds for all recipients of one attempt.
+struct Rules {
+    tries: u32,
+    give_up: bool,
+    uncertain: bool,
+    too_uncertain: bool,
+    /// The most recipients of a transaction from now on, after the provider called this list too long.
+    chunk: Option<u32>,
+    /// Whether the message goes once more with another sender.
+    rewrites: bool,
+}
+
+impl Rules {
+    fn of(entry: &Entry, tried: Tried<'_>, now: Timestamp) -> Rules {
+        let count = |fate: Fate| tried.outcomes.iter().filter(|o| o.fate == fate).count();
+        let uncertain = count(Fate::Uncertain) > 0;
+        let tries = entry.tries + 1;
+        // So many the provider took; when it took none, half of what it was offered.
+        let (split, all) = (count(Fate::Split), tried.outcomes.len());
+        let fewer = if split < all { all - split } else { all / 2 };
+        Rules {
+            tries,
+            give_up: now >= entry.expires && tries >= FEWEST_TRIES,
+            uncertain,
+            too_uncertain: uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN,
+            chunk: (split > 0 && all > 1).then_some(fewer.max(1) as u32),
+            rewrites: count(Fate::Rewrite) > 0 && !tried.strict,
+        }
+    }
+
+    fn judge(&self, outcome: &Outcome) -> (Event, String) {
+        let text = &outcome.text;
+        match outcome.fate {
+            Fate::Delivered => (Event::Delivered, text.clone()),
+            Fate::Refused => (Event::Failed, text.clone()),
+            Fate::Waits => (Event::Waiting, text.clone()),
+            Fate::Split if self.chunk.is_some() => {
+                (Event::Waiting, format!("goes again with fewer recipients: {text}"))
+            }
+            Fate::Split => (Event::Failed, format!("refused even with one recipient: {text}")),
+            Fate::Rewrite if self.rewrites => {
+                (Event::Waiting, format!("goes again with the account's own address: {text}"))
+            }
+            Fate::Rewrite => (Event::Failed, text.clone()),
+            Fate::Later if self.give_up => (Event::Failed, format!("given up after {} tries: {text}", self.tries)),
+            Fate::Later => (Event::Deferred, text.clone()),
+            Fate::Uncertain if self.too_uncertain => {
+                (Event::Failed, format!("given up after {MOST_UNCERTAIN} copies that may all have arrived: {text}"))
+            }
+            Fate::Uncertain => (Event::Uncertain, text.clone()),
+        }
+    }
+}
+
+/// When the recipients that are still open are tried.
+fn next(schedule: &Settings, entry: &Entry, tried: Tried<'_>, kept: &[(usize, Kept)], now: Timestamp) -> Next {
+    let after = |place: usize| kept.iter().find(|(at, _)| *at == place).map(|(_, outcome)| outcome);
+    let mut left = entry.open().map(|(place, recipient)| after(place).unwrap_or(&recipient.outcome));
+    let fresh = left.any(|outcome| matches!(outcome, Kept::Open { last: None }));
+    let failed = tried.outcomes.iter().any(|o| matches!(o.fate, Fate::Later | Fate::Uncertain));
+    let waits = tried.outcomes.iter().any(|o| o.fate == Fate::Waits);
+    if fresh || (waits && !failed) {
+        // Its old time keeps its place in the line.
+        Next::Waiting(entry.due.min(now))
+    } else {
+        // Those of this attempt that failed, and those that failed in an earlier part of the same round.
+        Next::Deferred(schedule.next_try(entry.tries + 1, entry.id, now))
+    }
+}
+
+fn keep(fate: Fate, event: Event, text: &str, now: Timestamp) -> Kept {
     match event {
         Event::Delivered => Kept::Delivered { at: now, reply: text.to_owned() },
         Event::Failed => Kept::Failed { at: now, reason: text.to_owned() },
+        // As if it had not been tried: it goes at once, with those that were not.
+        Event::Waiting if matches!(fate, Fate::Split | Fate::Rewrite) => Kept::Open { last: None },
         Event::Deferred | Event::Waiting | Event::Uncertain => Kept::Open { last: Some(text.to_owned()) },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use crate::mail::{Address, Id, ReversePath};
-    use crate::queue::entry::{Origin, Recipient, State, state_after};
-
-    use super::*;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
-
-    fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> Entry {
-        let received = NOW - age;
-        let recipient = |n| Recipient {
-            address: Address::parse(&format!("r{n}@example.com")).unwrap(),
-            outcome: Kept::Open { last: None },
-        };
-        Entry {
-            id: Id::new(received, 1),
-            state: State::Sending,
-            received,
-            expires: received + Settings::default().expire,
-            due: received,
-            tries,
-            uncertain,
-            account: None,
-            origin: Origin {
-                client: "127.0.0.1".into(),
-                addr: [127, 0, 0, 1].into(),
-                listener: "local".into(),
-                helo: "printer".into(),
-            },
-            sender: ReversePath::Null,
-            recipients: (0..recipients).map(recipient).collect(),
-            size: 1,
-            repairs: Vec::new(),
-            notice: false,
-        }
-    }
-
-    fn run(entry: &Entry, fates: &[Fate], until: Option<Timestamp>) -> (Settlement, Vec<Event>) {
-        let places: Vec<usize> = (0..fates.len()).collect();
-        let outcomes: Vec<Outcome> = fates.iter().map(|&fate| Outcome { fate, text: "why".into() }).collect();
-        let (settlement, changes) = settle(&Settings::default(), entry, &places, &outcomes, until, NOW);
-        (settlement, changes.into_iter().map(|c| c.event).collect())
-    }
-
-    #[test]
-    fn each_recipient_has_its_own_end() {
-        let (settlement, events) =
-            run(&entry(4, 0, 0, Duration::ZERO), &[Fate::Delivered, Fate::Refused, Fate::Later, Fate::Delivered], None);
-        assert_eq!(events, [Event::Delivered, Event::Failed, Event::Deferred, Event::Delivered]);
-        let Next::Deferred(at) = settlement.next else { panic!("{settlement:?}") };
-        assert!((54..=66).contains(&at.since(NOW).as_secs()));
-        let state = state_after(settlement.outcomes.iter().map(|(_, o)| o), settlement.next);
-        assert_eq!(state, State::Deferred);
-    }
-
-    #[test]
-    fn waiting_spends_nothing_and_never_fails() {
-        let until = NOW + Duration::from_secs(900);
-        for age in [0, 400] {
-            let old = entry(2, 9, 0, Duration::from_secs(age * 24 * 3600));
-            let (settlement, events) = run(&old, &[Fate::Waits, Fate::Waits], Some(until));
-            assert_eq!(events, [Event::Waiting, Event::Waiting]);
-            assert_eq!(settlement.next, Next::Waiting(until));
-        }
-    }
-
-    #[test]
-    fn an_old_message_is_given_up_but_not_by_a_clock_that_jumped() {
-        let six_days = Duration::from_secs(6 * 24 * 3600);
-        assert_eq!(run(&entry(1, 20, 0, six_days), &[Fate::Later], None).1, [Event::Failed]);
-        assert_eq!(run(&entry(1, 0, 0, six_days), &[Fate::Later], None).1, [Event::Deferred]);
-        assert_eq!(run(&entry(1, 20, 0, Duration::ZERO), &[Fate::Later], None).1, [Event::Deferred]);
-    }
-
-    #[test]
-    fn uncertain_copies_come_to_an_end() {
-        let (settlement, events) = run(&entry(1, 0, 0, Duration::ZERO), &[Fate::Uncertain], None);
-        assert!(settlement.uncertain && matches!(settlement.next, Next::Deferred(_)));
-        assert_eq!(events, [Event::Uncertain]);
-        assert_eq!(run(&entry(1, 2, 2, Duration::ZERO), &[Fate::Uncertain], None).1, [Event::Failed]);
-    }
-}
+mod tests;

@@ -5,24 +5,31 @@
 //! 250. A fault in the middle is remembered and told after the final dot, because nothing can be said before it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::mail::{Address, Id, ReversePath};
+use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::queue::Error;
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
 
 use super::arrival::{Arrival, Circumstances, not_stored};
 use super::client::Peer;
+use super::crowd;
+use super::login::User;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
 /// What one connection is in the middle of.
 pub(super) struct Admission {
     peer: Peer,
+    /// The peer as it came, before a log-in told more about it.
+    arrived: Peer,
+    user: Option<Arc<User>>,
     settings: Arc<Settings>,
-    around: Surroundings,
+    pub(super) around: Surroundings,
     envelope: Option<Envelope>,
     incoming: Option<Incoming>,
 }
@@ -40,15 +47,37 @@ struct Incoming {
 
 impl Admission {
     pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Admission {
-        Admission { peer, settings, around, envelope: None, incoming: None }
+        Admission { arrived: peer.clone(), peer, user: None, settings, around, envelope: None, incoming: None }
+    }
+
+    /// The client has logged in as this user, or is nobody again (STARTTLS).
+    pub(super) fn logged_in(&mut self, user: Option<Arc<User>>) {
+        self.peer = match user.as_ref().and_then(|user| user.client.clone()) {
+            Some(client) => Peer { name: client.name.clone(), client: Some(client), ..self.arrived.clone() },
+            None => self.arrived.clone(),
+        };
+        self.user = user;
+    }
+
+    /// AUTH: whether a log-in of this client is looked at at all.
+    pub(super) fn log_in(&self) -> Result<(), Refusal> {
+        let guard = &self.around.guard;
+        guard.is_well_behaved(self.peer.addr, Instant::now()).map_err(|_| refusal::login_later())
     }
 
     /// MAIL: asks the guard at the door.
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
-        self.around.room.has_space(size.unwrap_or(0)).map_err(refusal::no_space)?;
-        if !self.around.rate.allows(self.peer.addr) {
-            return Err(refusal::too_often());
+        let size = size.unwrap_or(0);
+        self.around.room.has_space(size).map_err(refusal::no_space)?;
+        // Both lists count: a user may do less than the client that it is, never more.
+        if self.user.as_ref().is_some_and(|user| !user.may_send_as(&from)) {
+            return Err(refusal::sender());
         }
+        if self.peer.client.as_ref().is_some_and(|client| !client.may_send_as(&from)) {
+            return Err(refusal::sender_not_allowed());
+        }
+        let sender = from.address().map(Address::key).unwrap_or_default();
+        self.around.guard.message(self.peer.addr, &sender, size, Instant::now()).map_err(refusal::spent)?;
         self.envelope = Some(Envelope { from, to: Vec::new() });
         Ok(Reply::new(250, "2.1.0 Sender OK"))
     }
@@ -62,8 +91,12 @@ impl Admission {
             }
             local if !local.is_qualified() => return Err(refusal::unqualified()),
             literal if literal.domain().starts_with('[') => return Err(refusal::literal()),
+            other if self.peer.client.as_ref().is_some_and(|client| !client.may_write_to(&other)) => {
+                return Err(refusal::recipient_not_allowed());
+            }
             address => address,
         };
+        self.around.guard.recipient(self.peer.addr, Instant::now()).map_err(refusal::spent)?;
         if let Some(envelope) = &mut self.envelope
             && !envelope.to.iter().any(|known| known.key() == address.key())
         {
@@ -86,6 +119,7 @@ impl Admission {
 
     /// The next octets of the message.
     pub(super) async fn chunk(&mut self, chunk: &Bytes) {
+        self.around.guard.received(self.peer.addr, chunk.len() as u64, Instant::now());
         if let Some(incoming) = &mut self.incoming
             && incoming.fault.is_none()
         {
@@ -103,7 +137,8 @@ impl Admission {
         }
         let _here = self.around.drain.hold(format!("final dot of {}", self.peer.addr));
         let message = self.prepare(helo, protocol, envelope, incoming.arrival).await?;
-        self.store(message).await
+        let messages = self.split(message).await?;
+        self.store(messages).await
     }
 
     /// The transaction is over, or never was.
@@ -149,19 +184,53 @@ impl Admission {
             body: mended.body,
             repairs: mended.repairs.iter().map(|repair| repair.name().to_owned()).collect(),
             notice: false,
+            lane: self.peer.client.as_ref().map_or(Lane::Normal, |client| client.lane),
+            pool: String::new(),
         })
     }
 
-    async fn store(&self, message: NewMessage) -> Result<Reply, Refusal> {
+    /// Stores all of them, or none: the client is told once, of the first.
+    async fn store(&self, messages: Vec<NewMessage>) -> Result<Reply, Refusal> {
+        let ids: Vec<Id> = messages.iter().map(|message| message.id).collect();
+        let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
+        for (stored, message) in messages.into_iter().enumerate() {
+            if let Err(error) = self.put(message).await {
+                // What was stored before would be sent a second time when the client comes again.
+                for &id in &ids[..stored] {
+                    let _ = self.around.queue.drop_message(id).await;
+                }
+                return Err(not_stored(error));
+            }
+        }
+        let id = ids.first().ok_or_else(refusal::fault)?;
+        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
+        self.look_around();
+        Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
+    }
+
+    async fn put(&self, message: NewMessage) -> Result<(), Error> {
         let (id, size) = (message.id, message.head.len() as u64 + 2 + message.body.len());
         let (from, recipients, repairs) =
             (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
-        self.around.queue.put(message).await.map_err(not_stored)?;
+        self.around.queue.put(message).await?;
+        self.around.guard.holds(self.peer.addr, size);
         let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
-        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
-        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, %from, recipients, size);
+        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
         self.report_repairs(id, &repairs);
-        Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
+        Ok(())
+    }
+
+    /// Says once when a day of messages came through one address translator.
+    fn look_around(&self) {
+        let alone = self.around.crowd.note(self.peer.addr, self.around.clock.now());
+        if let Some(addr) = alone.filter(|addr| crowd::hides_others(*addr, &crowd::gateways())) {
+            tracing::warn!(
+                event = "one_client",
+                %addr,
+                "every message of a day came from this gateway or container bridge: the clients are hidden behind it, so \
+                 allow, [client.NAME] and the limits for one client hold for all of them together"
+            );
+        }
     }
 
     fn report_repairs(&self, id: Id, repairs: &[String]) {

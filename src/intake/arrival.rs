@@ -132,6 +132,7 @@ fn profile(client: Option<&Client>) -> message::Client<'_> {
         charset: client.charset,
         reply_to: client.reply_to.as_ref(),
         subject_prefix: client.subject_prefix.as_deref(),
+        drop_cron_env: client.drop_cron_env,
         level: client.level,
     })
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use ipnet::IpNet;
 
-use crate::mail::Address;
+use crate::mail::{Address, Lane, ReversePath};
 use crate::message::Level;
+use crate::route::Pattern;
 
 /// What is known of some clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,8 +28,38 @@ pub struct Client {
     pub reply_to: Option<Address>,
     /// What stands before every subject.
     pub subject_prefix: Option<String>,
+    /// Whether the environment that cron tells in `X-Cron-Env` goes.
+    pub drop_cron_env: bool,
     /// How much is repaired.
     pub level: Level,
+    /// How urgent its mail is.
+    pub lane: Lane,
+    /// Envelope senders it may use; empty: any.
+    pub senders: Vec<Pattern>,
+    /// Whether it may use the null sender, which is in no list.
+    pub null_sender: bool,
+    /// Envelope recipients it may write to; empty: any.
+    pub recipients: Vec<Pattern>,
+}
+
+impl Client {
+    /// Whether it may send as `sender`. What is compared is what is kept and sent.
+    pub fn may_send_as(&self, sender: &ReversePath) -> bool {
+        match sender.address() {
+            None => self.null_sender,
+            some => fits(&self.senders, some),
+        }
+    }
+
+    /// Whether it may write to `recipient`.
+    pub fn may_write_to(&self, recipient: &Address) -> bool {
+        fits(&self.recipients, Some(recipient))
+    }
+}
+
+/// Every pattern has been read as an address is read, and an address has one form for comparing ([`Address::key`]).
+fn fits(patterns: &[Pattern], address: Option<&Address>) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(address))
 }
 
 /// Every client there is something known of.
@@ -86,7 +117,12 @@ mod tests {
             charset: None,
             reply_to: None,
             subject_prefix: None,
+            drop_cron_env: false,
             level: Level::Full,
+            lane: Lane::Normal,
+            senders: Vec::new(),
+            null_sender: true,
+            recipients: Vec::new(),
         }
     }
 
@@ -116,6 +152,48 @@ mod tests {
                 assert!(peer.client.is_some_and(|client| client.name == name));
             }
         }
+    }
+
+    #[test]
+    fn a_list_means_addresses_and_not_texts() {
+        // A-052, A-053
+        let patterns = ["*@corp.example", "Boss@Else.example", "printer@"].map(|text| Pattern::parse(text).unwrap());
+        let listed = Client {
+            senders: patterns.to_vec(),
+            recipients: patterns[..2].to_vec(),
+            null_sender: false,
+            ..client("listed", &["10.0.0.0/8"])
+        };
+        let sender = |text: &str| ReversePath::parse(text).is_ok_and(|sender| listed.may_send_as(&sender));
+        let recipient = |text: &str| Address::parse(text).is_ok_and(|address| listed.may_write_to(&address));
+        for good in ["a@corp.example", "A@CORP.EXAMPLE", "a@corp.example.", r#""a"@corp.example"#, "boss@else.example"]
+        {
+            assert!(sender(good) && recipient(good), "{good}");
+        }
+        for bad in [
+            "a@evil.example",
+            "a@sub.corp.example",
+            "a@corp.example.evil",
+            "a@xcorp.example",
+            "boss2@else.example",
+            "a@corp.example@evil.example",
+            r#""a@corp.example"@evil.example"#,
+            r#""x@evil.example x"@corp.example@evil.example"#,
+            "a@corp.example\t",
+            "a@corp.example..",
+            "a@corp.example (evil)",
+            "=?utf-8?q?a=40corp.example?=",
+            "a@c\u{43e}rp.example",
+            "a@xn--crp-5cd.example",
+            "",
+        ] {
+            assert!(!sender(bad) && !recipient(bad), "{bad}");
+        }
+        // A quoted at sign is a part of the name: the mail stays in the domain, and goes as it is written.
+        assert!(sender(r#""x@evil.example x"@corp.example"#));
+        assert!(sender("printer") && !sender("scanner"));
+        let open = client("open", &["10.0.0.0/8"]);
+        assert!(open.may_send_as(&ReversePath::Null) && open.may_write_to(&Address::parse("a@evil.example").unwrap()));
     }
 
     #[test]

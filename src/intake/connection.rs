@@ -2,36 +2,43 @@
 //!
 //! It reads, writes and keeps deadlines; what the octets mean is the session's business, and what becomes of a message
 //! is `admit`'s. The deadline of a command runs from the end of the one before, however slowly its octets drip in; that
-//! of message data runs from block to block. An idle connection holds no read buffer.
+//! of message data moves with its octets (`pace`). An idle connection holds no read buffer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::secret::Secret;
 use crate::smtp::Reply;
-use crate::smtp::server::{Event, Phase, Session};
+use crate::smtp::server::{AuthMode, Event, Phase, Session};
 use crate::telemetry::counter;
 
 use super::admit::Admission;
 use super::client::Peer;
+use super::login::Verdict;
+use super::pace::Pace;
 use super::refusal::{self, Refusal};
+use super::wire::Wire;
 use super::{Settings, Surroundings};
 
 /// How much is read at a time, outside and inside of message data.
 const READ: (usize, usize) = (4 * 1024, 64 * 1024);
-/// How long we listen to somebody whom we have told goodbye.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// The shell around a session.
 pub(super) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     peer: Peer,
     settings: Arc<Settings>,
     around: Surroundings,
+    /// When one who is in no allowed network must be logged in.
+    probation: Option<Instant>,
+    /// Its place among those; given back when it is.
+    place: Option<OwnedSemaphorePermit>,
+    /// Wrong passwords on this connection.
+    wrong: u32,
 }
 
 /// Why a connection ended before its session did.
@@ -45,13 +52,24 @@ enum Ended {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Connection {
-        Connection { stream, peer, settings, around }
+    /// `place`: the peer is in no network that may send, and has this place until it is logged in.
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: Peer,
+        place: Option<OwnedSemaphorePermit>,
+        settings: Arc<Settings>,
+        around: Surroundings,
+    ) -> Connection {
+        let probation = place.as_ref().map(|_| Instant::now() + settings.deadlines.stranger);
+        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0 }
     }
 
     /// Runs the session to its end.
     pub(super) async fn run(mut self, mut session: Session) {
         let _here = self.around.drain.hold(format!("session of {}", self.peer.addr));
+        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) && self.start_tls(&mut session).await.is_err() {
+            return;
+        }
         session.greet();
         let mut admission = Admission::new(self.peer.clone(), self.settings.clone(), self.around.clone());
         let ended = self.converse(&mut session, &mut admission).await;
@@ -65,30 +83,44 @@ impl Connection {
 
     async fn converse(&mut self, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {
         let mut input = BytesMut::new();
-        let mut deadline = Instant::now() + self.settings.deadlines.command;
+        let mut pace = Pace::new(self.settings.deadlines, Instant::now());
         loop {
             match session.step(&mut input) {
                 Event::More => {
-                    self.write(session).await?;
+                    if self.write(session).await? {
+                        pace.answered(Instant::now());
+                    }
+                    let limit = pace.limit(session.phase() == Phase::Data, Instant::now());
                     let limit = match session.phase() {
-                        Phase::Data => Instant::now() + self.settings.deadlines.data,
-                        Phase::Command | Phase::Auth => deadline,
+                        Phase::Data => limit,
+                        Phase::Command | Phase::Auth => self.sooner(limit, session),
                     };
+                    let known = input.len();
                     if !self.read(session, admission, &mut input, limit).await? {
                         return self.half_closed(session, admission).await;
                     }
-                    continue;
+                    pace.came(input.len().saturating_sub(known), Instant::now());
                 }
                 Event::Close => {
                     self.write(session).await?;
-                    if !session.has_quit() || !input.is_empty() {
-                        self.linger(&mut input).await;
+                    if !session.has_quit() {
+                        // We hung up, for the client's fault.
+                        self.around.guard.failed(self.peer.addr, 1, std::time::Instant::now());
+                    }
+                    if !session.has_quit() || !input.is_empty() || session.is_tls() {
+                        self.wire.linger().await;
                     }
                     return Ok(());
                 }
-                event => self.handle(event, session, admission).await?,
+                event => {
+                    let over = matches!(event, Event::End);
+                    self.handle(event, session, admission).await?;
+                    pace.answered(Instant::now());
+                    if over {
+                        pace.message_over();
+                    }
+                }
             }
-            deadline = Instant::now() + self.settings.deadlines.command;
         }
     }
 
@@ -109,13 +141,101 @@ impl Connection {
                 tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
                 admission.forget();
             }
-            // Accept-any grants nothing: who may send was decided by the network.
-            Event::Auth { .. } => session.answer(Reply::new(235, "2.7.0 Authentication successful")),
-            // Not announced by this version, so the session refuses it by itself.
-            Event::StartTls => return Err(Ended::Gone),
+            Event::Auth { user, password, .. } => self.log_in(session, admission, &user, password).await?,
+            Event::StartTls => {
+                admission.forget();
+                admission.logged_in(None);
+                self.write(session).await?;
+                self.start_tls(session).await?;
+            }
             Event::More | Event::Close => {}
         }
         Ok(())
+    }
+
+    /// The deadline of a command; for one on probation, that of the log-in if it is sooner.
+    fn sooner(&self, deadline: Instant, session: &Session) -> Instant {
+        self.probation.filter(|_| session.user().is_none()).map_or(deadline, |end| end.min(deadline))
+    }
+
+    /// Answers a log-in; a wrong one not at once.
+    async fn log_in(
+        &mut self,
+        session: &mut Session,
+        admission: &mut Admission,
+        login: &str,
+        password: Secret,
+    ) -> Result<(), Ended> {
+        let welcome = || Reply::new(235, "2.7.0 Authentication successful");
+        // Whoever fails too often is not looked at, whatever he types.
+        if let Err(later) = admission.log_in() {
+            self.answer(session, Err(later));
+            return Ok(());
+        }
+        if self.settings.auth != AuthMode::Verify {
+            // Accept-any grants nothing: who may send was decided by the network.
+            session.answer(welcome());
+            return Ok(());
+        }
+        let (addr, listener) = (self.peer.addr, &self.settings.name);
+        match self.around.users.verify(addr, login, password).await {
+            Verdict::Welcome(user) => {
+                tracing::info!(event = "logged_in", user = user.name, client = %self.peer.name, %addr, %listener, tls = session.is_tls());
+                admission.logged_in(Some(user));
+                self.place = None;
+                session.answer(welcome());
+            }
+            Verdict::Wrong { user, count } => {
+                self.wrong += 1;
+                // Only a name that we know: people type their password there, too.
+                let user = user.as_ref().map_or("(unknown)", |user| &user.name);
+                tracing::warn!(event = "login_failed", user, client = %self.peer.name, %addr, %listener, count);
+                if self.around.users.locks_out(count) {
+                    tracing::warn!(event = "locked_out", %addr, %listener, count, "no log-in from this address is looked at for a while");
+                }
+                let wait = self.around.users.wait(count.max(self.wrong));
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.around.drain.asked() => return Err(Ended::Draining),
+                }
+                self.answer(session, Err(refusal::login()));
+            }
+            Verdict::LockedOut => {
+                let Refusal { reply, reason } = refusal::locked_out();
+                self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
+                tracing::info!(event = "refused", client = %self.peer.name, %addr, %listener, reason, %reply);
+                session.answer_and_close(reply);
+            }
+        }
+        Ok(())
+    }
+
+    /// Shakes hands. What was said before is forgotten by the session.
+    async fn start_tls(&mut self, session: &mut Session) -> Result<(), Ended> {
+        let Some(tls) = &self.settings.tls else { return Err(Ended::Gone) };
+        let acceptor = tls.identity.acceptor().await;
+        let shaken = tokio::select! {
+            shaken = self.wire.start_tls(&acceptor, self.settings.deadlines.handshake) => shaken,
+            () = self.around.drain.asked() => return Err(Ended::Gone),
+        };
+        match shaken {
+            Ok(()) => {
+                session.tls_started();
+                Ok(())
+            }
+            Err(error) => {
+                let hint = tls_hint(&error, tls.implicit);
+                let (client, addr, listener) = (&self.peer.name, self.peer.addr, &self.settings.name);
+                // Whoever only looks whether the port is open comes again, and again.
+                match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => {
+                        tracing::debug!(event = "tls_failed", %client, %addr, %listener, %error, "{hint}");
+                    }
+                    _ => tracing::info!(event = "tls_failed", %client, %addr, %listener, %error, "{hint}"),
+                }
+                Err(Ended::Gone)
+            }
+        }
     }
 
     fn answer(&self, session: &mut Session, answer: Result<Reply, Refusal>) {
@@ -135,19 +255,23 @@ impl Connection {
             tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
-        self.write(session).await
+        self.write(session).await.map(|_| ())
     }
 
-    /// Writes the pending replies as one piece.
-    async fn write(&mut self, session: &mut Session) -> Result<(), Ended> {
+    /// Writes the pending replies as one piece; false when there are none. No refusal leaves uncounted.
+    async fn write(&mut self, session: &mut Session) -> Result<bool, Ended> {
+        let failures = session.failures();
+        if failures > 0 {
+            self.around.guard.failed(self.peer.addr, failures, std::time::Instant::now());
+        }
         let output = session.output();
         if output.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        let written = timeout(self.settings.deadlines.write, self.stream.write_all(output)).await;
+        let written = timeout(self.settings.deadlines.write, self.wire.write(output)).await;
         output.clear();
         match written {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(true),
             Ok(Err(_)) | Err(_) => Err(Ended::Gone),
         }
     }
@@ -165,15 +289,8 @@ impl Connection {
             // Given back while we wait, so that a connection that is idle costs no buffer.
             *input = BytesMut::new();
         }
-        let stream = &mut self.stream;
-        let read = async {
-            stream.readable().await?;
-            input.reserve(size);
-            // Not `try_read`: this one notices a short read, and spares the next one that would only find nothing.
-            stream.read_buf(input).await
-        };
         let read = tokio::select! {
-            read = timeout_at(limit, read) => read,
+            read = timeout_at(limit, self.wire.read(input, size)) => read,
             // A message that is arriving is still taken; anything else can come again.
             () = self.around.drain.asked(), if !admission.is_receiving() => return Err(Ended::Draining),
         };
@@ -188,19 +305,7 @@ impl Connection {
         session.answer_and_close(reply);
         // Whether it is read does not matter any more.
         let _ = self.write(session).await;
-        self.linger(&mut BytesMut::new()).await;
-    }
-
-    /// Closes our half, and reads away what is still coming: closing with unread octets would reset the connection and
-    /// take our last reply with it.
-    async fn linger(&mut self, input: &mut BytesMut) {
-        let _ = self.stream.shutdown().await;
-        let _ = timeout(LINGER, async {
-            while self.stream.read_buf(input).await.is_ok_and(|octets| octets > 0) {
-                input.clear();
-            }
-        })
-        .await;
+        self.wire.linger().await;
     }
 
     fn take_notes(&self, session: &mut Session) {
@@ -212,9 +317,33 @@ impl Connection {
 
 /// The protocol's name in Received (RFC 3848).
 fn protocol(session: &Session) -> &'static str {
-    match (session.is_esmtp(), session.user().is_some()) {
-        (false, _) => "SMTP",
-        (true, false) => "ESMTP",
-        (true, true) => "ESMTPA",
+    match (session.is_tls(), session.is_esmtp(), session.user().is_some()) {
+        // STARTTLS and AUTH are of ESMTP, whatever the client said before or after them.
+        (true, _, true) => "ESMTPSA",
+        (true, _, false) => "ESMTPS",
+        (false, true, true) => "ESMTPA",
+        (false, true, false) => "ESMTP",
+        (false, false, _) => "SMTP",
+    }
+}
+
+/// What an owner can do about a handshake that failed.
+fn tls_hint(error: &std::io::Error, implicit: bool) -> &'static str {
+    use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage};
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
+        return "the client went away, or took too long";
+    };
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) if implicit => {
+            "the client speaks no TLS: give it a listener with tls = \"off\" or \"starttls\", or switch its TLS on"
+        }
+        Error::InvalidMessage(_) => "what came is no TLS",
+        Error::PeerIncompatible(_) => {
+            "the client knows no TLS 1.2: switch its encryption off, and give its network a listener with tls = \"off\""
+        }
+        Error::AlertReceived(
+            AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown,
+        ) => "the client does not trust the certificate: give it the authority, or a certificate of one it knows",
+        _ => "the client and this listener found no way to encrypt",
     }
 }

@@ -1,6 +1,7 @@
 //! Listening: bind, accept, and the questions that are asked before a word is said.
 //!
-//! A peer in no allowed network is told so and let go; a fault of `accept` (no descriptors left, for example) makes the
+//! A peer in no allowed network is told so and let go. One that is a load balancer has to name the client first, and it
+//! is the client that is asked about then; a PROXY header from anybody else is never looked for. A fault of `accept` (no descriptors left, for example) makes the
 //! loop rest, never spin, never end. Each session runs in a task of its own: a panic there ends that session only.
 
 use std::io;
@@ -11,13 +12,17 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
+use crate::limits::room::Full;
+use crate::smtp::proxy_header::Source;
 use crate::smtp::server;
 use crate::telemetry::counter;
 
 use super::client::Peer;
 use super::connection::Connection;
+use super::proxy::{self, ProxyError};
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
@@ -25,6 +30,12 @@ use super::{Settings, Surroundings};
 const BACKLOG: u32 = 1024;
 /// How long the loop rests after a fault of `accept`.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often it says so while it lasts.
+const ACCEPT_REPORT: Duration = Duration::from_secs(10);
+
+/// How many who are in no allowed network may be connected to a listener without being logged in: whoever fills these
+/// places keeps out his own kind, and not the devices of the house.
+pub const MOST_STRANGERS: usize = 100;
 
 /// Why a listener could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +51,9 @@ pub struct BindError {
 pub struct Listener {
     settings: Arc<Settings>,
     session: Arc<server::Settings>,
+    /// For those who are in no allowed network.
+    stranger: Arc<server::Settings>,
+    places: Arc<Semaphore>,
     sockets: Vec<TcpListener>,
     around: Surroundings,
 }
@@ -58,8 +72,10 @@ impl Listener {
     pub fn bind(settings: Settings, around: Surroundings) -> Result<Listener, BindError> {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
-        let session = Arc::new(session_settings(&settings));
-        Ok(Listener { session, sockets: sockets?, settings: Arc::new(settings), around })
+        let session = session_settings(&settings);
+        let stranger = Arc::new(stranger_settings(&settings, &session));
+        let (session, places) = (Arc::new(session), Arc::new(Semaphore::new(MOST_STRANGERS)));
+        Ok(Listener { session, stranger, places, sockets: sockets?, settings: Arc::new(settings), around })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.
@@ -83,6 +99,7 @@ impl Listener {
     }
 
     async fn accept(self: Arc<Listener>, socket: usize) {
+        let mut reported: Option<Instant> = None;
         loop {
             let accepted = tokio::select! {
                 () = self.around.drain.asked() => return,
@@ -91,26 +108,70 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => self.welcome(stream, peer),
                 Err(error) => {
-                    tracing::warn!(event = "accept_failed", listener = %self.settings.name, "{error}");
+                    if reported.is_none_or(|last| last.elapsed() >= ACCEPT_REPORT) {
+                        tracing::warn!(event = "accept_failed", listener = %self.settings.name, "{error}");
+                        reported = Some(Instant::now());
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
         }
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr) {
-        // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
-        let peer = Peer::new(peer.ip(), &self.around.clients);
+    fn welcome(self: &Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
         // A reply is one write; waiting for more to come would only delay it.
         let _ = stream.set_nodelay(true);
-        if !allowed(&self.settings.allow, peer.addr) {
+        // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
+        let addr = peer.ip().to_canonical();
+        if allowed(&self.settings.proxy_from, addr) {
+            tokio::spawn(self.clone().ask_proxy(stream, addr));
+        } else {
+            self.let_in(stream, addr);
+        }
+    }
+
+    /// A load balancer says who the client is. If it does not, nobody is let in, and nothing is said: whatever it speaks
+    /// is not SMTP yet.
+    async fn ask_proxy(self: Arc<Listener>, mut stream: TcpStream, addr: IpAddr) {
+        let place = match self.around.room.enter_unnamed() {
+            Ok(place) => place,
+            Err(full) => {
+                return self.turn_away(stream, &Peer::new(addr, &self.around.clients), refusal::no_place(full));
+            }
+        };
+        let header = tokio::select! {
+            () = self.around.drain.asked() => return,
+            header = timeout(self.settings.deadlines.proxy, proxy::read(&mut stream)) => header,
+        };
+        drop(place);
+        match header.unwrap_or(Err(ProxyError::Late)) {
+            Ok(Source::Client(client)) => self.let_in(stream, client),
+            Ok(Source::Connection) => self.let_in(stream, addr),
+            Err(why) => {
+                let reason = "proxy_header";
+                self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
+                tracing::info!(event = "refused", %addr, listener = %self.settings.name, reason, %why);
+            }
+        }
+    }
+
+    /// The questions that are asked before the greeting.
+    fn let_in(&self, stream: TcpStream, addr: IpAddr) {
+        let peer = Peer::new(addr, &self.around.clients);
+        let known = allowed(&self.settings.allow, peer.addr);
+        // Only a log-in that is verified can make up for the network.
+        if !known && self.settings.auth != server::AuthMode::Verify {
             return self.turn_away(stream, &peer, refusal::network());
         }
-        match self.around.room.enter(peer.addr) {
+        let probation = (!known).then(|| self.places.clone().try_acquire_owned());
+        let Ok(probation) = probation.transpose() else {
+            return self.turn_away(stream, &peer, refusal::no_place(Full::Connections));
+        };
+        match self.around.room.has_space(0).and_then(|()| self.around.room.enter(peer.addr)) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
-                let connection = Connection::new(stream, peer, self.settings.clone(), self.around.clone());
-                let session = server::Session::new(self.session.clone());
+                let connection = Connection::new(stream, peer, probation, self.settings.clone(), self.around.clone());
+                let session = server::Session::new(if known { &self.session } else { &self.stranger }.clone());
                 tokio::spawn(async move {
                     let _place = place;
                     connection.run(session).await;
@@ -123,6 +184,10 @@ impl Listener {
     fn turn_away(&self, mut stream: TcpStream, peer: &Peer, refusal: Refusal) {
         self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
         tracing::info!(event = "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
+        // In the clear nobody would understand it there.
+        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) {
+            return;
+        }
         let limit = self.settings.deadlines.write;
         tokio::spawn(async move {
             let mut line = bytes::BytesMut::new();
@@ -159,10 +224,16 @@ fn session_settings(settings: &Settings) -> server::Settings {
     server::Settings {
         profile: settings.profile,
         auth: settings.auth,
+        starttls: settings.tls.as_ref().is_some_and(|tls| !tls.implicit),
         max_message: settings.message_size,
         max_recipients: settings.recipients,
         ..server::Settings::relay(&settings.hostname)
     }
+}
+
+/// Whoever comes from elsewhere logs in first, and in TLS where there is any: what is on the way is not our network.
+fn stranger_settings(settings: &Settings, session: &server::Settings) -> server::Settings {
+    server::Settings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
 }
 
 #[cfg(test)]

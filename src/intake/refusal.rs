@@ -3,6 +3,7 @@
 //! The cause, with ids and paths, goes to the log and never onto the wire. Refusals of syntax and sequence are
 //! `smtp::server`'s. A refusal that time will mend is a 4xx, one that it will not is a 5xx.
 
+use crate::limits::guard::Spent;
 use crate::limits::room::Full;
 use crate::queue::Error;
 use crate::smtp::Reply;
@@ -27,6 +28,21 @@ pub fn network() -> Refusal {
     Refusal::new(554, "5.7.1 Relaying denied: this client is not in an allowed network", "network")
 }
 
+/// A log-in whose password is wrong, or whose user does not exist: nobody is told which.
+pub fn login() -> Refusal {
+    Refusal::new(535, "5.7.8 Authentication failed", "login")
+}
+
+/// A log-in from an address that has guessed too often. The connection ends with it.
+pub fn locked_out() -> Refusal {
+    Refusal::new(421, "4.7.0 Too many failed log-ins from your address, try again later", "locked_out")
+}
+
+/// A sender that the user who is logged in may not use.
+pub fn sender() -> Refusal {
+    Refusal::new(553, "5.7.1 You may not send as this address", "sender")
+}
+
 /// The relay is stopping.
 pub fn draining() -> Refusal {
     Refusal::new(421, "4.3.2 The relay is stopping, try again later", "draining")
@@ -39,7 +55,9 @@ pub fn no_place(full: Full) -> Refusal {
         Full::ConnectionsOfClient => {
             Refusal::new(421, "4.7.0 Too many connections from your address, try again later", full.reason())
         }
-        Full::Queue | Full::Disk => no_space(full),
+        Full::Queue | Full::Disk | Full::Inodes => {
+            Refusal::new(421, "4.3.1 Insufficient system storage, try again later", full.reason())
+        }
     }
 }
 
@@ -48,9 +66,32 @@ pub fn no_space(full: Full) -> Refusal {
     Refusal::new(452, "4.3.1 Insufficient system storage, try again later", full.reason())
 }
 
-/// A client that sends more often than it may.
-pub fn too_often() -> Refusal {
-    Refusal::new(450, "4.7.1 Too many messages from your address, try again later", "messages_per_client")
+/// A client, or a sender, that has spent what it may spend.
+pub fn spent(spent: Spent) -> Refusal {
+    let (code, text) = match spent {
+        Spent::Messages => (450, "4.7.1 Too many messages from your address, try again later"),
+        Spent::Recipients => (450, "4.7.1 Too many recipients from your address, try again later"),
+        Spent::Bytes => (450, "4.7.1 Too much mail from your address, try again later"),
+        Spent::Failures => (450, "4.7.0 Too many errors from your address, try again later"),
+        Spent::Sender => (450, "4.7.1 Too many messages from this sender, try again later"),
+        Spent::Share => (452, "4.3.1 Too much mail from your address is waiting, try again later"),
+    };
+    Refusal::new(code, text, spent.reason())
+}
+
+/// A log-in of a client that has made too many mistakes: it is not looked at (RFC 4954 section 6).
+pub fn login_later() -> Refusal {
+    Refusal::new(454, "4.7.0 Too many errors from your address, try again later", Spent::Failures.reason())
+}
+
+/// A sender that this client may not use.
+pub fn sender_not_allowed() -> Refusal {
+    Refusal::new(553, "5.7.1 This sender is not allowed for your address", "client_sender")
+}
+
+/// A recipient that this client may not write to.
+pub fn recipient_not_allowed() -> Refusal {
+    Refusal::new(550, "5.7.1 This recipient is not allowed for your address", "client_recipient")
 }
 
 /// A recipient without a domain: no provider could deliver to it.
@@ -73,6 +114,12 @@ pub fn too_many_fields() -> Refusal {
     Refusal::new(554, "5.6.0 The header of the message has too many fields", "header_fields")
 }
 
+/// A message that no account could send, however long one waits (RFC 1870 section 6.3).
+pub fn too_large_for_provider(size: u64, largest: u64) -> Refusal {
+    let text = format!("5.3.4 The message has {size} octets; the mail provider takes at most {largest}");
+    Refusal::new(552, &text, "message_size")
+}
+
 /// A message that has been through too many hands, or through ours before.
 pub fn loops() -> Refusal {
     Refusal::new(554, "5.4.6 Too many hops: the message is in a loop", "loop")
@@ -90,6 +137,7 @@ pub fn not_stored(error: &Error) -> Refusal {
         | Error::Busy(_)
         | Error::WrongState(..)
         | Error::NotLeased(_)
+        | Error::TooLong { .. }
         | Error::Closed => Refusal::new(451, "4.3.0 The message could not be stored, try again later", "queue_error"),
     }
 }

@@ -1,4 +1,4 @@
-//! How much: connections, octets in the queue, octets free on the disk.
+//! How much: connections, octets in the queue, octets and inodes free on the disk.
 //!
 //! Asking is cheap and touches no disk: the levels are numbers that others keep up to date ([`Room::set_levels`]).
 
@@ -24,6 +24,23 @@ pub enum Full {
     /// The disk has less free than must stay free.
     #[error("the disk is nearly full")]
     Disk,
+    /// The disk can hold hardly any more files, however small.
+    #[error("the disk has no inodes left")]
+    Inodes,
+}
+
+/// So many files must still find a place on the disk: a message is one at most, the rest is for the queue itself.
+const INODES_FREE: u64 = 1000;
+
+/// What is measured elsewhere, from time to time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    /// Octets of all messages in the queue that are not final.
+    pub queue_bytes: u64,
+    /// Octets free on its disk.
+    pub disk_free: u64,
+    /// Inodes free on its disk; `u64::MAX` where the file system does not count them.
+    pub inodes_free: u64,
 }
 
 impl Full {
@@ -34,6 +51,7 @@ impl Full {
             Full::ConnectionsOfClient => "connections_per_client",
             Full::Queue => "queue_size",
             Full::Disk => "disk_free",
+            Full::Inodes => "inodes_free",
         }
     }
 }
@@ -48,6 +66,7 @@ struct Shared {
     open: Mutex<Open>,
     queue_bytes: AtomicU64,
     disk_free: AtomicU64,
+    inodes_free: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +79,8 @@ struct Open {
 #[derive(Debug)]
 pub struct Place {
     room: Room,
-    client: IpAddr,
+    /// `None` while only a proxy knows who it is.
+    client: Option<IpAddr>,
 }
 
 impl Room {
@@ -71,6 +91,7 @@ impl Room {
             open: Mutex::default(),
             queue_bytes: AtomicU64::new(0),
             disk_free: AtomicU64::new(u64::MAX),
+            inodes_free: AtomicU64::new(u64::MAX),
         }))
     }
 
@@ -89,13 +110,26 @@ impl Room {
         }
         *of_client += 1;
         open.total += 1;
-        Ok(Place { room: self.clone(), client })
+        Ok(Place { room: self.clone(), client: Some(client) })
+    }
+
+    /// Counts a connection whose client is not known yet: a proxy is about to name it.
+    ///
+    /// # Errors
+    /// [`Full::Connections`]: it is not counted.
+    pub fn enter_unnamed(&self) -> Result<Place, Full> {
+        let mut open = self.open();
+        if open.total >= self.0.settings.connections {
+            return Err(Full::Connections);
+        }
+        open.total += 1;
+        Ok(Place { room: self.clone(), client: None })
     }
 
     /// Whether a message of `size` octets (0 when not known) may come in.
     ///
     /// # Errors
-    /// [`Full::Queue`] or [`Full::Disk`].
+    /// [`Full::Queue`], [`Full::Disk`] or [`Full::Inodes`].
     pub fn has_space(&self, size: u64) -> Result<(), Full> {
         let queued = self.0.queue_bytes.load(Ordering::Relaxed);
         if queued.saturating_add(size) > self.0.settings.queue_size {
@@ -105,13 +139,17 @@ impl Room {
         if free < self.0.settings.disk_free.saturating_add(size) {
             return Err(Full::Disk);
         }
+        if self.0.inodes_free.load(Ordering::Relaxed) < INODES_FREE {
+            return Err(Full::Inodes);
+        }
         Ok(())
     }
 
-    /// Tells the levels that are measured elsewhere: octets in the queue, octets free on its disk.
-    pub fn set_levels(&self, queue_bytes: u64, disk_free: u64) {
-        self.0.queue_bytes.store(queue_bytes, Ordering::Relaxed);
-        self.0.disk_free.store(disk_free, Ordering::Relaxed);
+    /// Tells the levels that were measured.
+    pub fn set_levels(&self, levels: Levels) {
+        self.0.queue_bytes.store(levels.queue_bytes, Ordering::Relaxed);
+        self.0.disk_free.store(levels.disk_free, Ordering::Relaxed);
+        self.0.inodes_free.store(levels.inodes_free, Ordering::Relaxed);
     }
 
     /// How many connections are open.
@@ -129,10 +167,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.room.open();
         open.total -= 1;
-        if let Some(count) = open.by_client.get_mut(&self.client) {
+        let Some(client) = self.client else { return };
+        if let Some(count) = open.by_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                open.by_client.remove(&self.client);
+                open.by_client.remove(&client);
             }
         }
     }
@@ -140,19 +179,15 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-    use std::time::Duration;
-
-    use super::super::rate::Rate;
     use super::*;
 
     fn room() -> Room {
         Room::new(Settings {
             connections: 3,
             connections_per_client: 2,
-            messages_per_client: Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1) },
             queue_size: 1000,
             disk_free: 100,
+            ..Settings::unlimited()
         })
     }
 
@@ -167,6 +202,10 @@ mod tests {
         drop(first);
         assert!(room.enter(a).is_ok());
         assert_eq!(room.connections(), 2);
+        let unnamed = room.enter_unnamed().unwrap();
+        assert_eq!(room.enter_unnamed().unwrap_err(), Full::Connections);
+        drop(unnamed);
+        assert_eq!(room.connections(), 2);
     }
 
     #[test]
@@ -174,7 +213,10 @@ mod tests {
         let room = room();
         assert_eq!(room.has_space(1000), Ok(()));
         assert_eq!(room.has_space(1001), Err(Full::Queue));
-        room.set_levels(0, 150);
+        let levels = Levels { queue_bytes: 0, disk_free: 150, inodes_free: INODES_FREE };
+        room.set_levels(levels);
         assert_eq!((room.has_space(50), room.has_space(51)), (Ok(()), Err(Full::Disk)));
+        room.set_levels(Levels { inodes_free: INODES_FREE - 1, ..levels });
+        assert_eq!(room.has_space(0), Err(Full::Inodes));
     }
 }

@@ -78,7 +78,7 @@ impl Content {
 }
 
 /// The field as it will be once the header is cleansed, so that asking again gives the same answer.
-fn cleansed(header: &Header, name: &str) -> Option<Field> {
+pub(super) fn cleansed(header: &Header, name: &str) -> Option<Field> {
     header.first_with_value(name).map(|field| cleanse::encoded(field, None))
 }
 
@@ -101,49 +101,6 @@ fn parameter(text: &str, name: &str) -> Option<String> {
         pieces(text).skip(1).filter_map(|piece| piece.split_once('=')).find(|(key, _)| key.trim() == name)?;
     let value = value.trim().trim_matches(['"', '\'']).trim();
     (!value.is_empty()).then(|| value.to_owned())
-}
-
-/// The value of a parameter of Content-Type as its octets stand, case and all: what a boundary is compared with.
-///
-/// A value without its quotes is taken up to the next semicolon, whatever is in it (`boundary=:foo`, Q-108).
-pub(super) fn parameter_raw(header: &Header, name: &str) -> Option<Vec<u8>> {
-    let value = cleansed(header, "Content-Type")?.unfolded();
-    let mut quoted = false;
-    let pieces = value.split(|&b| {
-        quoted ^= b == b'"';
-        b == b';' && !quoted
-    });
-    for piece in pieces.skip(1) {
-        let Some(at) = piece.iter().position(|&b| b == b'=') else { continue };
-        if !piece[..at].trim_ascii().eq_ignore_ascii_case(name.as_bytes()) {
-            continue;
-        }
-        let text = piece[at + 1..].trim_ascii();
-        let text = match text.strip_prefix(b"\"") {
-            Some(inner) => unquoted(inner),
-            None => text.to_vec(),
-        };
-        let text = text.trim_ascii_end().to_vec();
-        return (!text.is_empty()).then_some(text);
-    }
-    None
-}
-
-/// A quoted string after its first quote (RFC 5322 section 3.2.4).
-fn unquoted(inner: &[u8]) -> Vec<u8> {
-    let (mut out, mut escaped) = (Vec::with_capacity(inner.len()), false);
-    for &b in inner {
-        match b {
-            _ if escaped => {
-                escaped = false;
-                out.push(b);
-            }
-            b'\\' => escaped = true,
-            b'"' => break,
-            _ => out.push(b),
-        }
-    }
-    out
 }
 
 /// The pieces between semicolons: the value first, then its parameters. A semicolon inside quotes parts nothing.

@@ -234,7 +234,7 @@ fn tidy_name(name: &str) -> String {
 }
 
 /// Marks that turn the reading direction or cannot be seen, used to fake names.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 

@@ -184,6 +184,7 @@ proptest! {
             charset: [None, Some(encoding_rs::BIG5), Some(encoding_rs::GBK), Some(encoding_rs::UTF_16LE)][charset],
             reply_to: Some(&reply_to),
             subject_prefix: Some(&prefix),
+            drop_cron_env: minimal,
             level: if minimal { Level::Minimal } else { Level::Full },
         };
         let (repaired, body) = pass_for(&mail, 4096, &client).unwrap();

@@ -1,6 +1,6 @@
-//! Presets: what each provider wants of a client, read from `presets.toml` beside this file.
+//! Presets: what each provider wants of a client, read from the tables in `presets/` beside this file.
 //!
-//! The table is part of the program and is parsed once; a test proves that it parses, so that the `expect` below cannot
+//! The tables are part of the program and are parsed once; a test proves that they parse, so that the `expect` below cannot
 //! fail in the field. Not here: what the user changed of it (that is `config`), and how a log-in is done.
 //!
 //! Invariants: every preset has at least one port and one log-in mechanism; there is no way to say "no TLS", because a
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+
+use super::budget::{DayWindow, PresetBudget};
+use super::group::Group;
 
 /// How the TLS session begins. There is no third way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
@@ -86,16 +89,6 @@ pub enum UserForm {
     Any,
 }
 
-/// Providers whose replies have the same wording: one chapter of the reply catalogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Group {
-    /// QQ Mail, Foxmail, Tencent Exmail.
-    Tencent,
-    /// No chapter of its own.
-    Generic,
-}
-
 /// A port of the preset, before the host is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +97,7 @@ struct Port {
     tls: Tls,
 }
 
-/// What one provider wants. All figures are limits for the relay; see `presets.toml` for where they come from.
+/// What one provider wants. All figures are limits for the relay; the tables say where they come from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
@@ -113,32 +106,101 @@ pub struct Preset {
     pub name: String,
     /// The name for people, such as `QQ Mail`.
     pub title: String,
+    /// The same in Chinese.
+    pub title_zh: String,
+    /// What the owner has to know before it can work; one sentence or two.
+    pub note: Option<String>,
+    /// The same in Chinese; there when `note` is.
+    pub note_zh: Option<String>,
     /// Which chapter of the reply catalogue is read first.
     pub group: Group,
-    /// Host names, best first; none for `custom`.
+    /// Host names, best first; none where the settings must name one.
     pub hosts: Vec<String>,
+    #[serde(default = "usual::endpoints")]
     endpoints: Vec<Port>,
     /// Log-in mechanisms, best first. The relay takes the first one the server offers and does not fall through to the
     /// next after a refusal.
+    #[serde(default = "usual::login")]
     pub login: Vec<Mechanism>,
     /// Octets of the largest message after encoding; `None` when only EHLO can tell (RFC 1870).
     pub size_limit: Option<u64>,
     /// Most recipients of one transaction.
+    #[serde(default = "usual::recipients")]
     pub recipients: usize,
     /// Which senders it takes.
     pub from_policy: FromPolicy,
     /// Whether RSET is avoided and a fresh connection taken instead.
+    #[serde(default = "usual::never_rset")]
     pub never_rset: bool,
     /// Whether the commands of the next message may go out behind the final dot of this one (RFC 2920 section 3.1).
+    #[serde(default)]
     pub announce_next: bool,
     /// What a user name looks like.
+    #[serde(default = "usual::user_form")]
     pub user_form: UserForm,
     /// Most connections of one account at a time.
+    #[serde(default = "usual::connections")]
     pub connections: usize,
     /// Seconds after which an idle connection is closed.
+    #[serde(default = "usual::idle_seconds")]
     pub idle_seconds: u64,
+    /// Seconds after which a connection takes no further message, however busy it was.
+    #[serde(default = "usual::connection_age_seconds")]
+    pub connection_age_seconds: u64,
     /// Messages after which a connection is replaced.
+    #[serde(default = "usual::messages_per_connection")]
     pub messages_per_connection: usize,
+    /// Most messages a second, over all connections of the account.
+    pub messages_per_second: Option<u32>,
+    /// How much may be sent; over it mail waits, it is never refused.
+    #[serde(default)]
+    pub budget: PresetBudget,
+    /// When the day of its quota ends.
+    #[serde(default)]
+    pub day: DayWindow,
+}
+
+/// What a field is when a table leaves it out; the head of `presets/china.toml` lists the same.
+mod usual {
+    use super::{Mechanism, Port, Tls, UserForm};
+
+    /// RFC 8314 section 3.3 prefers implicit TLS.
+    pub(super) fn endpoints() -> Vec<Port> {
+        vec![Port { port: 465, tls: Tls::Implicit }, Port { port: 587, tls: Tls::StartTls }]
+    }
+
+    pub(super) fn login() -> Vec<Mechanism> {
+        vec![Mechanism::Login, Mechanism::Plain]
+    }
+
+    /// RFC 5321 section 4.5.3.1.8.
+    pub(super) fn recipients() -> usize {
+        100
+    }
+
+    pub(super) fn never_rset() -> bool {
+        true
+    }
+
+    pub(super) fn user_form() -> UserForm {
+        UserForm::Address
+    }
+
+    pub(super) fn connections() -> usize {
+        1
+    }
+
+    pub(super) fn idle_seconds() -> u64 {
+        60
+    }
+
+    pub(super) fn connection_age_seconds() -> u64 {
+        1800
+    }
+
+    pub(super) fn messages_per_connection() -> usize {
+        50
+    }
 }
 
 impl Preset {
@@ -148,9 +210,15 @@ impl Preset {
     }
 }
 
+/// The tables, in no order: names are sorted.
+const TABLES: [&str; 3] =
+    [include_str!("presets/china.toml"), include_str!("presets/world.toml"), include_str!("presets/services.toml")];
+
 static PRESETS: LazyLock<BTreeMap<String, Preset>> = LazyLock::new(|| {
-    let mut presets: BTreeMap<String, Preset> =
-        toml::from_str(include_str!("presets.toml")).expect("the table is part of the program and a test parses it");
+    let read = |table: &str| -> BTreeMap<String, Preset> {
+        toml::from_str(table).expect("the tables are part of the program and a test parses them")
+    };
+    let mut presets: BTreeMap<String, Preset> = TABLES.into_iter().flat_map(read).collect();
     for (name, preset) in &mut presets {
         preset.name.clone_from(name);
     }
@@ -168,50 +236,4 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_parses_and_is_complete() {
-        assert_eq!(names().collect::<Vec<_>>(), ["custom", "exmail", "qq"]);
-        for name in names() {
-            let preset = preset(name).unwrap();
-            assert_eq!(preset.name, name);
-            assert!(!preset.title.is_empty() && !preset.endpoints.is_empty() && !preset.login.is_empty(), "{name}");
-            assert!(preset.endpoints.iter().all(|p| p.port != 0), "{name}");
-            assert!(preset.recipients > 0 && preset.connections > 0 && preset.messages_per_connection > 0, "{name}");
-            assert!(preset.idle_seconds > 0, "{name}");
-            assert_eq!(preset.hosts.is_empty(), name == "custom", "{name}");
-        }
-    }
-
-    #[test]
-    fn qq_is_met_on_465_with_login_first() {
-        let qq = preset("qq").unwrap();
-        let host = "smtp.qq.com".to_owned();
-        assert_eq!(
-            qq.endpoints(&qq.hosts[0]),
-            [
-                Endpoint { host: host.clone(), port: 465, tls: Tls::Implicit },
-                Endpoint { host, port: 587, tls: Tls::StartTls }
-            ]
-        );
-        assert_eq!(qq.login, [Mechanism::Login, Mechanism::Plain]);
-        assert_eq!((qq.from_policy, qq.never_rset, qq.size_limit), (FromPolicy::Login, true, Some(73_400_320)));
-    }
-
-    #[test]
-    fn names_are_exact() {
-        assert!(preset("QQ").is_none() && preset("").is_none());
-    }
-
-    #[test]
-    fn words_are_those_of_the_table() {
-        for tls in [Tls::Implicit, Tls::StartTls] {
-            assert!(include_str!("presets.toml").contains(&format!("tls = \"{}\"", tls.word())));
-        }
-        for mechanism in [Mechanism::Login, Mechanism::Plain] {
-            assert!(include_str!("presets.toml").contains(&format!("\"{}\"", mechanism.word())));
-        }
-    }
-}
+mod tests;

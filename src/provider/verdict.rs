@@ -1,17 +1,9 @@
-//! From a reply to a verdict: whom it condemns, and what follows.
+//! The words of a verdict: where a reply came, whom it condemns, what follows, and what the owner should do.
 //!
-//! The catalogue is `replies.tsv` beside this file, read once; a test reads every row and classifies the row's own
-//! sample. Text decides first, the first digit of the code last: RFC 5321 section 4.2.1 says that 5yz is for ever and
-//! 4yz will pass, and the providers this relay talks to do not keep to it.
+//! Plain values with the words that the tables, the settings and the screen use for them. Not here: how a reply comes to
+//! its verdict (`catalogue`), and what a verdict does to a message or an account (`delivery`).
 //!
-//! Not here: what a verdict does to a message or an account (that is `delivery`), and a connection that ended without
-//! a reply, which has no verdict at all.
-//!
-//! Invariant: [`classify`] is total. Every code and text gets a verdict, and no unknown reply makes mail disappear.
-
-use std::sync::LazyLock;
-
-use super::preset::Group;
+//! Invariant: a [`Verdict`] is `Copy` and owns nothing, so that it can be kept in a state, a log line and a notice alike.
 
 /// Where in the dialogue the reply came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,21 +22,50 @@ pub enum Phase {
     Rcpt,
     /// The DATA command and the final dot.
     Data,
-    /// QUIT, RSET and NOOP: nothing that is said here changes what became of a message.
+    /// RSET and NOOP: nothing that is said here changes what became of a message.
+    Rset,
+    /// QUIT: as RSET.
     Quit,
 }
 
 impl Phase {
-    const ALL: [(&'static str, Phase); 8] = [
-        ("CONNECT", Phase::Connect),
-        ("EHLO", Phase::Ehlo),
-        ("STARTTLS", Phase::StartTls),
-        ("AUTH", Phase::Auth),
-        ("MAIL", Phase::Mail),
-        ("RCPT", Phase::Rcpt),
-        ("DATA", Phase::Data),
-        ("QUIT", Phase::Quit),
+    /// All phases, in the order of the dialogue.
+    pub const ALL: [Phase; 9] = [
+        Phase::Connect,
+        Phase::Ehlo,
+        Phase::StartTls,
+        Phase::Auth,
+        Phase::Mail,
+        Phase::Rcpt,
+        Phase::Data,
+        Phase::Rset,
+        Phase::Quit,
     ];
+
+    /// The word in the tables, in lower case, such as `data`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Phase::Connect => "connect",
+            Phase::Ehlo => "ehlo",
+            Phase::StartTls => "starttls",
+            Phase::Auth => "auth",
+            Phase::Mail => "mail",
+            Phase::Rcpt => "rcpt",
+            Phase::Data => "data",
+            Phase::Rset => "rset",
+            Phase::Quit => "quit",
+        }
+    }
+
+    /// The phase of this word, in upper or lower case.
+    pub fn named(word: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.word().eq_ignore_ascii_case(word))
+    }
+
+    /// Whether a reply that came here can change anything: not after the message has its outcome.
+    pub const fn matters(self) -> bool {
+        !matches!(self, Phase::Rset | Phase::Quit)
+    }
 }
 
 /// Whom a reply condemns, from the most forgivable to the most particular.
@@ -52,12 +73,54 @@ impl Phase {
 pub enum Scope {
     /// This connection only.
     Session,
-    /// The account, its host or its domain: every message that would leave through it.
+    /// The account: every message that would leave through it.
     Account,
+    /// The public address of this relay, as the provider sees it: every account that goes there.
+    Host,
+    /// The domain of the account: every account of it.
+    Domain,
+    /// A setting of the account: nothing goes before somebody has changed it.
+    Config,
     /// This message for all its recipients.
     Message,
     /// This recipient of this message.
     Recipient,
+}
+
+impl Scope {
+    /// The words of the tables. Some say more than the relay makes a difference of.
+    pub(super) const WORDS: [(&'static str, Scope); 9] = [
+        ("session", Scope::Session),
+        ("account", Scope::Account),
+        ("host", Scope::Host),
+        ("domain", Scope::Domain),
+        ("config", Scope::Config),
+        ("message", Scope::Message),
+        ("recipient", Scope::Recipient),
+        ("connection", Scope::Session),
+        ("account+host", Scope::Account),
+    ];
+
+    /// The word in the tables, such as `account`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Scope::Session => "session",
+            Scope::Account => "account",
+            Scope::Host => "host",
+            Scope::Domain => "domain",
+            Scope::Config => "config",
+            Scope::Message => "message",
+            Scope::Recipient => "recipient",
+        }
+    }
+
+    /// Whether it holds back every message of the account.
+    pub const fn holds_account(self) -> bool {
+        match self {
+            Scope::Account | Scope::Host | Scope::Domain | Scope::Config => true,
+            Scope::Session | Scope::Message | Scope::Recipient => false,
+        }
+    }
 }
 
 /// What follows from a reply.
@@ -73,6 +136,8 @@ pub enum Action {
     Cool15ThenPause,
     /// The account, or what the scope names, rests for an hour; longer on repeat.
     RetryHour,
+    /// As `RetryHour`; when it comes again, pause the account.
+    RetryHourThenPause,
     /// It rests until the next day.
     RetryDay,
     /// Stop the account, keep every message, tell the owner.
@@ -88,19 +153,36 @@ pub enum Action {
 }
 
 impl Action {
-    const ALL: [(&'static str, Action); 11] = [
-        ("OK", Action::Ok),
-        ("RETRY_SOON", Action::RetrySoon),
-        ("COOL15", Action::Cool15),
-        ("COOL15>PAUSE", Action::Cool15ThenPause),
-        ("RETRY_HOUR", Action::RetryHour),
-        ("RETRY_DAY", Action::RetryDay),
-        ("PAUSE", Action::Pause),
-        ("BOUNCE", Action::Bounce),
-        ("BOUNCE_RCPT", Action::BounceRecipient),
-        ("REWRITE", Action::Rewrite),
-        ("SPLIT", Action::Split),
+    /// All actions with their words in the tables.
+    pub(super) const WORDS: [(&'static str, Action); 12] = [
+        ("ok", Action::Ok),
+        ("retry_soon", Action::RetrySoon),
+        ("cool15", Action::Cool15),
+        ("cool15>pause", Action::Cool15ThenPause),
+        ("retry_hour", Action::RetryHour),
+        ("retry_hour>pause", Action::RetryHourThenPause),
+        ("retry_day", Action::RetryDay),
+        ("pause", Action::Pause),
+        ("bounce", Action::Bounce),
+        ("bounce_rcpt", Action::BounceRecipient),
+        ("rewrite", Action::Rewrite),
+        ("split", Action::Split),
     ];
+
+    /// The word in the tables and the settings, in lower case, such as `cool15>pause`.
+    pub fn word(self) -> &'static str {
+        let known = Action::WORDS.iter().find(|(_, action)| *action == self);
+        known.map(|(word, _)| *word).expect("the list has every action; a test counts them")
+    }
+}
+
+/// What the owner should do, or that nothing needs doing; one sentence or two in each language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Remedy {
+    /// In English.
+    pub en: &'static str,
+    /// In Chinese.
+    pub zh: &'static str,
 }
 
 /// What a reply means for the relay.
@@ -114,81 +196,47 @@ pub struct Verdict {
     pub action: Action,
     /// Whether the owner must look even though the relay goes on by itself.
     pub alert: bool,
+    /// False when nothing but the first digit of the code was understood.
+    pub known: bool,
+    /// What the owner should do.
+    pub remedy: Remedy,
 }
 
-/// A reply that is none: RFC 5321 section 4.2 knows codes from 200 to 559. The session cannot be trusted, the mail can.
-const UNREADABLE: Verdict = Verdict { cause: "XX-BAD", scope: Scope::Session, action: Action::RetrySoon, alert: false };
-
-/// One row of the catalogue.
-#[derive(Debug)]
-struct Row {
-    group: Group,
-    phases: Vec<Phase>,
-    codes: Vec<&'static str>,
-    /// Alternatives, each a list of parts that must all occur. Never empty; one empty alternative fits every text.
-    needles: Vec<Vec<&'static str>>,
-    verdict: Verdict,
-    /// A reply the row was made for, with its code.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what the table's own test reads"))]
-    sample: &'static str,
-}
-
-static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    let lines = include_str!("replies.tsv").lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| row(line).expect("the table is part of the program and a test reads it")).collect()
-});
-
-/// Reads one line of the table; `None` when a column is missing or holds a word that is not known.
-fn row(line: &'static str) -> Option<Row> {
-    let columns: Vec<&str> = line.split('\t').collect();
-    let &[cause, group, phases, codes, needles, scope, action, sample] = columns.as_slice() else { return None };
-    let group = match group {
-        "tencent" => Group::Tencent,
-        "generic" => Group::Generic,
-        _ => return None,
-    };
-    let scope = match scope {
-        "session" => Scope::Session,
-        "account" => Scope::Account,
-        "message" => Scope::Message,
-        "recipient" => Scope::Recipient,
-        _ => return None,
-    };
-    let (action, alert) = action.strip_suffix("+ALERT").map_or((action, false), |action| (action, true));
-    let verdict = Verdict { cause, scope, action: word(&Action::ALL, action)?, alert };
-    let phases = phases.split(',').map(|phase| word(&Phase::ALL, phase)).collect::<Option<Vec<_>>>()?;
-    let needles = needles.split('|').map(|all| all.split('&').collect()).collect();
-    Some(Row { group, phases, codes: codes.split('|').collect(), needles, verdict, sample })
-}
-
-fn word<T: Copy>(words: &[(&str, T)], wanted: &str) -> Option<T> {
-    words.iter().find(|(word, _)| *word == wanted).map(|(_, value)| *value)
-}
-
-impl Row {
-    /// `code` is three digits, `text` is in lower case.
-    fn fits(&self, phase: Phase, code: &str, text: &str) -> bool {
-        self.phases.contains(&phase)
-            && self.codes.iter().any(|pattern| fits_code(pattern, code))
-            && self.needles.iter().any(|all| all.iter().all(|part| text.contains(part)))
+impl Verdict {
+    /// The same for a refused log-in. Whatever it says, it speaks of the account, no mail is lost by it, and it is not tried
+    /// again at once: each try feeds the limiter of the provider.
+    pub fn for_log_in(self) -> Verdict {
+        match self.action {
+            Action::RetrySoon
+            | Action::Cool15
+            | Action::Cool15ThenPause
+            | Action::RetryHour
+            | Action::RetryHourThenPause
+            | Action::RetryDay
+            | Action::Pause => self,
+            // Another mechanism is not tried by itself, and there is no message that could be at fault.
+            Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
+                Verdict { action: Action::Cool15ThenPause, scope: Scope::Account, ..self }
+            }
+        }
     }
 }
 
-fn fits_code(pattern: &str, code: &str) -> bool {
-    pattern.len() == code.len() && pattern.bytes().zip(code.bytes()).all(|(p, c)| p == b'.' || p == c)
-}
-
-/// What the reply `code` `text` means when a provider of `group` gave it in `phase`.
-///
-/// `text` is what [`super::reply_text`] makes: one line, without the code. The rows of the group come first, then the
-/// generic ones, which end with the first digit; the first row that fits decides.
-pub fn classify(group: Group, phase: Phase, code: u16, text: &str) -> Verdict {
-    let code = format!("{code:03}");
-    let text = text.to_ascii_lowercase();
-    let own = ROWS.iter().filter(|row| row.group == group && group != Group::Generic);
-    let generic = ROWS.iter().filter(|row| row.group == Group::Generic);
-    own.chain(generic).find(|row| row.fits(phase, &code, &text)).map_or(UNREADABLE, |row| row.verdict)
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_leads_back() {
+        for phase in Phase::ALL {
+            assert_eq!(Phase::named(&phase.word().to_uppercase()), Some(phase));
+        }
+        for (word, action) in Action::WORDS {
+            assert_eq!(action.word(), word);
+        }
+        for (word, scope) in Scope::WORDS {
+            assert!(scope.word() == word || ["connection", "account+host"].contains(&word), "{word}");
+        }
+        assert_eq!(Phase::named("body"), None);
+    }
+}

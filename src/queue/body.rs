@@ -21,6 +21,8 @@ use super::Error;
 use super::checksum::Checksum;
 pub use super::spool::Spool;
 
+mod share;
+
 /// Bodies up to this many octets live in the database, longer ones in a file of their own.
 ///
 /// Measured: a file costs two more syncs, a blob is written twice; the two meet between 64 and 256 KiB.
@@ -123,12 +125,12 @@ impl Draft {
         let mut part = self.written.take().expect("flush has made or kept the file");
         let (file, sum) = part.file.take().expect("flush has brought the file back");
         let path = self.spool.path(&part.name).expect("the name is one of our own");
-        let len = self.len;
+        let (spool, len) = (self.spool.clone(), self.len);
         spawn_blocking(move || seal(file, &part.guard, &path).map(|()| (part, path))).await.map_err(|_| lost())?.map(
             |(mut part, path)| {
                 part.guard.armed = false;
                 let guard = Remove { path, armed: true };
-                Stored::Spooled(SpoolFile { name: part.name, len, sum: sum.value(), guard })
+                Stored::Spooled(SpoolFile { spool, name: part.name, len, sum: sum.value(), guard })
             },
         )
     }
@@ -169,7 +171,6 @@ fn lost() -> Error {
 
 /// Creates a file that nobody had before, for its owner only, and its folder where it is missing.
 fn create(path: &Path) -> Result<File, Error> {
-    let folder = path.parent().expect("every spool file has a folder");
     // O_EXCL: never somebody else's file, never through a link that somebody put there.
     let open = || {
         let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
@@ -179,11 +180,18 @@ fn create(path: &Path) -> Result<File, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         done => return done.map_err(|source| fault("create", path, source)),
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| fault("make", folder, source))?;
-    if let Some(above) = folder.parent() {
-        sync_folder(above)?;
-    }
+    make_folder_of(path)?;
     open().map_err(|source| fault("create", path, source))
+}
+
+/// Makes the folder of a spool file where it is missing, and its name durable.
+fn make_folder_of(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().expect("every spool file has a folder");
+    if folder.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| fault("make", folder, source))?;
+    folder.parent().map_or(Ok(()), sync_folder)
 }
 
 /// The three steps after which a power cut cannot take the file away.
@@ -213,6 +221,7 @@ pub enum Stored {
 /// The file of a long body. Until a row names it, it is removed when this is dropped.
 #[derive(Debug)]
 pub struct SpoolFile {
+    spool: Arc<Spool>,
     pub(super) name: String,
     pub(super) len: u64,
     pub(super) sum: u32,
@@ -221,8 +230,8 @@ pub struct SpoolFile {
 
 impl SpoolFile {
     /// A file that a row already names.
-    pub(super) fn kept(name: String, path: PathBuf, len: u64, sum: u32) -> SpoolFile {
-        SpoolFile { name, len, sum, guard: Remove { path, armed: false } }
+    pub(super) fn kept(spool: Arc<Spool>, name: String, path: PathBuf, len: u64, sum: u32) -> SpoolFile {
+        SpoolFile { spool, name, len, sum, guard: Remove { path, armed: false } }
     }
 
     /// From now on the file belongs to a row.
@@ -237,7 +246,7 @@ impl SpoolFile {
 
     /// A second handle on the file; this one never removes it.
     pub(super) fn again(&self) -> SpoolFile {
-        SpoolFile::kept(self.name.clone(), self.guard.path.clone(), self.len, self.sum)
+        SpoolFile::kept(self.spool.clone(), self.name.clone(), self.guard.path.clone(), self.len, self.sum)
     }
 
     /// Reads the whole file once and says what is wrong with it, if anything is. Blocks.
@@ -277,6 +286,18 @@ impl Stored {
     /// Whether there is no body at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same body once more, for a second message: each of the two owns what it names, and deleting one leaves the
+    /// other whole. A long body gets a second name in the spool folder, not a second copy. Blocks for a sync.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and [`Error::Io`]; nothing is left behind then.
+    pub fn share(&self) -> Result<Stored, Error> {
+        match self {
+            Stored::Inline(body) => Ok(Stored::Inline(body.clone())),
+            Stored::Spooled(file) => file.share().map(Stored::Spooled),
+        }
     }
 
     /// Reads the body from its beginning.

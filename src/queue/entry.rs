@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Id, ReversePath};
+use crate::mail::{Address, Id, Lane, ReversePath};
 
 use super::body::Stored;
 
@@ -104,6 +104,11 @@ pub struct NewMessage {
     pub repairs: Vec<String>,
     /// Whether this is a failure notice of our own: such a message never causes another one.
     pub notice: bool,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// Which accounts may take it: text that only the delivery reads, at most [`LONGEST_POOL`] octets; empty: nobody
+    /// has said yet.
+    pub pool: String,
 }
 
 /// What became of one recipient.
@@ -177,6 +182,16 @@ pub struct Entry {
     pub repairs: Vec<String>,
     /// Whether this is a failure notice of our own.
     pub notice: bool,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// Which accounts may take it, in the words of the delivery.
+    pub pool: String,
+    /// The most recipients one transaction may have, learnt from a provider that took some and refused the rest.
+    pub chunk: Option<u32>,
+    /// Whether the sender must be put on anew, because the provider refused it as it was.
+    pub strict: bool,
+    /// Why the message was set aside, if it was.
+    pub trouble: Option<String>,
 }
 
 impl Entry {
@@ -191,7 +206,8 @@ impl Entry {
 pub enum Next {
     /// A try failed: state `deferred`, one try spent.
     Deferred(Timestamp),
-    /// Budget or paused account: state `waiting`, no try spent.
+    /// Budget or paused account: state `waiting`, no try spent. The time is written as it is given: with the old due
+    /// time the message keeps its place in the line.
     Waiting(Timestamp),
 }
 
@@ -208,6 +224,58 @@ pub struct Settlement {
     pub account: Option<String>,
     /// A failure notice to put in the same transaction.
     pub notice: Option<Box<NewMessage>>,
+    /// From now on at most so many recipients in one transaction; `None` leaves it as it was.
+    pub chunk: Option<u32>,
+    /// From now on the sender is put on anew; `false` leaves it as it was.
+    pub strict: bool,
+    /// What the account is like after the try, to write in the same transaction.
+    pub account_state: Option<AccountState>,
+    /// What the try has used of the account's budget, to count in the same transaction.
+    pub usage: Option<Usage>,
+    /// Whether the owner is still to be told of what failed ([`super::Queue::untold`]); `false` leaves it as it was.
+    pub untold: bool,
+}
+
+/// The longest name of a pool, in octets.
+pub const LONGEST_POOL: usize = 1024;
+/// The longest name of an account, in octets.
+pub const LONGEST_ACCOUNT: usize = 255;
+/// The longest text of an [`AccountState`], in octets.
+pub const LONGEST_STATE: usize = 16 * 1024;
+
+/// What the delivery wants to know of an account after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountState {
+    /// The account's name in the settings, at most [`LONGEST_ACCOUNT`] octets.
+    pub account: String,
+    /// JSON that only the delivery reads, at most [`LONGEST_STATE`] octets.
+    pub state: String,
+}
+
+/// What an account has used of its budget. As a question's answer: the sum of one minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The account's name in the settings, at most [`LONGEST_ACCOUNT`] octets.
+    pub account: String,
+    /// When. Counts are kept by the minute of this moment, and given back with its beginning.
+    pub at: Timestamp,
+    /// Messages handed to the provider.
+    pub messages: u32,
+    /// Recipients of these messages.
+    pub recipients: u32,
+    /// Log-ins that were tried.
+    pub logins: u32,
+}
+
+/// What [`super::Queue::lease`] is asked for: messages of one pool and one lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Exactly this pool.
+    pub pool: String,
+    /// Exactly this lane.
+    pub lane: Lane,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// The state of a message whose recipients ended as `outcomes` say: while one is open it waits as `next` says.

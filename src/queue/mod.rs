@@ -6,12 +6,15 @@
 //!    it. When it returns an error, the message is not there, and never will be half there.
 //! 2. A message that is leased is given to nobody else until its lease is settled or dropped. A lease that is dropped
 //!    (a task that died, a process that was killed) puts the message back as it was.
-//! 3. [`Queue::settle`] is one transaction: the outcomes, the next try and the failure notice are all written, or none
-//!    of them. It consumes the lease, and it changes nothing when the lease is no longer held.
+//! 3. [`Queue::settle`] is one transaction: the outcomes, the next try, the failure notice, what the account has used
+//!    and what it is like now are all written, or none of them. It consumes the lease, and it changes nothing when the
+//!    lease is no longer held. [`Queue::tell`] is one transaction as well: nobody is told twice, or forgotten.
 //! 4. A body is deleted only after the row that named it has said, durably, that nobody needs it.
 //! 5. Nothing is deleted but: what [`Queue::drop_message`] names, delivered bodies, and records older than the
 //!    settings say. What is damaged is set aside where a person can look at it, and reported.
-//! 6. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
+//! 6. A message is given only to who asks for its pool and its lane. The queue reads neither: which accounts a pool
+//!    stands for, and which lane goes first, is decided by the delivery.
+//! 7. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
 //!
 //! An error from the disk is never retried on the same file: after a failed sync nobody knows what was written.
 //!
@@ -21,15 +24,18 @@
 //! | --- | --- |
 //! | before `put` answered | nothing, or the whole message (it was durable, the answer was lost); a spool file without a row is swept at start |
 //! | while leased | the message as it was before the lease |
-//! | before `settle` answered | the state before, or the state after, never a mixture |
+//! | before `settle` answered | the state before, or the state after, never a mixture; the same for `tell` and `assign` |
+//! | before `spend` answered | counted, or not |
+//! | after a body was shared, before its `put` | a spool file without a row, swept at start |
 //! | after the row was deleted, before its file | a spool file without a row, swept at start |
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 
 pub mod body;
 mod checksum;
@@ -39,7 +45,7 @@ pub mod sqlite;
 
 use body::{Draft, Stored};
 use bytes::Bytes;
-use entry::{Entry, NewMessage, Settlement, State};
+use entry::{AccountState, Entry, NewMessage, Settlement, State, Usage, Want};
 
 /// The settings of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +103,14 @@ pub enum Error {
     /// The lease was lost (the message was leased again, or the queue was reopened).
     #[error("message {0} is no longer leased")]
     NotLeased(Id),
+    /// A name or a text is longer than the queue keeps.
+    #[error("{what} is longer than {limit} octets")]
+    TooLong {
+        /// Which one.
+        what: &'static str,
+        /// How long it may be.
+        limit: usize,
+    },
     /// The queue has been closed.
     #[error("the queue is closed")]
     Closed,
@@ -114,7 +128,12 @@ pub struct Filter {
     pub limit: usize,
     /// Only those with an id greater than this (for the next page).
     pub after: Option<Id>,
+    /// Only those of this pool.
+    pub pool: Option<String>,
 }
+
+/// How long it is known what an account has used: a month and a day.
+pub const KEEP_USAGE: Duration = Duration::from_secs(32 * 24 * 3600);
 
 /// How full the queue is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -175,8 +194,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::Full`] and others: nothing was stored.
     fn put(&self, message: NewMessage) -> Answer<'_, ()>;
 
-    /// Leases up to `limit` messages that are due at `now` (queued, waiting or deferred), the longest due first.
-    fn lease(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Lease>>;
+    /// Leases messages that are due at `now` (queued, waiting or deferred): for each of `wants` in order, as many as it
+    /// says at most, the longest due first; `total` at most of all together.
+    ///
+    /// # Errors
+    /// [`Error::Database`] and others: nothing is leased.
+    fn lease(&self, now: Timestamp, wants: Vec<Want>, total: usize) -> Answer<'_, Vec<Lease>>;
 
     /// Writes how a try ended.
     ///
@@ -191,8 +214,60 @@ pub trait Queue: Send + Sync + 'static {
     /// sleep at most. Made for one waiter: an event wakes one of them, and is kept for the next call if nobody waits.
     fn wait(&self) -> Answer<'_, ()>;
 
-    /// When the first message that is not leased becomes due; `None` when there is none.
-    fn next_due(&self) -> Answer<'_, Option<Timestamp>>;
+    /// When the first message of these pools and lanes that is not leased becomes due, however much of them was wanted;
+    /// `None` when there is none.
+    fn next_due(&self, wants: Vec<Want>) -> Answer<'_, Option<Timestamp>>;
+
+    /// The pools of all messages that are not final, with how many each has, in the order of their names. The pool
+    /// with the empty name holds those that nobody has assigned yet.
+    fn pools(&self) -> Answer<'_, Vec<(String, u64)>>;
+
+    /// Gives messages new pools, all in one transaction. Those that are leased, final or gone are left as they are.
+    ///
+    /// Nothing else is done meanwhile: give a few hundred at a time.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`]: nothing was changed.
+    fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()>;
+
+    /// Says which lanes of which pools nobody can take from, and until when; replaces what was said before. In memory
+    /// only.
+    ///
+    /// It changes what is *shown*, nothing else: [`Queue::list`], [`Queue::show`] and [`Queue::depth`] show a message
+    /// of such a lane that is due as `waiting`, due at that time. As due counts what is queued or waiting, and what is
+    /// deferred until a time that the queue has since been told has come (the queue has no clock: it takes the time
+    /// from the last lease, put, retry, wake or purge).
+    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()>;
+
+    /// Counts what an account has used, durably: a log-in is counted before it is tried.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`]; [`Error::Full`] and others: it may have been counted or not.
+    fn spend(&self, usage: Usage) -> Answer<'_, ()>;
+
+    /// What an account has used in each minute since the one of `since`, oldest first; minutes without use are left
+    /// out. Kept for [`KEEP_USAGE`].
+    fn usage(&self, account: String, since: Timestamp) -> Answer<'_, Vec<Usage>>;
+
+    /// Keeps what an account is like, in place of what was kept before.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`]; [`Error::Full`] and others.
+    fn remember(&self, state: AccountState) -> Answer<'_, ()>;
+
+    /// What is kept of all accounts, in the order of their names.
+    fn recall(&self) -> Answer<'_, Vec<AccountState>>;
+
+    /// The first `limit` failed messages that were settled with [`Settlement::untold`] and neither retried nor told
+    /// since, oldest first.
+    fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>>;
+
+    /// The owner is told of these: one transaction puts the notice, if there is one, and takes their marks off.
+    /// Messages that are gone are no harm.
+    ///
+    /// # Errors
+    /// As [`Queue::put`]: nothing was changed.
+    fn tell(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> Answer<'_, ()>;
 
     /// The messages that `filter` names, oldest first.
     fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>>;
@@ -204,7 +279,7 @@ pub trait Queue: Send + Sync + 'static {
     fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)>;
 
     /// Makes a waiting, deferred, held or failed message due at `now`; failed recipients are opened again, and a
-    /// message that had expired gets its life time anew.
+    /// message that had expired gets its life time anew. The owner need not be told any more of what had failed.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Busy`] while it is being sent; [`Error::WrongState`] when it was delivered.
@@ -218,6 +293,10 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Makes every waiting message due at `now` (an account is back).
     fn wake(&self, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Octets of all messages that are not final, by the address they came from. Looks at all of them: not for every
+    /// second.
+    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>>;
 
     /// How full the queue is.
     fn depth(&self) -> Answer<'_, Depth>;

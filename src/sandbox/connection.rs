@@ -287,6 +287,14 @@ impl Connection {
             }
             let in_data = self.session.phase() == Phase::Data;
             self.input.reserve(if in_data { READ.1 } else { READ.0 });
+            let clock = &self.shared.clock;
+            let patience = self.shared.limits.idle.filter(|_| !in_data).map(|idle| clock.now() + idle);
+            let idle_too_long = async {
+                match patience {
+                    Some(end) => clock.sleep_until(end).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 read = timeout(SILENCE, self.wire.read(&mut self.input)) => return match read {
                     Ok(Ok(octets)) if octets > 0 => Ok(()),
@@ -296,6 +304,7 @@ impl Connection {
                 () = self.shared.drain.asked(), if !self.in_transaction && !in_data => {
                     return Err(self.farewell("Service is stopping"));
                 }
+                () = idle_too_long => return Err(self.farewell("Timeout")),
                 // The sender lives in what we share, so an error cannot come.
                 _ = self.fault_added.changed(), if idle => {}
             }

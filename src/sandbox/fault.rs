@@ -89,10 +89,33 @@ impl Fault {
         Fault { at, what, times: 1 }
     }
 
+    /// Says this reply once. `text` has the code and needs no line end; more lines are parted by CRLF.
+    pub fn reply(at: Stage, text: &str) -> Fault {
+        Fault::once(at, What::Reply(format!("{text}\r\n").into_bytes()))
+    }
+
+    /// Says this reply once, and hangs up.
+    pub fn last_reply(at: Stage, text: &str) -> Fault {
+        Fault::once(at, What::ReplyThenClose(format!("{text}\r\n").into_bytes()))
+    }
+
+    /// The same, so often; `u32::MAX` is for ever.
+    #[must_use]
+    pub fn times(self, times: u32) -> Fault {
+        Fault { times, ..self }
+    }
+
     /// Strikes until [`clear_faults`](super::Sandbox::clear_faults).
     pub fn forever(at: Stage, what: What) -> Fault {
         Fault { at, what, times: u32::MAX }
     }
+}
+
+/// A fault, and for which account, if not for all.
+#[derive(Debug)]
+struct Meant {
+    user: Option<String>,
+    fault: Fault,
 }
 
 /// The faults that are still to come, in the order they were asked for.
@@ -100,14 +123,14 @@ impl Fault {
 pub(super) struct Faults {
     /// False: the list is empty, and a connection need not take the lock at each command.
     armed: AtomicBool,
-    list: Mutex<Vec<Fault>>,
+    list: Mutex<Vec<Meant>>,
 }
 
 impl Faults {
-    pub(super) fn add(&self, fault: Fault) {
+    pub(super) fn add(&self, user: Option<&str>, fault: Fault) {
         let mut list = self.lock();
         if fault.times > 0 {
-            list.push(fault);
+            list.push(Meant { user: user.map(str::to_owned), fault });
         }
         self.armed.store(!list.is_empty(), Ordering::Release);
     }
@@ -118,25 +141,31 @@ impl Faults {
         self.armed.store(false, Ordering::Release);
     }
 
-    /// Uses up the first fault that strikes here.
-    pub(super) fn take(&self, here: &Stage) -> Option<What> {
+    /// Uses up the first fault that strikes here, at `user` if somebody is logged in or about to be.
+    pub(super) fn take(&self, here: &Stage, user: Option<&str>) -> Option<What> {
         if !self.armed.load(Ordering::Acquire) {
             return None;
         }
         let mut list = self.lock();
-        let at = list.iter().position(|fault| fault.at.covers(here))?;
-        let what = list[at].what.clone();
-        if list[at].times != u32::MAX {
-            list[at].times -= 1;
+        let meant = |wanted: &Option<String>| match (wanted, user) {
+            (None, _) => true,
+            (Some(wanted), Some(user)) => wanted.eq_ignore_ascii_case(user),
+            (Some(_), None) => false,
+        };
+        let at = list.iter().position(|one| meant(&one.user) && one.fault.at.covers(here))?;
+        let fault = &mut list[at].fault;
+        let what = fault.what.clone();
+        if fault.times != u32::MAX {
+            fault.times -= 1;
         }
-        if list[at].times == 0 {
+        if fault.times == 0 {
             list.remove(at);
         }
         self.armed.store(!list.is_empty(), Ordering::Release);
         Some(what)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Meant>> {
         // Pushing and removing cannot leave the list half done.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,21 +178,33 @@ mod tests {
     #[test]
     fn a_fault_is_used_as_often_as_asked_and_in_order() {
         let faults = Faults::default();
-        assert_eq!(faults.take(&Stage::Mail), None);
-        faults.add(Fault { at: Stage::Mail, what: What::Close, times: 2 });
-        faults.add(Fault::once(Stage::Mail, What::Reset));
-        faults.add(Fault::once(Stage::Rcpt(Some("A@b.c".to_owned())), What::Stall));
-        faults.add(Fault::forever(Stage::Quit, What::Close));
-        faults.add(Fault { at: Stage::Data, what: What::Close, times: 0 });
-        let taken: Vec<_> = (0..4).map(|_| faults.take(&Stage::Mail)).collect();
+        assert_eq!(faults.take(&Stage::Mail, None), None);
+        faults.add(None, Fault { at: Stage::Mail, what: What::Close, times: 2 });
+        faults.add(None, Fault::once(Stage::Mail, What::Reset));
+        faults.add(None, Fault::once(Stage::Rcpt(Some("A@b.c".to_owned())), What::Stall));
+        faults.add(None, Fault::forever(Stage::Quit, What::Close));
+        faults.add(None, Fault { at: Stage::Data, what: What::Close, times: 0 });
+        let taken: Vec<_> = (0..4).map(|_| faults.take(&Stage::Mail, None)).collect();
         assert_eq!(taken, [Some(What::Close), Some(What::Close), Some(What::Reset), None]);
-        assert_eq!(faults.take(&Stage::Rcpt(Some("x@b.c".to_owned()))), None);
-        assert_eq!(faults.take(&Stage::Rcpt(Some("a@B.c".to_owned()))), Some(What::Stall));
-        assert_eq!(faults.take(&Stage::Data), None);
+        assert_eq!(faults.take(&Stage::Rcpt(Some("x@b.c".to_owned())), None), None);
+        assert_eq!(faults.take(&Stage::Rcpt(Some("a@B.c".to_owned())), None), Some(What::Stall));
+        assert_eq!(faults.take(&Stage::Data, None), None);
         for _ in 0..10 {
-            assert_eq!(faults.take(&Stage::Quit), Some(What::Close));
+            assert_eq!(faults.take(&Stage::Quit, None), Some(What::Close));
         }
         faults.clear();
-        assert_eq!(faults.take(&Stage::Quit), None);
+        assert_eq!(faults.take(&Stage::Quit, None), None);
+    }
+
+    #[test]
+    fn a_fault_for_one_account_leaves_the_others_alone() {
+        let faults = Faults::default();
+        faults.add(Some("A@qq.com"), Fault::reply(Stage::Mail, "550 no").times(2));
+        assert_eq!(faults.take(&Stage::Mail, None), None);
+        assert_eq!(faults.take(&Stage::Mail, Some("b@qq.com")), None);
+        assert_eq!(faults.take(&Stage::Mail, Some("a@qq.com")), Some(What::Reply(b"550 no\r\n".to_vec())));
+        faults.add(None, Fault::last_reply(Stage::Mail, "421 bye"));
+        assert_eq!(faults.take(&Stage::Mail, Some("b@qq.com")), Some(What::ReplyThenClose(b"421 bye\r\n".to_vec())));
+        assert!(faults.take(&Stage::Mail, Some("a@qq.com")).is_some() && faults.take(&Stage::Mail, None).is_none());
     }
 }

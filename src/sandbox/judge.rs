@@ -15,10 +15,10 @@ use memchr::{memchr, memchr_iter, memmem};
 use crate::mail::{Address, ReversePath};
 use crate::message::from_rule::qq_accepts;
 use crate::secret::Secret;
-use crate::smtp::Reply;
+use crate::smtp::{Class, Reply};
 
 use super::store::Received;
-use super::{LoginRefusal, Shared, words};
+use super::{LoginRefusal, Shared, Window, words};
 
 /// The longest line of a message without its CRLF, in octets (RFC 5321 section 4.5.3.1.6).
 const MAX_LINE: usize = 998;
@@ -31,6 +31,51 @@ pub(super) enum Login {
     NotSecure(Reply),
     /// It is not: these octets, and the end.
     Refused(Vec<u8>),
+}
+
+/// What is said to a command that asked.
+pub(super) enum Verdict {
+    /// This reply.
+    Judged(Reply),
+    /// These octets, and the reply that the session shall take them for.
+    Octets(Reply, Vec<u8>),
+}
+
+impl Verdict {
+    /// Whether the dialogue goes on as after a yes.
+    pub(super) fn accepts(&self) -> bool {
+        matches!(self.reply().class(), Class::Positive | Class::Intermediate)
+    }
+
+    /// The reply, as the session knows it.
+    pub(super) fn reply(&self) -> &Reply {
+        match self {
+            Verdict::Judged(reply) | Verdict::Octets(reply, _) => reply,
+        }
+    }
+}
+
+impl From<Reply> for Verdict {
+    fn from(reply: Reply) -> Verdict {
+        Verdict::Judged(reply)
+    }
+}
+
+impl From<Vec<u8>> for Verdict {
+    /// Takes octets for the reply whose code they start with, and for a 451 if they start with none.
+    fn from(octets: Vec<u8>) -> Verdict {
+        let code = octets.get(..3).and_then(|code| std::str::from_utf8(code).ok()).and_then(|code| code.parse().ok());
+        Verdict::Octets(Reply::new(code.unwrap_or(451), ""), octets)
+    }
+}
+
+/// What is said of a frequency.
+fn limited(asked: Result<(), Window>) -> Verdict {
+    match asked {
+        Ok(()) => words::say(words::OK).into(),
+        Err(Window::Minute | Window::Hour) => words::say(words::SENDER_LIMITED).into(),
+        Err(Window::Day) => words::daily_limit().into(),
+    }
 }
 
 /// See the top of the file.
@@ -54,14 +99,9 @@ impl Judge {
             store.count(|stats| stats.logins_refused += 1);
             return Login::NotSecure(words::say(words::NOT_SECURE));
         }
-        let refusal = match store.log_in(user, secret, self.shared.clock.now()) {
-            Ok(()) => {
-                store.count(|stats| stats.logins_ok += 1);
-                return Login::Good(words::say(words::LOGGED_IN));
-            }
-            Err(refusal) => refusal,
-        };
-        store.count(|stats| stats.logins_refused += 1);
+        let refusal = store.log_in(user, secret, self.shared.clock.now()).err();
+        self.note_login(user, refusal.is_none());
+        let Some(refusal) = refusal else { return Login::Good(words::say(words::LOGGED_IN)) };
         tracing::info!(event = "sandbox_login_refused", client = %self.client, connection = self.connection);
         Login::Refused(match refusal {
             LoginRefusal::Vague => format!("{} {}\r\n", words::LOGIN_FAILED.0, words::LOGIN_FAILED.1).into_bytes(),
@@ -69,17 +109,19 @@ impl Judge {
         })
     }
 
+    /// Writes down what came of a log-in over TLS.
+    pub(super) fn note_login(&self, user: &str, accepted: bool) {
+        let (user, at) = (user.to_owned(), self.shared.clock.now());
+        self.shared.store.note_login(super::Login { user, at, connection: self.connection, accepted });
+    }
+
     /// `login` is who the session says is logged in; without one the session has refused already.
-    pub(super) fn mail(&self, from: &ReversePath, login: &str) -> Reply {
+    pub(super) fn mail(&self, from: &ReversePath, login: &str) -> Verdict {
         // The null sender is not the one who logged in either.
-        let same = from.address().is_some_and(|address| address.as_str().eq_ignore_ascii_case(login));
-        words::say(if !same {
-            words::WRONG_SENDER
-        } else if !self.shared.store.may_send(login, self.shared.clock.now()) {
-            words::SENDER_LIMITED
-        } else {
-            words::OK
-        })
+        if !from.address().is_some_and(|address| address.as_str().eq_ignore_ascii_case(login)) {
+            return words::say(words::WRONG_SENDER).into();
+        }
+        limited(self.shared.store.may_send(login, self.shared.clock.now()))
     }
 
     /// The sender was accepted.
@@ -88,17 +130,18 @@ impl Judge {
         self.from = from.to_string();
     }
 
-    pub(super) fn recipient(&self, to: &Address) -> Reply {
+    pub(super) fn recipient(&self, to: &Address, login: &str) -> Verdict {
         let local = to.local().to_ascii_lowercase();
-        words::say(if !to.is_qualified() {
+        let refusal = if !to.is_qualified() {
             words::BAD_ADDRESS
         } else if local == "nobody" || local.starts_with("refused") {
             words::NO_MAILBOX
         } else if local.starts_with("busy") {
             words::BUSY_MAILBOX
         } else {
-            words::OK
-        })
+            return limited(self.shared.store.may_reach(login, self.shared.clock.now()));
+        };
+        words::say(refusal).into()
     }
 
     /// The recipient was accepted, or not.
@@ -114,14 +157,15 @@ impl Judge {
     }
 
     /// Whether the message is good.
-    pub(super) fn end(&self) -> Reply {
-        words::say(if has_bad_line(&self.data) {
+    pub(super) fn end(&self) -> Verdict {
+        let reply = words::say(if has_bad_line(&self.data) {
             words::BAD_LINE
         } else if !qq_accepts(head(&self.data)) {
             words::BAD_FROM
         } else {
             words::QUEUED
-        })
+        });
+        reply.into()
     }
 
     /// Keeps the message as received.

@@ -14,7 +14,7 @@
 //!   listener --> connection --> smtp::server::Session      the dialogue, in the voice of `words`
 //!                    | ^
 //!                    v |
-//!                  judge  --> store                         accounts, frequency, what was received, counters
+//!                  judge  --> store --> limits              accounts, frequency, what was received, counters
 //!                    ^
 //!                  fault                                    what shall go wrong instead
 //! ```
@@ -23,6 +23,7 @@ mod certificate;
 mod connection;
 mod fault;
 mod judge;
+mod limits;
 mod listener;
 mod store;
 mod wire;
@@ -44,7 +45,8 @@ use crate::drain::Drain;
 use crate::secret::Secret;
 
 pub use fault::{Fault, Stage, What};
-pub use store::{Received, Stats};
+pub use limits::{Day, Limits, Window};
+pub use store::{Limited, Login, Received, Stats};
 
 use fault::Faults;
 use store::Store;
@@ -65,36 +67,6 @@ pub struct Settings {
     pub keep: usize,
     /// How long each batch of replies is held back, to imitate a provider that is far away.
     pub reply_delay: Duration,
-}
-
-/// Limits of the sandbox. The default has QQ's known ones and no frequency limits, since QQ's are not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// So many messages of an account begin within 60 seconds; more get `550 Sender frequency limited.` at MAIL.
-    pub messages_per_minute: Option<u32>,
-    /// So many log-ins of an account are tried within 60 seconds; more get the 535 that says everything and nothing.
-    pub logins_per_minute: Option<u32>,
-    /// So many messages are taken on one connection, then it ends with 421.
-    pub messages_per_connection: Option<u32>,
-    /// So many connections are open at once; more get `550 Connection frequency limited`.
-    pub connections: Option<u32>,
-    /// Most recipients of a message; more get 452 each.
-    pub recipients: usize,
-    /// Largest message in octets, announced by SIZE (RFC 1870); a larger one gets 552.
-    pub max_message: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            messages_per_minute: None,
-            logins_per_minute: None,
-            messages_per_connection: None,
-            connections: None,
-            recipients: 100,
-            max_message: 70 << 20,
-        }
-    }
 }
 
 /// How a log-in is refused. The connection ends after either.
@@ -125,6 +97,9 @@ pub enum Error {
     #[error("the sandbox cannot set up TLS: {0}")]
     Tls(#[from] RustlsError),
 }
+
+/// So many log-ins, and so many refusals for frequency, are remembered.
+pub const LOGINS_KEPT: usize = 100_000;
 
 /// A provider in this process. Dropping it closes its ports and cuts its connections.
 pub struct Sandbox {
@@ -230,9 +205,32 @@ impl Sandbox {
         self.shared.store.wait_until(reached).await;
     }
 
+    /// What one account has sent, as far as it is still kept, in the order of arrival.
+    pub fn received_from(&self, user: &str) -> Vec<Received> {
+        let mut received = self.received();
+        received.retain(|message| message.login.eq_ignore_ascii_case(user));
+        received
+    }
+
+    /// The log-ins that were tried over TLS, the newest [`LOGINS_KEPT`], in their order.
+    pub fn logins(&self) -> Vec<Login> {
+        self.shared.store.logins()
+    }
+
+    /// Whenever a frequency limit was named to somebody, in that order; the newest [`LOGINS_KEPT`].
+    pub fn limited(&self) -> Vec<Limited> {
+        self.shared.store.limited()
+    }
+
     /// Changes the authorization code of `user`, who need not exist yet. Connections that are logged in stay so.
     pub fn set_secret(&self, user: &str, secret: Secret) {
-        self.shared.store.set_secret(user, secret);
+        self.shared.store.set_secret(user, Some(secret));
+    }
+
+    /// Voids the authorization code of `user`: every log-in is refused until [`Sandbox::set_secret`]. Connections that
+    /// are logged in stay so.
+    pub fn revoke(&self, user: &str) {
+        self.shared.store.set_secret(user, None);
     }
 
     /// Changes how log-ins are refused from now on.
@@ -242,7 +240,13 @@ impl Sandbox {
 
     /// Asks for a fault. It strikes at the next opportunity, on whatever connection that is.
     pub fn fault(&self, fault: Fault) {
-        self.shared.faults.add(fault);
+        self.shared.faults.add(None, fault);
+        self.shared.fault_added.send_replace(());
+    }
+
+    /// As [`Sandbox::fault`], for connections of this account only. It cannot strike before the log-in is tried.
+    pub fn fault_for(&self, user: &str, fault: Fault) {
+        self.shared.faults.add(Some(user), fault);
         self.shared.fault_added.send_replace(());
     }
 

@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -13,12 +12,11 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-use super::{Limits, LoginRefusal};
+use super::limits::{Limits, Lock, Past, Rates, Window};
+use super::{LOGINS_KEPT, LoginRefusal};
 
 /// Most octets of messages that are kept.
 const TOTAL: usize = 256 << 20;
-/// What the frequency limits count in.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// A message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +33,48 @@ pub struct Received {
     pub connection: u64,
     /// When it was complete.
     pub at: Timestamp,
+}
+
+impl Received {
+    /// The value of the first header field of this name, unfolded (RFC 5322 section 2.2.3); octets that are no UTF-8 are
+    /// replaced.
+    pub fn field(&self, name: &str) -> Option<String> {
+        let end = memchr::memmem::find(&self.data, b"\r\n\r\n").map_or(self.data.len(), |at| at + 2);
+        let head = String::from_utf8_lossy(&self.data[..end]).replace("\r\n ", " ").replace("\r\n\t", " ");
+        head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    }
+
+    /// The subject as it stands in the header; empty when there is none.
+    pub fn subject(&self) -> String {
+        self.field("Subject").unwrap_or_default()
+    }
+}
+
+/// A log-in that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// As whom; it need not be an account.
+    pub user: String,
+    /// When.
+    pub at: Timestamp,
+    /// On which connection.
+    pub connection: u64,
+    /// Whether it was good.
+    pub accepted: bool,
+}
+
+/// A frequency limit that was named to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Whose limit.
+    pub user: String,
+    /// When.
+    pub at: Timestamp,
+    /// Which window was full.
+    pub window: Window,
 }
 
 /// What was counted since the start.
@@ -69,6 +109,7 @@ pub struct Stats {
 pub(super) struct Store {
     stats: watch::Sender<Stats>,
     kept: Mutex<Kept>,
+    diary: Mutex<Diary>,
     accounts: Mutex<Accounts>,
     keep: usize,
 }
@@ -80,17 +121,25 @@ struct Kept {
 }
 
 #[derive(Debug, Default)]
+struct Diary {
+    logins: VecDeque<Login>,
+    limited: VecDeque<Limited>,
+}
+
+#[derive(Debug, Default)]
 struct Accounts {
     by_key: HashMap<String, Account>,
     refusal: LoginRefusal,
     limits: Limits,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Account {
-    secret: Secret,
-    logins: VecDeque<Timestamp>,
-    messages: VecDeque<Timestamp>,
+    /// Without one, every log-in is refused.
+    secret: Option<Secret>,
+    logins: Lock,
+    messages: Past,
+    recipients: Past,
 }
 
 impl Store {
@@ -98,11 +147,12 @@ impl Store {
         let store = Store {
             stats: watch::Sender::default(),
             kept: Mutex::default(),
+            diary: Mutex::default(),
             accounts: Mutex::new(Accounts { limits, ..Accounts::default() }),
             keep: keep.max(1),
         };
         for (user, secret) in accounts {
-            store.set_secret(&user, secret);
+            store.set_secret(&user, Some(secret));
         }
         store
     }
@@ -140,53 +190,77 @@ impl Store {
         self.count(|stats| stats.accepted += 1);
     }
 
-    pub(super) fn set_secret(&self, user: &str, secret: Secret) {
-        let mut accounts = lock(&self.accounts);
-        match accounts.by_key.get_mut(&user.to_ascii_lowercase()) {
-            Some(account) => account.secret = secret,
-            None => {
-                let account = Account { secret, logins: VecDeque::new(), messages: VecDeque::new() };
-                accounts.by_key.insert(user.to_ascii_lowercase(), account);
-            }
-        }
+    pub(super) fn logins(&self) -> Vec<Login> {
+        lock(&self.diary).logins.iter().cloned().collect()
+    }
+
+    pub(super) fn limited(&self) -> Vec<Limited> {
+        lock(&self.diary).limited.iter().cloned().collect()
+    }
+
+    /// Writes a log-in down, and counts it.
+    pub(super) fn note_login(&self, login: Login) {
+        let accepted = login.accepted;
+        push(&mut lock(&self.diary).logins, login);
+        self.count(|stats| match accepted {
+            true => stats.logins_ok += 1,
+            false => stats.logins_refused += 1,
+        });
+    }
+
+    pub(super) fn set_secret(&self, user: &str, secret: Option<Secret>) {
+        lock(&self.accounts).by_key.entry(user.to_ascii_lowercase()).or_default().secret = secret;
     }
 
     pub(super) fn set_login_refusal(&self, refusal: LoginRefusal) {
         lock(&self.accounts).refusal = refusal;
     }
 
-    /// Whether this log-in is good; if not, how to say so. A wrong code counts towards
-    /// the limit as well; a try beyond the limit does not.
+    /// Whether this log-in is good; if not, how to say so. A wrong code counts towards the limits as well.
     pub(super) fn log_in(&self, user: &str, secret: &Secret, now: Timestamp) -> Result<(), LoginRefusal> {
         let mut accounts = lock(&self.accounts);
-        let (refusal, limit) = (accounts.refusal, accounts.limits.logins_per_minute);
+        let (refusal, limits) = (accounts.refusal, accounts.limits);
         let account = accounts.by_key.get_mut(&user.to_ascii_lowercase()).ok_or(refusal)?;
-        if !within(&mut account.logins, limit, now) {
+        if !account.logins.lets_in(&limits, now) {
             // The real one does not say that it was the frequency either.
             return Err(LoginRefusal::Vague);
         }
-        if account.secret == *secret { Ok(()) } else { Err(refusal) }
+        if account.secret.as_ref() == Some(secret) { Ok(()) } else { Err(refusal) }
     }
 
     /// Whether `user` may send one more message now; if so, it counts.
-    pub(super) fn may_send(&self, user: &str, now: Timestamp) -> bool {
+    pub(super) fn may_send(&self, user: &str, now: Timestamp) -> Result<(), Window> {
+        self.one_more(user, now, Limits::messages, |account| &mut account.messages)
+    }
+
+    /// Whether `user` may have one more recipient now; if so, it counts.
+    pub(super) fn may_reach(&self, user: &str, now: Timestamp) -> Result<(), Window> {
+        self.one_more(user, now, Limits::recipient_rates, |account| &mut account.recipients)
+    }
+
+    fn one_more(
+        &self,
+        user: &str,
+        now: Timestamp,
+        rates: impl Fn(&Limits) -> Rates,
+        past: impl Fn(&mut Account) -> &mut Past,
+    ) -> Result<(), Window> {
         let mut accounts = lock(&self.accounts);
-        let limit = accounts.limits.messages_per_minute;
-        accounts.by_key.get_mut(&user.to_ascii_lowercase()).is_some_and(|a| within(&mut a.messages, limit, now))
+        let limits = accounts.limits;
+        let account = accounts.by_key.entry(user.to_ascii_lowercase()).or_default();
+        past(account).one_more(rates(&limits), limits.day, now).inspect_err(|&window| {
+            let limited = Limited { user: user.to_owned(), at: now, window };
+            push(&mut lock(&self.diary).limited, limited);
+        })
     }
 }
 
-/// Whether one more is within the limit of a sliding minute; if so, it is recorded.
-fn within(past: &mut VecDeque<Timestamp>, limit: Option<u32>, now: Timestamp) -> bool {
-    let Some(limit) = limit else { return true };
-    while past.front().is_some_and(|&then| now.since(then) >= MINUTE) {
-        past.pop_front();
+/// Adds one, and forgets the oldest if there are too many.
+fn push<T>(list: &mut VecDeque<T>, one: T) {
+    list.push_back(one);
+    if list.len() > LOGINS_KEPT {
+        list.pop_front();
     }
-    let free = past.len() < limit as usize;
-    if free {
-        past.push_back(now);
-    }
-    free
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -230,7 +304,8 @@ mod tests {
         let limits = Limits { messages_per_minute: Some(2), logins_per_minute: Some(2), ..Limits::default() };
         let store = Store::new(1, vec![("A@qq.com".to_owned(), Secret::new("code"))], limits);
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let sent: Vec<bool> = [0, 30, 59, 60, 61, 90].into_iter().map(|s| store.may_send("a@qq.com", at(s))).collect();
+        let sent: Vec<bool> =
+            [0, 30, 59, 60, 61, 90].into_iter().map(|s| store.may_send("a@qq.com", at(s)).is_ok()).collect();
         assert_eq!(sent, [true, true, false, true, false, true]);
         assert_eq!(store.log_in("a@QQ.com", &Secret::new("bad"), at(0)), Err(LoginRefusal::Vague));
         assert_eq!(store.log_in("a@qq.com", &Secret::new("code"), at(1)), Ok(()));

@@ -36,7 +36,7 @@ pub const LOGIN_FIRST: Words = (503, "Error: need EHLO and AUTH first !");
 pub const WRONG_SENDER: Words = (501, "Mail from address must be same as authorization user.");
 /// An address that is none.
 pub const BAD_ADDRESS: Words = (501, "Bad address syntax");
-/// Too many messages within a minute. Temporary, despite its code.
+/// Too many messages or recipients within a minute or an hour. Temporary, despite its code.
 pub const SENDER_LIMITED: Words = (550, "Sender frequency limited.");
 /// Too many connections. Temporary, despite its code.
 pub const CONNECTION_LIMITED: Words = (550, "Connection frequency limited");
@@ -75,6 +75,12 @@ pub fn use_authorization_code() -> Vec<u8> {
     encoding_rs::GB18030.encode(TEXT).0.into_owned()
 }
 
+/// More messages or recipients than a day has, as it goes over the wire: in GB18030, line end included. Temporary,
+/// despite its code. The words are those of the enterprise service.
+pub fn daily_limit() -> Vec<u8> {
+    encoding_rs::GB18030.encode("550 域名当日发信量到达上限\r\n").0.into_owned()
+}
+
 /// A reply as the session wants it.
 pub(super) fn say(words: Words) -> Reply {
     Reply::new(words.0, words.1)
@@ -93,6 +99,7 @@ pub(super) fn session(client: IpAddr, number: u64, starttls: bool, limits: &Limi
         max_message: limits.max_message,
         max_recipients: limits.recipients,
         auth: AuthMode::Verify,
+        auth_after_tls: false,
         auth_required: true,
         starttls,
         max_errors: 100,

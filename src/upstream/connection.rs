@@ -2,57 +2,65 @@
 //!
 //! It reads, writes, keeps the deadline of each phase (RFC 5321 section 4.5.3.2) and nothing else. A reply that arrives
 //! while the message is still being written is read at once, so that a server that refuses early is heard. The final
-//! dot goes out in one write with the end of the message.
+//! dot goes out in one write with the end of the message. Not here: how a connection comes to be (`opening`).
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf as _;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::provider::{Endpoint, Tls};
-use crate::secret::Secret;
-use crate::smtp;
 use crate::smtp::Reply;
 use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOutcome, Transaction};
 
+use super::Letter;
 use super::line::Line;
 use super::seven_bit::{self, Converted, Form};
-use super::{DIAL_LIMIT, HANDSHAKE_LIMIT, Letter, Settings, dial, tls};
 
 /// A message up to this size is written as one piece, with its final dot; a longer one in pieces of this size.
 const PIECE: usize = 128 * 1024;
 /// How long the farewell may take (RFC 5321 has no deadline for it; QQ answers with garbage or not at all).
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Why there is no connection that could carry a message.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// No TCP connection.
-    #[error(transparent)]
-    Dial(#[from] dial::DialError),
-    /// No TLS.
-    #[error(transparent)]
-    Tls(#[from] tls::TlsError),
-    /// The dialogue failed before the first message.
-    #[error("the provider ended the dialogue")]
-    Dialogue(Box<Failure>),
-}
-
-/// A logged-in connection.
+/// A connection, logged in unless [`Connection::must_log_in`].
 #[derive(Debug)]
 pub struct Connection {
-    client: Client,
-    line: Line,
-    opened: Instant,
+    pub(super) client: Client,
+    pub(super) line: Line,
+    pub(super) opened: Instant,
     /// The commands of the next message are on their way.
-    announced: bool,
+    pub(super) announced: bool,
+    /// The log-in may go out, or none is wanted.
+    pub(super) permitted: bool,
+    /// It counts as open while this is there.
+    pub(super) seat: Option<Seat>,
+}
+
+/// A place among the open connections of an account, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    taken: Arc<AtomicUsize>,
+    /// The account's connections have been told to end since, when the account has another number.
+    pub(super) epoch: u64,
+}
+
+impl Seat {
+    /// Takes a place.
+    pub(super) fn take(taken: &Arc<AtomicUsize>, epoch: u64) -> Seat {
+        taken.fetch_add(1, Ordering::Relaxed);
+        Seat { taken: taken.clone(), epoch }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How a transaction ended on this connection.
@@ -72,45 +80,6 @@ pub enum Sent {
 }
 
 impl Connection {
-    /// Dials, starts TLS, logs in. Nothing secret is sent before TLS is up.
-    ///
-    /// # Errors
-    /// [`OpenError`] says how far it came.
-    pub async fn open(
-        settings: &Settings,
-        endpoint: &Endpoint,
-        connector: &TlsConnector,
-        secret: Option<Secret>,
-    ) -> Result<Connection, OpenError> {
-        let stream = dial::dial(&endpoint.host, endpoint.port, DIAL_LIMIT).await?;
-        let line = match endpoint.tls {
-            Tls::Implicit => Line::Tls(Box::new(handshake(connector, &endpoint.host, stream).await?)),
-            Tls::StartTls => Line::Plain(stream),
-        };
-        let client = Client::new(client_settings(settings, endpoint, secret));
-        let mut connection = Connection { client, line, opened: Instant::now(), announced: false };
-        loop {
-            match connection.advance().await {
-                Event::Ready => return Ok(connection),
-                Event::StartTls => connection.start_tls(connector, &endpoint.host).await?,
-                Event::Failed(failure) => return Err(OpenError::Dialogue(Box::new(failure))),
-                event @ (Event::More | Event::SendBody | Event::Done(_) | Event::Closed) => {
-                    let kind = client::FailureKind::Protocol(format!("{event:?} before the first message"));
-                    let (phase, sent_credentials) = (connection.client.phase(), false);
-                    return Err(OpenError::Dialogue(Box::new(Failure { phase, kind, sent_credentials })));
-                }
-            }
-        }
-    }
-
-    async fn start_tls(&mut self, connector: &TlsConnector, host: &str) -> Result<(), OpenError> {
-        if let Line::Plain(stream) = std::mem::replace(&mut self.line, Line::Gone) {
-            self.line = Line::Tls(Box::new(handshake(connector, host, stream).await?));
-            self.client.tls_started();
-        }
-        Ok(())
-    }
-
     /// Sends one message, unless it was `announced` by the one before: then its commands are on the way already.
     /// `follow` is asked, once the final dot is about to go out, for a transaction to announce behind it.
     pub async fn send(
@@ -190,10 +159,12 @@ impl Connection {
         if self.client.extensions().eight_bit_mime { Ok(Form::Same) } else { seven_bit::form(letter).await }
     }
 
-    /// Writes what is to be written and reads until the machine needs us.
-    async fn advance(&mut self) -> Event {
+    /// Writes what is to be written and reads until the machine needs us. [`Event::More`] comes back only where the
+    /// log-in waits for its permission: AUTH is in the output then, and stays there.
+    pub(super) async fn advance(&mut self) -> Event {
         loop {
             match self.client.step() {
+                Event::More if self.must_log_in() => return Event::More,
                 Event::More => {}
                 event => return event,
             }
@@ -270,15 +241,27 @@ impl Connection {
         self.client.messages_done()
     }
 
-    /// Says QUIT and forgets the connection: whatever the server answers changes nothing.
-    pub async fn quit(mut self) {
+    /// Whether the next thing to go out is a log-in that nobody has permitted yet.
+    pub fn must_log_in(&self) -> bool {
+        !self.permitted && self.client.phase() == Phase::Auth
+    }
+
+    /// Says QUIT and forgets the connection: whatever the server answers changes nothing. It counts as closed at once,
+    /// not when the farewell is over.
+    pub fn quit(mut self) -> impl Future<Output = ()> + Send {
+        self.seat = None;
+        if self.must_log_in() {
+            self.client.output().clear();
+        }
         self.client.quit();
-        let farewell = async {
-            if self.flush().await {
-                while self.read().await.is_none() {}
-            }
-        };
-        let _ = timeout(FAREWELL, farewell).await;
+        async move {
+            let farewell = async {
+                if self.flush().await {
+                    while self.read().await.is_none() {}
+                }
+            };
+            let _ = timeout(FAREWELL, farewell).await;
+        }
     }
 }
 
@@ -293,36 +276,6 @@ fn impossible(letter: &Letter<'_>) -> Sent {
 pub(super) fn transaction_of(letter: &Letter<'_>) -> Transaction {
     let size = letter.head.len() as u64 + 2 + letter.body.len();
     Transaction { from: letter.from.clone(), to: letter.to.clone(), size, eight_bit: letter.eight_bit }
-}
-
-async fn handshake(
-    connector: &TlsConnector,
-    host: &str,
-    stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, tls::TlsError> {
-    let limit = || tls::TlsError::Handshake { host: host.to_owned(), source: io::ErrorKind::TimedOut.into() };
-    timeout(HANDSHAKE_LIMIT, tls::handshake(connector, host, stream)).await.unwrap_or_else(|_| Err(limit()))
-}
-
-fn client_settings(settings: &Settings, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
-    let mechanism = |m: &crate::provider::Mechanism| match m {
-        crate::provider::Mechanism::Login => smtp::Mechanism::Login,
-        crate::provider::Mechanism::Plain => smtp::Mechanism::Plain,
-    };
-    let login = settings.user.clone().zip(secret).map(|(user, secret)| client::Login {
-        user,
-        secret,
-        mechanisms: settings.login.iter().map(mechanism).collect(),
-    });
-    client::Settings {
-        ehlo: settings.hostname.clone(),
-        tls: match endpoint.tls {
-            Tls::Implicit => client::Tls::Implicit,
-            Tls::StartTls => client::Tls::StartTls,
-        },
-        login,
-        pipelining: true,
-    }
 }
 
 /// Writes all output, and takes in what arrives meanwhile: a server that stops reading because it has answered must

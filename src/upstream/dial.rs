@@ -1,6 +1,7 @@
 //! From a host name to a TCP connection: look-up, then all addresses raced, each family in turn (RFC 8305).
 //!
-//! A black hole on one family costs a quarter of a second, not a timeout. Not here: TLS, proxies.
+//! A black hole on one family costs a quarter of a second, not a timeout; an address that worked before is tried first.
+//! Not here: TLS, proxies (`proxy`), and which address worked (`places`).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -49,9 +50,18 @@ pub enum DialError {
 /// # Errors
 /// [`DialError`]: all of them are worth another try later, none is the account's fault.
 pub async fn dial(host: &str, port: u16, limit: Duration) -> Result<TcpStream, DialError> {
+    dial_first(host, port, None, limit).await
+}
+
+/// As [`dial`]; the address `first` is tried before its neighbours, if the name still has it.
+///
+/// # Errors
+/// As [`dial`].
+pub async fn dial_first(host: &str, port: u16, first: Option<IpAddr>, limit: Duration) -> Result<TcpStream, DialError> {
     let (end, to) = (Instant::now() + limit, format!("{host}:{port}"));
     let timed_out = || DialError::TimedOut { to: to.clone(), seconds: limit.as_secs() };
     let addresses = timeout_at(end, look_up(host, port)).await.map_err(|_| timed_out())??;
+    let addresses = with_first(addresses, first);
     let stream = timeout_at(end, race(&to, addresses)).await.map_err(|_| timed_out())??;
     stream.set_nodelay(true).map_err(|source| DialError::Refused { to, source })?;
     Ok(stream)
@@ -80,6 +90,14 @@ fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
         }
         order.extend(pair.into_iter().flatten());
     }
+}
+
+/// Puts the address that worked last before the others. One that the name no longer has is not tried.
+fn with_first(mut addresses: Vec<SocketAddr>, first: Option<IpAddr>) -> Vec<SocketAddr> {
+    if let Some(place) = addresses.iter().position(|address| Some(address.ip()) == first) {
+        addresses[..=place].rotate_right(1);
+    }
+    addresses
 }
 
 /// Starts the addresses one after another, sooner when one has failed; the first that connects wins.
@@ -115,6 +133,17 @@ mod tests {
         let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
         let order = interleave(vec![addr("1.1.1.1:1"), addr("2.2.2.2:1"), addr("[::1]:1"), addr("3.3.3.3:1")]);
         assert_eq!(order, [addr("[::1]:1"), addr("1.1.1.1:1"), addr("2.2.2.2:1"), addr("3.3.3.3:1")]);
+    }
+
+    #[test]
+    fn the_address_that_worked_comes_first_while_the_name_has_it() {
+        let all = |text: &[&str]| text.iter().map(|t| t.parse::<SocketAddr>().unwrap()).collect::<Vec<_>>();
+        let found = all(&["[::1]:1", "1.1.1.1:1", "2.2.2.2:1"]);
+        let first = |text: &str| with_first(found.clone(), Some(text.parse().unwrap()));
+        assert_eq!(first("2.2.2.2"), all(&["2.2.2.2:1", "[::1]:1", "1.1.1.1:1"]));
+        assert_eq!(first("::1"), found);
+        assert_eq!(first("9.9.9.9"), found);
+        assert_eq!(with_first(found.clone(), None), found);
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! From durable to the other side: one account's connections to its provider.
 //!
-//! [`Upstream::send`] takes one message and tells, for each recipient, what became of it. It dials ([`dial`]), shakes
-//! hands ([`tls`]), logs in once a connection and reuses connections over messages ([`pool`], [`connection`]); what the
-//! provider said is turned into an outcome in one place ([`outcome`]). Not here: which message goes when, and by which
-//! account (`delivery`); how SMTP is spoken (`smtp::client`). Invariant: the reply to the final dot decides; nothing
-//! that happens on the line afterwards changes an outcome.
+//! [`Upstream::send`] takes one message and tells, for each recipient, what became of it. It dials ([`dial`]), through
+//! the account's proxy if it has one ([`proxy`]), shakes hands ([`tls`]), logs in once a connection, when that is
+//! permitted ([`permit`]), and reuses connections over messages ([`pool`], [`connection`]); what the provider said is
+//! turned into an outcome in one place ([`outcome`]). Not here: which message goes when, and by which account
+//! (`delivery`); how SMTP is spoken (`smtp::client`). Invariant: the reply to the final dot decides; nothing that
+//! happens on the line afterwards changes an outcome.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,21 +13,29 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::mail::{Address, ReversePath};
-use crate::provider::{Endpoint, Group, Mechanism};
+use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
 use crate::queue::body::Stored;
 use crate::secret::SecretSource;
 
 pub mod connection;
 pub mod dial;
+mod entrance;
 pub mod line;
+mod logins;
+pub mod opening;
 pub mod outcome;
+pub mod permit;
+mod places;
 pub mod pool;
+pub mod proxy;
 mod seven_bit;
-pub mod tls;
 pub mod turn;
 
-pub use outcome::{Condition, Fate, Outcome, Report};
+pub use crate::tls;
+pub use outcome::{Condition, Fate, Outcome, Report, UNREACHABLE};
+pub use permit::{Held, Permit, Unlimited};
 pub use pool::Upstream;
+pub use proxy::{Proxy, ProxyError};
 
 /// The settings of one account's way out.
 #[derive(Clone, Debug)]
@@ -43,23 +52,47 @@ pub struct Settings {
     pub secret: SecretSource,
     /// Log-in mechanisms in the order to try them; only the first that is offered is used.
     pub login: Vec<Mechanism>,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
+    /// How long to wait before there is a dialogue.
+    pub limits: Limits,
     /// Certificates to trust beside the machine's.
     pub ca: Option<PathBuf>,
     /// Whose replies these are.
     pub group: Group,
+    /// What replies mean; shared by all accounts.
+    pub catalogue: Catalogue,
     /// Connections at one time.
     pub connections: usize,
     /// How long an unused connection is kept.
     pub idle: Duration,
+    /// A connection that is older than this carries no further message, however busy it is.
+    pub oldest: Duration,
     /// Whether the commands of the next message may go out behind the final dot of this one (RFC 2920).
     pub announce: bool,
     /// How many messages one connection carries at most.
     pub messages_per_connection: u32,
 }
 
-/// How long to wait for a TCP connection, look-up included.
+/// How long to wait before there is a dialogue; its own deadlines are those of RFC 5321 section 4.5.3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For a TCP connection to one endpoint, look-up and proxy included.
+    pub dial: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
+}
+
+impl Default for Limits {
+    /// Half a minute each.
+    fn default() -> Limits {
+        Limits { dial: DIAL_LIMIT, handshake: HANDSHAKE_LIMIT }
+    }
+}
+
+/// How long to wait for a TCP connection, look-up and proxy included, unless the settings say otherwise.
 pub const DIAL_LIMIT: Duration = Duration::from_secs(30);
-/// How long to wait for a TLS handshake.
+/// How long to wait for a TLS handshake, unless the settings say otherwise.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
 /// One message for one attempt, its seal put on.

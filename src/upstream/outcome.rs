@@ -1,12 +1,16 @@
 //! What the provider's answers come to: for each recipient a fate, for the account a condition.
 //!
 //! The one file that turns replies into outcomes; `delivery::settle` is the one that turns outcomes into states. Replies
-//! are understood by `provider::classify`, by their text first. Invariant: a failure before the provider had the
-//! message (dial, TLS, log-in) never refuses a recipient, and a reply that speaks of the account never spends a try.
+//! are understood by `provider::Catalogue`, by their text first. Invariants: a failure before the provider had the
+//! message (dial, TLS, log-in) never refuses a recipient, whatever the reply says; a reply that speaks of the account
+//! never spends a try; what is wrong with one recipient is not held against the others.
 
-use crate::provider::{Action, Group, Phase, Scope, Verdict, classify, reply_text};
+use crate::clock::Timestamp;
+use crate::provider::{Action, Phase, Remedy, Scope, Verdict, reply_text};
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
 use crate::smtp::reply::Reply;
+
+use super::Settings;
 
 /// What becomes of one recipient after this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,11 @@ pub enum Fate {
     Waits,
     /// Never.
     Refused,
+    /// There were too many recipients in one transaction: try fewer. With one recipient it is refused.
+    Split,
+    /// The provider does not like the sender or the header: seal strictly and send once more. If that was done, it is
+    /// refused.
+    Rewrite,
     /// The line was lost between the final dot and its reply: nobody knows.
     Uncertain,
 }
@@ -30,6 +39,8 @@ pub struct Outcome {
     pub fate: Fate,
     /// The provider's reply, or what happened to the line; one line of text.
     pub text: String,
+    /// What the reply was understood as; none when it was a success, or when there was no reply.
+    pub verdict: Option<Verdict>,
 }
 
 /// What the attempt says about the account.
@@ -39,16 +50,73 @@ pub enum Condition {
     Works,
     /// The provider could not be reached, or the line was lost: not the account's fault.
     Line(String),
-    /// The account must rest, as the action says.
+    /// The account must rest, as the action says: whatever the scope, nothing goes through it before.
     Account {
-        /// What to do.
-        action: Action,
-        /// The row of the catalogue that was recognised.
-        cause: &'static str,
+        /// What to do, and what the owner should do. Never bounces, splits or rewrites anything.
+        verdict: Verdict,
         /// The reply, or our own reason.
         text: String,
     },
+    /// The account's budget has no log-in left: nothing was tried, and nobody is to blame.
+    Held {
+        /// When there is one again.
+        until: Timestamp,
+        /// Which budget it is.
+        text: String,
+    },
 }
+
+/// A fault of our own that only the owner can mend, with a remedy as if it had been a reply.
+const fn own_fault(cause: &'static str, action: Action, en: &'static str, zh: &'static str) -> Verdict {
+    let remedy = Remedy { en, zh };
+    Verdict { cause, scope: Scope::Config, action, alert: true, known: true, remedy }
+}
+
+/// The server offers no log-in mechanism that the account may use (RFC 4954 section 3).
+pub const NO_MECHANISM: Verdict = own_fault(
+    "no-mechanism",
+    Action::RetryHour,
+    "The server does not offer the way of logging in that the settings ask for. Look at host and port, and remove `login` \
+     from the account; a server that wants OAuth2 cannot be used with this version.",
+    "服务器不提供设置里要求的登录方式。请检查服务器和端口，并去掉账号里的 login；只接受 OAuth2 的服务器本版还不能用。",
+);
+
+/// The secret of the account cannot be read.
+pub const NO_SECRET: Verdict = own_fault(
+    "secret",
+    Action::Cool15,
+    "The relay cannot read the secret of this account. Look whether the file is there and readable for the user it runs \
+     as, and has one line. The relay looks again by itself.",
+    "中继读不到该账号的密码。请检查文件是否存在、运行中继的用户能否读取、里面是否只有一行。中继会自己再看。",
+);
+
+/// TLS cannot be set up on this side: the file of certificates is unreadable.
+pub const NO_TLS: Verdict = own_fault(
+    "tls",
+    Action::Cool15,
+    "The relay cannot read the certificates it should trust. Look at `ca` of this account; the file must hold PEM \
+     certificates. The relay looks again by itself.",
+    "中继读不到要信任的证书。请检查该账号的 ca；文件里应是 PEM 格式的证书。中继会自己再看。",
+);
+
+/// The line broke after the secret was sent, before the server said yes or no.
+pub const LOST_LOG_IN: Verdict = Verdict {
+    alert: false,
+    ..own_fault(
+        "lost-log-in",
+        Action::Cool15,
+        "The server cut the line in the middle of the log-in. The relay waits before it tries again, because each try \
+         counts. If it goes on, look at the server's own log, or at a firewall between.",
+        "服务器在登录过程中断开了连接。每次登录都会被计数，因此中继会等待后再试。若一直如此，请查看服务器日志或中间的防火墙。",
+    )
+};
+
+/// What to do when the provider cannot be reached for long.
+pub const UNREACHABLE: Remedy = Remedy {
+    en: "The provider cannot be reached. Look at host, port and proxy of this account, at the network and the name server \
+         of this machine, and at a firewall between. The relay keeps the mail and tries again by itself.",
+    zh: "连不上邮件服务商。请检查该账号的服务器、端口和代理，本机的网络和 DNS，以及中间的防火墙。中继会保留邮件并自动重试。",
+};
 
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +130,13 @@ pub struct Report {
 impl Report {
     /// Every one of `count` recipients has this fate, because of what is wrong with the line or the account.
     pub fn all(count: usize, condition: Condition) -> Report {
-        let (fate, text) = match &condition {
-            Condition::Works => (Fate::Later, String::new()),
-            Condition::Line(text) => (Fate::Later, text.clone()),
-            Condition::Account { text, .. } => (Fate::Waits, text.clone()),
+        let (fate, text, verdict) = match &condition {
+            Condition::Works => (Fate::Later, String::new(), None),
+            Condition::Line(text) => (Fate::Later, text.clone(), None),
+            Condition::Held { text, .. } => (Fate::Waits, text.clone(), None),
+            Condition::Account { text, verdict } => (Fate::Waits, text.clone(), Some(*verdict)),
         };
-        Report { outcomes: vec![Outcome { fate, text }; count], condition }
+        Report { outcomes: vec![Outcome { fate, text, verdict }; count], condition }
     }
 }
 
@@ -77,22 +146,22 @@ pub fn text_of(reply: &Reply) -> String {
 }
 
 /// Reads what the client machine says of a transaction that ran to its end.
-pub fn of_transaction(group: Group, outcomes: &[RecipientOutcome]) -> Report {
+pub fn of_transaction(settings: &Settings, outcomes: &[RecipientOutcome]) -> Report {
     let mut condition = Condition::Works;
-    let outcomes = outcomes.iter().map(|one| of_recipient(group, one, &mut condition)).collect();
+    let outcomes = outcomes.iter().map(|one| of_recipient(settings, one, &mut condition)).collect();
     Report { outcomes, condition }
 }
 
-fn of_recipient(group: Group, one: &RecipientOutcome, condition: &mut Condition) -> Outcome {
+fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Condition) -> Outcome {
     match one {
-        RecipientOutcome::Accepted(reply) => Outcome { fate: Fate::Delivered, text: text_of(reply) },
+        RecipientOutcome::Accepted(reply) => Outcome { fate: Fate::Delivered, text: text_of(reply), verdict: None },
         RecipientOutcome::Refused { phase, reply } => {
-            let (verdict, text) = judge(group, *phase, reply);
+            let (verdict, text) = judge(settings, *phase, reply);
             let fate = fate_of(verdict);
             if fate == Fate::Waits {
-                *condition = Condition::Account { action: verdict.action, cause: verdict.cause, text: text.clone() };
+                *condition = Condition::Account { verdict, text: text.clone() };
             }
-            Outcome { fate, text }
+            Outcome { fate, text, verdict: Some(verdict) }
         }
         RecipientOutcome::Uncertain { lost } => {
             let text = format!("no reply to the final dot ({}); the message may have been sent", words_of(*lost));
@@ -100,22 +169,26 @@ fn of_recipient(group: Group, one: &RecipientOutcome, condition: &mut Condition)
             if *condition == Condition::Works {
                 *condition = Condition::Line(text.clone());
             }
-            Outcome { fate: Fate::Uncertain, text }
+            Outcome { fate: Fate::Uncertain, text, verdict: None }
         }
         RecipientOutcome::NotTried { phase, lost } => {
             let text = format!("{} ({})", words_of(*lost), name_of(*phase));
             if *condition == Condition::Works {
                 *condition = Condition::Line(text.clone());
             }
-            Outcome { fate: Fate::Later, text }
+            Outcome { fate: Fate::Later, text, verdict: None }
         }
     }
 }
 
-fn judge(group: Group, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
-    let words = reply_text(reply.lines());
-    let verdict = classify(group, phase_of(phase), reply.code(), &words);
-    (verdict, format!("{} {words}", reply.code()))
+/// Understands a refusal; what nobody has described yet is said in the log, once.
+fn judge(settings: &Settings, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
+    let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
+    let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
+    if !verdict.known {
+        settings.catalogue.note_unknown(&settings.account, phase, code, &words);
+    }
+    (verdict, format!("{code} {words}"))
 }
 
 /// What an action means for a recipient of the message that met it.
@@ -123,52 +196,68 @@ fn fate_of(verdict: Verdict) -> Fate {
     match (verdict.action, verdict.scope) {
         (Action::Ok, _) => Fate::Delivered,
         (Action::Bounce | Action::BounceRecipient, _) => Fate::Refused,
-        // The seal was put on already: what is still not to the provider's taste will not be the next time.
-        (Action::Rewrite, _) => Fate::Refused,
-        // Those that were taken have been delivered; the others come again, alone.
-        (Action::RetrySoon | Action::Split, _) => Fate::Later,
+        (Action::Rewrite, _) => Fate::Rewrite,
+        (Action::Split, _) => Fate::Split,
+        // A connection that is over, or a message that is not wanted yet: this message alone comes again.
+        (Action::RetrySoon, Scope::Session | Scope::Message | Scope::Recipient) => Fate::Later,
         (
-            Action::Cool15 | Action::Cool15ThenPause | Action::RetryHour | Action::RetryDay | Action::Pause,
+            Action::Cool15
+            | Action::Cool15ThenPause
+            | Action::RetryHour
+            | Action::RetryHourThenPause
+            | Action::RetryDay
+            | Action::Pause,
             Scope::Recipient | Scope::Message,
         ) => Fate::Later,
+        (Action::RetrySoon, Scope::Account | Scope::Host | Scope::Domain | Scope::Config) => Fate::Waits,
         (
-            Action::Cool15 | Action::Cool15ThenPause | Action::RetryHour | Action::RetryDay | Action::Pause,
-            Scope::Session | Scope::Account,
+            Action::Cool15
+            | Action::Cool15ThenPause
+            | Action::RetryHour
+            | Action::RetryHourThenPause
+            | Action::RetryDay
+            | Action::Pause,
+            Scope::Session | Scope::Account | Scope::Host | Scope::Domain | Scope::Config,
         ) => Fate::Waits,
     }
 }
 
 /// Reads what the client machine says when it never came to a transaction, or lost the line outside of one.
-pub fn of_failure(group: Group, failure: &Failure) -> Condition {
+pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
     let phase = failure.phase;
     match &failure.kind {
         FailureKind::Refused(reply) => {
-            let (verdict, text) = judge(group, phase, reply);
+            let (verdict, text) = judge(settings, phase, reply);
             of_refused_session(phase, verdict, text)
         }
-        FailureKind::Lost(lost) => Condition::Line(format!("{} ({})", words_of(*lost), name_of(phase))),
-        FailureKind::Protocol(what) => Condition::Line(format!("not an SMTP reply: {what} ({})", name_of(phase))),
+        FailureKind::Lost(lost) => lost_line(failure, format!("{} ({})", words_of(*lost), name_of(phase))),
+        FailureKind::Protocol(what) => lost_line(failure, format!("not an SMTP reply: {what} ({})", name_of(phase))),
         FailureKind::NoTls => Condition::Line(
             "TLS is required, and the server does not offer STARTTLS; nothing secret was sent".to_owned(),
         ),
         FailureKind::NoMechanism => Condition::Account {
-            action: Action::RetryHour,
-            cause: "no-mechanism",
+            verdict: NO_MECHANISM,
             text: "the server offers no log-in mechanism that this account may use".to_owned(),
         },
     }
 }
 
+/// A line that broke. Once the secret was sent, the provider has counted a log-in, and each further try feeds its
+/// limiter: the account rests as after a refusal.
+fn lost_line(failure: &Failure, text: String) -> Condition {
+    let log_in = phase_of(failure.phase) == Phase::Auth && failure.sent_credentials;
+    if log_in { Condition::Account { verdict: LOST_LOG_IN, text } } else { Condition::Line(text) }
+}
+
 fn of_refused_session(phase: client::Phase, verdict: Verdict, text: String) -> Condition {
-    let rests = matches!(fate_of(verdict), Fate::Waits);
     if phase_of(phase) == Phase::Auth {
-        // Whatever else a refused log-in says, it must not be tried again at once (each try feeds the limiter).
-        let action = if rests { verdict.action } else { Action::Cool15 };
-        Condition::Account { action, cause: verdict.cause, text }
-    } else if rests {
-        Condition::Account { action: verdict.action, cause: verdict.cause, text }
-    } else {
-        Condition::Line(text)
+        return Condition::Account { verdict: verdict.for_log_in(), text };
+    }
+    match fate_of(verdict) {
+        Fate::Waits => Condition::Account { verdict, text },
+        Fate::Delivered | Fate::Later | Fate::Uncertain | Fate::Refused | Fate::Split | Fate::Rewrite => {
+            Condition::Line(text)
+        }
     }
 }
 
@@ -211,3 +300,6 @@ fn words_of(lost: Lost) -> &'static str {
         Lost::Protocol => "the server's answer was not SMTP",
     }
 }
+
+#[cfg(test)]
+mod tests;

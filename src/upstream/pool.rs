@@ -1,55 +1,69 @@
 //! One account's connections: as many as it may have, reused over messages, one log-in each.
 //!
 //! A connection is taken, carries one message, and is given back if it is still good, or handed to the message that it
-//! has announced ([`super::turn`]). One that turns out to have died
-//! while it was idle is replaced at once and costs the message nothing, because the provider had not seen it. Idle
-//! connections are closed after a while by a task that sleeps until the first of them is due.
+//! has announced ([`super::turn`]). One that turns out to have died while it was idle costs the message nothing,
+//! because the provider had not seen it. Idle connections are closed after a while, or when they are too old, by a task
+//! that sleeps until the first of them is due. Nothing is asked of an idle connection, NOOP neither: whether it lives is
+//! seen on the socket. Not here: how a message comes to a connection (`entrance`), and how one is made (`opening`).
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::provider::Action;
-use crate::secret::Secret;
 use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
-use crate::telemetry::counter::{self, Counters};
+use crate::telemetry::counter::Counters;
 
-use super::connection::{Connection, OpenError, Sent, transaction_of};
+use super::connection::{Connection, Sent, transaction_of};
+use super::logins::LogIns;
 use super::outcome::{self, Condition, Report};
+use super::permit::Permit;
+use super::places::Places;
 use super::turn::{Ticket, Turn, Turns};
-use super::{Letter, Settings, tls};
-
-/// A connection that is older than this is not used again, however busy it was.
-const OLDEST: Duration = Duration::from_secs(30 * 60);
+use super::{Letter, Settings};
 
 /// One account's way out. Clones share the same connections.
 #[derive(Clone)]
-pub struct Upstream(Arc<Shared>);
+pub struct Upstream(pub(super) Arc<Shared>);
 
-struct Shared {
-    settings: Settings,
-    counters: Counters,
-    connector: OnceLock<TlsConnector>,
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) counters: Counters,
+    pub(super) connector: OnceLock<TlsConnector>,
+    pub(super) logins: LogIns,
+    places: Mutex<Places>,
     turns: Turns,
     idle: Mutex<VecDeque<(Instant, Connection)>>,
+    /// The reaper has something new to look at.
     returned: Notify,
+    /// A connection may be taken.
+    pub(super) freed: Notify,
+    /// Connections that are logged in.
+    pub(super) open: Arc<AtomicUsize>,
+    /// Connections of an earlier epoch are not used again.
+    epoch: AtomicU64,
 }
 
 impl Upstream {
     /// No connection is made before there is a message.
     pub fn new(settings: Settings, counters: Counters) -> Upstream {
         let turns = Turns::new(settings.connections, settings.announce);
+        let places = Mutex::new(Places::new(settings.endpoints.len()));
         Upstream(Arc::new(Shared {
             settings,
             counters,
             connector: OnceLock::new(),
+            logins: LogIns::default(),
+            places,
             turns,
             idle: Mutex::default(),
             returned: Notify::new(),
+            freed: Notify::new(),
+            open: Arc::default(),
+            epoch: AtomicU64::new(0),
         }))
     }
 
@@ -66,49 +80,80 @@ impl Upstream {
         self.0.turns.take(transaction_of(letter)).await
     }
 
-    /// Sends one message over a connection of this account.
+    /// Sends one message over a connection of this account. `permit` is asked if a new one must log in for it.
     ///
     /// Never fails: whatever goes wrong is in the report.
-    pub async fn send(&self, turn: &mut Turn, letter: &Letter<'_>) -> Report {
+    pub async fn send(&self, turn: &mut Turn, letter: &Letter<'_>, permit: &dyn Permit) -> Report {
+        turn.second_hand = false;
+        let mark = self.0.logins.mark();
         if let Some(connection) = turn.announced.take()
             && let Some(report) = self.over(*connection, letter, turn, Begun::Announced).await
         {
             return report;
         }
-        if let Some(connection) = self.take_idle().await
-            && let Some(report) = self.over(connection, letter, turn, Begun::Reused).await
-        {
-            return report;
+        loop {
+            let condition = match self.enter(turn, mark, permit).await {
+                Err(condition) => condition,
+                Ok((connection, begun)) => match self.over(connection, letter, turn, begun).await {
+                    Some(report) => return report,
+                    // It had died while it was idle; there may be another one.
+                    None if begun != Begun::New => continue,
+                    None => Condition::Line("the connection was lost at once".to_owned()),
+                },
+            };
+            return Report::all(letter.to.len(), condition);
         }
-        match self.open().await {
-            Ok(connection) => match self.over(connection, letter, turn, Begun::New).await {
-                Some(report) => report,
-                None => Report::all(letter.to.len(), Condition::Line("the connection was lost at once".to_owned())),
-            },
-            Err(condition) => Report::all(letter.to.len(), condition),
-        }
+    }
+
+    /// Whether a message could go out now without a log-in: a connection is logged in, idle or at work.
+    pub fn is_logged_in(&self) -> bool {
+        self.open_connections() > 0
+    }
+
+    /// Connections that are logged in, idle or at work, and may be used again.
+    pub fn open_connections(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
     }
 
     /// Closes idle connections when their time is over; runs until the task is dropped.
     pub async fn reap(&self) {
         loop {
             let returned = self.0.returned.notified();
-            let oldest = self.idle().front().map(|(since, _)| *since + self.0.settings.idle);
-            match oldest {
+            match self.next_due() {
                 None => returned.await,
-                Some(due) if due > Instant::now() => tokio::time::sleep_until(due).await,
+                Some(due) if due > Instant::now() => {
+                    // A connection that came back later may be older than all that wait here.
+                    tokio::select! { () = tokio::time::sleep_until(due) => {}, () = returned => {} }
+                }
                 Some(_) => {
-                    let gone = self.idle().pop_front();
+                    let now = Instant::now();
+                    let gone = {
+                        let mut idle = self.idle();
+                        let place = idle.iter().position(|one| self.due(one) <= now);
+                        place.and_then(|place| idle.remove(place))
+                    };
                     if let Some((_, connection)) = gone {
-                        connection.quit().await;
+                        tokio::spawn(connection.quit());
                     }
                 }
             }
         }
     }
 
-    /// Says QUIT on all idle connections.
-    pub async fn close(&self) {
+    fn next_due(&self) -> Option<Instant> {
+        self.idle().iter().map(|one| self.due(one)).min()
+    }
+
+    /// When an idle connection must be closed.
+    fn due(&self, (since, connection): &(Instant, Connection)) -> Instant {
+        let settings = &self.0.settings;
+        (*since + settings.idle).min(connection.opened + settings.oldest)
+    }
+
+    /// Says QUIT on all idle connections, and lets those that are at work carry no further message: the account is
+    /// paused, its secret has changed, or the end has come. New ones may be opened at any time.
+    pub async fn close_idle(&self) {
+        self.0.epoch.fetch_add(1, Ordering::Relaxed);
         let all: Vec<_> = self.idle().drain(..).collect();
         let farewells: Vec<_> = all.into_iter().map(|(_, connection)| tokio::spawn(connection.quit())).collect();
         for farewell in farewells {
@@ -125,7 +170,7 @@ impl Upstream {
         turn: &mut Turn,
         begun: Begun,
     ) -> Option<Report> {
-        let (group, count, reused) = (self.0.settings.group, letter.to.len(), begun != Begun::New);
+        let (settings, count, reused) = (&self.0.settings, letter.to.len(), begun != Begun::New);
         let may_announce = connection.can_follow() && !self.is_spent(&connection, 1);
         let mut ticket = None;
         let announce = || {
@@ -143,7 +188,7 @@ impl Upstream {
                 None
             }
             Sent::Done { outcomes, reusable } => {
-                let report = outcome::of_transaction(group, &outcomes);
+                let report = outcome::of_transaction(settings, &outcomes);
                 if reusable && matches!(report.condition, Condition::Works) {
                     self.pass_on(connection, ticket, turn);
                 } else {
@@ -157,7 +202,7 @@ impl Upstream {
                 if reused && unseen {
                     return None;
                 }
-                Some(Report::all(count, outcome::of_failure(group, &failure)))
+                Some(Report::all(count, outcome::of_failure(settings, &failure)))
             }
             Sent::Unreadable(reason) => {
                 Some(Report::all(count, Condition::Line(format!("our own copy cannot be read: {reason}"))))
@@ -174,60 +219,15 @@ impl Upstream {
         }
     }
 
-    /// Opens a new connection at the first endpoint that has one. A log-in is tried once and at one endpoint only.
-    async fn open(&self) -> Result<Connection, Condition> {
-        let settings = &self.0.settings;
-        let connector = self.connector().map_err(|e| config_fault("tls", e.to_string()))?;
-        let secret = match settings.user {
-            Some(_) => Some(settings.secret.read().map_err(|e| config_fault("secret", e.to_string()))?),
-            None => None,
-        };
-        let mut last = Condition::Line("the account has no server to go to".to_owned());
-        for endpoint in &settings.endpoints {
-            let place = format!("{}:{}", endpoint.host, endpoint.port);
-            match self.open_at(endpoint, &connector, secret.clone()).await {
-                Ok(connection) => return Ok(connection),
-                Err(OpenError::Dial(error)) => last = Condition::Line(error.to_string()),
-                Err(OpenError::Tls(error)) => last = Condition::Line(error.to_string()),
-                Err(OpenError::Dialogue(failure)) => {
-                    let condition = outcome::of_failure(settings.group, &failure);
-                    tracing::debug!(event = "dialogue_failed", account = %settings.account, server = %place,
-                        phase = ?failure.phase, "{condition:?}");
-                    return Err(condition);
-                }
-            }
-            tracing::debug!(event = "no_connection", account = %settings.account, server = %place, "{last:?}");
-        }
-        Err(last)
-    }
-
-    async fn open_at(
-        &self,
-        endpoint: &crate::provider::Endpoint,
-        connector: &TlsConnector,
-        secret: Option<Secret>,
-    ) -> Result<Connection, OpenError> {
-        let with_login = secret.is_some();
-        let opened = Connection::open(&self.0.settings, endpoint, connector, secret).await;
-        let outcome = match &opened {
-            Ok(_) => Some("accepted"),
-            Err(OpenError::Dialogue(failure)) if failure.sent_credentials => Some("refused"),
-            Err(_) => None,
-        };
-        if let Some(outcome) = outcome.filter(|_| with_login) {
-            let labels = [("account", self.0.settings.account.as_str()), ("outcome", outcome)];
-            self.0.counters.add(counter::LOGINS, &labels, 1);
-        }
-        opened
-    }
-
     /// Whether the connection has no message left in it after `more`.
     fn is_spent(&self, connection: &Connection, more: u32) -> bool {
-        connection.messages() + more >= self.0.settings.messages_per_connection || connection.age() >= OLDEST
+        let settings = &self.0.settings;
+        let stale = connection.seat.as_ref().is_none_or(|seat| seat.epoch != self.epoch());
+        stale || connection.messages() + more >= settings.messages_per_connection || connection.age() >= settings.oldest
     }
 
     /// The connection that was used last, if one is still good.
-    async fn take_idle(&self) -> Option<Connection> {
+    pub(super) async fn take_idle(&self) -> Option<Connection> {
         loop {
             let (since, mut connection) = self.idle().pop_back()?;
             let fresh = since.elapsed() < self.0.settings.idle && !self.is_spent(&connection, 0);
@@ -245,19 +245,21 @@ impl Upstream {
         }
         self.idle().push_back((Instant::now(), connection));
         self.0.returned.notify_one();
+        self.0.freed.notify_waiters();
     }
 
-    fn connector(&self) -> Result<TlsConnector, tls::TlsError> {
-        if let Some(connector) = self.0.connector.get() {
-            return Ok(connector.clone());
-        }
-        let made = tls::connector(self.0.settings.ca.as_deref())?;
-        Ok(self.0.connector.get_or_init(|| made).clone())
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn places(&self) -> MutexGuard<'_, Places> {
+        // Nothing panics half-way through a change.
+        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Connection)>> {
         // Only whole connections are pushed and popped under the lock.
-        self.0.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -269,7 +271,7 @@ impl std::fmt::Debug for Upstream {
 
 /// How a transaction comes to its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
+pub(super) enum Begun {
     /// It was dialled for it.
     New,
     /// It was idle.
@@ -290,9 +292,4 @@ fn is_unseen(outcome: &RecipientOutcome) -> bool {
         RecipientOutcome::Refused { phase, reply } => matches!(phase, Phase::Idle | Phase::Mail) && reply.code() == 421,
         RecipientOutcome::Accepted(_) | RecipientOutcome::Uncertain { .. } => false,
     }
-}
-
-/// What only the owner can mend on this machine: the account rests, and is looked at again in a quarter of an hour.
-fn config_fault(cause: &'static str, text: String) -> Condition {
-    Condition::Account { action: Action::Cool15, cause, text }
 }

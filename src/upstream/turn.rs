@@ -24,6 +24,16 @@ pub struct Turn {
     pub(super) slot: Option<OwnedSemaphorePermit>,
     /// The connection that has announced the message of this turn.
     pub(super) announced: Option<Box<Connection>>,
+    /// The report tells what another message was told.
+    pub(super) second_hand: bool,
+}
+
+impl Turn {
+    /// Whether the last report only repeats what the provider, or the permit, said to another message, behind which
+    /// this one had waited: an account must not be blamed twice for one refusal.
+    pub fn is_second_hand(&self) -> bool {
+        self.second_hand
+    }
 }
 
 /// A message that waits for a connection.
@@ -39,7 +49,7 @@ impl Ticket {
     /// Gives the connection that has announced this message to its owner, with its slot. `Err` when nobody waits any
     /// more: the turn comes back.
     pub(super) fn hand_over(self, connection: Connection, slot: Option<OwnedSemaphorePermit>) -> Result<(), Turn> {
-        self.hand_over.send(Turn { slot, announced: Some(Box::new(connection)) })
+        self.hand_over.send(Turn { slot, announced: Some(Box::new(connection)), second_hand: false })
     }
 }
 
@@ -66,7 +76,7 @@ impl Turns {
     /// Waits for a slot, or for a connection that announces `transaction`, whichever comes first.
     pub(super) async fn take(&self, transaction: Transaction) -> Turn {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Turn { slot: Some(slot), announced: None };
+            return Turn { slot: Some(slot), announced: None, second_hand: false };
         }
         if !self.announces() {
             return self.slot().await;
@@ -96,7 +106,7 @@ impl Turns {
 
     async fn slot(&self) -> Turn {
         // Nobody closes the semaphore; if somebody did, there would be no pace, but still every message.
-        Turn { slot: self.slots.clone().acquire_owned().await.ok(), announced: None }
+        Turn { slot: self.slots.clone().acquire_owned().await.ok(), announced: None, second_hand: false }
     }
 
     /// The message that has waited longest, to be announced.

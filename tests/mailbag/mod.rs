@@ -1,7 +1,7 @@
 //! What the queue tests share: folders that go away, messages that can be told apart, and reading bodies back.
 
 // Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::print_stdout)]
+#![allow(dead_code, unused_macros, unused_imports, unreachable_pub, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use yizhan::clock::Timestamp;
-use yizhan::mail::{Address, Id, ReversePath};
+use yizhan::mail::{Address, Id, Lane, ReversePath};
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
+use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement, Want};
 use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Queue, Report, Settings};
+use yizhan::queue::{Error, Lease, Queue, Report, Settings};
 
 /// The moment at which all these tests begin.
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -86,6 +86,8 @@ pub fn message(n: u64, received: Timestamp, recipients: usize, body: Stored) -> 
         body,
         repairs: vec!["date-added".to_owned(), "bare-lf".to_owned()],
         notice: false,
+        lane: Lane::Normal,
+        pool: String::new(),
     }
 }
 
@@ -154,7 +156,33 @@ pub fn again() -> Outcome {
 
 /// A settlement without a notice.
 pub fn settlement(outcomes: Vec<(usize, Outcome)>, next: Next) -> Settlement {
-    Settlement { outcomes, next, uncertain: false, account: Some("qq".to_owned()), notice: None }
+    Settlement {
+        outcomes,
+        next,
+        uncertain: false,
+        account: Some("qq".to_owned()),
+        notice: None,
+        chunk: None,
+        strict: false,
+        account_state: None,
+        usage: None,
+        untold: false,
+    }
+}
+
+/// Up to `limit` messages of every lane of `pool`.
+pub fn wants(pool: &str, limit: usize) -> Vec<Want> {
+    Lane::ALL.map(|lane| Want { pool: pool.to_owned(), lane, limit }).to_vec()
+}
+
+/// Leases what is due in the pool without a name.
+pub async fn lease_due(queue: &dyn Queue, now: Timestamp, limit: usize) -> Result<Vec<Lease>, Error> {
+    queue.lease(now, wants("", limit), limit).await
+}
+
+/// When the first message of the pool without a name is due.
+pub async fn next_due(queue: &dyn Queue) -> Option<Timestamp> {
+    queue.next_due(wants("", 1)).await.unwrap()
 }
 
 /// Says on the record that a test could not run here.
@@ -166,3 +194,26 @@ pub fn skipped(reason: &str) {
         writeln!(log, "SKIPPED: {reason}").unwrap();
     }
 }
+
+/// A way to open a queue; opening again gives the same queue.
+pub type Open<'a> = &'a (dyn Fn() -> Box<dyn Queue> + Sync);
+
+/// The embedded backend.
+pub fn embedded(folder: &Path) -> Box<dyn Queue> {
+    Box::new(open_clean(folder))
+}
+
+/// Makes a test of each function for each backend.
+macro_rules! contract {
+    ($backend:ident, $open:expr, [$($name:ident),* $(,)?]) => {
+        mod $backend {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = Folder::new();
+                super::$name(&|| $open(folder.path())).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;

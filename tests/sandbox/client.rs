@@ -151,7 +151,8 @@ impl Client {
         reply
     }
 
-    async fn reply(&mut self) -> Vec<u8> {
+    /// The next whole reply, in whatever charset.
+    pub(crate) async fn reply(&mut self) -> Vec<u8> {
         loop {
             let mut end = 0;
             while let Some(lf) = self.buffer[end..].iter().position(|&b| b == b'\n') {

@@ -55,18 +55,23 @@ pub struct Branch {
 impl Branch {
     /// Opens it with one account; a failed try is repeated after `retry`. It must be called in a runtime.
     pub fn open(name: &str, account: &Account<'_>, retry: Duration) -> Branch {
+        Branch::with(name, account, retry, Clock::system(), "")
+    }
+
+    /// As [`Branch::open`], with a clock, and with more lines for the account's section.
+    pub fn with(name: &str, account: &Account<'_>, retry: Duration, clock: Clock, more: &str) -> Branch {
         let folder = Folder::new(name);
         let Account { host, port, tls, ca, user, code } = account;
         let text = format!(
             "hostname = \"relay.test\"\n[listener.local]\nbind = [\"127.0.0.1:2525\"]\n[account.office]\n\
              provider = \"custom\"\nhost = \"{host}\"\nport = {port}\ntls = \"{tls}\"\nca = \"{}\"\nuser = \"{user}\"\n\
-             secret = {{ file = \"{}\" }}\n",
+             secret = {{ file = \"{}\" }}\n{more}\n",
             ca.display(),
             folder.file("code", code).display()
         );
         let mut settings = load(text, &folder.path().join("data"));
         settings.queue.retry = vec![retry];
-        let relay = Relay::start(&settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
+        let relay = Relay::start(&settings, clock).unwrap_or_else(|error| panic!("{error}"));
         Branch { relay, folder }
     }
 
@@ -92,7 +97,7 @@ impl Branch {
 
     /// Every message there is.
     pub async fn list(&self) -> Vec<Entry> {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, after: None };
+        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, ..Filter::default() };
         self.relay.queue().list(filter).await.expect("the queue can be read")
     }
 

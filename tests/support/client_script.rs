@@ -57,12 +57,18 @@ struct Driver<'a> {
     client: Client,
     log: Vec<String>,
     left: usize,
+    /// More is on the line than was asked for.
+    unasked: bool,
+    /// Whether the server says what it says whatever it hears.
+    overheard: bool,
+    /// Whether the line is not used any more.
+    over: bool,
 }
 
 impl Driver<'_> {
     /// Runs until more octets are needed.
     fn run(&mut self) {
-        loop {
+        while !self.over {
             let event = self.client.step();
             if !self.take(event) {
                 return;
@@ -89,11 +95,15 @@ impl Driver<'_> {
                     self.client.finish();
                 }
             }
-            Event::Done(done) => {
+            Event::Done(mut done) => {
+                // Whoever reuses a connection looks first whether something was said on it unasked.
+                done.reusable &= !self.unasked;
                 self.log.push(outcome(&done));
-                match done.reusable {
-                    true => self.next(),
-                    false => self.client.quit(),
+                match (done.reusable, self.overheard) {
+                    (true, _) => self.next(),
+                    (false, false) => self.client.quit(),
+                    // Whatever else is said, nobody listens to this line any more.
+                    (false, true) => self.over = true,
                 }
             }
             Event::Failed(failure) => {
@@ -126,21 +136,37 @@ impl Driver<'_> {
 
 /// What the machine says and reports, when the server says `octets` whatever it hears.
 pub fn overheard(script: &Script, octets: &[u8], piece: usize) -> (Vec<String>, String) {
-    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left: 3 };
-    for octets in octets.chunks(piece) {
+    let client = Client::new(settings(script));
+    let mut driver = Driver { script, client, log: Vec::new(), left: 3, unasked: false, overheard: true, over: false };
+    let mut pieces = octets.chunks(piece).peekable();
+    while let Some(octets) = pieces.next() {
+        if driver.over {
+            break;
+        }
         driver.client.input(octets);
+        driver.unasked = pieces.peek().is_some();
         driver.run();
     }
     let said = driver.client.output().escape_ascii().to_string();
-    let event = driver.client.lost(Lost::Reset);
-    driver.take(event);
+    if !driver.over {
+        let event = driver.client.lost(Lost::Reset);
+        driver.take(event);
+    }
     (driver.log, said)
 }
 
 /// Replays a client script, `piece` octets at a time.
 pub fn replay(script: &Script, piece: usize) {
     let left = script.get("messages").map_or(1, |n| n.parse().expect("number"));
-    let mut driver = Driver { script, client: Client::new(settings(script)), log: Vec::new(), left };
+    let mut driver = Driver {
+        script,
+        client: Client::new(settings(script)),
+        log: Vec::new(),
+        left,
+        unasked: false,
+        overheard: false,
+        over: false,
+    };
     for (n, exchange) in script.exchanges.iter().enumerate() {
         for octets in exchange.server_octets.chunks(piece) {
             driver.client.input(octets);

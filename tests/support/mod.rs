@@ -15,19 +15,28 @@
     reason = "each test file uses a part of this folder"
 )]
 
+pub mod account;
 pub mod branch;
 pub mod ca;
 pub mod clients;
+pub mod day;
+pub mod door;
 pub mod dovecot;
+pub mod entrance;
 pub mod folder;
 pub mod front;
+pub mod hook;
 pub mod load;
+pub mod middle;
 pub mod office;
+pub mod pair;
 pub mod peers;
 pub mod ports;
 pub mod postfix;
 pub mod process;
 pub mod program;
+pub mod proxy;
+pub mod scripted;
 pub mod sink;
 pub mod skip;
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
-use yizhan::config::{self, FileSource, Overrides, Settings, Sources};
+use yizhan::config::{self, Budget, FileSource, Overrides, Settings, Sources, Windows};
 use yizhan::drain::Drain;
 use yizhan::mail::Id;
 use yizhan::provider::{Endpoint, Tls};
@@ -32,6 +32,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A provider that is open for business.
 pub async fn provider(limits: Limits) -> Sandbox {
+    provider_at(Clock::system(), limits).await
+}
+
+/// As [`provider`], with a clock.
+pub async fn provider_at(clock: Clock, limits: Limits) -> Sandbox {
     let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let settings = yizhan::sandbox::Settings {
         implicit: any,
@@ -41,7 +46,7 @@ pub async fn provider(limits: Limits) -> Sandbox {
         keep: 100_000,
         reply_delay: Duration::ZERO,
     };
-    Sandbox::start(settings, Clock::system(), Drain::default()).await.expect("loopback has free ports")
+    Sandbox::start(settings, clock, Drain::default()).await.expect("loopback has free ports")
 }
 
 /// Settings of a relay that sends through `sandbox` as [`USER`]; data and secret are in `folder`. Retries come at once.
@@ -68,8 +73,13 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
     settings.listeners[0].bind = vec![([127, 0, 0, 1], 0).into()];
     settings.accounts[0].endpoints = vec![endpoint(sandbox.implicit_addr().expect("it is open"), Tls::Implicit)];
     settings.queue.retry = vec![Duration::from_millis(50)];
+    settings.accounts[0].budget = Budget { connections: settings.accounts[0].budget.connections, ..UNLIMITED };
     settings
 }
+
+/// A budget that nothing here uses up: what is tested is something else.
+pub const UNLIMITED: Budget = Budget { messages: ENDLESS, recipients: ENDLESS, logins: ENDLESS, connections: 1 };
+const ENDLESS: Windows = Windows { minute: Some(u32::MAX), hour: Some(u32::MAX), day: Some(u32::MAX) };
 
 /// A place to dial.
 pub fn endpoint(addr: SocketAddr, tls: Tls) -> Endpoint {
@@ -92,11 +102,16 @@ impl Office {
 
     /// Opens the office after `change` has had a hand in the relay's settings.
     pub async fn with(name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Office {
+        Office::at(Clock::system(), name, limits, change).await
+    }
+
+    /// As [`Office::with`], with a clock for the provider and the relay.
+    pub async fn at(clock: Clock, name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Office {
         let folder = Folder::new(name);
-        let sandbox = provider(limits).await;
+        let sandbox = provider_at(clock.clone(), limits).await;
         let mut settings = settings(&sandbox, &folder);
         change(&mut settings);
-        let relay = Relay::start(&settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
+        let relay = Relay::start(&settings, clock).unwrap_or_else(|error| panic!("{error}"));
         Office { sandbox, relay, settings, folder }
     }
 
@@ -113,9 +128,14 @@ impl Office {
 
     /// Stops the relay and starts it again on the same data.
     pub async fn restart(self) -> Office {
+        self.restart_at(Clock::system()).await
+    }
+
+    /// As [`Office::restart`], with a clock, and with the settings as they are now.
+    pub async fn restart_at(self, clock: Clock) -> Office {
         let Office { sandbox, relay, settings, folder } = self;
         relay.stop(PATIENCE).await;
-        let relay = Relay::start(&settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
+        let relay = Relay::start(&settings, clock).unwrap_or_else(|error| panic!("{error}"));
         Office { sandbox, relay, settings, folder }
     }
 
@@ -126,7 +146,7 @@ impl Office {
 
     /// Every message in one of these states.
     pub async fn list(&self, states: &[State]) -> Vec<Entry> {
-        let filter = Filter { states: states.to_vec(), limit: 100_000, after: None };
+        let filter = Filter { states: states.to_vec(), limit: 100_000, ..Filter::default() };
         self.relay.queue().list(filter).await.expect("the queue can be read")
     }
 

@@ -12,12 +12,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("doveadm", "dovecot-core"),
     ("dovecot", "dovecot-core"),
     ("master", "postfix"),
+    ("microsocks", "microsocks"),
     ("msmtp", "msmtp"),
     ("python3", "python3"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
     ("strace", "strace"),
     ("swaks", "swaks"),
+    ("tinyproxy", "tinyproxy-bin"),
     ("unshare", "util-linux"),
 ];
 

@@ -30,7 +30,8 @@ use super::office::{CODE, PATIENCE, USER};
 pub const YIZHAN: &str = env!("CARGO_BIN_EXE_yizhan");
 
 /// Limits out of the way, retries at once, a log that a test can read. To be appended to a [`Site`]'s settings.
-pub const QUICK: &str = "[limits]\nmessages_per_client = \"100000/s\"\nconnections_per_client = 1000\ndisk_free = 0\n\
+pub const QUICK: &str = "[limits]\nmessages_per_client = \"100000/s\"\nrecipients_per_client = \"100000/s\"\n\
+    bytes_per_client = \"1TiB/s\"\nconnections_per_client = 1000\ndisk_free = 0\n\
     [queue]\nretry = [\"1s\"]\n[log]\nformat = \"json\"\n";
 
 const GUARD: &str = r#"read -r word || kill -s KILL -- "-$1""#;
@@ -102,6 +103,10 @@ pub struct Site {
     pub code: PathBuf,
 }
 
+/// A budget that nothing here uses up, for files that say nothing about it themselves.
+const UNLIMITED: &str = "budget.messages_per_minute = 1000000\nbudget.recipients_per_hour = 1000000\n\
+    budget.recipients_per_day = 1000000\nbudget.logins_per_hour = 1000000\n";
+
 impl Site {
     /// Settings for `sandbox`, with `more` at the end of the file.
     pub fn new(name: &str, sandbox: &Sandbox, more: &str) -> Site {
@@ -113,10 +118,11 @@ impl Site {
         let folder = Folder::new(name);
         let (ca, code) = (folder.file("ca.pem", sandbox.ca_pem()), folder.file("code", CODE));
         let (data, door) = (data(&folder), sandbox.implicit_addr().expect("it is open"));
+        let unlimited = if more.contains("budget") { "" } else { UNLIMITED };
         let text = format!(
             "hostname = \"relay.test\"\ndata_dir = \"{}\"\n[listener.local]\nbind = [\"127.0.0.1:2525\"]\n\
              [account.office]\nprovider = \"qq\"\nuser = \"{USER}\"\nsecret = {{ file = \"{}\" }}\nca = \"{}\"\n\
-             host = \"{}\"\nport = {}\ntls = \"implicit\"\n{more}",
+             host = \"{}\"\nport = {}\ntls = \"implicit\"\n{unlimited}{more}",
             data.display(),
             code.display(),
             ca.display(),

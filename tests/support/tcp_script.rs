@@ -8,7 +8,6 @@
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
-use yizhan::limits::rate::{PerClient, Rate};
+use yizhan::limits::guard::Guard;
 use yizhan::limits::room::Room;
 use yizhan::mail::{Address, IdSource};
 use yizhan::queue::entry::{Entry, State};
@@ -62,25 +61,23 @@ impl Door {
         let settings = queue::Settings { data_dir: folder.path().join("data"), keep_delivered: day, keep_failed: day };
         let (queue, _) = Sqlite::open(&settings).expect("an empty folder");
         let queue = Arc::new(queue);
-        let many = Rate { count: NonZeroU32::new(100_000).expect("not zero"), per: Duration::from_secs(1) };
-        let room = Room::new(yizhan::limits::Settings {
-            connections: 1000,
-            connections_per_client: 1000,
-            messages_per_client: many,
-            queue_size: u64::MAX,
-            disk_free: 0,
-        });
+        let limits = yizhan::limits::Settings::unlimited();
+        let room = Room::new(limits.clone());
         let around = Surroundings {
             clients: Default::default(),
+            users: Default::default(),
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
             room,
-            rate: Arc::new(PerClient::new(many)),
+            guard: Arc::new(Guard::new(&limits)),
+            crowd: Arc::default(),
             counters: Counters::default(),
             drain: Drain::default(),
             owner: Owner { mailbox: Address::parse(OWNER).expect("an address") },
             expire: day,
+            router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            largest: Arc::default(),
         };
         Door { queue, around, _folder: folder }
     }
@@ -92,11 +89,13 @@ impl Door {
             name: name.to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
+            proxy_from: Vec::new(),
             profile: session.profile,
             auth: session.auth,
             hostname: "relay.test".to_owned(),
             recipients: session.max_recipients,
             message_size: session.max_message,
+            tls: None,
             deadlines: Deadlines::default(),
         };
         let listener = Listener::bind(settings, self.around.clone()).expect("a free port");
@@ -107,7 +106,7 @@ impl Door {
 
     /// Sender and recipients of what came in at a listener, oldest first.
     pub async fn came_in(&self, name: &str) -> Vec<(String, Vec<String>)> {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, after: None };
+        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, ..Filter::default() };
         let mut all: Vec<Entry> = self.queue.list(filter).await.expect("the queue can be read");
         all.retain(|entry| entry.origin.listener == name);
         all.sort_by_key(|entry| entry.id.to_string());

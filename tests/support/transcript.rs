@@ -107,6 +107,7 @@ impl Script {
                 ("profile", "legacy") => settings.profile = Profile::Legacy,
                 ("auth", "verify") => settings.auth = AuthMode::Verify,
                 ("auth", "any") => settings.auth = AuthMode::AcceptAny,
+                ("auth-after-tls", "yes") => settings.auth_after_tls = true,
                 ("auth-required", "yes") => settings.auth_required = true,
                 ("starttls", "yes") => settings.starttls = true,
                 ("max-message", n) => settings.max_message = n.parse().expect("number"),

@@ -21,7 +21,7 @@ use crate::intake::Client;
 use crate::intake::arrival::{Arrival, Circumstances, Mended};
 use crate::intake::refusal::Refusal;
 use crate::mail::{Address, Id, ReversePath};
-use crate::message::seal;
+use crate::message::seal_among;
 use crate::queue::body::{Draft, Spool};
 
 use super::NOT_FOUND;
@@ -156,7 +156,8 @@ impl Bench<'_> {
         let mut after = Letter { head: mended.head.to_vec(), body };
         report.repairs(&mended.repairs, lang);
         if let Some((account, address)) = self.account.and_then(|account| Some((account, account.address.as_ref()?))) {
-            after.head = seal(&after.head, &delivery::seal_of(address, app::from_policy(account)));
+            let seal = delivery::seal_of(address, app::from_policy(account));
+            after.head = seal_among(&after.head, &seal, &account.aliases);
             report.account = Some(account.name.clone());
             report.sealed = after.head != mended.head;
         }

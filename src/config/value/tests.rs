@@ -102,9 +102,9 @@ fn what_is_known_may_be_known_of_everybody() {
 
 #[test]
 fn texts_for_people_and_charsets() {
-    assert_eq!(phrase("扫描仪 2F").as_deref(), Ok("扫描仪 2F"));
+    assert_eq!(phrase("扫描仪 2F", LONGEST_PHRASE).as_deref(), Ok("扫描仪 2F"));
     for text in ["", "a\r\nBcc: b@c.d", &"长".repeat(101)] {
-        assert!(phrase(text).is_err(), "{text}");
+        assert!(phrase(text, LONGEST_PHRASE).is_err(), "{text}");
     }
     for (label, name) in [("GBK", "GBK"), ("gb2312", "GBK"), ("big5", "Big5"), (" utf-8 ", "UTF-8"), ("cp936", "")] {
         assert_eq!(charset(label).map_or("", Encoding::name), name, "{label}");
@@ -185,4 +185,126 @@ fn no_fault_quotes_a_secret() {
         read(Kind::Secret, &list_of(&["plain", "007"])),
         Ok(Meaning::Secret(SecretSource::Plain(Secret::new("007"))))
     );
+}
+
+#[test]
+fn proxies() {
+    let good = |text: &str| proxy(text).map(|proxy| proxy.expose().to_owned()).ok();
+    for text in [
+        "socks5://127.0.0.1:1080",
+        "SOCKS5h://proxy.lan:1080/",
+        "http://[::1]:3128",
+        "socks5://relay:p%40ss:w@rd@proxy:1080",
+        "http://u:p@proxy.example.com:8080",
+    ] {
+        assert_eq!(good(text).as_deref(), Some(text));
+    }
+    for (text, reason) in [
+        ("", "is written socks5://"),
+        ("127.0.0.1:1080", "is written socks5://"),
+        ("https://proxy:3128", "not supported"),
+        ("socks4://proxy:1080", "is written socks5://"),
+        ("socks5://proxy", "needs its port"),
+        ("socks5://proxy:0", "needs its port"),
+        ("socks5://proxy:70000", "needs its port"),
+        ("socks5://proxy:+1", "needs its port"),
+        ("socks5://:1080", "needs a host name"),
+        ("socks5://::1:1080", "needs a host name"),
+        ("socks5://proxy:1080/path", "behind the port"),
+        // What other programs take: it must not be read as anything, and not be shown.
+        ("socks5://proxy:1080:relay:hunter2", "behind the port"),
+        ("socks5://relay@proxy:1080", "log-in"),
+        ("socks5://:hunter2@proxy:1080", "log-in"),
+        ("socks5://relay:50%@proxy:1080", "log-in"),
+    ] {
+        let fault = proxy(text).unwrap_err();
+        assert!(fault.reason.contains(reason), "{text}: {}", fault.reason);
+        assert!(!format!("{fault:?}").contains("hunter2") && bare_proxy(text).is_none(), "{text}");
+    }
+    assert_eq!(bare_proxy("socks5://relay:hun@ter2@proxy:1080").as_deref(), Some("socks5://[secret]@proxy:1080"));
+    assert_eq!(bare_proxy("http://proxy:1080").as_deref(), Some("http://proxy:1080"));
+}
+
+#[test]
+fn webhooks() {
+    for url in [
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx",
+        "https://hooks.example.com:8443",
+        "HTTPS://[2001:db8::1]/x",
+    ] {
+        assert_eq!(webhook_url(url), Ok(Carriage::Encrypted), "{url}");
+    }
+    for url in [
+        "http://localhost:9000/hook",
+        "http://127.0.0.1/x",
+        "http://192.168.1.2:80/x",
+        "http://[::1]:9000/",
+        "http://[fd00::1]/",
+        "http://alertmanager:9093/",
+        "http://hooks.office.lan/x",
+        "http://hooks.svc.cluster.local/x?token=1",
+    ] {
+        assert_eq!(webhook_url(url), Ok(Carriage::Clear), "{url}");
+    }
+    for (url, reason) in [
+        ("", "not a URL"),
+        ("hunter2", "not a URL"),
+        ("ftp://hooks.example.com/hunter2", "https://"),
+        ("http://hooks.example.com/hunter2", "in the clear"),
+        ("http://8.8.8.8/hunter2", "in the clear"),
+        ("http://172.32.0.1/hunter2", "in the clear"),
+        ("http://localhost.example.com/hunter2", "in the clear"),
+        ("https://hooks.example.com/a hunter2", "blanks"),
+        ("https://hooks.example.com/钩子", "ASCII"),
+        ("https:///hunter2", "no host"),
+        ("https://relay:hunter2@hooks.example.com/", "no host"),
+        ("http://127.0.0.1@hooks.example.com/hunter2", "no host"),
+        ("https://hooks.example.com:x/hunter2", "no host"),
+        ("https://[::1/hunter2", "no host"),
+    ] {
+        let fault = webhook_url(url).unwrap_err();
+        assert!(fault.reason.contains(reason), "{url}: {}", fault.reason);
+        assert!(!format!("{fault:?}").contains("hunter2"), "{url}");
+    }
+}
+
+#[test]
+fn patterns_and_names() {
+    for text in ["*@example.com", "boss@example.com", "*", "printer@"] {
+        assert_eq!(pattern(text).as_deref(), Ok(text));
+    }
+    for (text, remedy) in [
+        ("example.com", "write \"*@example.com\""),
+        ("@example.com", "write \"*@example.com\""),
+        ("a b@example.com", "for all of a domain"),
+        ("a@b@c", "for all of a domain"),
+        ("老板@example.com", "for all of a domain"),
+        ("", "for all of a domain"),
+        ("root@*", "for all of a domain"),
+        ("*scan*@*.lan", "for all of a domain"),
+        ("printer", "write \"printer@\""),
+    ] {
+        assert!(pattern(text).unwrap_err().remedy.contains(remedy), "{text}");
+    }
+    assert_eq!(name("office"), Ok("office".to_owned()));
+    assert!(name("Office 2").is_err() && name("").is_err());
+    assert_eq!(read(Kind::Names, &string(" office ")), Ok(Meaning::Texts(vec!["office".to_owned()])));
+    assert_eq!(read(Kind::Names, &list_of(&["a", "b"])), Ok(Meaning::Texts(vec!["a".to_owned(), "b".to_owned()])));
+}
+
+#[test]
+fn words_of_the_reply_catalogue() {
+    assert_eq!(read(Kind::Phases, &list_of(&["data", "RCPT"])), Ok(Meaning::Words(vec!["DATA", "RCPT"])));
+    assert!(phase("DATE").unwrap_err().remedy.starts_with("did you mean \"DATA\"? there is: CONNECT, "));
+    for (text, meaning) in [
+        ("OK", "OK"),
+        ("cool15>pause", "COOL15>PAUSE"),
+        ("RETRY_HOUR>PAUSE+ALERT", "RETRY_HOUR>PAUSE+ALERT"),
+        ("bounce_rcpt +alert", "BOUNCE_RCPT+ALERT"),
+    ] {
+        assert_eq!(action(text).as_deref(), Ok(meaning));
+    }
+    for text in ["", "+ALERT", "RETRY", "OK+ALERT+ALERT", "PAUSE>COOL15", "BOUNCE>PAUSE"] {
+        assert!(action(text).is_err(), "{text}");
+    }
 }

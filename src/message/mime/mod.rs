@@ -13,6 +13,7 @@
 //! before, but for lines that could only be broken; the outcome surveyed again gives an empty plan; memory does not
 //! grow with the body (RFC 2045 section 6, RFC 2046 section 5.1).
 
+mod boundary;
 mod cure;
 pub(crate) mod edit;
 mod mender;

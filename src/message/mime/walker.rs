@@ -14,8 +14,9 @@
 
 use memchr::{memchr, memmem};
 
+use super::boundary::{Boundary, MAX_BOUNDARY, boundary};
 use super::part::{Care, Part, Visitor};
-use crate::message::content::{Content, Transfer, parameter_raw};
+use crate::message::content::{Content, Transfer};
 use crate::message::header::Header;
 
 /// Composites inside one another; a deeper one is not opened.
@@ -24,8 +25,6 @@ pub const MAX_DEPTH: usize = 100;
 pub const MAX_PARTS: u32 = 10_000;
 /// The header of one part, in octets.
 const MAX_PART_HEADER: usize = 64 * 1024;
-/// A longer boundary is none: RFC 2046 section 5.1.1 allows 70 octets.
-const MAX_BOUNDARY: usize = 200;
 /// The longest line that can be a delimiter: `--boundary--`, blanks, CRLF, and the CRLF before it.
 const MAX_DELIMITER: usize = MAX_BOUNDARY + 64;
 /// The CRLF before a delimiter belongs to it, not to the part (RFC 2046 section 5.1.1).
@@ -379,7 +378,9 @@ impl Walker {
             return None;
         }
         if content.media.starts_with("multipart/") {
-            let boundary = parameter_raw(header, "boundary").filter(|b| b.len() <= MAX_BOUNDARY)?;
+            let named = boundary(header);
+            self.lost |= named == Boundary::Disputed;
+            let Boundary::Named(boundary) = named else { return None };
             // Two that are open under one name cannot be told apart.
             self.lost |= self.frames.iter().any(|frame| frame.boundary.as_ref() == Some(&boundary));
             let digest = content.media == "multipart/digest";

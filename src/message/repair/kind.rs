@@ -58,6 +58,7 @@ repairs! {
     ReturnPathDropped "return-path-dropped" "Return-Path is for the last server to add (RFC 5321 section 4.4)." "Return-Path 只能由最终服务器添加（RFC 5321 第 4.4 节）。"
     DeliveredToDropped "delivered-to-dropped" "Delivered-To is for the last server to add; SES refuses mail that has it twice (RFC 9228)." "Delivered-To 只能由最终服务器添加，SES 会拒收重复的该字段（RFC 9228）。"
     ContentLengthDropped "content-length-dropped" "Content-Length has no meaning in mail (RFC 5322 section 3.6) and was about to be wrong." "Content-Length 在邮件中没有意义（RFC 5322 第 3.6 节）。"
+    CronEnvDropped "cron-env-dropped" "cron had put its environment into X-Cron-Env fields; the owner wants none of it in mail." "cron 把环境变量写进了 X-Cron-Env 字段，已按设置删除。"
     DuplicatesDropped "duplicates-dropped" "A field that may occur once occurred again (RFC 5322 section 3.6), which Gmail refuses; the first stays." "字段重复（RFC 5322 第 3.6 节），Gmail 会拒收，保留第一个。"
     RecipientsJoined "recipients-joined" "To or Cc occurred more than once (RFC 5322 section 3.6); they were joined." "收件人或抄送字段重复（RFC 5322 第 3.6 节），已合并。"
     EmptyListDropped "empty-list-dropped" "A list of addresses had no address in it (RFC 5322 section 3.4)." "地址列表中没有地址（RFC 5322 第 3.4 节）。"

@@ -61,7 +61,7 @@ pub enum Level {
     #[default]
     Full,
     /// Only what a provider refuses or SMTP forbids: From, Date, Message-ID, fields that occur twice, raw 8-bit
-    /// characters in the header, illegal lines, NUL. Settings of the owner (Reply-To, prefix) are kept, and what must
+    /// characters in the header, illegal lines, NUL. Settings of the owner (Reply-To, prefix, the environment of cron) are kept, and what must
     /// stay private (Bcc) goes all the same.
     Minimal,
 }
@@ -77,6 +77,8 @@ pub struct Client<'a> {
     pub reply_to: Option<&'a Address>,
     /// What every Subject begins with, without the blank after it.
     pub subject_prefix: Option<&'a str>,
+    /// Whether the environment that cron tells in `X-Cron-Env` goes.
+    pub drop_cron_env: bool,
     /// How much is put right.
     pub level: Level,
 }
@@ -103,6 +105,7 @@ pub fn repair(header: Header, facts: &Facts<'_>) -> Repaired {
     let full = facts.client.level == Level::Full;
     framing(&mut work, facts);
     single::drop_private(&mut work, full);
+    single::drop_cron_env(&mut work, facts.client.drop_cron_env);
     single::drop_duplicates(&mut work);
     single::drop_overlong_names(&mut work);
     date::date(&mut work, facts);

@@ -42,6 +42,15 @@ pub(super) fn drop_private(work: &mut Work, full: bool) {
     }
 }
 
+/// Drops the environment that cron puts into the header, one field a variable, where the owner wants that.
+///
+/// At every level, as it is a setting of the owner and may hide what is private.
+pub(super) fn drop_cron_env(work: &mut Work, wanted: bool) {
+    if wanted && work.header.remove("X-Cron-Env") {
+        work.note(Repair::CronEnvDropped);
+    }
+}
+
 /// Keeps one of each field of [`ONCE`], and joins the recipients of several To or Cc.
 pub(super) fn drop_duplicates(work: &mut Work) {
     for name in ONCE {

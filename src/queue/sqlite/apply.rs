@@ -1,21 +1,22 @@
-//! Every change to the tables but settling: what is checked, what is written, and what follows from it once committed.
+//! The changes to the tables, settling and accounts apart: what is checked, what is written, and what follows from it once committed.
 //!
 //! Nothing here commits. Each function runs inside a savepoint of the writer's transaction; what it returns as
 //! [`Done`] is carried out after the commit only: a file is unlinked, a count changed, a sleeper woken.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 use crate::queue::body::Spool;
-use crate::queue::entry::{NewMessage, Settlement, State};
+use crate::queue::entry::{AccountState, LONGEST_POOL, NewMessage, Settlement, State, Usage};
 use crate::queue::{Error, Settings};
 
 use super::fault::Failure;
 use super::ledger::{Ledger, Move};
-use super::{rows, settle};
+use super::{accounts, rows, settle};
 
 /// How many records one call of purge deletes at most.
 const PURGE_STEP: usize = 256;
@@ -35,7 +36,21 @@ pub(super) enum Write {
     Retry(Id, Timestamp),
     Drop(Id),
     Wake(Timestamp),
-    Purge(Timestamp),
+    /// Old records go; `usage`: old counts as well.
+    Purge {
+        now: Timestamp,
+        usage: bool,
+    },
+    /// New pools.
+    Assign(Vec<(Id, String)>),
+    Spend(Usage),
+    Remember(AccountState),
+    /// The owner is told of these; the number is the checksum of the notice, if there is one.
+    Tell {
+        notice: Option<Box<NewMessage>>,
+        sum: u32,
+        ids: Vec<Id>,
+    },
     /// The content of a leased message is damaged.
     SetAside {
         token: u64,
@@ -48,6 +63,48 @@ pub(super) enum Write {
     },
 }
 
+impl Write {
+    /// What time it is, if the change says so.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        match self {
+            Write::Put(message, _) => Some(message.received),
+            Write::Retry(_, now) | Write::Wake(now) | Write::Purge { now, .. } => Some(*now),
+            Write::Settle { .. }
+            | Write::Drop(_)
+            | Write::Assign(_)
+            | Write::Spend(_)
+            | Write::Remember(_)
+            | Write::Tell { .. }
+            | Write::SetAside { .. }
+            | Write::Banish { .. } => None,
+        }
+    }
+}
+
+impl Write {
+    /// Leaves out what the change can do without, because a page was damaged; false when there is nothing of the kind.
+    /// What the provider has taken must not be sent again, nor old records be kept, because a count is damaged.
+    pub(super) fn forgo(&mut self) -> bool {
+        match self {
+            Write::Settle { settlement, .. } => {
+                let used = settlement.usage.take().is_some();
+                settlement.account_state.take().is_some() || used
+            }
+            Write::Purge { usage, .. } => std::mem::replace(usage, false),
+            Write::Put(..)
+            | Write::Retry(..)
+            | Write::Drop(_)
+            | Write::Wake(_)
+            | Write::Assign(_)
+            | Write::Spend(_)
+            | Write::Remember(_)
+            | Write::Tell { .. }
+            | Write::SetAside { .. }
+            | Write::Banish { .. } => false,
+        }
+    }
+}
+
 /// What follows from a change once it is committed.
 #[derive(Debug, Default)]
 pub(super) struct Done {
@@ -57,8 +114,8 @@ pub(super) struct Done {
     pub(super) unlink: Vec<PathBuf>,
     /// The row of the message that was put, if one was, and its size.
     pub(super) stored: Option<i64>,
-    /// A row that is no longer what it was when it was put.
-    pub(super) touched: Option<i64>,
+    /// Rows that are no longer what they were when they were put.
+    pub(super) touched: Vec<i64>,
     /// A lease that has ended.
     pub(super) released: Option<u64>,
     /// Whether a message may have become due.
@@ -87,7 +144,11 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
         Write::Retry(id, now) => retry(context, *id, *now),
         Write::Drop(id) => drop_message(context, *id),
         Write::Wake(now) => wake(context, *now),
-        Write::Purge(now) => purge(context, *now),
+        Write::Purge { now, usage } => purge(context, *now, *usage),
+        Write::Assign(changes) => assign(context, changes),
+        Write::Spend(usage) => accounts::spend(context.conn, usage).map(|()| Done::default()),
+        Write::Remember(state) => accounts::remember(context.conn, state).map(|()| Done::default()),
+        Write::Tell { notice, sum, ids } => accounts::tell(context, notice.as_deref(), *sum, ids),
         Write::SetAside { token, reason } => {
             let leased = context.ledger.holder(*token);
             let Some(leased) = leased else { return Ok(Done::default()) };
@@ -102,9 +163,16 @@ pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32) -> Resu
     if message.recipients.is_empty() {
         return Err(Error::Database(format!("message {} has no recipient", message.id)).into());
     }
+    short_enough("the name of a pool", &message.pool, LONGEST_POOL)?;
     let (seq, size) = rows::insert(context.conn, message, sum)?;
-    let moves = vec![Move { from: None, to: Some(State::Queued), size }];
+    let (pool, lane) = (message.pool.as_str().into(), message.lane);
+    let moves = vec![Move { from: None, to: Some(State::Queued), size, pool, lane }];
     Ok(Done { moves, stored: Some(seq), wake: true, ..Done::default() })
+}
+
+/// Refuses a text that is longer than the tables are made for.
+pub(super) fn short_enough(what: &'static str, text: &str, limit: usize) -> Result<(), Error> {
+    if text.len() > limit { Err(Error::TooLong { what, limit }) } else { Ok(()) }
 }
 
 /// What a change must know of a row. `state` is `None` for a row that is set aside.
@@ -112,13 +180,32 @@ struct Found {
     seq: i64,
     state: Option<State>,
     size: u64,
+    pool: Arc<str>,
+    lane: Lane,
+}
+
+impl Found {
+    /// The change of this row from one state to another.
+    fn goes(&self, from: State, to: Option<State>) -> Move {
+        Move { from: Some(from), to, size: self.size, pool: self.pool.clone(), lane: self.lane }
+    }
+}
+
+/// The name of a pool as the counts have it. Octets that are not text are damage, and must not stop a change.
+pub(super) fn pool_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
+    Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()).into())
+}
+
+/// The lane as the counts have it. One that is damaged counts as normal.
+pub(super) fn lane_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Lane> {
+    Ok(row.get_ref(column)?.as_str().ok().and_then(Lane::parse).unwrap_or_default())
 }
 
 fn find(context: &Context<'_>, id: Id) -> Result<Found, Failure> {
-    let sql = "SELECT seq, state, size FROM message WHERE id = ?1";
+    let sql = "SELECT seq, state, size, pool, lane FROM message WHERE id = ?1";
     let found = context.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| {
-        let state = State::parse(&row.get::<_, String>(1)?);
-        Ok(Found { seq: row.get(0)?, state, size: row.get::<_, i64>(2)?.max(0) as u64 })
+        let (state, size) = (State::parse(&row.get::<_, String>(1)?), row.get::<_, i64>(2)?.max(0) as u64);
+        Ok(Found { seq: row.get(0)?, state, size, pool: pool_of(row, 3)?, lane: lane_of(row, 4)? })
     });
     let found = found.optional()?.ok_or(Error::NotFound(id))?;
     if context.ledger.is_leased(found.seq) { Err(Error::Busy(id).into()) } else { Ok(found) }
@@ -132,20 +219,20 @@ fn retry(context: &Context<'_>, id: Id, now: Timestamp) -> Result<Done, Failure>
         Some(state) => state,
     };
     let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, trouble = NULL, \
-               expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
+               untold = 0, expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
     context.conn.prepare_cached(sql)?.execute(params![found.seq, now.millis()])?;
     let sql = "UPDATE recipient SET outcome = 'open', at = NULL WHERE seq = ?1 AND outcome = 'failed'";
     context.conn.prepare_cached(sql)?.execute([found.seq])?;
-    let moves = vec![Move { from: Some(from), to: Some(State::Queued), size: found.size }];
-    Ok(Done { moves, touched: Some(found.seq), wake: true, ..Done::default() })
+    let moves = vec![found.goes(from, Some(State::Queued))];
+    Ok(Done { moves, touched: vec![found.seq], wake: true, ..Done::default() })
 }
 
 fn drop_message(context: &Context<'_>, id: Id) -> Result<Done, Failure> {
     let found = find(context, id)?;
     let unlink = delete_content(context.conn, context.spool, found.seq)?.into_iter().collect();
     delete_row(context.conn, found.seq)?;
-    let moves = found.state.map(|from| Move { from: Some(from), to: None, size: found.size });
-    Ok(Done { moves: moves.into_iter().collect(), unlink, touched: Some(found.seq), freed: true, ..Done::default() })
+    let moves = found.state.map(|from| found.goes(from, None));
+    Ok(Done { moves: moves.into_iter().collect(), unlink, touched: vec![found.seq], freed: true, ..Done::default() })
 }
 
 fn delete_row(conn: &Connection, seq: i64) -> rusqlite::Result<()> {
@@ -166,40 +253,70 @@ fn wake(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
     Ok(Done { wake: changed > 0, ..Done::default() })
 }
 
-fn purge(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
+/// Gives messages new pools; those that are leased, final or gone stay as they are.
+fn assign(context: &Context<'_>, changes: &[(Id, String)]) -> Result<Done, Failure> {
+    let mut done = Done::default();
+    let sql = "UPDATE message SET pool = ?2 WHERE seq = ?1";
+    let mut statement = context.conn.prepare_cached(sql)?;
+    for (id, pool) in changes {
+        short_enough("the name of a pool", pool, LONGEST_POOL)?;
+        let found = match find(context, *id) {
+            Ok(found) => found,
+            Err(Failure::Refused(Error::NotFound(_) | Error::Busy(_))) => continue,
+            Err(failure) => return Err(failure),
+        };
+        let Some(state) = found.state.filter(|state| !state.is_final() && *found.pool != **pool) else { continue };
+        statement.execute(params![found.seq, pool])?;
+        let left = found.goes(state, None);
+        done.moves.push(Move { from: None, to: Some(state), pool: pool.as_str().into(), ..left.clone() });
+        done.moves.push(left);
+        done.touched.push(found.seq);
+    }
+    done.wake = !done.touched.is_empty();
+    Ok(done)
+}
+
+fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Failure> {
     let mut done = Done::default();
     for (state, keep) in
         [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
     {
-        let sql = "SELECT seq, size FROM message WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 LIMIT ?3";
+        let sql = "SELECT seq, size, pool, lane FROM message \
+                   WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 LIMIT ?3";
         let left = (PURGE_STEP - done.moves.len()) as i64;
-        let old: Vec<(i64, i64)> = context
+        let old: Vec<(i64, i64, Arc<str>, Lane)> = context
             .conn
             .prepare_cached(sql)?
-            .query_map(params![state.name(), (now - keep).millis(), left], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![state.name(), (now - keep).millis(), left], |row| {
+                Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?))
+            })?
             .collect::<Result<_, _>>()?;
-        for (seq, size) in old {
+        for (seq, size, pool, lane) in old {
             done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
             delete_row(context.conn, seq)?;
-            done.moves.push(Move { from: Some(state), to: None, size: size.max(0) as u64 });
+            done.moves.push(Move { from: Some(state), to: None, size: size.max(0) as u64, pool, lane });
         }
     }
     done.more = done.moves.len() == PURGE_STEP;
     done.freed = !done.moves.is_empty();
+    if usage {
+        accounts::forget_usage(context.conn, now)?;
+    }
     Ok(done)
 }
 
 /// Sets a message aside whose content is damaged: held, with the reason where a person sees it, and never sent.
 pub(super) fn hold(conn: &Connection, seq: i64, reason: &str) -> rusqlite::Result<Done> {
-    let sql = "SELECT state, size FROM message WHERE seq = ?1";
-    let (from, size): (String, i64) =
-        conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = "SELECT state, size, pool, lane FROM message WHERE seq = ?1";
+    let (from, size, pool, lane): (String, i64, Arc<str>, Lane) = conn
+        .prepare_cached(sql)?
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?)))?;
     let sql = "UPDATE message SET state = 'held', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
     let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
     conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;
-    let change = Move { from: State::parse(&from), to: Some(State::Held), size: size.max(0) as u64 };
-    Ok(Done { moves: vec![change], touched: Some(seq), ..Done::default() })
+    let change = Move { from: State::parse(&from), to: Some(State::Held), size: size.max(0) as u64, pool, lane };
+    Ok(Done { moves: vec![change], touched: vec![seq], ..Done::default() })
 }
 
 /// Takes a row out of the way that cannot be read: nothing shows it or sends it, and nothing but `drop` deletes it.
@@ -208,14 +325,15 @@ fn banish(conn: &Connection, seq: i64, reason: &str) -> Result<Done, Failure> {
     if rows::entry(conn, seq).is_ok() {
         return Ok(hold(conn, seq, reason)?);
     }
-    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER) FROM message WHERE seq = ?1";
-    let before = conn
-        .prepare_cached(sql)?
-        .query_row([seq], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?)));
+    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER), pool, lane FROM message WHERE seq = ?1";
+    let before = conn.prepare_cached(sql)?.query_row([seq], |row| {
+        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?, pool_of(row, 2)?, lane_of(row, 3)?))
+    });
     let sql = "UPDATE message SET state = 'aside', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
-    let from = before.as_ref().ok().and_then(|(state, _)| State::parse(state.as_deref()?));
-    let size = before.ok().and_then(|(_, size)| size).unwrap_or(0).max(0) as u64;
-    let moves = from.map(|from| Move { from: Some(from), to: None, size });
-    Ok(Done { moves: moves.into_iter().collect(), touched: Some(seq), ..Done::default() })
+    let (state, size, pool, lane) = before.unwrap_or_else(|_| (None, None, "".into(), Lane::default()));
+    let from = state.as_deref().and_then(State::parse);
+    let size = size.unwrap_or(0).max(0) as u64;
+    let moves = from.map(|from| Move { from: Some(from), to: None, size, pool, lane });
+    Ok(Done { moves: moves.into_iter().collect(), touched: vec![seq], ..Done::default() })
 }

@@ -15,21 +15,22 @@ use crate::queue::Error;
 pub(super) enum Failure {
     /// The request itself is at fault; the others of its group are not touched.
     Refused(Error),
+    /// A page that the request needs is damaged. Measured: once SQLite has met one in a transaction that writes, even
+    /// after a savepoint was rolled back, it refuses all that follows and the commit. So the group begins anew without.
+    Poisoned(Error),
     /// The disk or the connection is at fault: the whole group fails.
     Broken(rusqlite::Error),
 }
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Failure {
-        let refused = match error.sqlite_error_code() {
-            // A damaged page condemns the message that lies on it, a constraint the request that broke it.
-            Some(code) => {
-                matches!(code, ErrorCode::ConstraintViolation | ErrorCode::DatabaseCorrupt | ErrorCode::TooBig)
-            }
+        let said = Error::Database(error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => Failure::Poisoned(said),
             // No code: the value in a row is not what it should be.
-            None => true,
-        };
-        if refused { Failure::Refused(Error::Database(error.to_string())) } else { Failure::Broken(error) }
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig) | None => Failure::Refused(said),
+            Some(_) => Failure::Broken(error),
+        }
     }
 }
 

@@ -48,6 +48,11 @@ impl Fresh {
             size: (message.head.len() + body.len()) as u64,
             repairs: message.repairs,
             notice: message.notice,
+            lane: message.lane,
+            pool: message.pool,
+            chunk: None,
+            strict: false,
+            trouble: None,
         };
         self.messages.insert(seq, (entry, message.head, body));
     }

@@ -1,38 +1,62 @@
-//! What the writer knows by heart: how many messages are in each state, and who holds a lease on what.
+//! What the writer knows by heart: how many messages are in each state, pool and lane, and who holds a lease on what.
 //!
-//! Values only, no database. Invariants: `counts` says what the tables say as of the last commit, with leased messages
-//! under the state they have in the table; a message has at most one lease; a token is never used twice.
+//! Values only, no database. Invariants: the counts say what the tables say as of the last commit, with leased messages
+//! under the state they have in the table; a pool that has only final messages is not here; a message has at most one
+//! lease; a token is never used twice.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::mail::Id;
+use crate::clock::Timestamp;
+use crate::mail::{Id, Lane};
 use crate::queue::Depth;
 use crate::queue::entry::State;
 
-/// One message that changed its state in a transaction: to be applied once that is committed.
-#[derive(Clone, Copy, Debug)]
+/// One message that changed its state or its pool in a transaction: to be applied once that is committed.
+#[derive(Clone, Debug)]
 pub(super) struct Move {
-    /// What it was; `None` when it is new.
+    /// What it was; `None` when it is new here.
     pub(super) from: Option<State>,
-    /// What it is; `None` when it is gone.
+    /// What it is; `None` when it is gone from here.
     pub(super) to: Option<State>,
     /// Octets of head and body.
     pub(super) size: u64,
+    /// Its pool. A message that goes from one pool to another is two of these.
+    pub(super) pool: Arc<str>,
+    /// Its lane, which stays as it is.
+    pub(super) lane: Lane,
 }
 
 /// A message that is being sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Leased {
     pub(super) seq: i64,
     pub(super) id: Id,
     pub(super) state: State,
+    pub(super) due: Timestamp,
+    pub(super) pool: Arc<str>,
+    pub(super) lane: Lane,
 }
+
+/// How many messages of one pool and lane are in one state, and how many octets they have.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) state: State,
+    pub(super) pool: String,
+    pub(super) lane: Lane,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+/// How many messages of one pool there are, by lane and state.
+type Counts = [[u64; 7]; Lane::ALL.len()];
 
 /// Counts and leases.
 #[derive(Debug)]
 pub(super) struct Ledger {
     messages: [u64; 7],
     bytes: u64,
+    pools: HashMap<Arc<str>, Counts>,
     leased: HashMap<u64, Leased>,
     tokens: HashMap<i64, u64>,
     next: u64,
@@ -42,30 +66,63 @@ impl Ledger {
     /// An empty one. Tokens start at `seed`, a random number, so that a lease of an earlier opening is never taken for
     /// one of this.
     pub(super) fn new(seed: u64) -> Ledger {
-        Ledger { messages: [0; 7], bytes: 0, leased: HashMap::new(), tokens: HashMap::new(), next: seed }
+        let pools = HashMap::new();
+        Ledger { messages: [0; 7], bytes: 0, pools, leased: HashMap::new(), tokens: HashMap::new(), next: seed }
     }
 
     /// Forgets the counts and takes those of the tables.
-    pub(super) fn recount(&mut self, rows: impl IntoIterator<Item = (State, u64, u64)>) {
+    pub(super) fn recount(&mut self, rows: impl IntoIterator<Item = Counted>) {
         (self.messages, self.bytes) = ([0; 7], 0);
-        for (state, messages, bytes) in rows {
+        self.pools.clear();
+        for Counted { state, pool, lane, messages, bytes } in rows {
             self.messages[state as usize] += messages;
-            self.bytes += if state.is_final() { 0 } else { bytes };
+            if !state.is_final() {
+                self.bytes += bytes;
+                self.pools.entry(pool.into()).or_default()[lane as usize][state as usize] += messages;
+            }
         }
     }
 
     /// Applies what a commit has changed.
-    pub(super) fn apply(&mut self, change: Move) {
+    pub(super) fn apply(&mut self, change: &Move) {
         // Saturating: a row that was damaged when it was counted must not bring the writer down.
         if let Some(from) = change.from {
             let count = &mut self.messages[from as usize];
             *count = count.saturating_sub(1);
-            self.bytes = self.bytes.saturating_sub(if from.is_final() { 0 } else { change.size });
+            if !from.is_final() {
+                self.bytes = self.bytes.saturating_sub(change.size);
+                self.leave(&change.pool, change.lane, from);
+            }
         }
         if let Some(to) = change.to {
             self.messages[to as usize] += 1;
-            self.bytes += if to.is_final() { 0 } else { change.size };
+            if !to.is_final() {
+                self.bytes += change.size;
+                self.pools.entry(change.pool.clone()).or_default()[change.lane as usize][to as usize] += 1;
+            }
         }
+    }
+
+    fn leave(&mut self, pool: &str, lane: Lane, from: State) {
+        let Some(counts) = self.pools.get_mut(pool) else { return };
+        let count = &mut counts[lane as usize][from as usize];
+        *count = count.saturating_sub(1);
+        if *counts == Counts::default() {
+            self.pools.remove(pool);
+        }
+    }
+
+    /// The pools of all messages that are not final, with their counts, in the order of their names.
+    pub(super) fn pools(&self) -> Vec<(String, u64)> {
+        let all = |(pool, counts): (&Arc<str>, &Counts)| (pool.to_string(), counts.iter().flatten().sum());
+        let mut pools: Vec<_> = self.pools.iter().map(all).collect();
+        pools.sort_unstable();
+        pools
+    }
+
+    /// How many messages of this pool and lane the table has in `state`, leased or not.
+    pub(super) fn in_lane(&self, pool: &str, lane: Lane, state: State) -> u64 {
+        self.pools.get(pool).map_or(0, |counts| counts[lane as usize][state as usize])
     }
 
     /// Leases a message that is not leased, and gives the token.
@@ -85,7 +142,7 @@ impl Ledger {
 
     /// The message that `token` stands for.
     pub(super) fn holder(&self, token: u64) -> Option<Leased> {
-        self.leased.get(&token).copied()
+        self.leased.get(&token).cloned()
     }
 
     /// Whether row `seq` is leased.
@@ -98,7 +155,7 @@ impl Ledger {
         self.leased.values()
     }
 
-    /// The depth, but for the oldest.
+    /// The depth as the table and the leases have it, but for the oldest.
     pub(super) fn depth(&self) -> Depth {
         let mut messages = self.messages;
         for leased in self.leased.values() {

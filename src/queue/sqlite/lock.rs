@@ -1,4 +1,4 @@
-//! The lock on the data folder: two processes never share a queue (promise 6).
+//! The lock on the data folder: two processes never share a queue (promise 7).
 //!
 //! An advisory `flock` on `yizhan.lock`, which the kernel gives back when the process dies, however it dies. The
 //! number inside is for people. The file itself stays where it is: removing it would let two processes lock two files

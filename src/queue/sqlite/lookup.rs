@@ -1,23 +1,32 @@
-//! What is only read: who is due, who is there, how full it is. Runs on the writer's connection, after its commit, so
-//! that everybody sees what was acknowledged before.
+//! The questions, and who is due. Runs on the writer's connection, after its commit, so that everybody sees what was
+//! acknowledged before. Not here: what operators see (`view`).
 //!
 //! The one thing it changes: a row that cannot be read is taken out of the way, so that the others go on.
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use rusqlite::params;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 use crate::queue::body::Stored;
-use crate::queue::entry::{Entry, State};
+use crate::queue::entry::{AccountState, Entry, State, Usage, Want};
 use crate::queue::{Depth, Error, Filter, Lease, LeaseGuard};
 
+use super::accounts;
 use super::apply::Write;
 use super::fault::Fault;
 use super::ledger::Leased;
 use super::rows::{self, Content, Unreadable};
 use super::writer::{Message, Writer};
+
+/// Who is next in one line.
+pub(super) const LINE: &str = "SELECT seq FROM message WHERE pool = ?1 AND lane = ?2 AND due <= ?3 ORDER BY due, seq";
+/// When the first of one line is due.
+pub(super) const FIRST: &str =
+    "SELECT due, seq FROM message WHERE pool = ?1 AND lane = ?2 AND due IS NOT NULL ORDER BY due, seq";
 
 /// A lease, and the checksum its content must have; `None` when it never left the memory.
 pub(super) type Candidate = (Lease, Option<u32>);
@@ -27,10 +36,15 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// A question.
 pub(super) enum Read {
-    Lease(Timestamp, usize, Reply<Vec<Candidate>>),
-    NextDue(Reply<Option<Timestamp>>),
+    Lease(Timestamp, Vec<Want>, usize, Reply<Vec<Candidate>>),
+    NextDue(Vec<Want>, Reply<Option<Timestamp>>),
+    Pools(Reply<Vec<(String, u64)>>),
+    Usage(String, Timestamp, Reply<Vec<Usage>>),
+    Recall(Reply<Vec<AccountState>>),
+    Untold(usize, Reply<Vec<Entry>>),
     List(Filter, Reply<Vec<Entry>>),
     Show(Id, Reply<(Entry, Bytes, Stored)>),
+    BytesByAddr(Reply<Vec<(IpAddr, u64)>>),
     Depth(Reply<Depth>),
 }
 
@@ -38,10 +52,15 @@ impl Read {
     /// Says that the queue cannot answer.
     pub(super) fn refuse(self, error: Error) {
         match self {
-            Read::Lease(_, _, reply) => drop(reply.send(Err(error))),
-            Read::NextDue(reply) => drop(reply.send(Err(error))),
+            Read::Lease(_, _, _, reply) => drop(reply.send(Err(error))),
+            Read::NextDue(_, reply) => drop(reply.send(Err(error))),
+            Read::Pools(reply) => drop(reply.send(Err(error))),
+            Read::Usage(_, _, reply) => drop(reply.send(Err(error))),
+            Read::Recall(reply) => drop(reply.send(Err(error))),
+            Read::Untold(_, reply) => drop(reply.send(Err(error))),
             Read::List(_, reply) => drop(reply.send(Err(error))),
             Read::Show(_, reply) => drop(reply.send(Err(error))),
+            Read::BytesByAddr(reply) => drop(reply.send(Err(error))),
             Read::Depth(reply) => drop(reply.send(Err(error))),
         }
     }
@@ -51,43 +70,56 @@ impl Writer {
     /// Answers one question. An answer that nobody waits for any more is dropped, leases with it.
     pub(super) fn answer(&mut self, read: Read) {
         match read {
-            Read::Lease(now, limit, reply) => {
-                let answer = self.lease(now, limit);
-                let _ = reply.send(answer);
+            Read::Lease(now, wants, total, reply) => {
+                self.now = now;
+                drop(reply.send(self.lease(now, &wants, total)));
             }
-            Read::NextDue(reply) => drop(reply.send(self.next_due())),
+            Read::NextDue(wants, reply) => drop(reply.send(self.next_due(&wants))),
+            Read::Pools(reply) => drop(reply.send(Ok(self.ledger.pools()))),
+            Read::Usage(account, since, reply) => {
+                let usage = self.conn().and_then(|conn| accounts::usage(conn, &account, since));
+                drop(reply.send(usage.map_err(|error| self.failed(&error))));
+            }
+            Read::Recall(reply) => {
+                let states = self.conn().and_then(accounts::recall);
+                drop(reply.send(states.map_err(|error| self.failed(&error))));
+            }
+            Read::Untold(limit, reply) => drop(reply.send(self.untold(limit))),
             Read::List(filter, reply) => drop(reply.send(self.list(&filter))),
             Read::Show(id, reply) => drop(reply.send(self.show(id))),
+            Read::BytesByAddr(reply) => drop(reply.send(self.bytes_by_addr())),
             Read::Depth(reply) => drop(reply.send(self.depth())),
         }
     }
 
-    fn lease(&mut self, now: Timestamp, limit: usize) -> Result<Vec<Candidate>, Error> {
-        // Reading the message of one row may show that it is damaged; then the next one takes its place.
+    fn lease(&mut self, now: Timestamp, wants: &[Want], total: usize) -> Result<Vec<Candidate>, Error> {
         let mut leases = Vec::new();
-        while leases.len() < limit {
-            let due = self.due(now, limit - leases.len())?;
-            if due.is_empty() {
-                break;
-            }
-            for seq in due {
-                match self.candidate(seq) {
-                    Ok(candidate) => leases.push(candidate),
-                    Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
-                    Err(Unreadable::Missing) => self.unreadable(seq, "the row is gone".to_owned()),
-                    Err(Unreadable::Damaged(reason)) => self.unreadable(seq, reason),
+        for want in wants {
+            let most = leases.len() + want.limit.min(total - leases.len());
+            // Reading the message of one row may show that it is damaged; then the next one takes its place.
+            while leases.len() < most {
+                let due = self.due(now, want, most - leases.len())?;
+                if due.is_empty() {
+                    break;
+                }
+                for seq in due {
+                    match self.candidate(seq, want) {
+                        Ok(candidate) => leases.push(candidate),
+                        Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
+                        Err(Unreadable::Missing) => self.unreadable(seq, "the row is gone".to_owned()),
+                        Err(Unreadable::Damaged(reason)) => self.unreadable(seq, reason),
+                    }
                 }
             }
         }
         Ok(leases)
     }
 
-    /// The rows that may be leased, the longest due first.
-    fn due(&mut self, now: Timestamp, limit: usize) -> Result<Vec<i64>, Error> {
+    /// The rows of one pool and lane that may be leased, the longest due first.
+    fn due(&mut self, now: Timestamp, want: &Want, limit: usize) -> Result<Vec<i64>, Error> {
         let rows = || -> rusqlite::Result<Vec<i64>> {
-            let sql = "SELECT seq FROM message WHERE due <= ?1 ORDER BY due, seq";
-            let mut statement = self.conn()?.prepare_cached(sql)?;
-            let mut rows = statement.query([now.millis()])?;
+            let mut statement = self.conn()?.prepare_cached(LINE)?;
+            let mut rows = statement.query(params![want.pool, want.lane.name(), now.millis()])?;
             let mut due = Vec::new();
             // Leased ones are still in the index; there are never more of them than deliveries under way.
             while let Some(row) = rows.next()? {
@@ -104,7 +136,7 @@ impl Writer {
         rows().map_err(|error| self.failed(&error))
     }
 
-    fn candidate(&mut self, seq: i64) -> Result<Candidate, Unreadable> {
+    fn candidate(&mut self, seq: i64, want: &Want) -> Result<Candidate, Unreadable> {
         let (entry, head, body, sum) = match self.fresh.take(seq) {
             Some((entry, head, body)) => (entry, head, Stored::Inline(body), None),
             None => {
@@ -115,7 +147,12 @@ impl Writer {
                 (entry, head, body, Some(sum))
             }
         };
-        let token = self.ledger.lease(Leased { seq, id: entry.id, state: entry.state });
+        // An index that says otherwise than its row is damaged, and would send the mail from somebody else's account.
+        if entry.pool != want.pool || entry.lane != want.lane {
+            return Err(Unreadable::Damaged("the pool or the lane cannot be read".to_owned()));
+        }
+        let (pool, lane) = (entry.pool.as_str().into(), entry.lane);
+        let token = self.ledger.lease(Leased { seq, id: entry.id, state: entry.state, due: entry.due, pool, lane });
         let inbox = self.inbox.clone();
         let release = move || drop(inbox.send(Message::Release(token)));
         let guard = LeaseGuard { token, release: Some(Box::new(release)) };
@@ -130,121 +167,33 @@ impl Writer {
         self.commit_alone(Write::Banish { seq, reason });
     }
 
-    fn next_due(&mut self) -> Result<Option<Timestamp>, Error> {
-        let first = || -> rusqlite::Result<Option<Timestamp>> {
-            let sql = "SELECT due, seq FROM message WHERE due IS NOT NULL ORDER BY due, seq";
-            let mut statement = self.conn()?.prepare_cached(sql)?;
-            let mut rows = statement.query([])?;
+    fn next_due(&mut self, wants: &[Want]) -> Result<Option<Timestamp>, Error> {
+        let first = |pool: &str, lane: Lane| -> rusqlite::Result<Option<i64>> {
+            let mut statement = self.conn()?.prepare_cached(FIRST)?;
+            let mut rows = statement.query([pool, lane.name()])?;
             while let Some(row) = rows.next()? {
                 let seq = row.get(1)?;
                 if !self.ledger.is_leased(seq) && !self.skip.contains(&seq) {
-                    return row.get(0).map(|due| Some(Timestamp::from_millis(due)));
+                    return row.get(0).map(Some);
                 }
             }
             Ok(None)
         };
-        first().map_err(|error| self.failed(&error))
+        let mut earliest: Option<i64> = None;
+        for want in wants {
+            let due = first(&want.pool, want.lane).map_err(|error| self.failed(&error))?;
+            earliest = earliest.into_iter().chain(due).min();
+        }
+        Ok(earliest.map(Timestamp::from_millis))
     }
 
-    fn list(&mut self, filter: &Filter) -> Result<Vec<Entry>, Error> {
-        let limit = if filter.limit == 0 { 100 } else { filter.limit };
-        let wanted = |state: State| match filter.states[..] {
-            [] => !state.is_final(),
-            ref states => states.contains(&state),
-        };
-        let after = filter.after.as_ref().map_or("", Id::as_str);
-        // Each state is in order by itself; the first `limit` of all are among the first `limit` of each.
-        let mut found: Vec<(Id, i64)> = Vec::new();
-        if wanted(State::Sending) {
-            let leased = self.ledger.all_leased().filter(|leased| leased.id.as_str() > after);
-            found.extend(leased.map(|leased| (leased.id, leased.seq)));
-        }
-        for state in State::ALL.into_iter().filter(|&state| state != State::Sending && wanted(state)) {
-            let ids = self.ids_in(state, after, limit).map_err(|error| self.failed(&error))?;
-            found.extend(ids);
-        }
-        found.sort_unstable();
-        found.truncate(limit);
-        let mut entries = Vec::with_capacity(found.len());
-        for (id, seq) in found {
-            match self.entry(seq) {
-                Ok(entry) => entries.push(entry),
-                Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
-                // It is set aside when its turn to be sent comes; a list must not fail for it.
-                Err(unreadable) => {
-                    tracing::warn!(event = "queue_error", %id, ?unreadable, "a message was left out of the list")
-                }
-            }
-        }
-        Ok(entries)
-    }
-
-    /// The first `limit` messages that the table has in `state` and that are not leased.
-    fn ids_in(&self, state: State, after: &str, limit: usize) -> rusqlite::Result<Vec<(Id, i64)>> {
-        let sql = "SELECT id, seq FROM message WHERE state = ?1 AND id > ?2 ORDER BY id";
-        let mut statement = self.conn()?.prepare_cached(sql)?;
-        let mut rows = statement.query(params![state.name(), after])?;
-        let mut ids = Vec::new();
-        while let Some(row) = rows.next()? {
-            let seq = row.get(1)?;
-            if let Some(id) = row.get_ref(0)?.as_str().ok().and_then(Id::parse)
-                && !self.ledger.is_leased(seq)
-            {
-                ids.push((id, seq));
-                if ids.len() == limit {
-                    break;
-                }
-            }
-        }
-        Ok(ids)
-    }
-
-    /// A message as operators see it.
-    fn entry(&self, seq: i64) -> Result<Entry, Unreadable> {
-        let mut entry = rows::entry(self.conn()?, seq)?;
-        if self.ledger.is_leased(seq) {
-            entry.state = State::Sending;
-        }
-        Ok(entry)
-    }
-
-    fn show(&mut self, id: Id) -> Result<(Entry, Bytes, Stored), Error> {
-        let read = || -> Result<(Entry, Bytes, Stored), Unreadable> {
-            let sql = "SELECT seq FROM message WHERE id = ?1";
-            let seq = self.conn()?.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0))?;
-            let entry = self.entry(seq)?;
-            let content = rows::content(self.conn()?, &self.spool, seq)?;
-            let (head, body) = content.map_or((Bytes::new(), Bytes::new().into()), |c| (c.head, c.body));
-            Ok((entry, head, body))
-        };
-        read().map_err(|unreadable| match unreadable {
-            Unreadable::Missing => Error::NotFound(id),
-            Unreadable::Damaged(reason) => Error::Database(format!("message {id} is damaged: {reason}")),
-            Unreadable::Failed(error) => self.failed(&error),
-        })
-    }
-
-    fn depth(&mut self) -> Result<Depth, Error> {
-        let oldest = || -> rusqlite::Result<Option<Timestamp>> {
-            let mut oldest = None;
-            for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
-                // Ids sort by time of arrival, so the first one of each state is enough.
-                let sql = "SELECT received FROM message WHERE state = ?1 ORDER BY id LIMIT 1";
-                let mut statement = self.conn()?.prepare_cached(sql)?;
-                let mut rows = statement.query([state.name()])?;
-                if let Some(row) = rows.next()? {
-                    let received = Timestamp::from_millis(row.get(0)?);
-                    oldest = Some(oldest.map_or(received, |before: Timestamp| before.min(received)));
-                }
-            }
-            Ok(oldest)
-        };
-        let oldest = oldest().map_err(|error| self.failed(&error))?;
-        Ok(Depth { oldest, ..self.ledger.depth() })
+    fn untold(&mut self, limit: usize) -> Result<Vec<Entry>, Error> {
+        let rows = self.conn().and_then(|conn| accounts::untold(conn, limit));
+        self.entries(rows.map_err(|error| self.failed(&error))?)
     }
 
     /// Turns an error of a question into its answer.
-    fn failed(&self, error: &rusqlite::Error) -> Error {
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> Error {
         tracing::error!(event = "queue_error", %error, "the queue's database could not be read");
         Fault::of(error, &self.settings.data_dir).error()
     }

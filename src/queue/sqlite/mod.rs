@@ -21,6 +21,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -32,23 +33,27 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 
 use super::body::{Draft, Spool, Stored};
-use super::entry::{Entry, NewMessage, Settlement};
+use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage, Want};
 use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings};
 
+mod accounts;
 mod apply;
 mod fault;
 mod fresh;
+mod group;
 mod ledger;
 mod lock;
 mod lookup;
+mod revoke;
 mod rows;
 mod schema;
 mod settle;
 mod start;
 mod upkeep;
+mod view;
 mod writer;
 
 use apply::Write;
@@ -102,6 +107,8 @@ impl Sqlite {
             ledger,
             fresh: fresh::Fresh::default(),
             skip: std::collections::HashSet::new(),
+            closed: std::collections::HashMap::new(),
+            now: Timestamp::from_millis(i64::MIN),
             inbox: inbox.clone(),
             conn: Some(conn),
             identity: writer::identity(settings),
@@ -197,9 +204,9 @@ impl Queue for Sqlite {
         })
     }
 
-    fn lease(&self, now: Timestamp, limit: usize) -> Answer<'_, Vec<Lease>> {
+    fn lease(&self, now: Timestamp, wants: Vec<Want>, total: usize) -> Answer<'_, Vec<Lease>> {
         Box::pin(async move {
-            let candidates = self.ask(|reply| Message::Read(Read::Lease(now, limit, reply))).await?;
+            let candidates = self.ask(|reply| Message::Read(Read::Lease(now, wants, total, reply))).await?;
             let mut leases = Vec::with_capacity(candidates.len());
             for candidate in candidates {
                 leases.extend(self.checked(candidate).await?);
@@ -236,8 +243,50 @@ impl Queue for Sqlite {
         })
     }
 
-    fn next_due(&self) -> Answer<'_, Option<Timestamp>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::NextDue(reply))))
+    fn next_due(&self, wants: Vec<Want>) -> Answer<'_, Option<Timestamp>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::NextDue(wants, reply))))
+    }
+
+    fn pools(&self) -> Answer<'_, Vec<(String, u64)>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Pools(reply))))
+    }
+
+    fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()> {
+        let octets = changes.iter().map(|(id, pool)| id.as_str().len() + pool.len()).sum();
+        Box::pin(async move { self.change(Write::Assign(changes), octets).await.map(drop) })
+    }
+
+    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()> {
+        Box::pin(self.ask(|reply| Message::CloseLanes(closed, reply)))
+    }
+
+    fn spend(&self, usage: Usage) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::Spend(usage), 0).await.map(drop) })
+    }
+
+    fn usage(&self, account: String, since: Timestamp) -> Answer<'_, Vec<Usage>> {
+        Box::pin(self.ask(move |reply| Message::Read(Read::Usage(account, since, reply))))
+    }
+
+    fn remember(&self, state: AccountState) -> Answer<'_, ()> {
+        let octets = state.state.len();
+        Box::pin(async move { self.change(Write::Remember(state), octets).await.map(drop) })
+    }
+
+    fn recall(&self) -> Answer<'_, Vec<AccountState>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Recall(reply))))
+    }
+
+    fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>> {
+        Box::pin(self.ask(move |reply| Message::Read(Read::Untold(limit, reply))))
+    }
+
+    fn tell(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let octets = notice.as_ref().map_or(0, octets_of);
+            let sum = notice.as_ref().map_or(0, rows::checksum_new);
+            self.change(Write::Tell { notice: notice.map(Box::new), sum, ids }, octets).await.map(drop)
+        })
     }
 
     fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>> {
@@ -260,12 +309,16 @@ impl Queue for Sqlite {
         Box::pin(async move { self.change(Write::Wake(now), 0).await.map(drop) })
     }
 
+    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::BytesByAddr(reply))))
+    }
+
     fn depth(&self) -> Answer<'_, Depth> {
         Box::pin(self.ask(|reply| Message::Read(Read::Depth(reply))))
     }
 
     fn purge(&self, now: Timestamp) -> Answer<'_, bool> {
-        Box::pin(self.change(Write::Purge(now), 0))
+        Box::pin(self.change(Write::Purge { now, usage: true }, 0))
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -3,11 +3,13 @@
 //!
 //! Not here: which rows are read when (`lookup`), and what changes them (`apply`, `settle`).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Id, ReversePath};
+use crate::mail::{Address, Id, Lane, ReversePath};
 use crate::queue::body::{Spool, SpoolFile, Stored};
 use crate::queue::checksum::Checksum;
 use crate::queue::entry::{Entry, NewMessage, Origin, Outcome, Recipient, State};
@@ -40,7 +42,7 @@ fn damaged(what: &str) -> Unreadable {
 /// Reads the message in row `seq`, without its content.
 pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
     let sql = "SELECT id, state, received, expires, due, tries, uncertain, account, client, addr, listener, helo, \
-               sender, size, repairs, notice FROM message WHERE seq = ?1";
+               sender, size, repairs, notice, lane, pool, chunk, strict, trouble FROM message WHERE seq = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([seq])?;
     let row = rows.next()?.ok_or(Unreadable::Missing)?;
@@ -66,6 +68,11 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
         size: row.get::<_, i64>(13)?.try_into().map_err(|_| damaged("the size"))?,
         repairs: serde_json::from_str(text(row, 14)?).map_err(|_| damaged("the list of repairs"))?,
         notice: row.get(15)?,
+        lane: Lane::parse(text(row, 16)?).ok_or_else(|| damaged("the lane"))?,
+        pool: text(row, 17)?.to_owned(),
+        chunk: row.get(18)?,
+        strict: row.get(19)?,
+        trouble: row.get(20)?,
     })
 }
 
@@ -115,7 +122,7 @@ pub(super) struct Content {
 }
 
 /// Reads the content of row `seq`; `None` when it has none any more.
-pub(super) fn content(conn: &Connection, spool: &Spool, seq: i64) -> Result<Option<Content>, Unreadable> {
+pub(super) fn content(conn: &Connection, spool: &Arc<Spool>, seq: i64) -> Result<Option<Content>, Unreadable> {
     let sql = "SELECT sum, head, spool, spool_len, spool_sum, body FROM content WHERE seq = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([seq])?;
@@ -125,7 +132,7 @@ pub(super) fn content(conn: &Connection, spool: &Spool, seq: i64) -> Result<Opti
         Some(name) => {
             let path = spool.path(&name).ok_or_else(|| damaged("the name of the body's file"))?;
             let len = row.get::<_, i64>(3)?.try_into().map_err(|_| damaged("the body's length"))?;
-            Stored::Spooled(SpoolFile::kept(name, path, len, row.get(4)?))
+            Stored::Spooled(SpoolFile::kept(spool.clone(), name, path, len, row.get(4)?))
         }
         None => Stored::Inline(row.get::<_, Vec<u8>>(5)?.into()),
     };
@@ -167,7 +174,8 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
     let size = message.head.len() as u64 + message.body.len();
     let repairs = serde_json::to_string(&message.repairs).expect("a list of texts is always JSON");
     let sql = "INSERT INTO message (id, state, received, expires, due, client, addr, listener, helo, sender, size, \
-               repairs, notice) VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+               repairs, notice, lane, pool) \
+               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     conn.prepare_cached(sql)?.execute(params![
         message.id.as_str(),
         message.received.millis(),
@@ -180,6 +188,8 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
         size as i64,
         repairs,
         message.notice,
+        message.lane.name(),
+        message.pool,
     ])?;
     let seq = conn.last_insert_rowid();
     let sql = "INSERT INTO recipient (seq, place, address, outcome) VALUES (?1, ?2, ?3, 'open')";

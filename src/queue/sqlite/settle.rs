@@ -1,4 +1,5 @@
-//! The end of a try, as one transaction: outcomes, state, next try, and the failure notice (promise 3).
+//! The end of a try, as one transaction: outcomes, state, next try, the account's use and state, and the failure notice
+//! (promise 3).
 //!
 //! What a reply *means* is decided before (`delivery`), which state follows is `entry::state_after`. Invariant: an
 //! outcome that is final stays as it is, so that nothing turns a delivered recipient into an open one again.
@@ -9,6 +10,7 @@ use crate::mail::Id;
 use crate::queue::Error;
 use crate::queue::entry::{Next, Outcome, Recipient, Settlement, State, state_after};
 
+use super::accounts;
 use super::apply::{Context, Done, delete_content, put};
 use super::fault::Failure;
 use super::ledger::Move;
@@ -29,7 +31,7 @@ pub(super) fn settle(
         context.conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut recipients = rows::recipients(context.conn, seq).map_err(|unreadable| match unreadable {
         Unreadable::Missing => Failure::from(Error::NotFound(id)),
-        Unreadable::Damaged(what) => Failure::from(Error::Database(format!("message {id}: {what}"))),
+        Unreadable::Damaged(what) => Failure::Poisoned(Error::Database(format!("message {id}: {what}"))),
         Unreadable::Failed(error) => Failure::from(error),
     })?;
     write_outcomes(context, id, seq, settlement, &mut recipients)?;
@@ -46,7 +48,8 @@ pub(super) fn settle(
     // Waiting is not failing: only a real try that did not succeed is counted.
     let spent = to != State::Delivered && matches!(settlement.next, Next::Deferred(_));
     let sql = "UPDATE message SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, \
-               uncertain = uncertain + ?6, account = coalesce(?7, account) WHERE seq = ?1";
+               uncertain = uncertain + ?6, account = coalesce(?7, account), chunk = coalesce(?8, chunk), \
+               strict = max(strict, ?9), untold = max(untold, ?10) WHERE seq = ?1";
     context.conn.prepare_cached(sql)?.execute(params![
         seq,
         to.name(),
@@ -55,13 +58,18 @@ pub(super) fn settle(
         spent,
         settlement.uncertain,
         settlement.account,
+        settlement.chunk,
+        settlement.strict,
+        settlement.untold,
     ])?;
-    let mut done = Done { released: Some(token), touched: Some(seq), wake: !to.is_final(), ..Done::default() };
+    accounts::settle(context.conn, id, settlement)?;
+    let mut done = Done { released: Some(token), touched: vec![seq], wake: !to.is_final(), ..Done::default() };
     if to == State::Delivered {
         done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
         done.freed = true;
     }
-    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64 });
+    let (pool, lane) = (leased.pool, leased.lane);
+    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool, lane });
     if let Some(notice) = &settlement.notice {
         let stored = put(context, notice, notice_sum)?;
         done.moves.extend(stored.moves);

@@ -10,13 +10,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::mail::Lane;
 use crate::queue::body::Spool;
 use crate::queue::entry::State;
 use crate::queue::{Error, Report};
 
-use super::apply::hold;
+use super::apply::{hold, lane_of};
+use super::ledger::Counted;
 
 /// Makes a folder for its owner only, and those above it, where they are missing.
 ///
@@ -30,15 +33,19 @@ pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
     })
 }
 
-/// How many messages are in each state, and how many octets they have.
-pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<(State, u64, u64)>> {
-    let mut statement = conn.prepare("SELECT state, count(*), total(size) FROM message GROUP BY state")?;
+/// How many messages of each pool and lane are in each state, and how many octets they have.
+pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
+    let sql = "SELECT state, pool, lane, count(*), total(size) FROM message GROUP BY state, pool, lane";
+    let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
         // A state that is not one of ours belongs to a row that is set aside when it is met.
         if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(State::parse) {
-            counts.push((state, row.get::<_, i64>(1)?.max(0) as u64, row.get::<_, f64>(2)? as u64));
+            let pool = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().unwrap_or_default()).into_owned();
+            let lane = lane_of(row, 2)?;
+            let (messages, bytes) = (row.get::<_, i64>(3)?.max(0) as u64, row.get::<_, f64>(4)? as u64);
+            counts.push(Counted { state, pool, lane, messages, bytes });
         }
     }
     Ok(counts)
@@ -49,6 +56,10 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<(State, u64, u64)
 /// # Errors
 /// Only what the database says; a file that cannot be moved is a sentence.
 pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<()> {
+    // A table that is not there is found now, not when a try has ended. Only that: a damaged page in one of them is no
+    // reason to keep the mail.
+    conn.prepare("SELECT account.state, minute, logins, outcome FROM account, usage, recipient")?;
+    check_lines(conn, report)?;
     let named = check_rows(conn, spool, report)?;
     let aside = spool.folder().with_file_name("aside");
     for folder in entries(spool.folder(), report).into_iter().filter(|path| path.is_dir()) {
@@ -67,6 +78,40 @@ pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report
         ));
     }
     Ok(())
+}
+
+/// A message in a lane or a pool whose name nobody can say would never be asked for: it becomes a normal one that is
+/// not assigned yet. Goes from line to line by the index, so the time depends on their number only.
+fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let sql = "SELECT pool, lane FROM message WHERE due IS NOT NULL AND (pool, lane) > (?1, ?2) \
+               ORDER BY pool, lane LIMIT 1";
+    let mut next = conn.prepare(sql)?;
+    let mut line: (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+    loop {
+        let found = next.query_row(params![as_text(&line.0), as_text(&line.1)], |row| {
+            let octets =
+                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec());
+            Ok((octets(0)?, octets(1)?))
+        });
+        // In a damaged index the next one may not come after this one.
+        let Some(found) = found.optional()?.filter(|found| *found > line) else { return Ok(()) };
+        let lane = str::from_utf8(&found.1).ok().and_then(Lane::parse);
+        if lane.is_none() || str::from_utf8(&found.0).is_err() {
+            let sql = "UPDATE message SET pool = '', lane = ?3 WHERE pool = ?1 AND lane = ?2 AND due IS NOT NULL";
+            let lane = lane.unwrap_or_default().name();
+            let changed = conn.execute(sql, params![as_text(&found.0), as_text(&found.1), lane])?;
+            let (pool, lane) = (String::from_utf8_lossy(&found.0), String::from_utf8_lossy(&found.1));
+            report.push(format!(
+                "{changed} messages were in lane {lane:?} of pool {pool:?}, which cannot be; they are assigned anew"
+            ));
+        }
+        line = found;
+    }
+}
+
+/// Octets that a column gave as text, as a parameter.
+pub(super) fn as_text(octets: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Text(octets))
 }
 
 /// Holds messages whose file is missing or has another length; gives the names that rows use.

@@ -2,14 +2,12 @@
 //!
 //! Not here: what is asked of it (`writer`). Invariant: a connection that has failed is closed before another is opened.
 
-use std::path::PathBuf;
-
 use rusqlite::Connection;
 
-use crate::mail::Id;
 use crate::queue::Error;
 
 use super::fault::Fault;
+use super::revoke::take_back;
 use super::writer::{Writer, database, identity};
 use super::{schema, start};
 
@@ -49,8 +47,8 @@ impl Writer {
         let (conn, _) = schema::connect(&path).map_err(fault)?;
         let folder = &self.settings.data_dir;
         take_back(&conn, &self.revoked).map_err(|error| Fault::of(&error, folder))?;
-        for (_, path) in self.revoked.drain(..) {
-            path.into_iter().for_each(|path| drop(self.unlink.send(path)));
+        for file in self.revoked.drain(..).filter_map(|revoked| revoked.file) {
+            let _ = self.unlink.send(file);
         }
         self.identity = identity(&self.settings);
         self.conn = Some(conn);
@@ -85,12 +83,4 @@ impl Writer {
             None => self.slack = false,
         }
     }
-}
-
-/// Deletes messages that a failed commit may have stored.
-fn take_back(conn: &Connection, revoked: &[(Id, Option<PathBuf>)]) -> rusqlite::Result<()> {
-    for (id, _) in revoked {
-        conn.execute("DELETE FROM message WHERE id = ?1", [id.as_str()])?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@
 //! before it either. After a commit that failed, the connection is never used again: it is closed, a new one is opened,
 //! and what the failed commit may have left behind is taken back before anything else is accepted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -14,20 +14,23 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::mail::Id;
+use crate::clock::Timestamp;
+use crate::mail::Lane;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
 use crate::queue::{Error, Settings};
 
-use super::apply::{Context, Done, Write, apply};
-use super::fault::{Failure, Fault};
+use super::apply::{Done, Write};
+use super::fault::Fault;
 use super::fresh::Fresh;
+use super::group::{Committed, Ended};
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
+use super::revoke::Revoked;
 
 /// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
 const GROUP: usize = 256;
@@ -42,6 +45,8 @@ pub(super) enum Message {
     Write(Write, Option<Reply<bool>>, Option<OwnedSemaphorePermit>),
     /// A question.
     Read(Read),
+    /// Lanes that are closed, and until when. Needs no database.
+    CloseLanes(Vec<(String, Lane, Timestamp)>, Reply<()>),
     /// A lease was dropped.
     Release(u64),
     /// The end.
@@ -49,8 +54,8 @@ pub(super) enum Message {
 }
 
 /// A change on its way through a group.
-struct Job {
-    write: Write,
+pub(super) struct Job {
+    pub(super) write: Write,
     reply: Option<Reply<bool>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -63,6 +68,10 @@ pub(super) struct Writer {
     pub(super) fresh: Fresh,
     /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
     pub(super) skip: HashSet<i64>,
+    /// Until when nobody can take from a lane of a pool, by pool and lane; `None` where somebody can.
+    pub(super) closed: HashMap<String, [Option<Timestamp>; Lane::ALL.len()]>,
+    /// The time, as it was told last; before that, long ago.
+    pub(super) now: Timestamp,
     /// For the leases that are handed out: the way back.
     pub(super) inbox: Sender<Message>,
     /// `None` after a failure, until it is opened again.
@@ -71,8 +80,8 @@ pub(super) struct Writer {
     pub(super) identity: Option<(u64, u64)>,
     /// Settlements that could not be written. Their messages stay leased, so that nobody sends them again.
     pub(super) unsettled: Vec<Write>,
-    /// Messages whose put was answered with an error, although the commit may have got through, and their files.
-    pub(super) revoked: Vec<(Id, Option<PathBuf>)>,
+    /// What was answered with an error, although its commit may have got through.
+    pub(super) revoked: Vec<Revoked>,
     pub(super) due: Arc<Notify>,
     pub(super) unlink: Sender<PathBuf>,
     /// Whether there may be free pages to give back.
@@ -125,6 +134,13 @@ impl Writer {
             match message {
                 Message::Write(write, reply, permit) => jobs.push(Job { write, reply, _permit: permit }),
                 Message::Read(read) => reads.push(read),
+                Message::CloseLanes(closed, reply) => {
+                    self.closed.clear();
+                    for (pool, lane, until) in closed {
+                        self.closed.entry(pool).or_default()[lane as usize] = Some(until);
+                    }
+                    let _ = reply.send(Ok(()));
+                }
                 Message::Release(token) => {
                     if self.ledger.release(token) {
                         self.due.notify_one();
@@ -156,13 +172,14 @@ impl Writer {
 
     /// Commits a group, behind the settlements that are still to be written, and answers everybody.
     fn commit(&mut self, jobs: Vec<Job>) {
+        jobs.iter().filter_map(|job| job.write.time()).for_each(|now| self.now = now);
         let waiting = std::mem::take(&mut self.unsettled).into_iter();
         let mut group: Vec<Job> = waiting.map(|write| Job { write, reply: None, _permit: None }).collect();
         group.extend(jobs);
         if let Err(fault) = self.ready() {
             return self.fail(group, &fault);
         }
-        match self.transaction(&group) {
+        match self.sound_transaction(&mut group) {
             Ok(results) => {
                 for (job, result) in group.into_iter().zip(results) {
                     self.finish(job, result);
@@ -177,64 +194,44 @@ impl Writer {
                     self.abandon();
                 }
                 for (job, result) in group.iter_mut().zip(results) {
-                    self.revoke(job, &result);
+                    let stored = matches!(result, Ok(done) if done.stored.is_some());
+                    self.revoked.extend(stored.then(|| Revoked::of(&mut job.write)).flatten());
                 }
                 self.fail(group, &fault);
             }
         }
     }
 
-    /// Runs the group as one transaction, each change in a savepoint of its own. The results that come with an error
-    /// are those of a transaction whose commit failed: it may be there, or not.
-    #[allow(clippy::type_complexity)]
-    fn transaction(&self, group: &[Job]) -> Result<Vec<Result<Done, Error>>, (Fault, Vec<Result<Done, Error>>)> {
-        let folder = &self.settings.data_dir;
-        let broken = |error: rusqlite::Error, results| (Fault::of(&error, folder), results);
-        let conn = self.conn().map_err(|error| broken(error, Vec::new()))?;
-        let context = Context { conn, ledger: &self.ledger, spool: &self.spool, settings: &self.settings };
-        let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop);
-        let mut results = Vec::with_capacity(group.len());
-        let body = |results: &mut Vec<Result<Done, Error>>| -> rusqlite::Result<()> {
-            run("BEGIN IMMEDIATE")?;
-            for job in group {
-                run("SAVEPOINT one")?;
-                match apply(&context, &job.write) {
-                    Ok(done) => results.push(Ok(done)),
-                    Err(Failure::Refused(error)) => {
-                        run("ROLLBACK TO one")?;
-                        results.push(Err(error));
-                    }
-                    Err(Failure::Broken(error)) => return Err(error),
-                }
-                run("RELEASE one")?;
+    /// Runs the group as a transaction. A change that meets a damaged page is answered, and the others begin anew.
+    fn sound_transaction(&mut self, group: &mut Vec<Job>) -> Committed {
+        loop {
+            let (place, error) = match self.transaction(group) {
+                Ended::Committed(results) => return Ok(results),
+                Ended::Failed(fault, results) => return Err((fault, results)),
+                Ended::Poisoned(place, error) => (place, error),
+            };
+            tracing::error!(event = "queue_error", %error, "a change met a damaged page of the queue's database");
+            if group[place].write.forgo() {
+                continue;
             }
-            Ok(())
-        };
-        if let Err(error) = body(&mut results) {
-            let _ = run("ROLLBACK");
-            return Err(broken(error, Vec::new()));
+            let job = group.remove(place);
+            if let Write::Settle { token, .. } = &job.write {
+                // Its outcome cannot be written, so it would be sent again, and again.
+                self.skip.extend(self.ledger.holder(*token).map(|leased| leased.seq));
+            }
+            self.finish(job, Err(error));
         }
-        // A write into a file that somebody has deleted succeeds, and is lost.
-        if self.identity != identity(&self.settings) {
-            let _ = run("ROLLBACK");
-            let text = format!("{} was moved or deleted while it was in use", database(&self.settings).display());
-            return Err((Fault::Failed(text), Vec::new()));
-        }
-        let Err(error) = run("COMMIT") else { return Ok(results) };
-        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
-        let back = full && (conn.is_autocommit() || run("ROLLBACK").is_ok());
-        Err(broken(error, if back { Vec::new() } else { results }))
     }
 
     /// Carries out what follows from a change that is committed, and answers.
     fn finish(&mut self, job: Job, result: Result<Done, Error>) {
         let answer = match result {
             Ok(done) => {
-                done.moves.iter().for_each(|&change| self.ledger.apply(change));
+                done.moves.iter().for_each(|change| self.ledger.apply(change));
                 if let Some(token) = done.released {
                     self.ledger.release(token);
                 }
-                if let Some(seq) = done.touched {
+                for &seq in &done.touched {
                     self.fresh.take(seq);
                     // A damaged index may go on naming a row that was set aside; without this it would be met for ever.
                     let damaged = matches!(job.write, Write::SetAside { .. } | Write::Banish { .. });
@@ -289,34 +286,6 @@ impl Writer {
         }
     }
 
-    /// Notes that a message must not be there, although the commit that failed may have stored it (promise 1).
-    fn revoke(&mut self, job: &mut Job, result: &Result<Done, Error>) {
-        if !matches!(result, Ok(done) if done.stored.is_some()) {
-            return;
-        }
-        match &mut job.write {
-            Write::Put(message, _) => {
-                // The row goes first, then the file (promise 4).
-                let path = match &mut message.body {
-                    Stored::Inline(_) => None,
-                    Stored::Spooled(file) => {
-                        file.keep();
-                        Some(file.path().to_owned())
-                    }
-                };
-                self.revoked.push((message.id, path));
-            }
-            // The notice stays with its settlement, and is stored again with it.
-            Write::Settle { settlement, .. } => self.revoked.extend(settlement.notice.as_ref().map(|n| (n.id, None))),
-            Write::Retry(..)
-            | Write::Drop(_)
-            | Write::Wake(_)
-            | Write::Purge(_)
-            | Write::SetAside { .. }
-            | Write::Banish { .. } => {}
-        }
-    }
-
     /// The connection, for those who have called [`Writer::ready`].
     pub(super) fn conn(&self) -> rusqlite::Result<&Connection> {
         let lost = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None);
@@ -346,10 +315,14 @@ fn message_of(write: Write) -> Option<NewMessage> {
     match write {
         Write::Put(message, _) => Some(*message),
         Write::Settle { settlement, .. } => settlement.notice.map(|notice| *notice),
+        Write::Tell { notice, .. } => notice.map(|notice| *notice),
         Write::Retry(..)
         | Write::Drop(_)
         | Write::Wake(_)
-        | Write::Purge(_)
+        | Write::Purge { .. }
+        | Write::Assign(_)
+        | Write::Spend(_)
+        | Write::Remember(_)
         | Write::SetAside { .. }
         | Write::Banish { .. } => None,
     }

@@ -14,7 +14,13 @@ const STALL: Duration = Duration::from_secs(15 * 60);
 impl Connection {
     /// Lets the next fault of this stage strike, if there is one. Octets are for the caller to say.
     pub(super) async fn fault(&mut self, at: Stage) -> Result<Option<Vec<u8>>, End> {
-        let Some(what) = self.shared.faults.take(&at) else { return Ok(None) };
+        self.fault_at(at, None).await
+    }
+
+    /// As [`Connection::fault`], where nobody is logged in yet and `user` wants to be.
+    pub(super) async fn fault_at(&mut self, at: Stage, user: Option<&str>) -> Result<Option<Vec<u8>>, End> {
+        let user = user.or(self.session.user());
+        let Some(what) = self.shared.faults.take(&at, user) else { return Ok(None) };
         self.shared.store.count(|stats| stats.faults += 1);
         tracing::info!(event = "sandbox_fault", client = %self.client, ?at, ?what);
         match what {

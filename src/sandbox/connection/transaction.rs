@@ -4,27 +4,19 @@
 
 use crate::mail::{Address, ReversePath};
 use crate::secret::Secret;
-use crate::smtp::{Class, Reply};
+use crate::smtp::Reply;
 
 use super::{Connection, End};
 use crate::sandbox::fault::Stage;
-use crate::sandbox::judge::Login;
+use crate::sandbox::judge::{Login, Verdict};
 use crate::sandbox::words;
-
-/// What is said to a command that asked.
-enum Verdict {
-    /// The judge's reply.
-    Judged(Reply),
-    /// A fault's octets, and the reply that the session shall take them for.
-    Octets(Reply, Vec<u8>),
-}
 
 impl Connection {
     pub(super) async fn mail(&mut self, from: &ReversePath) -> Result<(), End> {
         let verdict = match self.fault(Stage::Mail).await? {
             Some(octets) => octets.into(),
             None if self.shared.drain.started() => return Err(self.farewell("Service is stopping")),
-            None => Verdict::Judged(self.judge.mail(from, self.session.user().unwrap_or_default())),
+            None => self.judge.mail(from, self.session.user().unwrap_or_default()),
         };
         self.in_transaction = verdict.accepts();
         match self.in_transaction {
@@ -38,7 +30,7 @@ impl Connection {
     pub(super) async fn rcpt(&mut self, to: &Address) -> Result<(), End> {
         let verdict = match self.fault(Stage::Rcpt(Some(to.to_string()))).await? {
             Some(octets) => octets.into(),
-            None => Verdict::Judged(self.judge.recipient(to)),
+            None => self.judge.recipient(to, self.session.user().unwrap_or_default()),
         };
         self.judge.note(to, verdict.accepts());
         self.say(verdict);
@@ -79,7 +71,7 @@ impl Connection {
         } else {
             match self.fault(Stage::FinalDot).await? {
                 Some(octets) => octets.into(),
-                None => Verdict::Judged(self.judge.end()),
+                None => self.judge.end(),
             }
         };
         match verdict.accepts() {
@@ -93,12 +85,9 @@ impl Connection {
     }
 
     pub(super) async fn log_in(&mut self, user: &str, secret: &Secret) -> Result<(), End> {
-        if let Some(octets) = self.fault(Stage::Auth).await? {
+        if let Some(octets) = self.fault_at(Stage::Auth, Some(user)).await? {
             let verdict = Verdict::from(octets);
-            self.shared.store.count(|stats| match verdict.accepts() {
-                true => stats.logins_ok += 1,
-                false => stats.logins_refused += 1,
-            });
+            self.judge.note_login(user, verdict.accepts());
             self.say(verdict);
             return Ok(());
         }
@@ -128,25 +117,5 @@ impl Connection {
         self.session.answer_and_close(Reply::new(554, "Error: data before it was asked for"));
         self.judge.refuse(&"data before it was asked for");
         End::Close
-    }
-}
-
-impl Verdict {
-    fn accepts(&self) -> bool {
-        matches!(self.reply().class(), Class::Positive | Class::Intermediate)
-    }
-
-    fn reply(&self) -> &Reply {
-        match self {
-            Verdict::Judged(reply) | Verdict::Octets(reply, _) => reply,
-        }
-    }
-}
-
-impl From<Vec<u8>> for Verdict {
-    /// Takes octets for the reply whose code they start with, and for a 451 if they start with none.
-    fn from(octets: Vec<u8>) -> Verdict {
-        let code = octets.get(..3).and_then(|code| std::str::from_utf8(code).ok()).and_then(|code| code.parse().ok());
-        Verdict::Octets(Reply::new(code.unwrap_or(451), ""), octets)
     }
 }

@@ -69,6 +69,20 @@ fn rubbish_behind_quit_is_ignored() {
 }
 
 #[test]
+fn what_is_said_behind_the_verdict_is_no_answer_to_the_next_message() {
+    for more in ["221 bye\r\n", "421 4.4.2 timeout\r\n", "22"] {
+        let mut client = at_the_dot();
+        client.input(format!("250 ok\r\n{more}").as_bytes());
+        let Event::Done(outcome) = client.step() else { panic!("the verdict is here") };
+        assert!(matches!(outcome.recipients[0], RecipientOutcome::Accepted(_)));
+        assert!(!outcome.reusable, "{more:?}");
+    }
+    let mut client = at_the_dot();
+    client.input(b"250 ok\r\n");
+    assert!(matches!(client.step(), Event::Done(Outcome { reusable: true, .. })));
+}
+
+#[test]
 fn a_transaction_out_of_turn_fails_and_does_not_panic() {
     let mut client = Client::new(settings());
     client.start(transaction());

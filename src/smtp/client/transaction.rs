@@ -269,6 +269,9 @@ impl Client {
 
     /// Ends the transaction; `rest` is for those whose outcome is not known yet.
     fn settle(&mut self, reusable: bool, rest: impl Fn(&Progress) -> RecipientOutcome) -> Event {
+        // What stands behind the verdict unasked, a 221 or 421 as a rule, must not be taken for the answer to the next
+        // command: replies belong to commands by their order alone (RFC 5321 section 4.1.1).
+        let reusable = reusable && (self.next.is_some() || self.input.is_empty());
         let next = match self.next.take() {
             Some((next, _)) if reusable => State::Busy(next),
             Some(_) | None if reusable => State::Idle,

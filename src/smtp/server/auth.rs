@@ -12,6 +12,10 @@ impl Session {
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Option<Event> {
         if self.settings.auth == AuthMode::Off {
             self.fail(|voice| &voice.not_implemented);
+        } else if self.settings.auth_after_tls && !self.tls {
+            // Its argument may be a password already; the next line may be one, too.
+            self.login_debris = true;
+            self.fail(|voice| &voice.auth_needs_tls);
         } else if self.user.is_some() {
             self.fail(|voice| &voice.auth_again);
         } else if !matches!(self.state, State::Idle) {

@@ -73,6 +73,8 @@ pub struct Session {
     /// A log-in dialogue was broken off: the next line may hold a piece of a secret.
     login_debris: bool,
     notes: Vec<Note>,
+    /// Refusals for good since the driver has asked.
+    failures: u32,
 }
 
 impl Session {
@@ -92,6 +94,7 @@ impl Session {
             quit: false,
             login_debris: false,
             notes: Vec::new(),
+            failures: 0,
         }
     }
 
@@ -149,7 +152,9 @@ impl Session {
             }
             State::AskedEnd => {
                 if accepted {
-                    self.counters = Counters { messages: self.counters.messages + 1, ..Counters::default() };
+                    let Counters { messages, failed_logins, .. } = self.counters;
+                    // Whoever may send could guess for ever, if a message made up for three guesses.
+                    self.counters = Counters { messages: messages + 1, failed_logins, ..Counters::default() };
                 }
                 State::Idle
             }
@@ -251,6 +256,12 @@ impl Session {
         std::mem::take(&mut self.notes)
     }
 
+    /// Takes how many commands were refused for good since the last call: bad ones, and those that the driver has
+    /// answered with 5yz.
+    pub fn failures(&mut self) -> u32 {
+        std::mem::take(&mut self.failures)
+    }
+
     /// Where the dialogue stands, for deadlines.
     pub fn phase(&self) -> Phase {
         match self.state {
@@ -289,6 +300,7 @@ impl Session {
     /// Clients that loop on errors exist; after enough of them the line goes dead.
     fn count_error(&mut self) {
         self.counters.errors += 1;
+        self.failures = self.failures.saturating_add(1);
         if self.counters.errors >= self.settings.max_errors {
             self.note(Note::TooManyErrors);
             self.close_with(|voice| &voice.too_many_errors);

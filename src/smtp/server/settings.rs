@@ -39,6 +39,8 @@ pub struct Settings {
     pub max_recipients: usize,
     /// What AUTH means.
     pub auth: AuthMode,
+    /// AUTH is neither announced nor taken outside of TLS.
+    pub auth_after_tls: bool,
     /// MAIL is refused before a successful AUTH.
     pub auth_required: bool,
     /// STARTTLS is offered. Only with a certificate that clients trust.
@@ -60,6 +62,7 @@ impl Settings {
             max_message: 50 << 20,
             max_recipients: 1000,
             auth: AuthMode::Off,
+            auth_after_tls: false,
             auth_required: false,
             starttls: false,
             max_errors: 20,

@@ -97,7 +97,7 @@ pub(super) enum Guard {
     AfterBareEnd,
 }
 
-/// What counts against a client, since its last delivery.
+/// What counts against a client, since its last delivery; messages and refused log-ins since the beginning.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) errors: u32,

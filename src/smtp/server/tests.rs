@@ -137,3 +137,35 @@ fn a_provider_can_be_imitated() {
     session.tls_started();
     assert!(!hello(&mut session).contains("STARTTLS"));
 }
+
+#[test]
+fn a_password_that_came_too_early_is_in_no_note() {
+    // the client did not wait for the answer to AUTH, and was told that it needs TLS.
+    let settings =
+        Settings { auth: AuthMode::Verify, auth_after_tls: true, starttls: true, max_errors: 1000, ..relay() };
+    let (mut session, mut input) = session(settings);
+    input.extend_from_slice(b"AUTH LOGIN\r\ncHJpbnRlcg\r\nUGFzc3dk\r\n");
+    session.step(&mut input);
+    assert!(session.output().starts_with(b"538 5.7.11 "));
+    let notes = format!("{:?}", session.notes());
+    assert!(!notes.contains("cHJpbnRlcg") && !notes.contains("UGFzc3dk"), "{notes}");
+}
+
+#[test]
+fn a_059_a_delivery_does_not_buy_more_guesses() {
+    let (mut session, mut input) = session(Settings { auth: AuthMode::Verify, ..relay() });
+    let mut asked = 0;
+    for _ in 0..5 {
+        input.extend_from_slice(b"AUTH PLAIN AHUAcA==\r\n");
+        if matches!(session.step(&mut input), Event::Auth { .. }) {
+            asked += 1;
+            session.answer(Reply::new(535, "5.7.8 No"));
+        }
+        input.extend_from_slice(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n.\r\n");
+        for code in [250, 250, 354, 250] {
+            session.step(&mut input);
+            session.answer(Reply::new(code, "OK"));
+        }
+    }
+    assert_eq!(asked, 3);
+}

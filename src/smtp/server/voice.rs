@@ -48,6 +48,8 @@ pub struct Voice {
     pub auth_ok: Reply,
     /// 535; for the driver, and where no comparison is needed to know.
     pub auth_failed: Reply,
+    /// To AUTH when TLS must come first (RFC 4954 section 6).
+    pub auth_needs_tls: Reply,
     /// To MAIL when a log-in is required first.
     pub auth_required: Reply,
     /// The client gave up with `*`.
@@ -122,6 +124,7 @@ impl Voice {
             auth_plain: say(334, ""),
             auth_ok: say(235, "2.7.0 Authentication successful"),
             auth_failed: say(535, "5.7.8 Authentication failed"),
+            auth_needs_tls: say(538, "5.7.11 Encryption required for authentication, use STARTTLS first"),
             auth_required: say(530, "5.7.0 Authentication required"),
             auth_cancelled: say(501, "5.7.0 Authentication cancelled"),
             auth_malformed: say(501, "5.5.2 Malformed authentication response"),
@@ -159,7 +162,7 @@ impl Voice {
             let keywords = match &self.keywords {
                 Some(verbatim) => verbatim,
                 None => {
-                    computed = computed_keywords(settings);
+                    computed = computed_keywords(settings, tls);
                     &computed
                 }
             };
@@ -173,12 +176,12 @@ impl Voice {
 }
 
 /// Little is announced, because clients break on what is: no CHUNKING, SMTPUTF8, DSN or ENHANCEDSTATUSCODES.
-fn computed_keywords(settings: &Settings) -> Vec<String> {
+fn computed_keywords(settings: &Settings, tls: bool) -> Vec<String> {
     let mut keywords = vec![format!("SIZE {}", settings.max_message), "8BITMIME".to_owned(), "PIPELINING".to_owned()];
     if settings.starttls {
         keywords.push("STARTTLS".to_owned());
     }
-    if settings.auth != AuthMode::Off {
+    if settings.auth != AuthMode::Off && (tls || !settings.auth_after_tls) {
         // The second form is for Outlook Express 4 and printers of its age.
         keywords.extend(["AUTH LOGIN PLAIN".to_owned(), "AUTH=LOGIN PLAIN".to_owned()]);
     }

@@ -1,0 +1,72 @@
+//! The queue is filled: small messages of ten clients, each in the pool that its route says, by 64 tasks.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use yizhan::clock::{Clock, Timestamp};
+use yizhan::mail::{Address, IdSource, Lane, ReversePath};
+use yizhan::queue::entry::{NewMessage, Origin};
+use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::{Queue, Settings};
+
+use super::ACCOUNTS;
+
+const LIFE: Duration = Duration::from_secs(86_400);
+const TASKS: usize = 64;
+
+/// What the relay opens as well.
+pub(crate) fn settings(folder: &Path) -> Settings {
+    Settings { data_dir: folder.to_owned(), keep_delivered: LIFE, keep_failed: LIFE }
+}
+
+/// Puts `number` messages.
+pub(crate) fn fill(folder: &Path, number: usize) {
+    let (queue, _) = Sqlite::open(&settings(folder)).expect("the queue opens");
+    let queue: Arc<dyn Queue> = Arc::new(queue);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime starts on this machine").block_on(async {
+        let (ids, now) = (Arc::new(IdSource::new(7)), Clock::system().now());
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|task| {
+                let (queue, ids) = (queue.clone(), ids.clone());
+                tokio::spawn(async move {
+                    for place in (task..number).step_by(TASKS) {
+                        queue.put(message(&ids, place, now)).await.expect("there is room");
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("no task panics");
+        }
+        queue.close().await.expect("it closes");
+    });
+}
+
+fn message(ids: &IdSource, place: usize, now: Timestamp) -> NewMessage {
+    let account = place % ACCOUNTS;
+    let address = |text: &str| Address::parse(text).expect("it is one");
+    NewMessage {
+        id: ids.next(now),
+        received: now,
+        expires: now + LIFE * 5,
+        origin: Origin {
+            client: format!("c{account}"),
+            addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            listener: "local".to_owned(),
+            helo: "device.test".to_owned(),
+        },
+        sender: ReversePath::Address(address("printer@device.test")),
+        recipients: vec![address("someone@example.test")],
+        head: Bytes::from_static(b"From: printer@device.test\r\nSubject: one page\r\n"),
+        body: Bytes::from_static(b"Paper is out.\r\n").into(),
+        repairs: Vec::new(),
+        notice: false,
+        // All lanes, in every pool.
+        lane: Lane::ALL[place / ACCOUNTS % 3],
+        pool: format!("a{account}"),
+    }
+}

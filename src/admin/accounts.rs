@@ -1,0 +1,92 @@
+//! What may be asked of accounts, whoever keeps their state: the running delivery, or the files of a stopped relay.
+//!
+//! Not here: what pausing does to mail (`delivery`), and how it is shown (`cli`). Invariant: a name that no account has
+//! is answered with an error that lists those there are; nothing is changed then.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::clock::Timestamp;
+use crate::delivery::view::AccountView;
+use crate::delivery::{Account, Delivery};
+use crate::mail::Lane;
+use crate::queue::Error;
+
+/// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The accounts, as an operator sees and touches them.
+pub trait Accounts: Send + Sync + 'static {
+    /// When a message of this pool and lane may be expected to go that has so many recipients in the line before it;
+    /// `None` when nobody knows.
+    fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp>;
+
+    /// All of them, in the order of the settings.
+    fn list(&self) -> Answer<'_, Vec<AccountView>>;
+
+    /// Stops sending through the account `name` until somebody resumes it. Its mail waits, and spends no try. `reason`
+    /// is for those who look at it later.
+    ///
+    /// # Errors
+    /// One sentence: there is no such account, or the state could not be written.
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>>;
+
+    /// Makes the account `name` ready, whatever kept it from that: an operator, or the provider.
+    ///
+    /// # Errors
+    /// As [`Accounts::pause`].
+    fn resume(&self, name: String) -> Answer<'_, Result<(), String>>;
+}
+
+/// The sentence for a name that no account has.
+pub fn no_such_account<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    let there = if known.is_empty() { "there is none".to_owned() } else { format!("there is: {}", known.join(", ")) };
+    format!("there is no account `{}`; {there}", name.escape_debug())
+}
+
+impl Accounts for Delivery {
+    fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp> {
+        self.expected(pool, lane, ahead)
+    }
+
+    fn list(&self) -> Answer<'_, Vec<AccountView>> {
+        Box::pin(self.overview())
+    }
+
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            let account = self.known(&name)?;
+            self.pause(account, reason.as_deref().unwrap_or("")).await.map_err(not_written)
+        })
+    }
+
+    fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move {
+            let account = self.known(&name)?;
+            self.resume(account).await.map_err(not_written)
+        })
+    }
+}
+
+fn not_written(error: Error) -> String {
+    format!("done, but it could not be written, so it would not outlive a restart: {error}")
+}
+
+impl Delivery {
+    fn known(&self, name: &str) -> Result<&Account, String> {
+        let names = || self.accounts().iter().map(|account| account.name());
+        self.account(name).ok_or_else(|| no_such_account(name, names()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_right_ones() {
+        assert_eq!(no_such_account("x", ["a", "b"]), "there is no account `x`; there is: a, b");
+        assert_eq!(no_such_account("\u{1b}[2J", []), "there is no account `\\u{1b}[2J`; there is none");
+    }
+}

@@ -1,0 +1,69 @@
+//! The accounts of a relay that does not run, answered from its settings and its queue.
+//!
+//! The same delivery that would run is built, and reads what the last process left; it is just not started. Not here:
+//! opening the queue, and finding out that no relay runs (`cli`). Invariant: nothing is sent and nobody is connected to.
+
+use std::sync::Arc;
+
+use crate::admin::accounts::{Accounts, Answer};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
+use crate::delivery::Delivery;
+use crate::delivery::view::AccountView;
+use crate::drain::Drain;
+use crate::mail::{IdSource, Lane};
+use crate::queue::Queue;
+use crate::telemetry::counter::Counters;
+
+use super::{StartError, delivery_of, seed};
+
+/// The accounts of `settings`, whose relay is stopped and left `queue` behind.
+///
+/// # Errors
+/// [`StartError`] when the settings have no account that could be used.
+pub fn accounts_offline(
+    settings: &Settings,
+    queue: Arc<dyn Queue>,
+    clock: &Clock,
+) -> Result<Arc<dyn Accounts>, StartError> {
+    let parts = super::Parts {
+        queue,
+        clock: clock.clone(),
+        ids: Arc::new(IdSource::new(seed())),
+        counters: Counters::default(),
+        drain: Drain::default(),
+    };
+    Ok(Arc::new(Offline(delivery_of(settings, parts)?)))
+}
+
+struct Offline(Delivery);
+
+impl Offline {
+    async fn restored(&self) -> Result<&Delivery, String> {
+        self.0.restore().await.map_err(|error| error.to_string())?;
+        Ok(&self.0)
+    }
+}
+
+impl Accounts for Offline {
+    fn expected(&self, _pool: &str, _lane: Lane, _ahead: u64) -> Option<Timestamp> {
+        // Nothing goes before the relay runs.
+        None
+    }
+
+    fn list(&self) -> Answer<'_, Vec<AccountView>> {
+        Box::pin(async {
+            // What cannot be read is said in the log by those who tried.
+            let _ = self.restored().await;
+            self.0.overview().await
+        })
+    }
+
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move { Accounts::pause(self.restored().await?, name, reason).await })
+    }
+
+    fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
+        Box::pin(async move { Accounts::resume(self.restored().await?, name).await })
+    }
+}

@@ -1,0 +1,234 @@
+//! `yizhan account`: list, pause, resume. Asks the running relay; when none runs, opens the queue itself.
+//!
+//! Not here: whether an account works (`doctor` tries it), and what pausing does to mail (`delivery`).
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::admin::order::{Order, Reply};
+use crate::delivery::view::{AccountView, BudgetView};
+
+use super::queue;
+use super::run::SettingsArguments;
+use super::screen::{self, Ink, Lang, Paint, harmless};
+
+/// What `account` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// State, budget left, what waits, and when the next mail may go 列出账号
+    List,
+    /// Stop sending through an account; its mail waits, and spends no try 暂停账号
+    Pause {
+        /// The NAME of [account.NAME]
+        name: String,
+        /// Why, for those who look at it later
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Send through an account again 恢复账号
+    Resume {
+        /// The NAME of [account.NAME]
+        name: String,
+    },
+}
+
+pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
+    // A secret that is missing is no matter here: nobody logs in.
+    let settings = match arguments.settings.load(true) {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return Ok(code),
+    };
+    let order = match arguments.action {
+        Action::List => Order::Accounts {},
+        Action::Pause { name, reason } => Order::PauseAccount { name, reason },
+        Action::Resume { name } => Order::ResumeAccount { name },
+    };
+    let replies = super::runtime()?.block_on(queue::ask(&settings, std::slice::from_ref(&order)))?;
+    let mut code = ExitCode::SUCCESS;
+    for reply in &replies {
+        if arguments.json {
+            screen::say(&serde_json::to_string(reply)?);
+        } else {
+            show(&order, reply, lang);
+        }
+        if let Reply::Refused(_) = reply {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+fn show(order: &Order, reply: &Reply, lang: Lang) {
+    match (order, reply) {
+        (_, Reply::Accounts(accounts)) if accounts.is_empty() => {
+            screen::say(lang.pick("There is no account in the settings.", "配置中没有账号。"));
+        }
+        (_, Reply::Accounts(accounts)) => {
+            screen::print(&table(accounts, lang));
+            let paint = Paint::new();
+            accounts.iter().for_each(|account| details(account, lang, paint));
+        }
+        (Order::PauseAccount { name, .. }, Reply::Done) => screen::say(&match lang {
+            Lang::En => format!("{name} is paused; `yizhan account resume {name}` goes on"),
+            Lang::Zh => format!("{name} 已暂停；用 `yizhan account resume {name}` 恢复"),
+        }),
+        (Order::ResumeAccount { name }, Reply::Done) => {
+            screen::say(&format!("{name} {}", lang.pick("is ready", "已恢复")));
+        }
+        (_, Reply::Refused(reason)) => screen::complain(&harmless(reason)),
+        (_, Reply::Done | Reply::Depth(_) | Reply::Messages(_) | Reply::Message(..)) => {
+            screen::complain(lang.pick("the relay gave an answer to something else", "中继的回答与请求不符"));
+        }
+    }
+}
+
+/// All accounts, one line each, in columns as wide as their widest cell.
+fn table(accounts: &[AccountView], lang: Lang) -> String {
+    let head = match lang {
+        Lang::En => ["NAME", "STATE", "WHY", "UNTIL", "BUDGET LEFT", "WAITING", "NEXT"],
+        Lang::Zh => ["账号", "状态", "原因", "直到", "剩余额度", "等待", "下一封"],
+    };
+    let dash = || "-".to_owned();
+    let row = |account: &AccountView| {
+        let budget: Vec<String> = account.budget.iter().map(left).collect();
+        [
+            account.name.clone(),
+            state(account, lang).to_owned(),
+            account.cause.clone().unwrap_or_else(dash),
+            account.until.as_deref().map_or_else(dash, short),
+            if budget.is_empty() { dash() } else { budget.join(", ") },
+            account.waiting.to_string(),
+            account.next.as_deref().map_or_else(|| lang.pick("now", "随时").to_owned(), short),
+        ]
+    };
+    let rows: Vec<[String; 7]> = std::iter::once(head.map(str::to_owned))
+        .chain(accounts.iter().map(row))
+        .map(|row| row.map(|c| harmless(&c)))
+        .collect();
+    let widths: Vec<usize> = (0..7).map(|i| rows.iter().map(|row| width(&row[i])).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let line: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, w)| format!("{cell}{}", " ".repeat(w - width(cell)))).collect();
+        text.push_str(line.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Why an account is not ready, and what to do about it.
+fn details(account: &AccountView, lang: Lang, paint: Paint) {
+    if account.state == "ready" {
+        return;
+    }
+    let said = match (&account.reply, account.by_operator) {
+        (Some(reply), _) => match lang {
+            Lang::En => format!("the provider said: {reply}"),
+            Lang::Zh => format!("服务商答复：{reply}"),
+        },
+        (None, true) => lang.pick("an operator paused it", "由操作员暂停").to_owned(),
+        (None, false) => lang.pick("what the provider said is not known any more", "服务商的答复已不可查").to_owned(),
+    };
+    let remedy = match lang {
+        Lang::En => account.remedy_en.clone(),
+        Lang::Zh => account.remedy_zh.clone(),
+    };
+    let remedy = remedy.unwrap_or_else(|| match lang {
+        Lang::En => {
+            format!("`yizhan doctor {0}` looks for the cause; `yizhan account resume {0}` goes on", account.name)
+        }
+        Lang::Zh => format!("`yizhan doctor {0}` 查找原因；`yizhan account resume {0}` 恢复发送", account.name),
+    });
+    screen::say("");
+    screen::say(&format!("{}: {}", paint.ink(Ink::Bad, &harmless(&account.name)), harmless(&said)));
+    screen::say(&format!("  {} {}", lang.pick("what to do:", "处理办法："), harmless(&remedy)));
+}
+
+fn state(account: &AccountView, lang: Lang) -> &str {
+    match (lang, account.state.as_str()) {
+        (Lang::Zh, "ready") => "正常",
+        (Lang::Zh, "cooling") => "冷却",
+        (Lang::Zh, "paused") => "暂停",
+        // English, or a state that a later relay knows.
+        (_, other) => other,
+    }
+}
+
+/// `12/15 min`: what is left, of how many, in which time.
+fn left(budget: &BudgetView) -> String {
+    let window = match budget.window.as_str() {
+        "minute" => "min",
+        "hour" => "h",
+        "day" => "d",
+        other => other,
+    };
+    let unit = if budget.unit == "logins" { " log-ins" } else { "" };
+    format!("{}/{} {window}{unit}", budget.left, budget.limit)
+}
+
+/// A time without fractions and offset, as it stands on the wall: `2026-11-21 18:00:00`.
+fn short(time: &str) -> String {
+    time.get(..19).map_or_else(|| time.to_owned(), |text| text.replacen('T', " ", 1))
+}
+
+/// Columns that a text takes on a terminal: East Asian wide characters take two (Unicode Standard Annex 11).
+fn width(text: &str) -> usize {
+    let wide = |c: char| matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60);
+    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> AccountView {
+        let budget = |window: &str, limit, left| BudgetView {
+            unit: "messages".into(),
+            window: window.into(),
+            limit,
+            left,
+            opens: None,
+        };
+        AccountView {
+            name: "office".into(),
+            state: "cooling".into(),
+            cause: Some("QQ-A3".into()),
+            until: Some("2026-11-21T18:00:00.123+08:00".into()),
+            budget: vec![budget("minute", 15, 12), budget("hour", 100, 80), budget("day", 500, 420)],
+            waiting: 7,
+            ..AccountView::default()
+        }
+    }
+
+    #[test]
+    fn the_table_is_aligned_in_both_languages() {
+        assert_eq!(
+            table(&[view()], Lang::En),
+            "NAME    STATE    WHY    UNTIL                BUDGET LEFT                     WAITING  NEXT\n\
+             office  cooling  QQ-A3  2026-11-21 18:00:00  12/15 min, 80/100 h, 420/500 d  7        now\n"
+        );
+        assert_eq!(
+            table(&[view()], Lang::Zh),
+            "账号    状态  原因   直到                 剩余额度                        等待  下一封\n\
+             office  冷却  QQ-A3  2026-11-21 18:00:00  12/15 min, 80/100 h, 420/500 d  7     随时\n"
+        );
+    }
+
+    #[test]
+    fn what_comes_from_a_relay_cannot_touch_the_terminal() {
+        let odd = AccountView { name: "\u{1b}[2J".into(), state: "ready".into(), ..AccountView::default() };
+        assert!(!table(&[odd], Lang::En).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,269 @@
+//! Looking at one account, from its secret to the provider's answer to MAIL; then at the records of its domain.
+//!
+//! Findings are told as they come. Not here: what they mean (`judge`), and whether a log-in may be tried (the caller
+//! knows whether the account rests). Invariants: one connection carries TLS, EHLO, the one log-in and MAIL; a secret that
+//! cannot be right is not tried.
+
+use std::net::IpAddr;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::LIMIT;
+use super::resolver::Resolver;
+use super::talk::{End, Talk, trouble};
+use crate::cli::doctor::judge::dialogue::{self, Offer};
+use crate::cli::doctor::judge::secret::{self, Shape};
+use crate::cli::doctor::judge::way::{self, Try};
+use crate::cli::doctor::judge::{Finding, State, Words, records, words};
+use crate::clock::Clock;
+use crate::config::Account;
+use crate::provider::{Endpoint, Mechanism, Tls};
+use crate::secret::Secret;
+use crate::smtp::{self, client};
+use crate::upstream::proxy::tunnel;
+use crate::upstream::{Proxy, dial, tls};
+
+/// What to look at, and how far to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Errand {
+    /// The account.
+    pub(crate) account: Account,
+    /// Our name in EHLO.
+    pub(crate) hostname: String,
+    /// Why the log-in is left out; none when it is to be tried.
+    pub(crate) no_login: Option<Words>,
+    /// Who is asked for TXT records.
+    pub(crate) resolver: Resolver,
+    /// What time it is.
+    pub(crate) clock: Clock,
+}
+
+/// Looks, and tells each finding as soon as it is one.
+pub(crate) async fn examine(errand: Errand, tell: UnboundedSender<Finding>) {
+    let name = errand.account.name.clone();
+    // Nobody listens any more when the command was interrupted.
+    let tell = |finding: Finding| drop(tell.send(finding.about(&name)));
+    let login = login_of(&errand, &tell);
+    if let Some((endpoint, stream)) = reach(&errand, &tell).await {
+        converse(&errand, &endpoint, stream, login, &tell).await;
+    }
+    domain(&errand, &tell).await;
+}
+
+/// The secret, if there is one worth trying; otherwise why there is no log-in.
+fn login_of(errand: &Errand, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
+    let Some(source) = &errand.account.secret else {
+        tell(secret::absent());
+        return Err(words("there is no secret to try", "没有可用的密码或授权码"));
+    };
+    let text = match source.read() {
+        Ok(text) => text,
+        Err(error) => {
+            tell(secret::unreadable(&error.to_string()));
+            return Err(words("there is no secret to try", "没有可用的密码或授权码"));
+        }
+    };
+    let finding = secret::plausible(&errand.account.preset.name, Shape::of(text.expose()));
+    let hopeless = finding.state == State::Fail;
+    tell(finding);
+    match &errand.no_login {
+        Some(why) => Err(why.clone()),
+        None if hopeless => Err(words("not tried: the secret cannot be right", "未尝试：密码不可能正确")),
+        None => Ok(text),
+    }
+}
+
+/// Look-up, and a connection to each port; gives the first one that stands, as the relay would take it.
+async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, TcpStream)> {
+    let endpoints = &errand.account.endpoints;
+    // What is wrong with its form is found when the settings are read.
+    let proxy = errand.account.proxy.as_ref().and_then(|text| Proxy::parse(text.expose()).ok());
+    // Through a proxy the provider's name is looked up on its side; here the proxy's own name counts.
+    let host = proxy.as_ref().map_or(endpoints.first()?.host.as_str(), Proxy::host);
+    let looked = timeout(LIMIT, tokio::net::lookup_host((host, 0))).await;
+    let found: Result<Vec<IpAddr>, String> = match looked {
+        Ok(Ok(found)) => Ok(found.map(|addr| addr.ip()).collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
+    };
+    let public = errand.account.preset.hosts.iter().any(|known| known == host);
+    let finding = way::name(host, found.as_deref().map_err(String::as_str), public);
+    let unknown = finding.state == State::Fail;
+    tell(finding);
+    if unknown {
+        return None;
+    }
+    let dials = endpoints.iter().cloned().map(|endpoint| tokio::spawn(connect(endpoint, proxy.clone())));
+    let (mut tries, mut first) = (Vec::new(), None);
+    for dial in dials.collect::<Vec<_>>() {
+        let Ok((endpoint, result)) = dial.await else { continue };
+        let port = endpoint.port;
+        match result {
+            Ok((stream, millis)) => {
+                tries.push(Try { port, result: Ok(millis) });
+                first = first.or(Some((endpoint, stream)));
+            }
+            Err(reason) => tries.push(Try { port, result: Err(reason) }),
+        }
+    }
+    tell(way::tcp(&endpoints.first()?.host, &tries));
+    first
+}
+
+async fn connect(endpoint: Endpoint, proxy: Option<Proxy>) -> (Endpoint, Result<(TcpStream, u64), String>) {
+    let begin = Instant::now();
+    let dialled = match &proxy {
+        None => dial::dial(&endpoint.host, endpoint.port, LIMIT).await.map_err(|error| error.to_string()),
+        Some(proxy) => {
+            let opened = tunnel::open(proxy, &endpoint.host, endpoint.port, None, LIMIT).await;
+            opened.map_err(|error| error.to_string())
+        }
+    };
+    let result = dialled.map(|stream| (stream, begin.elapsed().as_millis() as u64));
+    (endpoint, result)
+}
+
+/// The dialogue, over one connection.
+async fn converse(
+    errand: &Errand,
+    endpoint: &Endpoint,
+    stream: TcpStream,
+    login: Result<Secret, Words>,
+    tell: &impl Fn(Finding),
+) {
+    let account = &errand.account;
+    let (host, port) = (&endpoint.host, endpoint.port);
+    let connector = match tls::connector(account.ca.as_deref()) {
+        Ok(connector) => connector,
+        Err(error) => return tell(way::tls(host, port, Err(&trouble(&error)))),
+    };
+    let settings = settings(errand, endpoint, login.as_ref().ok().cloned());
+    let mut talk = Talk::new(stream, host, settings);
+    let end = begin(&mut talk, endpoint, &connector).await;
+    if let Some(secured) = &talk.secured {
+        tell(way::tls(host, port, Ok(secured)));
+        tell(way::certificate(secured.validity, errand.clock.now()));
+    }
+    if let Some(date) = talk.greeting().and_then(dialogue::date_in) {
+        tell(dialogue::clock(date, errand.clock.now()));
+    }
+    let offer = || {
+        let mechanisms = dialogue::mechanisms(talk.offered().iter().map(String::as_str));
+        let (size, size_expected) = (talk.extensions().max_size, account.preset.size_limit);
+        dialogue::ehlo(&Offer { size, size_expected, mechanisms, login: account.login.clone() })
+    };
+    match end {
+        End::NoTls(trouble) => tell(way::tls(host, port, Err(&trouble))),
+        End::NoStartTls => tell(dialogue::no_starttls()),
+        End::Opening(refusal) => tell(dialogue::opening(&refusal)),
+        End::NoMechanism => tell(offer()),
+        End::Login(refusal) => {
+            tell(offer());
+            tell(dialogue::login(&account.user, account.preset.group, Err(&refusal)));
+        }
+        End::Ready => {
+            tell(offer());
+            match login {
+                Ok(_) => logged_in(account, &mut talk, tell).await,
+                Err(why) => tell(dialogue::login_skipped(why)),
+            }
+            talk.farewell(account.preset.never_rset).await;
+        }
+    }
+}
+
+async fn begin(talk: &mut Talk, endpoint: &Endpoint, connector: &TlsConnector) -> End {
+    if endpoint.tls == Tls::Implicit
+        && let Err(trouble) = talk.shake_hands(connector).await
+    {
+        return End::NoTls(trouble);
+    }
+    talk.open(connector).await
+}
+
+async fn logged_in(account: &Account, talk: &mut Talk, tell: &impl Fn(Finding)) {
+    let group = account.preset.group;
+    tell(dialogue::login(&account.user, group, Ok(())));
+    let Some(address) = &account.address else {
+        let text =
+            words("the log-in name is no address, so there is no sender to try", "登录名不是地址，没有可试的发件人");
+        return tell(Finding::skip("sender", text));
+    };
+    let taken = talk.sender(address).await;
+    tell(dialogue::sender(&address.to_string(), group, taken.as_ref().copied()));
+}
+
+fn settings(errand: &Errand, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
+    let mechanism = |one: &Mechanism| match one {
+        Mechanism::Login => smtp::Mechanism::Login,
+        Mechanism::Plain => smtp::Mechanism::Plain,
+    };
+    let mechanisms = errand.account.login.iter().map(mechanism).collect();
+    client::Settings {
+        ehlo: errand.hostname.clone(),
+        tls: match endpoint.tls {
+            Tls::Implicit => client::Tls::Implicit,
+            Tls::StartTls => client::Tls::StartTls,
+        },
+        login: secret.map(|secret| client::Login { user: errand.account.user.clone(), secret, mechanisms }),
+        pipelining: false,
+    }
+}
+
+/// SPF, DKIM and DMARC, where they are the owner's to publish.
+async fn domain(errand: &Errand, tell: &impl Fn(Finding)) {
+    let Some(customs) = records::customs(&errand.account.preset.name) else { return };
+    let Some(domain) = errand.account.address.as_ref().map(|address| address.domain().to_owned()) else { return };
+    if !records::is_own(&domain) {
+        return;
+    }
+    let resolver = &errand.resolver;
+    let texts = match customs.includes {
+        [] => Ok(Vec::new()),
+        [..] => resolver.texts(&domain).await,
+    };
+    tell(records::spf(&domain, customs.includes, texts.as_deref().map_err(String::as_str)));
+    let late = || format!("no answer within {} s", LIMIT.as_secs());
+    let keys = timeout(LIMIT, keys(resolver, &domain, customs.selectors)).await.unwrap_or_else(|_| Err(late()));
+    tell(records::dkim(&domain, customs.selectors, keys.as_deref().map_err(String::as_str)));
+    let policy = timeout(LIMIT, policy(resolver, &domain)).await.unwrap_or_else(|_| Err(late()));
+    tell(records::dmarc(&domain, policy.as_deref().map_err(String::as_str)));
+}
+
+/// The selectors that have a DKIM key.
+async fn keys<'a>(resolver: &Resolver, domain: &str, selectors: &[&'a str]) -> Result<Vec<&'a str>, String> {
+    let (mut found, mut problem) = (Vec::new(), None);
+    for selector in selectors {
+        match resolver.texts(&format!("{selector}._domainkey.{domain}")).await {
+            // A key that was taken back has an empty `p` (RFC 6376 section 3.6.1).
+            Ok(texts) if texts.iter().any(|text| is_key(text)) => found.push(*selector),
+            Ok(_) => {}
+            Err(reason) => problem = Some(reason),
+        }
+    }
+    match problem {
+        Some(reason) if found.is_empty() => Err(reason),
+        Some(_) | None => Ok(found),
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    let mut tags = text.split(';').filter_map(|tag| tag.split_once('='));
+    tags.any(|(name, value)| name.trim() == "p" && !value.trim().is_empty())
+}
+
+/// The policy of the domain, or of a domain above it (RFC 7489 section 6.6.3, walking up instead of asking a list of
+/// public suffixes).
+async fn policy(resolver: &Resolver, domain: &str) -> Result<Vec<String>, String> {
+    let mut at = domain;
+    loop {
+        let texts = resolver.texts(&format!("_dmarc.{at}")).await?;
+        match at.split_once('.') {
+            Some((_, above)) if texts.is_empty() && above.contains('.') => at = above,
+            Some(_) | None => return Ok(texts),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! `yizhan explain`: what a reply means, what the relay does about it, and what the owner should do.
+//!
+//! Looks a reply up as the relay would, in the same catalogue, with the owner's own rows where there are settings; nothing
+//! is sent, and none are needed. Not here: the sentences (`words`).
+//! Invariants: what is said of a reply is what the relay does when it meets it; nothing but printable
+//! text reaches the terminal, wherever the reply was copied from.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::app;
+use crate::config::{self, Overrides, Sources};
+use crate::provider::{Action, Catalogue, Group, Phase, Verdict, names, preset, reply_text};
+
+use super::screen::{self, Ink, Lang, Paint, harmless, say};
+use super::{BAD_SETTINGS, NOT_FOUND};
+
+mod words;
+
+/// What `explain` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The reply as the log or a notice shows it, such as "550 Ip frequency limited"; several, one argument each
+    #[arg(value_name = "REPLY", required = true)]
+    replies: Vec<String>,
+    /// Whose reply it is: a preset, such as qq (default: any)
+    #[arg(long, value_name = "NAME", value_parser = provider_of)]
+    provider: Option<Provider>,
+    /// Where it came: connect, ehlo, starttls, auth, mail, rcpt, data, rset or quit (default: anywhere)
+    #[arg(long, value_name = "PHASE", value_parser = phase_of)]
+    phase: Option<Phase>,
+    /// The settings file with your own [[reply]] rows; without it, the one that `yizhan run` would find, if any
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A provider as it was named.
+#[derive(Clone, Debug)]
+struct Provider {
+    name: String,
+    group: Group,
+}
+
+fn provider_of(name: &str) -> Result<Provider, String> {
+    let name = name.to_ascii_lowercase();
+    let group = Group::named(&name).ok_or_else(|| format!("there is: {}", names().collect::<Vec<_>>().join(", ")))?;
+    Ok(Provider { name, group })
+}
+
+fn phase_of(word: &str) -> Result<Phase, String> {
+    Phase::named(word).ok_or_else(|| format!("there is: {}", Phase::ALL.map(Phase::word).join(", ")))
+}
+
+/// Prints what is known. Exit code 1 when a reply was not understood, 2 when one is no reply.
+pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
+    let catalogue = match catalogue(arguments, lang) {
+        Ok(catalogue) => catalogue,
+        Err(code) => return code,
+    };
+    let mut answers = Vec::new();
+    for reply in &arguments.replies {
+        let Some((code, text)) = read(reply) else {
+            let reason = lang.pick(
+                "is no reply: a reply begins with three digits, such as 550",
+                "不是一条回复：回复以三位数字开头，例如 550",
+            );
+            screen::complain(&format!("\"{}\" {reason}", harmless(reply)));
+            return ExitCode::from(NOT_FOUND);
+        };
+        answers.push(answer(&catalogue, arguments, (code, text), lang));
+    }
+    if arguments.json {
+        say(&serde_json::to_string(&answers).expect("texts and lists of texts have a form in JSON"));
+    } else {
+        for (place, answer) in answers.iter().enumerate() {
+            if place > 0 {
+                say("");
+            }
+            show(answer, lang);
+        }
+    }
+    if answers.iter().all(|answer| answer.known) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The catalogue of this program, with the owner's own rows before it where there are settings. Mistakes in settings
+/// that nobody named are no reason to say nothing.
+fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, ExitCode> {
+    let overrides = Overrides { config: arguments.config.clone(), ..Overrides::default() };
+    // A secret that is missing is no matter here.
+    match (config::load(Sources::of_process(overrides, true)), &arguments.config) {
+        (Ok(loaded), _) => app::catalogue(&loaded.settings).map_err(|error| {
+            screen::complain(&error.to_string());
+            ExitCode::from(BAD_SETTINGS)
+        }),
+        (Err(problems), Some(_)) => {
+            screen::complain(&problems.to_string());
+            Err(ExitCode::from(BAD_SETTINGS))
+        }
+        (Err(_), None) => {
+            screen::complain(lang.pick(
+                "the settings have mistakes (`yizhan check` lists them), so your own [[reply]] rows are left out",
+                "设置有错误（`yizhan check` 会列出），因此没有使用您自己的 [[reply]] 规则",
+            ));
+            Ok(Catalogue::built_in())
+        }
+    }
+}
+
+/// Code and text of a reply, from however it was copied: of several lines each has the code again (RFC 5321 section
+/// 4.2.1), and words of a log may stand in front.
+fn read(copied: &str) -> Option<(u16, String)> {
+    let start = copied.char_indices().map(|(at, _)| at).find(|&at| {
+        let before = copied[..at].chars().next_back();
+        let apart = before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '.' && c != '-');
+        apart && code_of(&copied[at..]).is_some()
+    })?;
+    let (code, _) = code_of(&copied[start..])?;
+    let lines = copied[start..].lines().map(|line| match code_of(line.trim_start()) {
+        Some((again, rest)) if again == code => rest,
+        Some(_) | None => line,
+    });
+    Some((code, reply_text(lines)))
+}
+
+/// The code that a line begins with, and what follows it.
+fn code_of(line: &str) -> Option<(u16, &str)> {
+    let (digits, rest) = line.split_at_checked(3)?;
+    let code = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
+    let apart = rest.is_empty() || rest.starts_with([' ', '-', '\t', '\r']);
+    ((200..600).contains(&code) && apart).then(|| (code, rest.get(1..).unwrap_or("")))
+}
+
+/// What there is to say of one reply.
+#[derive(Debug, Serialize)]
+struct Answer {
+    reply: String,
+    /// False when only the first digit was understood.
+    known: bool,
+    readings: Vec<Reading>,
+}
+
+/// One way to read it. Without a provider or a phase there may be several.
+#[derive(Debug, Serialize)]
+struct Reading {
+    /// The row of the catalogue.
+    cause: &'static str,
+    /// Presets it holds for; empty: any provider.
+    providers: Vec<String>,
+    phases: Vec<&'static str>,
+    /// Whom it condemns.
+    scope: &'static str,
+    action: &'static str,
+    /// Whether the owner is told even though the relay goes on by itself.
+    alert: bool,
+    means: String,
+    relay: String,
+    owner: &'static str,
+    /// How well the row is founded.
+    founded: &'static str,
+}
+
+/// Where a verdict was met.
+struct Met {
+    verdict: Verdict,
+    groups: Vec<Group>,
+    phases: Vec<Phase>,
+}
+
+fn answer(catalogue: &Catalogue, arguments: &Arguments, (code, text): (u16, String), lang: Lang) -> Answer {
+    let met = look_up(catalogue, arguments, code, &text);
+    let known = met.iter().any(|one| one.verdict.known);
+    let readings = met.iter().map(|one| Reading {
+        cause: one.verdict.cause,
+        providers: providers(one, arguments.provider.as_ref()),
+        phases: one.phases.iter().map(|phase| phase.word()).collect(),
+        scope: one.verdict.scope.word(),
+        action: one.verdict.action.word(),
+        alert: one.verdict.alert,
+        means: words::means(one.verdict, code, lang),
+        relay: words::relay(one.verdict, lang),
+        owner: lang.pick(one.verdict.remedy.en, one.verdict.remedy.zh),
+        founded: words::founded(one.verdict, catalogue.entry(one.verdict.cause).map(|entry| entry.grade), lang),
+    });
+    Answer { reply: format!("{code} {text}"), known, readings: readings.collect() }
+}
+
+/// Asks for every provider and phase that may be meant, and keeps the best: rows of a provider, else generic rows, else
+/// what the first digit says.
+fn look_up(catalogue: &Catalogue, arguments: &Arguments, code: u16, text: &str) -> Vec<Met> {
+    let groups = arguments.provider.as_ref().map_or(Group::ALL.to_vec(), |provider| vec![provider.group]);
+    let phases = arguments
+        .phase
+        .map_or_else(|| Phase::ALL.into_iter().filter(|phase| phase.matters()).collect(), |phase| vec![phase]);
+    let mut met: Vec<Met> = Vec::new();
+    for &group in &groups {
+        for &phase in &phases {
+            let mut verdict = catalogue.classify(group, phase, code, text);
+            if phase == Phase::Auth && code >= 400 {
+                verdict = verdict.for_log_in();
+            }
+            let same = |one: &&mut Met| one.verdict == verdict;
+            let one = match met.iter_mut().find(same) {
+                Some(one) => one,
+                None => {
+                    met.push(Met { verdict, groups: Vec::new(), phases: Vec::new() });
+                    met.last_mut().expect("it was put there")
+                }
+            };
+            if !one.groups.contains(&group) {
+                one.groups.push(group);
+            }
+            if !one.phases.contains(&phase) {
+                one.phases.push(phase);
+            }
+        }
+    }
+    let best = met.iter().map(rank).min().unwrap_or(u8::MAX);
+    met.retain(|one| rank(one) == best);
+    met
+}
+
+/// The lower the better.
+fn rank(one: &Met) -> u8 {
+    match (one.verdict.known, one.verdict.cause.starts_with("XX-")) {
+        (true, false) => 0,
+        (true, true) if one.verdict.action != Action::Ok => 1,
+        (true, true) => 2,
+        (false, _) => 3,
+    }
+}
+
+/// The presets a reading holds for; none when it does not depend on the provider.
+fn providers(one: &Met, wanted: Option<&Provider>) -> Vec<String> {
+    if let Some(provider) = wanted {
+        return vec![provider.name.clone()];
+    }
+    if one.verdict.cause.starts_with("XX-") || one.groups.len() == Group::ALL.len() {
+        return Vec::new();
+    }
+    let belongs = |name: &&str| preset(name).is_some_and(|preset| one.groups.contains(&preset.group));
+    names().filter(belongs).map(str::to_owned).collect()
+}
+
+fn show(answer: &Answer, lang: Lang) {
+    let paint = Paint::new();
+    say(&paint.ink(Ink::Title, &harmless(&answer.reply)));
+    if !answer.known {
+        let unknown = "Not in the catalogue: only the first digit was understood.";
+        say(&format!("  {}", paint.ink(Ink::Bad, lang.pick(unknown, "目录里没有这条回复：只看懂了第一位数字。"))));
+    }
+    for reading in &answer.readings {
+        let any = lang.pick("any provider", "任何服务商");
+        let providers = if reading.providers.is_empty() { any.to_owned() } else { reading.providers.join(", ") };
+        say(&format!("  {}  {providers}", paint.ink(Ink::Good, reading.cause)));
+        for (en, zh, text) in [
+            ("where", "阶段", reading.phases.join(", ").as_str()),
+            ("means", "含义", &reading.means),
+            ("relay", "中继", &reading.relay),
+            ("you", "您", reading.owner),
+            ("from", "依据", reading.founded),
+        ] {
+            // A Chinese character is two columns wide.
+            let label = match lang {
+                Lang::En => format!("{en:<6}"),
+                Lang::Zh => format!("{zh}{}", " ".repeat(6 - 2 * zh.chars().count())),
+            };
+            say(&format!("    {}{text}", paint.ink(Ink::Quiet, &label)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_found_however_it_was_copied() {
+        let cases = [
+            ("550 Ip frequency limited", Some((550, "Ip frequency limited"))),
+            ("  550-5.7.8 Username and\n550 5.7.8 Password", Some((550, "5.7.8 Username and Password"))),
+            ("550-one\r\n550-two\r\n550 three\r\n", Some((550, "one two three"))),
+            ("host smtp.qq.com said: 550 no (in reply to end of DATA)", Some((550, "no (in reply to end of DATA)"))),
+            ("why=535 Login fail", Some((535, "Login fail"))),
+            ("454", Some((454, ""))),
+            ("from 10.0.0.250 at 5.7.550 x", None),
+            ("no code", None),
+            ("999 what", None),
+            ("5501 what", None),
+            ("", None),
+        ];
+        for (copied, wanted) in cases {
+            assert_eq!(read(copied), wanted.map(|(code, text)| (code, text.to_owned())), "{copied}");
+        }
+    }
+}

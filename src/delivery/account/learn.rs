@@ -1,0 +1,98 @@
+//! What an attempt says about its account: to the breaker, to the budget, to the alarms, and to the log.
+//!
+//! One exhaustive match turns the actions of the reply catalogue into events of the breaker. Not here: what a reply means
+//! (`provider`), how long which rest is (`breaker`). Invariants: a fault of the line is never the account's; our own
+//! budget saying no is nobody's.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::provider::{Action, Scope};
+use crate::upstream::Condition;
+
+use super::super::breaker::{Event, Gate, Rest};
+use super::super::budget::Window;
+use super::super::keep::SecretMark;
+use super::{Account, State, say};
+
+/// How long an account rests after a reply that asks for a short pause.
+const SOON: Duration = Duration::from_secs(120);
+
+/// What an attempt has changed about an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// It began to rest, or was stopped: its open connections are of no use.
+    pub rests: bool,
+    /// There may be something to tell.
+    pub tell: bool,
+}
+
+impl Account {
+    /// Takes in what an attempt said about the account, and logs what changes. `spread` moves the end of a day by some
+    /// minutes, so that accounts do not all come back at once.
+    pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
+        let mut state = self.state();
+        let event = self.event_of(&mut state, condition, spread, now);
+        let after = event.and_then(|event| state.breaker.on(event, say::why_of(condition), now));
+        self.note(&mut state, condition, after, now);
+        let gate = state.breaker.gate(now);
+        let tell = say::alarm_of(&mut state.alarms, gate, condition, now);
+        let down = state.down;
+        drop(state);
+        say::report(self.name(), after, condition, down.map(|since| (since, now.since(since))));
+        Learnt { rests: matches!(after, Some(Gate::Cooling(_) | Gate::Paused)), tell }
+    }
+
+    /// What a condition means to the breaker; it may teach the budget something as well.
+    fn event_of(&self, state: &mut State, condition: &Condition, spread: Duration, now: Timestamp) -> Option<Event> {
+        match condition {
+            Condition::Works => Some(Event::Works),
+            Condition::Line(_) => Some(Event::Unreachable),
+            // Our own budget said no: nobody was asked.
+            Condition::Held { .. } => None,
+            Condition::Account { verdict, .. } => Some(match verdict.action {
+                Action::Cool15 => Event::Refused(Rest::Quarter),
+                Action::Cool15ThenPause => Event::Refused(Rest::QuarterThenPause),
+                Action::RetryHour => Event::Refused(Rest::Hour),
+                Action::RetryHourThenPause => Event::Refused(Rest::HourThenPause),
+                Action::RetryDay => {
+                    let end = match verdict.scope {
+                        Scope::Account | Scope::Domain => state.budget.teach(Window::Day, now),
+                        // The line is not liked, or the settings are wrong: that says nothing of a quota.
+                        Scope::Host | Scope::Config | Scope::Session | Scope::Message | Scope::Recipient => {
+                            state.budget.day_ends(now)
+                        }
+                    };
+                    Event::Refused(Rest::Until(end + spread))
+                }
+                Action::Pause => Event::Pause,
+                // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
+                Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
+                // Not said of an account; the careful reading is a short rest.
+                Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
+                    Event::Refused(Rest::Quarter)
+                }
+            }),
+        }
+    }
+
+    /// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
+    fn note(&self, state: &mut State, condition: &Condition, after: Option<Gate>, now: Timestamp) {
+        match (after, condition) {
+            (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
+                state.remedy = Some(verdict.remedy);
+                // When it cannot be read now, any readable one is a new one.
+                let secret = self.upstream.settings().secret.read().ok();
+                state.refused = Some(SecretMark::of(secret.as_ref()));
+            }
+            (Some(Gate::Open), _) => (state.remedy, state.refused) = (None, None),
+            (Some(_) | None, _) => {}
+        }
+        match state.breaker.gate(now) {
+            Gate::Down(_) => state.down = state.down.or(Some(now)),
+            // A probe that is under way does not say yet that the line is back.
+            Gate::Probe => {}
+            Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,
+        }
+    }
+}

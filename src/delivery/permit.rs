@@ -1,0 +1,42 @@
+//! The permission to log in: asked of the account's budget, and counted durably before the provider is asked.
+//!
+//! A log-in that was counted and then not tried (the process died between the two) costs one of the budget; the other
+//! way round a relay that is restarted in a loop would hammer the provider without knowing it.
+
+use crate::queue::entry::Usage;
+use crate::upstream::permit::Answer;
+use crate::upstream::{Held, Permit};
+
+use super::Delivery;
+use super::account::Account;
+
+/// Asks for log-ins of one account.
+pub(super) struct Logins<'a> {
+    delivery: &'a Delivery,
+    account: &'a Account,
+}
+
+impl Delivery {
+    pub(super) fn permit<'a>(&'a self, account: &'a Account) -> Logins<'a> {
+        Logins { delivery: self, account }
+    }
+}
+
+impl Permit for Logins<'_> {
+    fn login(&self) -> Answer<'_> {
+        Box::pin(async move {
+            let now = self.delivery.0.clock.now();
+            self.account.login(now).map_err(|until| Held {
+                until,
+                text: format!("the account has no log-in left until {}", until.rfc3339()),
+            })?;
+            let account = self.account.name().to_owned();
+            let usage = Usage { account, at: now, messages: 0, recipients: 0, logins: 1 };
+            if let Err(error) = self.delivery.0.queue.spend(usage).await {
+                // A disk that takes nothing more must not keep mail from leaving it; the memory still counts.
+                tracing::error!(event = "queue_error", "a log-in could not be counted: {error}");
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! What follows from each way in which an attempt can end.
+
+use std::time::Duration;
+
+use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::queue::entry::{Origin, Recipient, State, state_after};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> Entry {
+    let received = NOW - age;
+    let recipient = |n| Recipient {
+        address: Address::parse(&format!("r{n}@example.com")).unwrap(),
+        outcome: Kept::Open { last: None },
+    };
+    Entry {
+        id: Id::new(received, 1),
+        state: State::Sending,
+        received,
+        expires: received + Settings::default().expire,
+        due: received,
+        tries,
+        uncertain,
+        account: None,
+        origin: Origin {
+            client: "127.0.0.1".into(),
+            addr: [127, 0, 0, 1].into(),
+            listener: "local".into(),
+            helo: "printer".into(),
+        },
+        sender: ReversePath::Null,
+        recipients: (0..recipients).map(recipient).collect(),
+        size: 1,
+        repairs: Vec::new(),
+        notice: false,
+        lane: Lane::Normal,
+        pool: "a".into(),
+        chunk: None,
+        strict: false,
+        trouble: None,
+    }
+}
+
+fn tried(entry: &Entry, places: &[usize], fates: &[Fate], strict: bool) -> (Settlement, Vec<Event>) {
+    let outcomes: Vec<Outcome> =
+        fates.iter().map(|&fate| Outcome { fate, text: "why".into(), verdict: None }).collect();
+    let (settlement, changes) = settle(&Settings::default(), entry, Tried { places, outcomes: &outcomes, strict }, NOW);
+    (settlement, changes.into_iter().map(|c| c.event).collect())
+}
+
+fn run(entry: &Entry, fates: &[Fate]) -> (Settlement, Vec<Event>) {
+    let places: Vec<usize> = (0..fates.len()).collect();
+    tried(entry, &places, fates, false)
+}
+
+/// The entry as it is after a settlement.
+fn after(mut entry: Entry, settlement: &Settlement) -> Entry {
+    for (place, outcome) in &settlement.outcomes {
+        entry.recipients[*place].outcome = outcome.clone();
+    }
+    entry.tries += u32::from(matches!(settlement.next, Next::Deferred(_)));
+    entry.chunk = settlement.chunk.or(entry.chunk);
+    entry.strict |= settlement.strict;
+    entry
+}
+
+#[test]
+fn each_recipient_has_its_own_end() {
+    let (settlement, events) =
+        run(&entry(4, 0, 0, Duration::ZERO), &[Fate::Delivered, Fate::Refused, Fate::Later, Fate::Delivered]);
+    assert_eq!(events, [Event::Delivered, Event::Failed, Event::Deferred, Event::Delivered]);
+    let Next::Deferred(at) = settlement.next else { panic!("{settlement:?}") };
+    assert!((54..=66).contains(&at.since(NOW).as_secs()));
+    let state = state_after(settlement.outcomes.iter().map(|(_, o)| o), settlement.next);
+    assert_eq!(state, State::Deferred);
+}
+
+#[test]
+fn waiting_spends_nothing_never_fails_and_keeps_its_place() {
+    for age in [0, 400] {
+        let old = entry(2, 9, 0, Duration::from_secs(age * 24 * 3600));
+        let (settlement, events) = run(&old, &[Fate::Waits, Fate::Waits]);
+        assert_eq!(events, [Event::Waiting, Event::Waiting]);
+        assert_eq!(settlement.next, Next::Waiting(old.due));
+    }
+}
+
+#[test]
+fn an_old_message_is_given_up_but_not_by_a_clock_that_jumped() {
+    let six_days = Duration::from_secs(6 * 24 * 3600);
+    assert_eq!(run(&entry(1, 20, 0, six_days), &[Fate::Later]).1, [Event::Failed]);
+    assert_eq!(run(&entry(1, 0, 0, six_days), &[Fate::Later]).1, [Event::Deferred]);
+    assert_eq!(run(&entry(1, 20, 0, Duration::ZERO), &[Fate::Later]).1, [Event::Deferred]);
+}
+
+#[test]
+fn uncertain_copies_come_to_an_end() {
+    let (settlement, events) = run(&entry(1, 0, 0, Duration::ZERO), &[Fate::Uncertain]);
+    assert!(settlement.uncertain && matches!(settlement.next, Next::Deferred(_)));
+    assert_eq!(events, [Event::Uncertain]);
+    assert_eq!(run(&entry(1, 2, 2, Duration::ZERO), &[Fate::Uncertain]).1, [Event::Failed]);
+}
+
+#[test]
+fn parts_follow_each_other_at_once_and_the_deferred_wait_for_the_end_of_the_round() {
+    let first = entry(5, 0, 0, Duration::ZERO);
+    assert_eq!(next_places(&first, 2), [0, 1]);
+    let (settlement, _) = tried(&first, &[0, 1], &[Fate::Later, Fate::Delivered], false);
+    assert_eq!(settlement.next, Next::Waiting(first.due));
+    let second = after(first, &settlement);
+    assert_eq!((next_places(&second, 2), second.tries), (vec![2, 3], 0));
+    let (settlement, _) = tried(&second, &[2, 3], &[Fate::Delivered; 2], false);
+    let third = after(second, &settlement);
+    assert_eq!(next_places(&third, 2), [4]);
+    let (settlement, _) = tried(&third, &[4], &[Fate::Delivered], false);
+    assert!(matches!(settlement.next, Next::Deferred(at) if at > NOW), "{settlement:?}");
+    let fourth = after(third, &settlement);
+    assert_eq!((next_places(&fourth, 2), fourth.tries), (vec![0], 1));
+}
+
+#[test]
+fn a_list_that_is_too_long_gets_shorter_until_it_fits_or_fails() {
+    // What the provider took is the measure.
+    let (settlement, events) =
+        run(&entry(4, 0, 0, Duration::ZERO), &[Fate::Delivered, Fate::Delivered, Fate::Delivered, Fate::Split]);
+    assert_eq!((settlement.chunk, events[3]), (Some(3), Event::Waiting));
+    // It took none: halves, down to one, which then fails.
+    let (mut now, mut chunks) = (entry(8, 0, 0, Duration::ZERO), Vec::new());
+    loop {
+        let places = next_places(&now, 100);
+        let (settlement, events) = tried(&now, &places, &vec![Fate::Split; places.len()], false);
+        now = after(now, &settlement);
+        chunks.push(settlement.chunk);
+        if events == [Event::Failed] {
+            break;
+        }
+        assert!(matches!(settlement.next, Next::Waiting(_)));
+    }
+    assert_eq!(chunks, [Some(4), Some(2), Some(1), None]);
+    assert_eq!(now.tries, 0);
+}
+
+#[test]
+fn the_sender_is_put_on_anew_once() {
+    let first = entry(2, 0, 0, Duration::ZERO);
+    let (settlement, events) = tried(&first, &[0, 1], &[Fate::Rewrite, Fate::Rewrite], false);
+    assert_eq!((settlement.strict, events), (true, vec![Event::Waiting; 2]));
+    let second = after(first, &settlement);
+    let (settlement, events) = tried(&second, &[0, 1], &[Fate::Rewrite, Fate::Rewrite], true);
+    assert_eq!((settlement.strict, events), (false, vec![Event::Failed; 2]));
+}

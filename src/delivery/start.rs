@@ -1,0 +1,71 @@
+//! What the last process left: states and usage of the accounts, and messages whose pool is none any more.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::queue::{Error, Filter};
+
+use super::Delivery;
+use super::keep::Kept;
+
+/// No budget looks further back.
+const LOOK_BACK: Duration = Duration::from_secs(25 * 3600);
+/// Messages that are given a new pool at a time.
+const PAGE: usize = 500;
+
+impl Delivery {
+    /// Puts the accounts where they were, and gives every message a pool that the settings have.
+    pub(super) async fn take_over(&self) {
+        if let Err(error) = self.restore().await {
+            tracing::error!(event = "queue_error", "the state of the accounts could not be read: {error}");
+        }
+        if let Err(error) = self.route_anew().await {
+            tracing::error!(event = "queue_error", "messages could not be given to accounts: {error}");
+        }
+        // An older version made messages of a resting account due later; now their pool holds them.
+        if let Err(error) = self.0.queue.wake(self.0.clock.now()).await {
+            tracing::error!(event = "queue_error", "{error}");
+        }
+    }
+
+    /// Reads what was kept of the accounts.
+    ///
+    /// # Errors
+    /// The queue could not be read; the accounts are as they were.
+    pub async fn restore(&self) -> Result<(), Error> {
+        // Once: what was read is added to what is known.
+        self.0.restored.get_or_try_init(|| self.read_states()).await.map(|_| ())
+    }
+
+    async fn read_states(&self) -> Result<(), Error> {
+        let (now, states) = (self.0.clock.now(), self.0.queue.recall().await?);
+        for account in &self.0.accounts {
+            let kept = states.iter().find(|state| state.account == account.name()).and_then(Kept::read);
+            // A clock that was set back must not hide what was used: everything that is there is read.
+            let usage = self.0.queue.usage(account.name().to_owned(), now - LOOK_BACK).await?;
+            account.restore(kept, usage, now);
+        }
+        Ok(())
+    }
+
+    /// Routes may have changed since a message was stored; then it is routed as if it came now.
+    async fn route_anew(&self) -> Result<(), Error> {
+        let known: HashSet<&str> = self.0.lots.iter().map(|lot| &*lot.pool).collect();
+        let pools = self.0.queue.pools().await?;
+        if pools.iter().all(|(pool, _)| known.contains(pool.as_str())) {
+            return Ok(());
+        }
+        let mut after = None;
+        loop {
+            let page = self.0.queue.list(Filter { limit: PAGE, after, ..Filter::default() }).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.id);
+            let stray = page.iter().filter(|entry| !known.contains(entry.pool.as_str()));
+            let changes = stray.filter_map(|entry| {
+                let recipient = entry.open().next().map(|(_, recipient)| &recipient.address)?;
+                Some((entry.id, self.0.router.pool(&entry.origin.client, &entry.sender, recipient).to_string()))
+            });
+            self.0.queue.assign(changes.collect()).await?;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! In which language the relay writes to its owner: English, Chinese, or one after the other.
+//!
+//! Values only. What this is not: the language of the log and of replies on the wire, which are English always
+//! (RFC 5321 section 4.2), and the language of a terminal (`cli`), which follows the person who sits there.
+
+use serde::{Deserialize, Serialize};
+
+/// One language: the one a single text is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tongue {
+    /// English.
+    En,
+    /// Chinese, simplified characters.
+    Zh,
+}
+
+impl Tongue {
+    /// The one of two texts that is in this language.
+    pub fn pick<T>(self, en: T, zh: T) -> T {
+        match self {
+            Tongue::En => en,
+            Tongue::Zh => zh,
+        }
+    }
+}
+
+/// What a notice or an alarm is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English only.
+    En,
+    /// Chinese only.
+    Zh,
+    /// English first, then the same in Chinese: nobody has to choose before the first mail fails.
+    #[default]
+    Both,
+}
+
+impl Language {
+    /// All of them, in the order the manual lists them.
+    pub const ALL: [Language; 3] = [Language::En, Language::Zh, Language::Both];
+
+    /// The name in the settings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Language::En => "en",
+            Language::Zh => "zh",
+            Language::Both => "both",
+        }
+    }
+
+    /// The language that has this name in the settings.
+    pub fn parse(name: &str) -> Option<Language> {
+        Language::ALL.into_iter().find(|language| language.name() == name)
+    }
+
+    /// The languages a text is written in, in their order.
+    pub const fn tongues(self) -> &'static [Tongue] {
+        match self {
+            Language::En => &[Tongue::En],
+            Language::Zh => &[Tongue::Zh],
+            Language::Both => &[Tongue::En, Tongue::Zh],
+        }
+    }
+
+    /// A short text: one of the two, or both with a blank between.
+    pub fn join(self, en: &str, zh: &str) -> String {
+        match self {
+            Language::En => en.to_owned(),
+            Language::Zh => zh.to_owned(),
+            Language::Both => format!("{en} {zh}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for language in Language::ALL {
+            assert_eq!(Language::parse(language.name()), Some(language));
+            let json = serde_json::to_string(&language).unwrap();
+            assert_eq!(json, format!("\"{}\"", language.name()));
+        }
+        assert_eq!(Language::parse("EN"), None);
+        assert_eq!(Language::default().join("mail", "邮件"), "mail 邮件");
+    }
+}

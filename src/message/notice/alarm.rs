@@ -1,0 +1,234 @@
+//! The alarm: an account cannot send, or sends again. One value for every channel: a mail, a chat room, a program.
+//!
+//! What this is not: when an alarm is raised and how often it is told (`delivery::alarm`), nor how it gets to a webhook
+//! (`webhook`). An alarm about an account never travels through that account. Invariant: it holds what the owner must
+//! know and nothing that must not be seen: names, the address, the provider's words; never a secret.
+
+use serde::{Deserialize, Serialize};
+
+use crate::language::{Language, Tongue};
+
+use super::{Letter, MAX_WORDS, Marks, assemble, failure, plain, words};
+
+/// How much of an account's name, of an address and of a time is shown, in characters.
+const MAX_NAME: usize = 120;
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The account was stopped until its secret changes or somebody resumes it.
+    Paused,
+    /// The account rests until a time, then goes on by itself.
+    Cooling {
+        /// When it goes on, in RFC 3339 form.
+        until: String,
+    },
+    /// The account works again.
+    Resumed,
+    /// Many mails failed at once.
+    Failed {
+        /// How many.
+        mails: u64,
+    },
+}
+
+impl Kind {
+    /// The name of the event, as in the log.
+    pub const fn event(&self) -> &'static str {
+        match self {
+            Kind::Paused => "account_paused",
+            Kind::Cooling { .. } => "account_cooling",
+            Kind::Resumed => "account_resumed",
+            Kind::Failed { .. } => "mails_failed",
+        }
+    }
+}
+
+/// What the owner can do, in both languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// In English.
+    pub en: String,
+    /// In Chinese.
+    pub zh: String,
+}
+
+/// One alarm, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// What happened.
+    pub kind: Kind,
+    /// Whether it was told before and still lasts.
+    pub again: bool,
+    /// The account's name in the settings.
+    pub account: String,
+    /// Its provider, `qq`.
+    pub provider: String,
+    /// Its address.
+    pub address: String,
+    /// Since when it cannot, or could not, send, in RFC 3339 form.
+    pub since: String,
+    /// The row of the reply catalogue, `QQ-A3`; empty when there is none.
+    pub cause: String,
+    /// The provider's own words, reply code first; empty when it never answered.
+    pub reply: String,
+    /// What the owner can do about it, if anybody knows.
+    pub remedy: Option<Remedy>,
+    /// How many mails wait, or waited.
+    pub waiting: u64,
+    /// The name of this host.
+    pub hostname: String,
+}
+
+impl Alarm {
+    /// One line: which relay, which account, what about it.
+    pub fn title(&self, language: Language) -> String {
+        let name = plain(&self.account, MAX_NAME);
+        let still = |tongue: Tongue| if self.again { tongue.pick("still ", "仍") } else { "" };
+        let (en, zh) = match &self.kind {
+            Kind::Paused => (
+                format!("account {name} {}cannot send", still(Tongue::En)),
+                format!("账号 {name} {}无法发信", still(Tongue::Zh)),
+            ),
+            Kind::Cooling { .. } => (
+                format!("account {name} {}cannot send for now", still(Tongue::En)),
+                format!("账号 {name} {}暂时无法发信", still(Tongue::Zh)),
+            ),
+            Kind::Resumed => (format!("account {name} sends again"), format!("账号 {name} 已恢复发信")),
+            Kind::Failed { mails } => {
+                (format!("{} not delivered", super::mails(*mails)), format!("{mails} 封邮件未能送达"))
+            }
+        };
+        // Both names always: some chat rooms take only text with a keyword in it, and either may be the keyword.
+        format!("Yizhan 驿站: {}", language.join(&en, &zh))
+    }
+
+    /// The whole text, with LF; the provider's words are cut at `most_reply` characters.
+    pub fn text(&self, language: Language, most_reply: usize) -> String {
+        let tongues = language.tongues().iter();
+        tongues.map(|&tongue| self.one_tongue(tongue, most_reply)).collect::<Vec<_>>().join("\n--------\n\n")
+    }
+
+    fn one_tongue(&self, tongue: Tongue, most_reply: usize) -> String {
+        let mut out = self.happened(tongue);
+        match &self.kind {
+            Kind::Paused | Kind::Cooling { .. } => {
+                out.push_str(&failure::said(&self.reply, most_reply, tongue));
+                out.push_str(&self.meaning(tongue));
+                if let Some(remedy) = &self.remedy {
+                    out.push_str(&failure::remedy(&remedy.en, &remedy.zh, tongue));
+                }
+            }
+            Kind::Resumed | Kind::Failed { .. } => {}
+        }
+        out.push_str(&self.mails(tongue));
+        let host = plain(&self.hostname, MAX_NAME);
+        out.push_str(&match (plain(&self.cause, MAX_NAME).as_str(), tongue) {
+            ("", _) => format!("\n{}{host}\n", tongue.pick("Relay: ", "中继：")),
+            (cause, _) => format!(
+                "\n{}{host}{}{cause}\n",
+                tongue.pick("Relay: ", "中继："),
+                tongue.pick("; cause: ", "；原因代码：")
+            ),
+        });
+        out
+    }
+
+    /// Which account it is, and since when.
+    fn happened(&self, tongue: Tongue) -> String {
+        let [name, provider, address] =
+            [&self.account, &self.provider, &self.address].map(|text| plain(text, MAX_NAME));
+        let since = readable(&self.since);
+        match (&self.kind, tongue) {
+            (Kind::Paused | Kind::Cooling { .. }, Tongue::En) => {
+                format!("The account {name} ({provider}, {address}) cannot send since {since}.\n\n")
+            }
+            (Kind::Paused | Kind::Cooling { .. }, Tongue::Zh) => {
+                format!("账号 {name}（{provider}，{address}）自 {since} 起无法发信。\n\n")
+            }
+            (Kind::Resumed, Tongue::En) => {
+                format!("The account {name} ({provider}, {address}) sends again. It could not since {since}.\n\n")
+            }
+            (Kind::Resumed, Tongue::Zh) => {
+                format!("账号 {name}（{provider}，{address}）已恢复发信。此前自 {since} 起无法发信。\n\n")
+            }
+            (Kind::Failed { mails }, Tongue::En) => {
+                format!("Not delivered since {since}: {}. The relay will not try again.\n\n", super::mails(*mails))
+            }
+            (Kind::Failed { mails }, Tongue::Zh) => format!("自 {since} 起有 {mails} 封邮件未能送达，不会再重试。\n\n"),
+        }
+    }
+
+    /// What the relay does about it, and what it waits for.
+    fn meaning(&self, tongue: Tongue) -> String {
+        let name = plain(&self.account, MAX_NAME);
+        match (&self.kind, tongue) {
+            (Kind::Paused, Tongue::En) => format!(
+                "What it means: the relay has stopped using this account, because more log-ins would make it worse. It goes on \
+                 when the secret is changed, or when you say so: yizhan account resume {name}\n"
+            ),
+            (Kind::Paused, Tongue::Zh) => format!(
+                "说明：为避免情况恶化，驿站已停止使用该账号。更换授权码（密码）后会自动恢复，也可执行：yizhan account resume {name}\n"
+            ),
+            (Kind::Cooling { until }, Tongue::En) => {
+                format!(
+                    "What it means: the relay rests this account until {} and then goes on by itself.\n",
+                    readable(until)
+                )
+            }
+            (Kind::Cooling { until }, Tongue::Zh) => {
+                format!("说明：驿站让该账号休息到 {}，之后自动恢复。\n", readable(until))
+            }
+            (Kind::Resumed | Kind::Failed { .. }, _) => String::new(),
+        }
+    }
+
+    /// How many mails wait; that none is lost.
+    fn mails(&self, tongue: Tongue) -> String {
+        let waiting = self.waiting;
+        let count = super::mails(waiting);
+        match (&self.kind, tongue) {
+            (Kind::Paused | Kind::Cooling { .. }, Tongue::En) => format!(
+                "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it.\n"
+            ),
+            (Kind::Paused | Kind::Cooling { .. }, Tongue::Zh) => {
+                format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号可用后自动发出。\n")
+            }
+            (Kind::Resumed, Tongue::En) => {
+                format!("Waited meanwhile: {count}. What was not sent yet goes out now. There is nothing to do.\n")
+            }
+            (Kind::Resumed, Tongue::Zh) => {
+                format!("期间等待的邮件：{waiting} 封，未发出的现在陆续发出。无需处理。\n")
+            }
+            (Kind::Failed { .. }, Tongue::En) => {
+                "They are kept for a while: yizhan queue list --state failed\n".to_owned()
+            }
+            (Kind::Failed { .. }, Tongue::Zh) => {
+                "邮件仍保留一段时间，查看：yizhan queue list --state failed\n".to_owned()
+            }
+        }
+    }
+}
+
+/// Builds the mail that carries an alarm: the head (fields with CRLF, no blank line) and the body.
+///
+/// `letter.from` must be the address of *another* account than the one it is about.
+pub fn build(letter: &Letter<'_>, alarm: &Alarm) -> (Vec<u8>, Vec<u8>) {
+    let own = ("X-Yizhan-Notice", alarm.kind.event().to_owned());
+    let text = alarm.text(letter.language, MAX_WORDS);
+    assemble(letter, &alarm.title(letter.language), Marks { auto_submitted: "auto-generated", own }, words(&text))
+}
+
+/// `2026-11-21T18:00:00.123+08:00` as people write it: `2026-11-21 18:00:00 +08:00`. Anything else stays.
+fn readable(time: &str) -> String {
+    let time = plain(time, MAX_NAME);
+    let parts = time.split_once('T').filter(|(day, clock)| day.len() == 10 && clock.len() > 8 && clock.is_ascii());
+    match parts {
+        Some((day, clock)) => {
+            let zone = clock[8..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+            format!("{day} {} {zone}", &clock[..8]).trim_end().to_owned()
+        }
+        None => time,
+    }
+}

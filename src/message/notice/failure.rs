@@ -1,0 +1,198 @@
+//! The failure notice: the mail that tells in plain words what could not be delivered, why, and what to do.
+//!
+//! Its shape is that of RFC 3464 (multipart/report: words for a person, fields for a program, the old header), so that
+//! mail programs show it as a bounce. What this is not: the decision whether a notice may be sent at all
+//! ([`super::may_tell`]); a failed notice never makes another one (A-062).
+
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::mime::MimePart;
+
+use crate::language::Tongue;
+use crate::mail::{Address, Id};
+use crate::message::encoded_word;
+use crate::message::header::{Field, Header};
+
+use super::{Letter, MAX_SUBJECT, MAX_WORDS, Marks, assemble, plain, subject_of, words};
+
+/// How much of the old header is shown, in octets.
+const MAX_ORIGINAL: usize = 64 * 1024;
+
+/// One recipient who does not get the mail.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure<'a> {
+    /// Whom it was for.
+    pub recipient: &'a Address,
+    /// The enhanced status code, `5.1.1` (RFC 3463).
+    pub status: &'a str,
+    /// The provider's own words, reply code first; empty when it never answered.
+    pub reply: &'a str,
+    /// What the owner can do about it, in English and in Chinese, if anybody knows.
+    pub remedy: Option<(&'a str, &'a str)>,
+}
+
+/// What a notice tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice<'a> {
+    /// From whom, to whom, in which language.
+    pub letter: Letter<'a>,
+    /// The message that failed.
+    pub failed: Id,
+    /// When that came in, as RFC 5322 section 3.3 has it.
+    pub arrived: &'a str,
+    /// How often the relay tried; 0 leaves the number out.
+    pub tries: u32,
+    /// Its stored header block.
+    pub original: &'a [u8],
+    /// The recipients it failed for; at least one.
+    pub failures: &'a [Failure<'a>],
+}
+
+/// Builds a notice: the head (fields with CRLF, no blank line) and the body.
+pub fn build(notice: &Notice<'_>) -> (Vec<u8>, Vec<u8>) {
+    let letter = &notice.letter;
+    let report = ContentType::new("multipart/report")
+        .attribute("report-type", "delivery-status")
+        .attribute("boundary", format!("=_yizhan_{}", letter.id));
+    let header = Header::parse(notice.original);
+    let about = header.text("Subject").map(|text| subject_of(&text, MAX_WORDS)).unwrap_or_default();
+    let tongues = letter.language.tongues();
+    let texts: Vec<String> = tongues.iter().map(|&tongue| one_tongue(notice, &about, tongue)).collect();
+    let parts = vec![
+        words(&texts.join("\n--------\n\n")),
+        seven_bit("message/delivery-status", status(notice)),
+        seven_bit("text/rfc822-headers", original(notice.original)),
+    ];
+    let mut subject = letter.language.join("Mail not delivered", "邮件未能送达");
+    if !about.is_empty() {
+        subject.push_str(&format!(": {}", plain(&about, MAX_SUBJECT)));
+    }
+    let own = ("X-Yizhan-Notice-For", notice.failed.to_string());
+    assemble(letter, &subject, Marks { auto_submitted: "auto-replied", own }, MimePart::new(report, parts))
+}
+
+/// A part that is 7-bit already and may not be encoded (RFC 3464 section 2.1, RFC 6522 section 4).
+fn seven_bit(media: &'static str, text: String) -> MimePart<'static> {
+    MimePart::new(ContentType::new(media), text.into_bytes()).transfer_encoding("7bit")
+}
+
+/// The words for people in one language: what failed, for whom, why, what to do, and how to send it again.
+fn one_tongue(notice: &Notice<'_>, subject: &str, tongue: Tongue) -> String {
+    let (id, arrived, tries) = (notice.failed, notice.arrived, notice.tries);
+    let mut out = match tongue {
+        Tongue::En => format!(
+            "Yizhan could not deliver a mail to the recipients below, and will not try again.\n\n\
+             Subject: {subject}\nReceived: {arrived}\nNumber: {id}\n"
+        ),
+        Tongue::Zh => {
+            format!(
+                "驿站未能把一封邮件送达下列收件人，不会再重试。\n\n主题：{subject}\n收到时间：{arrived}\n编号：{id}\n"
+            )
+        }
+    };
+    for failure in notice.failures {
+        out.push_str(&format!("\n{}{}\n", tongue.pick("Recipient: ", "收件人："), failure.recipient));
+        out.push_str(&said(failure.reply, MAX_WORDS, tongue));
+        if let Some((en, zh)) = failure.remedy {
+            out.push_str(&remedy(en, zh, tongue));
+        }
+    }
+    out.push('\n');
+    match (tries, tongue) {
+        (0, _) => {}
+        (1, Tongue::En) => out.push_str("The relay tried once. "),
+        (_, Tongue::En) => out.push_str(&format!("The relay tried {tries} times. ")),
+        (_, Tongue::Zh) => out.push_str(&format!("驿站共尝试了 {tries} 次。")),
+    }
+    out.push_str(tongue.pick(
+        "It keeps the mail for a while. When the cause is gone, this sends it again:\n\n",
+        "邮件仍保留一段时间。原因消除后，用下面的命令重发：\n\n",
+    ));
+    out.push_str(&format!("    yizhan queue retry {id}\n"));
+    out
+}
+
+/// The line with the provider's own words, or that there were none.
+pub(super) fn said(reply: &str, most: usize, tongue: Tongue) -> String {
+    match (plain(reply, most).as_str(), tongue) {
+        ("", Tongue::En) => "The mail provider gave no answer.\n".to_owned(),
+        ("", Tongue::Zh) => "邮件服务商没有答复。\n".to_owned(),
+        (reply, Tongue::En) => format!("The mail provider said: {reply}\n"),
+        (reply, Tongue::Zh) => format!("邮件服务商答复：{reply}\n"),
+    }
+}
+
+/// The line with what to do.
+pub(super) fn remedy(en: &str, zh: &str, tongue: Tongue) -> String {
+    match tongue {
+        Tongue::En => format!("What to do: {}\n", plain(en, MAX_WORDS)),
+        Tongue::Zh => format!("处理办法：{}\n", plain(zh, MAX_WORDS)),
+    }
+}
+
+/// The part for programs (RFC 3464 section 2): a block for the message, and one for each recipient.
+fn status(notice: &Notice<'_>) -> String {
+    let mut out = String::new();
+    line(&mut out, "Reporting-MTA", &format!("dns; {}", plain(notice.letter.host, MAX_WORDS)));
+    line(&mut out, "Arrival-Date", notice.arrived);
+    for failure in notice.failures {
+        out.push_str("\r\n");
+        line(&mut out, "Final-Recipient", &format!("rfc822; {}", failure.recipient));
+        line(&mut out, "Action", "failed");
+        line(&mut out, "Status", failure.status);
+        let reply = plain(failure.reply, MAX_WORDS);
+        if !reply.is_empty() {
+            line(&mut out, "Diagnostic-Code", &format!("smtp; {reply}"));
+        }
+    }
+    out
+}
+
+/// One field of the status part, on short lines; what is not ASCII becomes encoded words (RFC 3464 section 2.1.3).
+fn line(out: &mut String, name: &str, value: &str) {
+    let value = if value.is_ascii() {
+        fold(&plain(value, MAX_WORDS), name.len() + 2)
+    } else {
+        let (kind, text) = value.split_once("; ").unwrap_or(("", value));
+        let kind = if kind.is_empty() { String::new() } else { format!("{kind}; ") };
+        let column = name.len() + 2 + kind.len();
+        format!("{kind}{}", encoded_word::encode(&plain(text, MAX_WORDS), column))
+    };
+    out.push_str(std::str::from_utf8(Field::new(name, value).raw()).unwrap_or(name));
+    out.push_str("\r\n");
+}
+
+/// Folds plain text at blanks, at 76 octets; a word that is longer is cut.
+fn fold(text: &str, column: usize) -> String {
+    let (mut out, mut column) = (String::new(), column);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        for piece in word.as_bytes().chunks(500) {
+            if !out.is_empty() {
+                out.push_str(if column + 1 + piece.len() > 76 { "\r\n " } else { " " });
+                column = if column + 1 + piece.len() > 76 { 1 } else { column + 1 };
+            }
+            out.push_str(std::str::from_utf8(piece).unwrap_or("?"));
+            column += piece.len();
+        }
+    }
+    out
+}
+
+/// The old header, 7-bit and on legal lines. It was repaired when it came in; this holds if it was not.
+fn original(head: &[u8]) -> String {
+    let mut out = String::with_capacity(head.len().min(MAX_ORIGINAL));
+    for line in head.split(|&b| b == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if out.len() + line.len() > MAX_ORIGINAL {
+            break;
+        }
+        if !line.is_empty() {
+            out.extend(line.iter().take(crate::message::MAX_LINE).map(|&b| if visible(b) { b as char } else { '?' }));
+            out.push_str("\r\n");
+        }
+    }
+    out
+}
+
+fn visible(b: u8) -> bool {
+    (0x20..0x7f).contains(&b) || b == b'\t'
+}

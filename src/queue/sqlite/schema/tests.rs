@@ -1,0 +1,59 @@
+//! Each question is answered by its index: with 200,000 messages a scan, or a sort, would hold everybody up.
+
+use rusqlite::types::Null;
+
+use crate::queue::sqlite::{accounts, lookup, view};
+
+use super::*;
+
+/// How SQLite answers `sql`, in its own words.
+fn plan(conn: &Connection, sql: &str) -> String {
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = vec![Null; statement.parameter_count()];
+    let steps = statement.query_map(rusqlite::params_from_iter(parameters), |row| row.get::<_, String>(3)).unwrap();
+    steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+}
+
+#[test]
+fn each_question_has_its_index() {
+    let conn = Connection::open_in_memory().unwrap();
+    upgrade(&conn, TABLES).unwrap();
+    for (sql, way) in [
+        (lookup::LINE, "COVERING INDEX message_line (pool=? AND lane=? AND due<?)"),
+        (lookup::FIRST, "COVERING INDEX message_line (pool=? AND lane=? AND due>?)"),
+        (view::FIRST_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
+        (view::NEXT_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
+        (view::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND lane=? AND id>?)"),
+        (view::OLDEST, "INDEX message_place (state=? AND pool=? AND lane=?)"),
+        (view::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND lane=? AND due<?)"),
+        (accounts::UNTOLD, "COVERING INDEX message_untold"),
+    ] {
+        let plan = plan(&conn, sql);
+        // To go through all of a partial index is no scan: it holds what is asked for, and nothing else.
+        assert!(plan.starts_with("SEARCH") || sql == accounts::UNTOLD, "{sql}: {plan}");
+        assert!(plan.ends_with(way) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+    }
+}
+
+/// What a new database has and what an old one becomes are the same.
+#[test]
+fn an_upgraded_database_is_like_a_new_one() {
+    let shape = |conn: &Connection| -> Vec<String> {
+        let columns = "SELECT s.name || '.' || c.cid || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || \
+                       ifnull(c.dflt_value, '-') FROM sqlite_schema s JOIN pragma_table_info(s.name) c \
+                       WHERE s.type = 'table' UNION ALL SELECT sql FROM sqlite_schema WHERE type = 'index' ORDER BY 1";
+        let mut statement = conn.prepare(columns).unwrap();
+        let lines = statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+        lines.map(|line| line.unwrap().unwrap_or_default()).collect()
+    };
+    let new = Connection::open_in_memory().unwrap();
+    upgrade(&new, TABLES).unwrap();
+    let old = Connection::open_in_memory().unwrap();
+    old.execute_batch(include_str!("../../../../tests/queue_format_1.sql")).unwrap();
+    upgrade(&old, FROM_1).unwrap();
+    assert_eq!(shape(&old), shape(&new));
+    // A step that fails takes back those before it.
+    let before = shape(&old);
+    assert!(upgrade(&old, FROM_1).is_err() && old.is_autocommit());
+    assert_eq!(shape(&old), before);
+}

@@ -1,0 +1,281 @@
+//! What operators see: the list, one message, the depth. Messages of closed lanes are shown as `waiting`.
+//!
+//! Only the picture is changed, never a row ([`crate::queue::Queue::close_lanes`]). Invariant: list, show and depth tell
+//! the same story, whatever is leased or closed.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+
+use crate::clock::Timestamp;
+use crate::mail::{Id, Lane};
+use crate::queue::body::Stored;
+use crate::queue::entry::{Entry, State};
+use crate::queue::{Depth, Error, Filter};
+
+use super::rows::{self, Unreadable};
+use super::start::as_text;
+use super::writer::Writer;
+
+/// The lanes of one state, pool by pool: the first, and the one after another.
+pub(super) const FIRST_LANE: &str =
+    "SELECT pool, lane FROM message WHERE state = ?1 AND (pool, lane) >= (?2, ?3) ORDER BY pool, lane LIMIT 1";
+pub(super) const NEXT_LANE: &str =
+    "SELECT pool, lane FROM message WHERE state = ?1 AND (pool, lane) > (?2, ?3) ORDER BY pool, lane LIMIT 1";
+/// What is in one state, pool and lane.
+pub(super) const PLACE: &str =
+    "SELECT id, seq FROM message WHERE state = ?1 AND pool = ?2 AND lane = ?3 AND id > ?4 ORDER BY id";
+/// The oldest of one state, pool and lane.
+pub(super) const OLDEST: &str =
+    "SELECT received FROM message WHERE state = ?1 AND pool = ?2 AND lane = ?3 ORDER BY id LIMIT 1";
+/// How many of one pool and lane are deferred and due.
+pub(super) const DEFERRED: &str =
+    "SELECT count(*) FROM message WHERE state = 'deferred' AND pool = ?1 AND lane = ?2 AND due <= ?3";
+/// What each address has in the queue. A scan, for once in a while.
+const BY_ADDR: &str = "SELECT addr, sum(size) FROM message \
+     WHERE state IN ('queued', 'sending', 'waiting', 'deferred', 'held') GROUP BY addr";
+
+/// The names of a pool and a lane, as octets: what is damaged may not be text.
+type Names = (Vec<u8>, Vec<u8>);
+
+/// Which messages of one pool, lane and stored state are wanted.
+enum Part {
+    All,
+    /// Only those due at this moment, or only those that are not.
+    Due(Timestamp, bool),
+}
+
+impl Writer {
+    pub(super) fn list(&mut self, filter: &Filter) -> Result<Vec<Entry>, Error> {
+        let limit = if filter.limit == 0 { 100 } else { filter.limit };
+        let after = filter.after.as_ref().map_or("", Id::as_str);
+        let wanted_pool = |pool: &str| filter.pool.as_deref().is_none_or(|wanted| wanted == pool);
+        // Each state, pool and lane is in order by itself; the first `limit` of all are among the first `limit` of each.
+        let mut found: Vec<(Id, i64)> = Vec::new();
+        if wanted(filter, State::Sending) {
+            let leased = self.ledger.all_leased().filter(|l| l.id.as_str() > after && wanted_pool(&l.pool));
+            found.extend(leased.map(|leased| (leased.id, leased.seq)));
+        }
+        let read = |found: &mut Vec<(Id, i64)>| -> rusqlite::Result<()> {
+            for state in State::ALL.into_iter().filter(|&state| state != State::Sending) {
+                let lanes = self.lanes_in(state)?.into_iter();
+                for names in lanes.filter(|(pool, _)| wanted_pool(&String::from_utf8_lossy(pool))) {
+                    if let Some(part) = self.part(filter, state, &names) {
+                        found.extend(self.ids_in(state, &names, &part, after, limit)?);
+                    }
+                }
+            }
+            Ok(())
+        };
+        read(&mut found).map_err(|error| self.failed(&error))?;
+        found.sort_unstable();
+        found.truncate(limit);
+        self.entries(found.into_iter().map(|(_, seq)| seq).collect())
+    }
+
+    /// The messages in these rows, without those that cannot be read.
+    pub(super) fn entries(&mut self, rows: Vec<i64>) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.entry(row) {
+                Ok(entry) => entries.push(entry),
+                Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
+                // It is set aside when its turn to be sent comes; a list must not fail for it.
+                Err(unreadable) => {
+                    tracing::warn!(event = "queue_error", row, ?unreadable, "a message was left out of the list")
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Until when this lane of `pool` is closed; `None` when it is not.
+    fn closed_until(&self, pool: &str, lane: Lane) -> Option<Timestamp> {
+        self.closed.get(pool).and_then(|lanes| lanes[lane as usize])
+    }
+
+    /// Which messages of this pool and lane that the table has in `state` are shown in a state that is wanted.
+    fn part(&self, filter: &Filter, state: State, (pool, lane): &Names) -> Option<Part> {
+        let lane = std::str::from_utf8(lane).ok().and_then(Lane::parse);
+        let until = std::str::from_utf8(pool).ok().zip(lane).and_then(|(pool, lane)| self.closed_until(pool, lane));
+        let closed = until.is_some();
+        let (as_is, as_waiting) = (wanted(filter, state), wanted(filter, State::Waiting));
+        match state {
+            State::Queued if closed => as_waiting.then_some(Part::All),
+            State::Deferred if closed && as_is != as_waiting => Some(Part::Due(self.now, as_waiting)),
+            State::Queued
+            | State::Sending
+            | State::Waiting
+            | State::Deferred
+            | State::Held
+            | State::Delivered
+            | State::Failed => as_is.then_some(Part::All),
+        }
+    }
+
+    /// The pools and lanes of all messages that the table has in `state`.
+    fn lanes_in(&self, state: State) -> rusqlite::Result<Vec<Names>> {
+        // From one to the next by the index, so that the time depends on the lanes, not on the messages.
+        let conn = self.conn()?;
+        let look = |sql: &str, (pool, lane): &Names| {
+            let mut statement = conn.prepare_cached(sql)?;
+            let octets = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Names> {
+                Ok((row.get_ref(0)?.as_bytes()?.to_vec(), row.get_ref(1)?.as_bytes()?.to_vec()))
+            };
+            statement.query_row(params![state.name(), as_text(pool), as_text(lane)], octets).optional()
+        };
+        let mut lanes: Vec<Names> = Vec::new();
+        let mut next = look(FIRST_LANE, &Names::default())?;
+        while let Some(names) = next {
+            // In a damaged index the next one may not come after this one.
+            if lanes.last().is_some_and(|last| *last >= names) {
+                break;
+            }
+            next = look(NEXT_LANE, &names)?;
+            lanes.push(names);
+        }
+        Ok(lanes)
+    }
+
+    /// The first `limit` messages that the table has in `state`, in this pool and lane, and that are not leased.
+    fn ids_in(
+        &self,
+        state: State,
+        (pool, lane): &Names,
+        part: &Part,
+        after: &str,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<(Id, i64)>> {
+        let mut statement = self.conn()?.prepare_cached(PLACE)?;
+        let mut rows = statement.query(params![state.name(), as_text(pool), as_text(lane), after])?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next()? {
+            let seq = row.get(1)?;
+            let fits = match part {
+                Part::All => true,
+                Part::Due(now, due) => self.is_due(seq, *now)? == *due,
+            };
+            if let Some(id) = row.get_ref(0)?.as_str().ok().and_then(Id::parse)
+                && fits
+                && !self.ledger.is_leased(seq)
+            {
+                ids.push((id, seq));
+                if ids.len() == limit {
+                    break;
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    fn is_due(&self, seq: i64, now: Timestamp) -> rusqlite::Result<bool> {
+        let sql = "SELECT due <= ?2 FROM message WHERE seq = ?1";
+        self.conn()?.prepare_cached(sql)?.query_row([seq, now.millis()], |row| row.get(0))
+    }
+
+    /// A message as operators see it.
+    fn entry(&self, seq: i64) -> Result<Entry, Unreadable> {
+        let mut entry = rows::entry(self.conn()?, seq)?;
+        if self.ledger.is_leased(seq) {
+            entry.state = State::Sending;
+        }
+        let due = match entry.state {
+            State::Queued | State::Waiting => true,
+            State::Deferred => entry.due <= self.now,
+            State::Sending | State::Held | State::Delivered | State::Failed => false,
+        };
+        if let Some(until) = self.closed_until(&entry.pool, entry.lane)
+            && due
+        {
+            (entry.state, entry.due) = (State::Waiting, entry.due.max(until));
+        }
+        Ok(entry)
+    }
+
+    pub(super) fn show(&mut self, id: Id) -> Result<(Entry, Bytes, Stored), Error> {
+        let read = || -> Result<(Entry, Bytes, Stored), Unreadable> {
+            let sql = "SELECT seq FROM message WHERE id = ?1";
+            let seq = self.conn()?.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0))?;
+            let entry = self.entry(seq)?;
+            let content = rows::content(self.conn()?, &self.spool, seq)?;
+            let (head, body) = content.map_or((Bytes::new(), Bytes::new().into()), |c| (c.head, c.body));
+            Ok((entry, head, body))
+        };
+        read().map_err(|unreadable| match unreadable {
+            Unreadable::Missing => Error::NotFound(id),
+            Unreadable::Damaged(reason) => Error::Database(format!("message {id} is damaged: {reason}")),
+            Unreadable::Failed(error) => self.failed(&error),
+        })
+    }
+
+    pub(super) fn depth(&mut self) -> Result<Depth, Error> {
+        let read = || -> rusqlite::Result<Depth> {
+            let mut depth = self.ledger.depth();
+            let lanes = self.closed.keys().flat_map(|pool| Lane::ALL.map(|lane| (pool, lane)));
+            for (pool, lane) in lanes.filter(|(pool, lane)| self.closed_until(pool, *lane).is_some()) {
+                let leased = |state, due: Timestamp| {
+                    let here = self.ledger.all_leased().filter(|leased| leased.lane == lane && *leased.pool == **pool);
+                    here.filter(|leased| leased.state == state && leased.due <= due).count() as u64
+                };
+                let queued = self.ledger.in_lane(pool, lane, State::Queued);
+                let deferred = self.deferred(pool, lane)?;
+                for (state, all, leased) in [
+                    (State::Queued, queued, leased(State::Queued, Timestamp::from_millis(i64::MAX))),
+                    (State::Deferred, deferred, leased(State::Deferred, self.now)),
+                ] {
+                    let moved = all.saturating_sub(leased).min(depth.messages[state as usize]);
+                    depth.messages[state as usize] -= moved;
+                    depth.messages[State::Waiting as usize] += moved;
+                }
+            }
+            depth.oldest = self.oldest()?;
+            Ok(depth)
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    /// Octets of all messages that are not final, by address. An address that cannot be read any more has none.
+    pub(super) fn bytes_by_addr(&self) -> Result<Vec<(IpAddr, u64)>, Error> {
+        let read = || -> rusqlite::Result<Vec<(IpAddr, u64)>> {
+            let mut statement = self.conn()?.prepare_cached(BY_ADDR)?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+            let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+            Ok(rows.iter().filter_map(|(addr, size)| Some((addr.parse().ok()?, (*size).max(0) as u64))).collect())
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    /// How many deferred messages of this pool and lane are due, leased or not.
+    fn deferred(&self, pool: &str, lane: Lane) -> rusqlite::Result<u64> {
+        if self.ledger.in_lane(pool, lane, State::Deferred) == 0 {
+            return Ok(0);
+        }
+        let mut statement = self.conn()?.prepare_cached(DEFERRED)?;
+        let count = statement.query_row(params![pool, lane.name(), self.now.millis()], |row| row.get(0));
+        count.map(|n: i64| n.max(0) as u64)
+    }
+
+    /// When the oldest message that is not final arrived.
+    fn oldest(&self) -> rusqlite::Result<Option<Timestamp>> {
+        let mut oldest = None;
+        // Ids sort by time of arrival, so the first one of each state, pool and lane is enough.
+        let mut statement = self.conn()?.prepare_cached(OLDEST)?;
+        for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
+            for (pool, lane) in self.lanes_in(state)? {
+                let names = params![state.name(), as_text(&pool), as_text(&lane)];
+                let received = statement.query_row(names, |row| row.get(0)).optional()?;
+                oldest = oldest.into_iter().chain(received.map(Timestamp::from_millis)).min();
+            }
+        }
+        Ok(oldest)
+    }
+}
+
+/// Whether `filter` asks for messages that are shown in `state`.
+fn wanted(filter: &Filter, state: State) -> bool {
+    match filter.states[..] {
+        [] => !state.is_final(),
+        ref states => states.contains(&state),
+    }
+}

@@ -1,0 +1,98 @@
+//! A pattern for addresses: one mailbox, one domain, or anything. Pure.
+//!
+//! ```text
+//!  *          anything, the null sender too
+//!  *@b.c      every mailbox of exactly this domain, no subdomain
+//!  b.c        the same
+//!  a@b.c      this mailbox
+//!  a@         a name without a domain, as devices give it (`MAIL FROM:<printer>`)
+//! ```
+//!
+//! There is no other wildcard. Compared is [`Address::key`]: case does not count, needless quotes neither.
+
+use std::fmt;
+
+use crate::mail::{Address, AddressError};
+
+/// A pattern that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(Shape);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Shape {
+    Any,
+    /// In lower case.
+    Domain(String),
+    /// As [`Address::key`].
+    Mailbox(String),
+}
+
+/// Why a text is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Nothing, or nothing but blanks.
+    #[error("the pattern is empty")]
+    Empty,
+    /// An asterisk that is not the whole text or the whole local part.
+    #[error("an asterisk may stand alone or before the at sign: *, *@example.com")]
+    Wildcard,
+    /// The rest is no address and no domain.
+    #[error("{0}")]
+    Address(AddressError),
+}
+
+impl Pattern {
+    /// Reads a pattern; blanks around it do not count.
+    ///
+    /// # Errors
+    /// [`PatternError`] says what is wrong.
+    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if text == "*" {
+            return Ok(Pattern(Shape::Any));
+        }
+        let rest = text.strip_prefix("*@").unwrap_or(text);
+        if rest.contains('*') {
+            return Err(PatternError::Wildcard);
+        }
+        let shape = if rest.len() < text.len() || !text.contains('@') {
+            // A local part is needed to read it; a second at sign is refused with it.
+            let address = Address::parse(&format!("x@{rest}")).map_err(PatternError::Address)?;
+            Shape::Domain(address.domain().to_ascii_lowercase())
+        } else {
+            let address = Address::parse(text.strip_suffix('@').unwrap_or(text)).map_err(PatternError::Address)?;
+            Shape::Mailbox(address.key())
+        };
+        Ok(Pattern(shape))
+    }
+
+    /// Whether an address fits; `None` is the null sender.
+    pub fn fits(&self, address: Option<&Address>) -> bool {
+        self.fits_key(address.map(Address::key).as_deref())
+    }
+
+    /// The same for an [`Address::key`].
+    pub(super) fn fits_key(&self, key: Option<&str>) -> bool {
+        match (&self.0, key) {
+            (Shape::Any, _) => true,
+            (Shape::Domain(_) | Shape::Mailbox(_), None) => false,
+            // A quoted local part may hold an at sign, a domain never does.
+            (Shape::Domain(domain), Some(key)) => key.rsplit_once('@').is_some_and(|(_, own)| own == domain),
+            (Shape::Mailbox(mailbox), Some(key)) => key == mailbox,
+        }
+    }
+}
+
+/// The canonical form, which reads back as the same pattern.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Shape::Any => f.write_str("*"),
+            Shape::Domain(domain) => write!(f, "*@{domain}"),
+            Shape::Mailbox(mailbox) => f.write_str(mailbox),
+        }
+    }
+}

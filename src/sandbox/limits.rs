@@ -1,0 +1,238 @@
+//! What a provider allows: how often, how much, how many; and the windows in which it counts.
+//!
+//! Real figures are secret or contradictory, so there are none here but QQ's published ones; the *shape* is what public
+//! reports tell: a minute, an hour and a day beside each other, a day that ends at midnight or 24 hours ago, log-ins that
+//! lock the account and go on doing so while somebody keeps trying. Not here: the words of a refusal (`words`).
+//!
+//! Invariant: what was refused does not count, except a log-in while the account is locked, which renews the lock.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Limits of the sandbox. The default has QQ's known ones and no frequency limits, since QQ's are not known. Frequency
+/// limits are those of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many messages begin within 60 seconds; more get `550 Sender frequency limited.` at MAIL.
+    pub messages_per_minute: Option<u32>,
+    /// So many messages begin within 60 minutes; more are answered like those within a minute.
+    pub messages_per_hour: Option<u32>,
+    /// So many messages begin within a [`Limits::day`]; more get [`words::daily_limit`](super::words::daily_limit).
+    pub messages_per_day: Option<u32>,
+    /// So many recipients are accepted within 60 seconds; more get `550 Sender frequency limited.` at RCPT.
+    pub recipients_per_minute: Option<u32>,
+    /// So many recipients are accepted within 60 minutes.
+    pub recipients_per_hour: Option<u32>,
+    /// So many recipients are accepted within a [`Limits::day`]; more get the words of the day.
+    pub recipients_per_day: Option<u32>,
+    /// So many log-ins are tried within 60 seconds; more get the 535 that says everything and nothing.
+    pub logins_per_minute: Option<u32>,
+    /// So many log-ins are tried within 60 minutes; the next one locks the account for [`Limits::lock`].
+    pub logins_per_hour: Option<u32>,
+    /// How long the account is locked; each further try, with whatever secret, begins it anew.
+    pub lock: Duration,
+    /// What a day is.
+    pub day: Day,
+    /// So many messages are taken on one connection, then it ends with 421.
+    pub messages_per_connection: Option<u32>,
+    /// So many connections are open at once; more get `550 Connection frequency limited`.
+    pub connections: Option<u32>,
+    /// A connection on which nothing was said for so long, by the sandbox's clock, ends with 421. Without one it is five
+    /// minutes of the machine's time.
+    pub idle: Option<Duration>,
+    /// Most recipients of a message; more get 452 each.
+    pub recipients: usize,
+    /// Largest message in octets, announced by SIZE (RFC 1870); a larger one gets 552.
+    pub max_message: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            messages_per_minute: None,
+            messages_per_hour: None,
+            messages_per_day: None,
+            recipients_per_minute: None,
+            recipients_per_hour: None,
+            recipients_per_day: None,
+            logins_per_minute: None,
+            logins_per_hour: None,
+            lock: Duration::from_secs(15 * 60),
+            day: Day::default(),
+            messages_per_connection: None,
+            connections: None,
+            idle: None,
+            recipients: 100,
+            max_message: 70 << 20,
+        }
+    }
+}
+
+/// When a provider's day begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Day {
+    /// 24 hours ago.
+    Rolling,
+    /// At midnight of a zone that is so many seconds ahead of UTC.
+    Calendar {
+        /// Seconds east of Greenwich; may be negative.
+        offset: i32,
+    },
+}
+
+impl Default for Day {
+    /// Midnight at Beijing.
+    fn default() -> Day {
+        Day::Calendar { offset: 8 * 3600 }
+    }
+}
+
+/// In which window a limit was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// 60 seconds.
+    Minute,
+    /// 60 minutes.
+    Hour,
+    /// A day, see [`Day`].
+    Day,
+}
+
+/// A limit for each window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rates {
+    pub(super) minute: Option<u32>,
+    pub(super) hour: Option<u32>,
+    pub(super) day: Option<u32>,
+}
+
+impl Limits {
+    pub(super) fn messages(&self) -> Rates {
+        Rates { minute: self.messages_per_minute, hour: self.messages_per_hour, day: self.messages_per_day }
+    }
+
+    pub(super) fn recipient_rates(&self) -> Rates {
+        Rates { minute: self.recipients_per_minute, hour: self.recipients_per_hour, day: self.recipients_per_day }
+    }
+
+    pub(super) fn logins(&self) -> Rates {
+        Rates { minute: self.logins_per_minute, hour: self.logins_per_hour, day: None }
+    }
+}
+
+/// The last point in time that does not belong to the window any more.
+fn edge(window: Window, day: Day, now: Timestamp) -> Timestamp {
+    match (window, day) {
+        (Window::Minute, _) => now - MINUTE,
+        (Window::Hour, _) => now - HOUR,
+        (Window::Day, Day::Rolling) => now - DAY,
+        (Window::Day, Day::Calendar { offset }) => {
+            let (day, offset) = (DAY.as_millis() as i64, i64::from(offset) * 1000);
+            Timestamp::from_millis((now.millis() + offset).div_euclid(day) * day - offset - 1)
+        }
+    }
+}
+
+/// When something was done, as far as it can still count.
+#[derive(Debug, Default)]
+pub(super) struct Past(VecDeque<Timestamp>);
+
+impl Past {
+    /// Whether one more is within the limits; if so, it is recorded, and if not, this is the longest window that is full.
+    pub(super) fn one_more(&mut self, rates: Rates, day: Day, now: Timestamp) -> Result<(), Window> {
+        while self.0.front().is_some_and(|&then| now.since(then) >= DAY) {
+            self.0.pop_front();
+        }
+        let full = |window, limit: Option<u32>| {
+            let edge = edge(window, day, now);
+            limit.is_some_and(|limit| self.0.iter().rev().take_while(|&&then| then > edge).count() >= limit as usize)
+        };
+        let windows = [(Window::Day, rates.day), (Window::Hour, rates.hour), (Window::Minute, rates.minute)];
+        if let Some((window, _)) = windows.into_iter().find(|&(window, limit)| full(window, limit)) {
+            return Err(window);
+        }
+        if windows.iter().any(|(_, limit)| limit.is_some()) {
+            self.0.push_back(now);
+        }
+        Ok(())
+    }
+}
+
+/// The log-ins of an account.
+#[derive(Debug, Default)]
+pub(super) struct Lock {
+    past: Past,
+    until: Option<Timestamp>,
+}
+
+impl Lock {
+    /// Whether this try is looked at at all. A try that is counts, whatever comes of it.
+    pub(super) fn lets_in(&mut self, limits: &Limits, now: Timestamp) -> bool {
+        let locked = self.until.is_some_and(|until| now < until);
+        let full = if locked { Some(Window::Hour) } else { self.past.one_more(limits.logins(), limits.day, now).err() };
+        match full {
+            None => true,
+            // The minute only makes a client slower; the hour locks.
+            Some(Window::Minute) => false,
+            Some(Window::Hour | Window::Day) => {
+                self.until = Some(now + limits.lock);
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-21 00:00 +08:00.
+    const MIDNIGHT: Timestamp = Timestamp::from_millis(1_795_190_400_000);
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_millis(MIDNIGHT.millis() + minutes * 60_000)
+    }
+
+    fn day(day: Day, limit: u32, tries: &[i64]) -> Vec<bool> {
+        let (mut past, rates) = (Past::default(), Rates { minute: None, hour: None, day: Some(limit) });
+        tries.iter().map(|&minutes| past.one_more(rates, day, at(minutes)).is_ok()).collect()
+    }
+
+    #[test]
+    fn a_calendar_day_ends_at_midnight_and_a_rolling_one_does_not() {
+        let tries = [-90, -60, -1, 0, 1, 2, 1350, 1439, 1440];
+        let calendar = Day::Calendar { offset: 8 * 3600 };
+        assert_eq!(day(calendar, 2, &tries), [true, true, false, true, true, false, false, false, true]);
+        assert_eq!(day(Day::Rolling, 2, &tries), [true, true, false, false, false, false, true, true, false]);
+        // Greenwich has its midnight eight hours later.
+        let greenwich = Day::Calendar { offset: 0 };
+        assert_eq!(day(greenwich, 1, &[-1, 0, 479, 480, 481]), [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn the_longest_window_that_is_full_is_named() {
+        let mut past = Past::default();
+        let rates = Rates { minute: Some(1), hour: Some(2), day: Some(3) };
+        let mut tell = |minutes| past.one_more(rates, Day::Rolling, at(minutes));
+        assert_eq!([tell(0), tell(0)], [Ok(()), Err(Window::Minute)]);
+        assert_eq!([tell(1), tell(2)], [Ok(()), Err(Window::Hour)]);
+        assert_eq!([tell(60), tell(300)], [Ok(()), Err(Window::Day)]);
+        assert_eq!([tell(1440), tell(1440)], [Ok(()), Err(Window::Day)]);
+    }
+
+    #[test]
+    fn a_lock_is_renewed_by_every_try() {
+        let limits = Limits { logins_per_hour: Some(3), lock: Duration::from_secs(900), ..Limits::default() };
+        let mut lock = Lock::default();
+        let tries = [(0, true), (1, true), (2, true), (50, false), (64, false), (78, false), (92, false), (107, true)];
+        for (minutes, good) in tries {
+            assert_eq!(lock.lets_in(&limits, at(minutes)), good, "at {minutes}");
+        }
+    }
+}

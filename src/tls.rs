@@ -1,0 +1,102 @@
+//! TLS towards others (providers, webhooks): version 1.2 or later, the certificate verified against the configured
+//! host name, always.
+//!
+//! Trusted are the machine's roots, or Mozilla's when the machine has none (a scratch container), plus the file that
+//! the settings name as `ca`. There is no switch to turn verification off. TLS towards clients is in
+//! [`door`].
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
+use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore};
+
+pub mod door;
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The `ca` file cannot be read, or holds no certificate.
+    #[error("the certificate file {} cannot be used: {reason}", path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The host name cannot stand in a certificate.
+    #[error("{host} is not a host name: {source}")]
+    Name {
+        /// The name.
+        host: String,
+        /// What is wrong with it.
+        source: InvalidDnsNameError,
+    },
+    /// The handshake failed: the certificate is not good for this host, or the other side does not speak TLS 1.2.
+    #[error("TLS with {host} failed: {source}")]
+    Handshake {
+        /// The name that the certificate was held against.
+        host: String,
+        /// What rustls or the system said.
+        source: std::io::Error,
+    },
+    /// The cryptography this program was built with does not do what is asked.
+    #[error("TLS cannot be set up: {0}")]
+    Setup(#[from] RustlsError),
+}
+
+/// The cryptography this program was built with.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    #[cfg(feature = "aws-lc")]
+    return Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    #[cfg(all(feature = "ring", not(feature = "aws-lc")))]
+    return Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+}
+
+/// Makes what an account or a webhook dials with.
+///
+/// # Errors
+/// [`TlsError::Ca`] when the file that was named is no good. Roots of the machine that cannot be read are passed over.
+pub fn connector(ca: Option<&Path>) -> Result<TlsConnector, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(path) = ca {
+        for certificate in read_certificates(path)? {
+            roots.add(certificate).map_err(|e| TlsError::Ca { path: path.to_owned(), reason: e.to_string() })?;
+        }
+    }
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let error = |reason: String| TlsError::Ca { path: path.to_owned(), reason };
+    let text = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+    let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut text.as_slice()).collect();
+    let found = found.map_err(|e| error(e.to_string()))?;
+    if found.is_empty() { Err(error("it holds no certificate in PEM form".to_owned())) } else { Ok(found) }
+}
+
+/// Shakes hands over `stream` with the one who must prove to be `host`.
+///
+/// # Errors
+/// [`TlsError::Handshake`]: nothing secret was sent.
+pub async fn handshake(
+    connector: &TlsConnector,
+    host: &str,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, TlsError> {
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|source| TlsError::Name { host: host.to_owned(), source })?;
+    connector.connect(name, stream).await.map_err(|source| TlsError::Handshake { host: host.to_owned(), source })
+}

@@ -1,0 +1,181 @@
+//! From "a message wants out" to a connection that will carry it: an idle one, or a new one that has logged in.
+//!
+//! ```text
+//!  idle one? --yes--------------------------------------------------> take it
+//!     | no                                    ^ one became free
+//!  one log-in at a time (`logins`) -----------+
+//!     |
+//!  endpoints in turn (`places`): dial, TLS, EHLO (`opening`)
+//!     |  AUTH is about to go out
+//!  idle one after all? --yes-----------------------------------------> take it, QUIT on the new one
+//!     | no
+//!  permit? --held--> QUIT, the message waits
+//!     | yes
+//!  AUTH
+//! ```
+//!
+//! Not here: what a message does on the connection, and when connections end (`pool`). Invariants: an account never has
+//! two log-ins on the way; no log-in goes out while a connection is free; none goes out without a permit.
+
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use crate::provider::{Endpoint, Verdict};
+use crate::secret::Secret;
+use crate::telemetry::counter;
+
+use super::connection::{Connection, Seat};
+use super::logins::Mark;
+use super::opening::OpenError;
+use super::outcome::{self, Condition};
+use super::permit::{Held, Permit};
+use super::pool::{Begun, Upstream};
+use super::tls;
+use super::turn::Turn;
+
+impl Upstream {
+    /// A connection for the message whose turn it is.
+    ///
+    /// # Errors
+    /// Why there is none. When somebody else was told this, and this message only waited behind, the turn says so.
+    pub(super) async fn enter(
+        &self,
+        turn: &mut Turn,
+        mark: Mark,
+        permit: &dyn Permit,
+    ) -> Result<(Connection, Begun), Condition> {
+        loop {
+            // Made before the look at the idle ones, so that none slips through between.
+            let freed = self.0.freed.notified();
+            if let Some(connection) = self.take_idle().await {
+                return Ok((connection, Begun::Reused));
+            }
+            let pass = tokio::select! {
+                biased;
+                pass = self.0.logins.enter(mark) => pass,
+                () = freed => continue,
+            };
+            let pass = match pass {
+                Ok(pass) => pass,
+                Err(condition) => {
+                    turn.second_hand = true;
+                    return Err(condition);
+                }
+            };
+            if let Some(connection) = self.take_idle().await {
+                return Ok((connection, Begun::Reused));
+            }
+            let opened = self.open(permit).await;
+            match &opened {
+                Ok((_, Begun::New)) => pass.ended(None),
+                Ok((_, Begun::Reused | Begun::Announced)) => drop(pass),
+                Err(condition) => pass.ended(Some(condition.clone())),
+            }
+            return opened;
+        }
+    }
+
+    /// Opens a new connection at the first endpoint that has one.
+    async fn open(&self, permit: &dyn Permit) -> Result<(Connection, Begun), Condition> {
+        let settings = &self.0.settings;
+        let epoch = self.epoch();
+        let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
+        let secret = match settings.user {
+            Some(_) => Some(settings.secret.read().map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?),
+            None => None,
+        };
+        let mut last = Condition::Line("the account has no server to go to".to_owned());
+        let order = self.places().order(Instant::now());
+        for place in order {
+            let endpoint = &settings.endpoints[place];
+            match self.reach(place, endpoint, &connector, secret.clone()).await {
+                Ok(connection) => return self.log_in(connection, epoch, permit).await,
+                Err(error) => {
+                    last = self.condition_of(&error);
+                    tracing::debug!(event = "no_connection", account = %settings.account,
+                        server = %format!("{}:{}", endpoint.host, endpoint.port), "{last:?}");
+                    if !error.is_worth_another_port() {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn reach(
+        &self,
+        place: usize,
+        endpoint: &Endpoint,
+        connector: &TlsConnector,
+        secret: Option<Secret>,
+    ) -> Result<Connection, OpenError> {
+        let first = self.places().address(place);
+        let connection = Connection::reach(&self.0.settings, endpoint, first, connector, secret).await?;
+        if self.places().worked(place, connection.peer(), Instant::now()) {
+            tracing::info!(event = "endpoint_changed", account = %self.0.settings.account,
+                server = %format!("{}:{}", endpoint.host, endpoint.port), tls = endpoint.tls.word());
+        }
+        Ok(connection)
+    }
+
+    /// The last step, and the only one that the provider counts.
+    async fn log_in(
+        &self,
+        mut connection: Connection,
+        epoch: u64,
+        permit: &dyn Permit,
+    ) -> Result<(Connection, Begun), Condition> {
+        if connection.must_log_in() {
+            // Opening took its time: another message may have ended meanwhile.
+            if let Some(free) = self.take_idle().await {
+                tokio::spawn(connection.quit());
+                return Ok((free, Begun::Reused));
+            }
+            if let Err(Held { until, text }) = permit.login().await {
+                tokio::spawn(connection.quit());
+                return Err(Condition::Held { until, text });
+            }
+            let answered = connection.log_in().await;
+            let outcome = match &answered {
+                Ok(()) => Some("accepted"),
+                Err(failure) => failure.sent_credentials.then_some("refused"),
+            };
+            if let Some(outcome) = outcome {
+                let labels = [("account", self.0.settings.account.as_str()), ("outcome", outcome)];
+                self.0.counters.add(counter::LOGINS, &labels, 1);
+            }
+            if let Err(failure) = answered {
+                return Err(self.condition_of(&OpenError::Dialogue(failure)));
+            }
+        }
+        connection.seat = Some(Seat::take(&self.0.open, epoch));
+        Ok((connection, Begun::New))
+    }
+
+    fn condition_of(&self, error: &OpenError) -> Condition {
+        match error {
+            OpenError::Dial(error) => Condition::Line(error.to_string()),
+            OpenError::Proxy(error) => Condition::Line(error.to_string()),
+            OpenError::Tls(error) => Condition::Line(error.to_string()),
+            OpenError::Dialogue(failure) => {
+                tracing::debug!(event = "dialogue_failed", account = %self.0.settings.account,
+                    phase = ?failure.phase, "{:?}", failure.kind);
+                outcome::of_failure(&self.0.settings, failure)
+            }
+        }
+    }
+
+    fn connector(&self) -> Result<TlsConnector, tls::TlsError> {
+        if let Some(connector) = self.0.connector.get() {
+            return Ok(connector.clone());
+        }
+        let made = tls::connector(self.0.settings.ca.as_deref())?;
+        Ok(self.0.connector.get_or_init(|| made).clone())
+    }
+}
+
+/// What only the owner can mend on this machine: the account rests, and is looked at again in a quarter of an hour.
+fn own_fault(verdict: Verdict, text: String) -> Condition {
+    Condition::Account { verdict, text }
+}

@@ -1,0 +1,149 @@
+//! The door by itself: a listener with a real queue behind it from which nobody sends, and limits that a test chooses.
+//!
+//! What is not named is out of the way: nobody is ever late, and nothing is ever full.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use yizhan::clock::Clock;
+use yizhan::drain::Drain;
+use yizhan::intake::{Client, Clients, Crowd, Deadlines, Listener, Owner, Settings, Surroundings};
+use yizhan::limits;
+use yizhan::limits::guard::Guard;
+use yizhan::limits::room::Room;
+use yizhan::mail::{Address, IdSource, Lane};
+use yizhan::message::Level;
+use yizhan::queue::entry::Entry;
+use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::{self, Filter, Queue};
+use yizhan::route::{Pattern, Router};
+use yizhan::smtp::server::{AuthMode, Profile};
+use yizhan::telemetry::counter::{Counters, REFUSED};
+
+use super::folder::Folder;
+use super::office::{Device, PATIENCE};
+
+/// What a test may choose.
+pub struct Plan {
+    pub listener: Settings,
+    pub limits: limits::Settings,
+    pub clients: Vec<Client>,
+    pub clock: Clock,
+}
+
+/// An open door.
+pub struct Door {
+    pub addr: SocketAddr,
+    pub queue: Arc<Sqlite>,
+    pub room: Room,
+    pub guard: Arc<Guard>,
+    pub counters: Counters,
+    pub drain: Drain,
+    _folder: Folder,
+}
+
+impl Door {
+    /// Opens a door after `change` has had a hand in its settings.
+    pub fn open(name: &str, change: impl FnOnce(&mut Plan)) -> Door {
+        let folder = Folder::new(name);
+        let data_dir = folder.path().join("data");
+        let keep = queue::Settings { data_dir, keep_delivered: PATIENCE, keep_failed: PATIENCE };
+        let queue = Arc::new(Sqlite::open(&keep).expect("a new queue opens").0);
+        let mut plan = Plan {
+            listener: listener(),
+            limits: limits::Settings::unlimited(),
+            clients: Vec::new(),
+            clock: Clock::system(),
+        };
+        change(&mut plan);
+        let (room, guard) = (Room::new(plan.limits.clone()), Arc::new(Guard::new(&plan.limits)));
+        let (counters, drain) = (Counters::default(), Drain::default());
+        let around = Surroundings {
+            queue: queue.clone(),
+            clock: plan.clock,
+            ids: Arc::new(IdSource::new(1)),
+            room: room.clone(),
+            guard: guard.clone(),
+            crowd: Arc::new(Crowd::default()),
+            counters: counters.clone(),
+            drain: drain.clone(),
+            owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },
+            clients: Arc::new(Clients::new(plan.clients)),
+            users: Arc::default(),
+            expire: PATIENCE,
+            router: Arc::new(Router::new(Vec::new(), vec!["none".to_owned()])),
+            largest: Arc::default(),
+        };
+        let listener = Listener::bind(plan.listener, around).expect("loopback has free ports");
+        let addr = listener.addresses()[0];
+        tokio::spawn(listener.run());
+        Door { addr, queue, room, guard, counters, drain, _folder: folder }
+    }
+
+    /// Everything in the queue, oldest first.
+    pub async fn queued(&self) -> Vec<Entry> {
+        self.queue.list(Filter { limit: 10_000, ..Filter::default() }).await.expect("the queue can be read")
+    }
+
+    /// How often this was the reason of a refusal.
+    pub fn refused(&self, reason: &str) -> u64 {
+        self.counters.sum(REFUSED, &[("reason", reason)])
+    }
+
+    /// A device at this address, greeted.
+    pub async fn device(&self, from: [u8; 4]) -> Device {
+        let mut device = Device::dial_from(IpAddr::from(from), self.addr).await;
+        device.expect("220").await;
+        device.ask("EHLO device.lan", "250").await;
+        device
+    }
+}
+
+fn listener() -> Settings {
+    Settings {
+        name: "door".to_owned(),
+        bind: vec![([127, 0, 0, 1], 0).into()],
+        allow: vec!["127.0.0.0/8".parse().unwrap()],
+        proxy_from: Vec::new(),
+        profile: Profile::Tolerant,
+        auth: AuthMode::AcceptAny,
+        hostname: "door.test".to_owned(),
+        recipients: 100,
+        message_size: 10 << 20,
+        tls: None,
+        deadlines: Deadlines {
+            command: PATIENCE,
+            data: PATIENCE,
+            rate: 1,
+            write: PATIENCE,
+            proxy: PATIENCE,
+            handshake: PATIENCE,
+            stranger: PATIENCE,
+        },
+    }
+}
+
+/// A client entry for these networks.
+pub fn client(name: &str, from: &[&str], senders: &[&str], recipients: &[&str]) -> Client {
+    let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+    Client {
+        name: name.to_owned(),
+        from: from.iter().map(|network| network.parse().unwrap()).collect(),
+        display: None,
+        charset: None,
+        reply_to: None,
+        subject_prefix: None,
+        drop_cron_env: false,
+        level: Level::Full,
+        lane: Lane::Normal,
+        senders: patterns(senders),
+        null_sender: true,
+        recipients: patterns(recipients),
+    }
+}
+
+/// So many in an hour: within a test nothing comes back.
+pub fn an_hour(count: u32) -> limits::rate::Rate {
+    limits::rate::Rate { count: count.try_into().unwrap(), per: Duration::from_secs(3600) }
+}
