@@ -53,6 +53,15 @@ async fn a_rest_goes_on_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_did_not_reach_the_disk_is_written_again() {
+    let office = Office::open("rest-unwritten").await;
+    let account = &office.relay.accounts()[0];
+    assert!(account.kept_if_changed().is_some() && account.kept_if_changed().is_none(), "once, while nothing changes");
+    account.not_written();
+    assert_eq!(account.kept_if_changed(), Some(account.kept()));
+}
+
+#[tokio::test]
 async fn a_rest_goes_on_after_a_kill() {
     let sandbox = support::office::provider(Limits::default()).await;
     sandbox.revoke(USER);

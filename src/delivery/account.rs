@@ -187,6 +187,11 @@ impl Account {
         (state.written.as_ref() != Some(&kept)).then(|| state.written.insert(kept).clone())
     }
 
+    /// What [`Account::kept_if_changed`] gave the last time did not reach the disk: it is due again.
+    pub fn not_written(&self) {
+        self.state().written = None;
+    }
+
     /// May it be used at `now`?
     pub fn gate(&self, now: Timestamp) -> Gate {
         self.state().breaker.gate(now)

@@ -147,6 +147,9 @@ impl Delivery {
             Err(Error::NotLeased(id)) => {
                 tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
                 self.count(usage).await;
+                // What was learnt went with it, and must not wait for the next change.
+                account.not_written();
+                self.remember(&account).await;
             }
             Err(error) => {
                 // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.

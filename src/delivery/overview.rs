@@ -62,6 +62,9 @@ impl Delivery {
             Some(state) => self.0.queue.remember(state).await,
             None => Ok(()),
         };
+        if written.is_err() {
+            account.not_written();
+        }
         self.poke();
         self.0.gates.notify_waiters();
         written

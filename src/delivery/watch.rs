@@ -50,6 +50,7 @@ impl Delivery {
     pub(super) async fn remember(&self, account: &super::Account) {
         let Some(state) = self.state_to_keep(account) else { return };
         if let Err(error) = self.0.queue.remember(state).await {
+            account.not_written();
             tracing::error!(
                 event = "queue_error",
                 account = account.name(),
