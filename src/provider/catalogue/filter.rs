@@ -188,12 +188,7 @@ fn atom(pattern: &str) -> Option<(usize, Atom<'_>)> {
             let inner = pattern[..end].strip_prefix("(?:")?;
             Some((end + 1, Atom::Group(inner)))
         }
-        '[' => {
-            let end = pattern.find(']')?;
-            // A bracket inside, or as the first one, makes it longer than it looks.
-            let plain = !pattern[1..end].contains(['[', '\\']) && !matches!(&pattern[1..end], "" | "^");
-            plain.then_some((end + 1, Atom::Other))
-        }
+        '[' => Some((class(pattern)?, Atom::Other)),
         '.' | '^' | '$' | '|' | '?' | '*' | '+' => Some((1, Atom::Other)),
         '{' => Some((pattern.find('}')? + 1, Atom::Other)),
         letter => Some((letter.len_utf8(), Atom::Letter(letter))),
@@ -202,20 +197,42 @@ fn atom(pattern: &str) -> Option<(usize, Atom<'_>)> {
 
 /// Where the bracket that the pattern begins with is closed.
 fn closing(pattern: &str) -> Option<usize> {
-    let (mut depth, mut escaped) = (0, false);
-    for (at, c) in pattern.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            // A class may hold a bracket that is none.
-            '[' if pattern[at..].split(']').next()?.contains(['(', ')']) => return None,
-            '(' => depth += 1,
+    let (mut depth, mut at) = (0, 0);
+    loop {
+        let rest = &pattern[at..];
+        match rest.chars().next()? {
+            '\\' => at += 1 + rest[1..].chars().next()?.len_utf8(),
+            '[' => at += class(rest)?,
             ')' if depth == 1 => return Some(at),
-            ')' => depth -= 1,
-            _ => {}
+            other => {
+                depth += usize::from(other == '(');
+                depth -= usize::from(other == ')');
+                at += other.len_utf8();
+            }
         }
     }
-    None
+}
+
+/// The length of the class that the pattern begins with. `None` when a bracket inside, or as its first character, makes
+/// it longer than it looks.
+fn class(pattern: &str) -> Option<usize> {
+    let end = pattern.find(']')?;
+    let plain = !pattern[1..end].contains(['[', '\\']) && !matches!(&pattern[1..end], "" | "^");
+    plain.then_some(end + 1)
+}
+
+/// How often what stands in front may come: all of `?`, `*`, `+` and `{m,n}` that follow each other. `None` when a brace
+/// does not close.
+fn repetition(rest: &str) -> Option<&str> {
+    let mut at = 0;
+    while let Some(next) = rest[at..].chars().next() {
+        match next {
+            '?' | '*' | '+' => at += 1,
+            '{' => at += rest[at..].find('}')? + 1,
+            _ => break,
+        }
+    }
+    Some(&rest[..at])
 }
 
 /// The words of one alternative: of each list one is in every text that fits. `None` when it is not understood.
@@ -229,8 +246,10 @@ fn of_sequence(sequence: &str) -> Option<Vec<Vec<String>>> {
     while at < sequence.len() {
         let (length, atom) = atom(&sequence[at..])?;
         at += length;
-        let behind = sequence[at..].chars().next();
-        let optional = matches!(behind, Some('?' | '*' | '{'));
+        let behind = repetition(&sequence[at..])?;
+        at += behind.len();
+        // In `a+??` the whole of `a+` may be absent. `a+?` may not, but to say less is never wrong.
+        let optional = behind.contains(['?', '*', '{']);
         match atom {
             Atom::Letter(letter) if !optional => run.push(letter.to_ascii_lowercase()),
             Atom::Letter(_) | Atom::Other => close(&mut all, &mut run),
@@ -239,7 +258,7 @@ fn of_sequence(sequence: &str) -> Option<Vec<Vec<String>>> {
                 all.extend(required(inner).filter(|words| !optional && !words.iter().any(String::is_empty)));
             }
         }
-        if behind == Some('+') {
+        if !behind.is_empty() {
             close(&mut all, &mut run);
         }
     }
@@ -267,7 +286,23 @@ mod tests {
         assert_eq!(words("too many (?:login|user) tries"), [vec!["too many "], vec!["login", "user"], vec![" tries"]]);
         assert_eq!(words("one|two"), [["one", "two"]]);
         // Nothing can be said of these.
-        for pattern in ["", ".*", "a?", "(?:a|)", "(abc)", "(?i)abc", "[abc]", r"\x41bc", "(?:abc)?", "[]a]b", "a|"] {
+        for pattern in [
+            "",
+            ".*",
+            "a?",
+            "(?:a|)",
+            "(abc)",
+            "(?i)abc",
+            "[abc]",
+            r"\x41bc",
+            "(?:abc)?",
+            "[]a]b",
+            "a|",
+            "(?:[])]|)",
+            "a+??",
+            "a+*",
+            "a+{0}",
+        ] {
             assert!(words(pattern).is_empty(), "{pattern}");
         }
     }
