@@ -142,6 +142,7 @@ fn all(words: &str) -> Vec<(String, Vec<u8>)> {
         let until = "2026-11-21T19:00:00.000+08:00".to_owned();
         add("paused", about_account(Kind::Paused, language, words));
         add("cooling", about_account(Kind::Cooling { until }, language, words));
+        add("unreachable", about_account(Kind::Unreachable, language, words));
         add("resumed", about_account(Kind::Resumed, language, words));
         add("failed", about_account(Kind::Failed { mails: 31 }, language, words));
     }
@@ -247,7 +248,7 @@ fn python_shows_what_was_meant_and_no_more() {
         let field = |key: &str| value[key].as_str().unwrap().to_owned();
         assert_eq!((&field("name"), value["defects"].as_array().unwrap().len()), (name, 0), "{value:#}");
         let report = name.contains("refused") || name.contains("silent");
-        let account = ["paused", "cooling", "resumed", "failed"].iter().any(|kind| name.contains(kind));
+        let account = ["paused", "cooling", "unreachable", "resumed", "failed"].iter().any(|kind| name.contains(kind));
         assert_eq!(field("auto"), if report { "auto-replied" } else { "auto-generated" });
         assert_eq!(field("kind"), if report { "multipart/report" } else { "text/plain" });
         assert_eq!(value["to"], serde_json::json!(["office@qq.com"]), "{name}");

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use support::day::Day;
 use support::hook::{Answer, Hook};
-use support::office::{CODE, Office, USER};
+use support::office::{CODE, Office, USER, endpoint};
 use support::pair::{self, SPARE, SPARE_CODE, add_account, burst};
-use yizhan::config::{NoticeTo, Settings};
+use yizhan::config::{self, NoticeTo, Settings};
 use yizhan::language::Language;
-use yizhan::mail::Address;
+use yizhan::mail::{Address, Lane};
+use yizhan::provider::Tls;
 use yizhan::queue::Filter;
 use yizhan::queue::entry::{Entry, State};
 use yizhan::sandbox::{Fault, Limits, Received, Stage};
@@ -196,8 +197,55 @@ async fn an_alarm_waits_rather_than_go_over_the_account_it_is_about() {
     operator(&office, "spare", false).await;
     day.run_until(day.at(5, 0)).await;
     assert_eq!(office.sandbox.received_from(SPARE).len(), 2, "the alarm, and the all-clear");
-    assert_eq!(office.sandbox.received_from(SPARE).len(), 2, "the alarm, and the all-clear");
 }
+
+#[tokio::test]
+async fn a_provider_out_of_reach_for_an_hour_is_told_once_and_then_that_it_is_back() {
+    let day = Day::new();
+    let mut right = Vec::new();
+    let mut office = pair(&day, "told-away", |settings| {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        right = std::mem::replace(&mut settings.accounts[0].endpoints, vec![endpoint(closed, Tls::Implicit)]);
+    })
+    .await;
+    office.send(&["boss@else.test"], MAIL).await;
+    day.run_until(day.at(0, 58)).await;
+    assert_eq!(own_mails(&office).await.len(), 0, "an hour is nobody's business");
+    day.run_until(day.at(12, 0)).await;
+    assert_eq!(office.sandbox.received_from(SPARE).len(), 1);
+    office.settings.accounts[0].endpoints = right;
+    office = office.restart_at(day.clock()).await;
+    day.run_until(day.at(24, 0)).await;
+    let told = office.sandbox.received_from(SPARE);
+    assert_eq!(
+        subjects(&told),
+        ["Yizhan 驿站: account office cannot reach its provider", "Yizhan 驿站: account office sends again"]
+    );
+    let (_, text) = read(&told[0]);
+    assert!(text.contains("no connection") && text.contains("host, port and proxy"), "{text}");
+    assert_eq!(office.sandbox.received_from(USER).len(), 1, "the mail itself has come");
+}
+
+#[tokio::test]
+async fn where_the_whole_line_is_down_nothing_is_told_later_of_what_is_over_by_then() {
+    let day = Day::new();
+    let office = pair(&day, "told-offline", |settings| {
+        settings.queue.retry = vec![Duration::from_secs(1200)];
+        settings.clients.push(pair::client("two", 2, Lane::Normal));
+        settings.routes.push(config::Route { clients: vec!["two".to_owned()], ..pair::route(&["spare"]) });
+    })
+    .await;
+    office.sandbox.fault(Fault::forever(Stage::Connect, yizhan::sandbox::What::Reset));
+    office.send(&["boss@else.test"], MAIL).await;
+    burst(&office, 2, "scan", 1).await;
+    day.run_until(day.at(5, 0)).await;
+    assert_eq!(own_mails(&office).await.len(), 0);
+    office.sandbox.clear_faults();
+    day.run_until(day.at(12, 0)).await;
+    assert_eq!(subjects(&office.sandbox.received()), ["scan", "scan 0"]);
+    assert_eq!(own_mails(&office).await.len(), 0);
+}
+
 /// Mails to somebody who does not exist.
 async fn failures(office: &Office, count: usize) {
     for _ in 0..count {

@@ -72,8 +72,8 @@ struct State {
     budget: Budget,
     /// The secret with which the log-in was refused: another one is worth a try at once.
     refused: Option<SecretMark>,
-    /// Since when the provider cannot be reached.
-    down: Option<Timestamp>,
+    /// The provider cannot be reached.
+    down: Option<Down>,
     /// The log-in budget is spent until then.
     no_login: Option<Timestamp>,
     /// What the provider said that made it rest.
@@ -86,6 +86,14 @@ struct State {
     written: Option<Kept>,
 }
 
+/// A provider that cannot be reached.
+#[derive(Debug)]
+struct Down {
+    since: Timestamp,
+    /// How it shows, the last time it was tried.
+    text: String,
+}
+
 /// The account as an operator sees it.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -95,6 +103,8 @@ pub struct Look {
     pub rest: Option<super::breaker::Kept>,
     /// What the owner should do.
     pub remedy: Option<Remedy>,
+    /// How it shows that its provider cannot be reached.
+    pub down: Option<String>,
     /// What its budget still has.
     pub left: Vec<Left>,
     /// When a message of the ordinary lane may go.
@@ -197,6 +207,11 @@ impl Account {
         self.state().breaker.gate(now)
     }
 
+    /// Whether its provider could not be reached the last time it was tried.
+    pub fn is_out_of_reach(&self) -> bool {
+        self.state().down.is_some()
+    }
+
     /// What it can do at `now`.
     pub fn standing(&self, now: Timestamp) -> Standing {
         let under_way = self.under_way.load(Ordering::SeqCst);
@@ -210,7 +225,9 @@ impl Account {
         let use_ = match (state.breaker.gate(now), no_login) {
             (Gate::Paused, _) => Use::Never,
             (Gate::Cooling(at), _) => Use::From(no_login.map_or(at, |held| held.max(at))),
-            (Gate::Down(at), _) if state.down.is_some_and(|since| now.since(since) >= BLIP) => Use::From(at),
+            (Gate::Down(at), _) if state.down.as_ref().is_some_and(|down| now.since(down.since) >= BLIP) => {
+                Use::From(at)
+            }
             (Gate::Down(at), _) => Use::Blip(at),
             (Gate::Open | Gate::Probe, Some(held)) => Use::From(held),
             (Gate::Open, None) => Use::Open,
@@ -336,8 +353,8 @@ impl Account {
     }
 
     /// When there may be something to tell.
-    pub fn next_alarm(&self, channels: Channels) -> Option<Timestamp> {
-        self.state().alarms.next(channels)
+    pub fn next_alarm(&self, channels: Channels, now: Timestamp) -> Option<Timestamp> {
+        self.state().alarms.next(channels, now)
     }
 
     /// What an operator sees.
@@ -346,7 +363,8 @@ impl Account {
         let gate = state.breaker.gate(now);
         let left = state.budget.left(now);
         let opens = state.budget.opens(Lane::Normal, now);
-        Look { gate, rest: state.breaker.kept(), remedy: state.remedy, left, opens }
+        let down = state.down.as_ref().map(|down| down.text.clone());
+        Look { gate, rest: state.breaker.kept(), remedy: state.remedy, down, left, opens }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

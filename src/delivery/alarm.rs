@@ -4,6 +4,7 @@
 //!  paused                                        alarm at once
 //!  cooling, and the catalogue says +ALERT        alarm at once
 //!  cooling for an hour                           alarm then
+//!  its provider out of reach for an hour         alarm at the next try that meets it
 //!  still so a day after the last alarm           the same alarm again
 //!  ready, and an alarm was told                  all-clear, over the channels that told it
 //!  ready, and it was not told yet                nothing: the alarm is taken back
@@ -14,7 +15,7 @@
 //! is tried again (`webhook::retry`, whose answer comes in as [`Sent::Later`]).
 //!
 //! Invariants: an alarm never goes over the account it is about (the caller picks another one, or says that there is no
-//! mail channel); an account makes at most two alarms (one cooling, one paused) and as many all-clears an hour. The state
+//! mail channel); an account makes at most three alarms (one of each kind) and as many all-clears an hour. The state
 //! is a value that is stored: a restart neither repeats what was told nor forgets what was not.
 
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Outages that follow an alarm sooner than this are one flapping account.
 pub const FLAPPING: Duration = Duration::from_secs(3600);
 
+/// That a provider is out of reach is only told while it was just seen: the line may be back since.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// What happened to the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -41,6 +45,8 @@ pub enum Event {
         /// Whether the catalogue says that the owner must look.
         alert: bool,
     },
+    /// Its provider cannot be reached, or the line was lost.
+    Unreachable,
     /// It works: something went out.
     Ready,
 }
@@ -49,6 +55,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// Its provider cannot be reached; it is tried all the time.
+    Unreachable,
     /// It rests, and goes on by itself.
     Cooling,
     /// It is stopped, until somebody acts.
@@ -120,6 +128,9 @@ struct Outage {
     since: Timestamp,
     kind: Kind,
     alert: bool,
+    /// When it was seen last.
+    #[serde(with = "millis")]
+    seen: Timestamp,
     /// The last alarm of this outage: when, and of what kind.
     raised: Option<Raised>,
 }
@@ -129,6 +140,14 @@ struct Raised {
     #[serde(with = "millis")]
     at: Timestamp,
     kind: Kind,
+}
+
+impl Outage {
+    /// This time, unless what was seen is too old to be told then.
+    fn fresh(&self, at: Timestamp) -> Option<Timestamp> {
+        let told_late = self.kind == Kind::Unreachable && at > self.seen + FRESH;
+        (!told_late).then_some(at)
+    }
 }
 
 /// Something that waits to be told over a channel.
@@ -170,15 +189,17 @@ impl AlarmState {
         let (kind, alert) = match event {
             Event::Paused => (Kind::Paused, true),
             Event::Cooling { alert } => (Kind::Cooling, alert),
+            Event::Unreachable => (Kind::Unreachable, false),
             Event::Ready => return self.clear(now),
         };
         match &mut self.outage {
             Some(outage) => {
                 outage.kind = kind;
                 outage.alert |= alert;
+                outage.seen = now;
             }
             None => {
-                self.outage = Some(Outage { since: now, kind, alert, raised: None });
+                self.outage = Some(Outage { since: now, kind, alert, seen: now, raised: None });
                 // An all-clear that nobody has heard yet is not true any more.
                 for way in [&mut self.mail, &mut self.webhook] {
                     way.pending = way.pending.filter(|pending| pending.alarm.is_some());
@@ -202,13 +223,13 @@ impl AlarmState {
         let own = match outage.raised {
             // It has become worse since, or it is time to say it again.
             Some(raised) if outage.kind > raised.kind => outage.since,
-            Some(raised) => return Some(raised.at + DAY),
+            Some(raised) => return outage.fresh(raised.at + DAY),
             None if outage.alert => outage.since,
             None => outage.since + PATIENCE,
         };
         // A worse one is told in any case: a paused account needs somebody, a resting one does not.
         let quiet = self.last.filter(|last| outage.kind <= last.kind).map_or(own, |last| last.at + FLAPPING);
-        Some(own.max(quiet))
+        outage.fresh(own.max(quiet))
     }
 
     /// What is to be told now, over the ways there are. The same comes again until [`AlarmState::sent`] answers it: who
@@ -239,6 +260,7 @@ impl AlarmState {
         }
         if let Some(outage) = &mut self.outage {
             outage.since = outage.since.min(now);
+            outage.seen = outage.seen.min(now);
         }
         for pending in [&mut self.mail, &mut self.webhook].into_iter().filter_map(|way| way.pending.as_mut()) {
             pending.at = pending.at.min(now + FLAPPING);
@@ -251,7 +273,7 @@ impl AlarmState {
         if !(channels.mail || channels.webhook) || self.raise_at().is_none_or(|at| now < at) {
             return;
         }
-        let Some(outage) = &mut self.outage else { return };
+        let Some(outage) = self.outage.as_mut().filter(|outage| outage.fresh(now).is_some()) else { return };
         let raised = Raised { at: now, kind: outage.kind };
         let again = outage.raised.is_some_and(|before| before.kind >= outage.kind);
         let since = outage.since;
@@ -295,11 +317,12 @@ impl AlarmState {
     }
 
     /// When [`AlarmState::due`] may have something to tell, if nothing else happens.
-    pub fn next(&self, channels: Channels) -> Option<Timestamp> {
+    pub fn next(&self, channels: Channels, now: Timestamp) -> Option<Timestamp> {
         let open = channels.mail || channels.webhook;
         let waits = [(channels.mail, &self.mail), (channels.webhook, &self.webhook)];
         let waits = waits.into_iter().filter(|(open, _)| *open).filter_map(|(_, way)| Some(way.pending?.at));
-        waits.chain(self.raise_at().filter(|_| open)).min()
+        let raise = self.raise_at().filter(|&at| open && self.outage.is_some_and(|it| it.fresh(at.max(now)).is_some()));
+        waits.chain(raise).min()
     }
 }
 

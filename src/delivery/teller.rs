@@ -10,6 +10,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::mail::Address;
 use crate::message::notice::alarm::{Alarm, Kind as Told, Remedy as Advice, build};
+use crate::upstream::UNREACHABLE;
 use crate::webhook::retry;
 
 use super::account::{Account, Identity, Look};
@@ -29,7 +30,7 @@ impl Delivery {
                 self.tell_of(account, now).await;
             }
             self.write_digest(now).await;
-            let alarms = self.0.accounts.iter().filter_map(|account| account.next_alarm(self.channels(account)));
+            let alarms = self.0.accounts.iter().filter_map(|account| account.next_alarm(self.channels(account), now));
             let next = alarms.chain(self.digests().due()).min();
             tokio::select! {
                 () = worker.sleep_until(next) => {}
@@ -43,7 +44,16 @@ impl Delivery {
     fn channels(&self, account: &Account) -> Channels {
         let webhook = self.0.webhook.is_some();
         let silent = self.0.settings.notice == NoticeTo::Nobody;
-        Channels { webhook, mail: !webhook && !silent && self.0.router.without(account.name()).is_some() }
+        Channels { webhook, mail: !webhook && !silent && self.carries_mail_of(account) }
+    }
+
+    /// Whether a mail about this account would leave now: where the whole line is down, the other providers are out of
+    /// reach as well, and what they would tell later is old by then.
+    fn carries_mail_of(&self, account: &Account) -> bool {
+        let Some(pool) = self.0.router.without(account.name()) else { return false };
+        let lot = self.0.lots.iter().find(|lot| lot.pool == pool);
+        let mut others = lot.into_iter().flat_map(|lot| &lot.accounts).map(|&place| &self.0.accounts[place]);
+        others.any(|other| !other.is_out_of_reach())
     }
 
     async fn tell_of(&self, account: &Arc<Account>, now: Timestamp) {
@@ -64,7 +74,7 @@ impl Delivery {
     }
 
     fn alarm(&self, account: &Account, tell: &Tell, waiting: u64, now: Timestamp) -> Alarm {
-        let Look { gate, rest, remedy, .. } = account.look(now);
+        let Look { gate, rest, remedy, down, .. } = account.look(now);
         let Identity { name, provider, address, .. } = account.who();
         let (kind, again) = match (tell.what, gate) {
             (What::AllClear, _) => (Told::Resumed, false),
@@ -74,8 +84,15 @@ impl Delivery {
             // Its rest is over and it is being tried, or the line is down beside: it goes on as soon as it works.
             (What::Alarm { kind: Kind::Cooling, again }, _) => (Told::Cooling { until: now.rfc3339() }, again),
             (What::Alarm { kind: Kind::Paused, again }, _) => (Told::Paused, again),
+            (What::Alarm { kind: Kind::Unreachable, again }, _) => (Told::Unreachable, again),
         };
-        let (cause, reply) = rest.map(|rest| (rest.cause, rest.text)).unwrap_or_default();
+        let (cause, reply, remedy) = match &kind {
+            // It may have rested before; that is not what keeps it from sending.
+            Told::Unreachable => (String::new(), down.unwrap_or_default(), Some(UNREACHABLE)),
+            Told::Paused | Told::Cooling { .. } | Told::Resumed | Told::Failed { .. } => {
+                rest.map_or_else(|| (String::new(), String::new(), remedy), |rest| (rest.cause, rest.text, remedy))
+            }
+        };
         Alarm {
             kind,
             again,

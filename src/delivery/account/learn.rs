@@ -13,7 +13,7 @@ use crate::upstream::Condition;
 use super::super::breaker::{Event, Gate, Rest};
 use super::super::budget::Window;
 use super::super::keep::SecretMark;
-use super::{Account, State, say};
+use super::{Account, Down, State, say};
 
 /// How long an account rests after a reply that asks for a short pause.
 const SOON: Duration = Duration::from_secs(120);
@@ -37,9 +37,9 @@ impl Account {
         self.note(&mut state, condition, after, now);
         let gate = state.breaker.gate(now);
         let tell = say::alarm_of(&mut state.alarms, gate, condition, now);
-        let down = state.down;
+        let down = state.down.as_ref().map(|down| (down.since, now.since(down.since)));
         drop(state);
-        say::report(self.name(), after, condition, down.map(|since| (since, now.since(since))));
+        say::report(self.name(), after, condition, down);
         Learnt { rests: matches!(after, Some(Gate::Cooling(_) | Gate::Paused)), tell }
     }
 
@@ -89,7 +89,12 @@ impl Account {
             (Some(_) | None, _) => {}
         }
         match state.breaker.gate(now) {
-            Gate::Down(_) => state.down = state.down.or(Some(now)),
+            Gate::Down(_) => {
+                let since = state.down.as_ref().map_or(now, |down| down.since);
+                if let Condition::Line(text) = condition {
+                    state.down = Some(Down { since, text: text.clone() });
+                }
+            }
             // A probe that is under way does not say yet that the line is back.
             Gate::Probe => {}
             Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,

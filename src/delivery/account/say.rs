@@ -51,6 +51,7 @@ pub(super) fn alarm_of(alarms: &mut AlarmState, gate: Gate, condition: &Conditio
         }
         (Gate::Paused, Condition::Account { .. }) => alarms.on(alarm::Event::Paused, now),
         // Nothing was said of the account, or it rests already and this one is late.
+        (Gate::Down(_), Condition::Line(_)) => alarms.on(alarm::Event::Unreachable, now),
         (Gate::Open | Gate::Probe | Gate::Cooling(_) | Gate::Paused | Gate::Down(_), _) => {}
     }
     before != *alarms

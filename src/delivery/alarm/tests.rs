@@ -67,6 +67,23 @@ fn a_paused_account_is_told_at_once_and_once_a_day() {
 }
 
 #[test]
+fn a_provider_out_of_reach_is_told_after_an_hour_and_what_is_worse_at_once() {
+    let mut diary = Diary::default();
+    let told = What::Alarm { kind: Kind::Unreachable, again: false };
+    diary.on(Event::Unreachable).to(59).on(Event::Ready).to(100);
+    assert_eq!(diary.told(), [], "the line was back before anybody had to know");
+    diary.on(Event::Unreachable).to(159).on(Event::Unreachable).to(170);
+    assert_eq!(diary.told(), [], "it was not tried since: it may be back");
+    assert_eq!(diary.state.next(HOOK, minute(170)), None);
+    diary.on(Event::Unreachable).to(200);
+    assert_eq!(diary.told(), [(170, told)]);
+    diary.on(Event::Paused);
+    assert_eq!(diary.told(), [(200, PAUSED)], "somebody answered, and refused");
+    diary.on(Event::Ready);
+    assert_eq!(diary.told(), [(200, What::AllClear)]);
+}
+
+#[test]
 fn a_resting_account_is_told_after_an_hour_or_when_the_catalogue_says_so() {
     let mut diary = Diary::default();
     diary.on(QUIET).to(29).on(Event::Ready).to(100);
@@ -122,25 +139,25 @@ fn each_channel_is_told_for_itself() {
     );
     state.sent(&mail, Sent::Told);
     state.sent(&hook, Sent::Later(minute(2)));
-    assert_eq!((state.due(BOTH, minute(1)), state.next(BOTH)), (vec![], Some(minute(2))));
+    assert_eq!((state.due(BOTH, minute(1)), state.next(BOTH, minute(1))), (vec![], Some(minute(2))));
     let [again] = state.due(BOTH, minute(2))[..] else { panic!("the webhook is due") };
     assert_eq!((again.tries, again.first, again.channel), (2, minute(0), Channel::Webhook));
     state.sent(&again, Sent::GivenUp);
-    assert_eq!((state.due(BOTH, minute(3)), state.next(BOTH)), (vec![], Some(minute(1440))));
+    assert_eq!((state.due(BOTH, minute(3)), state.next(BOTH, minute(3))), (vec![], Some(minute(1440))));
     // Nobody at the webhook heard the alarm: nobody hears the all-clear.
     state.on(Event::Ready, minute(5));
     let [clear] = state.due(BOTH, minute(5))[..] else { panic!("the mail is due") };
     assert_eq!((clear.channel, clear.what, clear.since), (Channel::Mail, What::AllClear, minute(0)));
     state.sent(&clear, Sent::Told);
-    assert_eq!((state.due(BOTH, minute(9)), state.next(BOTH)), (vec![], None));
+    assert_eq!((state.due(BOTH, minute(9)), state.next(BOTH, minute(9))), (vec![], None));
 }
 
 #[test]
 fn without_a_channel_an_alarm_waits_for_one() {
     let mut state = AlarmState::default();
     state.on(Event::Paused, minute(0));
-    assert_eq!((state.due(NONE, minute(10)), state.next(NONE)), (vec![], None));
-    assert_eq!(state.next(HOOK), Some(minute(0)));
+    assert_eq!((state.due(NONE, minute(10)), state.next(NONE, minute(10))), (vec![], None));
+    assert_eq!(state.next(HOOK, minute(10)), Some(minute(0)));
     assert_eq!(state.due(HOOK, minute(11)).len(), 1);
     assert_eq!(state.due(HOOK, minute(12)).len(), 1, "until it is answered");
 }
@@ -152,7 +169,7 @@ fn an_account_that_comes_back_takes_its_alarm_back() {
     let [tell] = state.due(HOOK, minute(0))[..] else { panic!("due") };
     state.sent(&tell, Sent::Later(minute(10)));
     state.on(Event::Ready, minute(5));
-    assert_eq!((state.due(HOOK, minute(10)), state.next(HOOK)), (vec![], None));
+    assert_eq!((state.due(HOOK, minute(10)), state.next(HOOK, minute(10))), (vec![], None));
 
     // It came back while the alarm was on its way: then the reader is told that as well.
     let mut state = AlarmState::default();

@@ -24,6 +24,8 @@ pub enum Kind {
         /// When it goes on, in RFC 3339 form.
         until: String,
     },
+    /// The provider cannot be reached; the relay tries all the time.
+    Unreachable,
     /// The account works again.
     Resumed,
     /// Many mails failed at once.
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Kind::Paused => "account_paused",
             Kind::Cooling { .. } => "account_cooling",
+            Kind::Unreachable => "unreachable",
             Kind::Resumed => "account_resumed",
             Kind::Failed { .. } => "mails_failed",
         }
@@ -71,7 +74,7 @@ pub struct Alarm {
     pub since: String,
     /// The row of the reply catalogue, `QQ-A3`; empty when there is none.
     pub cause: String,
-    /// The provider's own words, reply code first; empty when it never answered.
+    /// The provider's own words, reply code first; empty when it never answered. Where it cannot be reached, how it shows.
     pub reply: String,
     /// What the owner can do about it, if anybody knows.
     pub remedy: Option<Remedy>,
@@ -95,6 +98,10 @@ impl Alarm {
                 format!("account {name} {}cannot send for now", still(Tongue::En)),
                 format!("账号 {name} {}暂时无法发信", still(Tongue::Zh)),
             ),
+            Kind::Unreachable => (
+                format!("account {name} {}cannot reach its provider", still(Tongue::En)),
+                format!("账号 {name} {}连不上邮件服务商", still(Tongue::Zh)),
+            ),
             Kind::Resumed => (format!("account {name} sends again"), format!("账号 {name} 已恢复发信")),
             Kind::Failed { mails } => {
                 (format!("{} not delivered", super::mails(*mails)), format!("{mails} 封邮件未能送达"))
@@ -113,8 +120,8 @@ impl Alarm {
     fn one_tongue(&self, tongue: Tongue, most_reply: usize) -> String {
         let mut out = self.happened(tongue);
         match &self.kind {
-            Kind::Paused | Kind::Cooling { .. } => {
-                out.push_str(&failure::said(&self.reply, most_reply, tongue));
+            Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable => {
+                out.push_str(&self.heard(most_reply, tongue));
                 out.push_str(&self.meaning(tongue));
                 if let Some(remedy) = &self.remedy {
                     out.push_str(&failure::remedy(&remedy.en, &remedy.zh, tongue));
@@ -141,10 +148,10 @@ impl Alarm {
             [&self.account, &self.provider, &self.address].map(|text| plain(text, MAX_NAME));
         let since = readable(&self.since);
         match (&self.kind, tongue) {
-            (Kind::Paused | Kind::Cooling { .. }, Tongue::En) => {
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::En) => {
                 format!("The account {name} ({provider}, {address}) cannot send since {since}.\n\n")
             }
-            (Kind::Paused | Kind::Cooling { .. }, Tongue::Zh) => {
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::Zh) => {
                 format!("账号 {name}（{provider}，{address}）自 {since} 起无法发信。\n\n")
             }
             (Kind::Resumed, Tongue::En) => {
@@ -157,6 +164,16 @@ impl Alarm {
                 format!("Not delivered since {since}: {}. The relay will not try again.\n\n", super::mails(*mails))
             }
             (Kind::Failed { mails }, Tongue::Zh) => format!("自 {since} 起有 {mails} 封邮件未能送达，不会再重试。\n\n"),
+        }
+    }
+
+    /// The provider's words, or what the line did instead.
+    fn heard(&self, most: usize, tongue: Tongue) -> String {
+        match (&self.kind, plain(&self.reply, most)) {
+            (Kind::Unreachable, fault) => format!("{}{fault}\n", tongue.pick("What happens: ", "现象：")),
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Resumed | Kind::Failed { .. }, _) => {
+                failure::said(&self.reply, most, tongue)
+            }
         }
     }
 
@@ -180,6 +197,15 @@ impl Alarm {
             (Kind::Cooling { until }, Tongue::Zh) => {
                 format!("说明：驿站让该账号休息到 {}，之后自动恢复。\n", readable(until))
             }
+            (Kind::Unreachable, Tongue::En) => {
+                "What it means: nobody refused anything; the provider's server does not answer \
+                from here. The relay tries it every minute and goes on by itself.\n"
+                    .to_owned()
+            }
+            (Kind::Unreachable, Tongue::Zh) => {
+                "说明：账号本身未被拒绝，只是从本机连不上服务商的服务器。驿站每分钟重试一次，连上后自动恢复。\n"
+                    .to_owned()
+            }
             (Kind::Resumed | Kind::Failed { .. }, _) => String::new(),
         }
     }
@@ -189,10 +215,10 @@ impl Alarm {
         let waiting = self.waiting;
         let count = super::mails(waiting);
         match (&self.kind, tongue) {
-            (Kind::Paused | Kind::Cooling { .. }, Tongue::En) => format!(
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::En) => format!(
                 "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it.\n"
             ),
-            (Kind::Paused | Kind::Cooling { .. }, Tongue::Zh) => {
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::Zh) => {
                 format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号可用后自动发出。\n")
             }
             (Kind::Resumed, Tongue::En) => {

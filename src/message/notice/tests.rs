@@ -76,9 +76,9 @@ fn stopped(kind: Kind, evil: &str) -> Alarm {
     }
 }
 
-fn kinds() -> [Kind; 4] {
+fn kinds() -> [Kind; 5] {
     let until = "2026-11-21T19:00:00.000+08:00".to_owned();
-    [Kind::Paused, Kind::Cooling { until }, Kind::Resumed, Kind::Failed { mails: 31 }]
+    [Kind::Paused, Kind::Cooling { until }, Kind::Unreachable, Kind::Resumed, Kind::Failed { mails: 31 }]
 }
 
 fn assert_legal(octets: &[u8]) {
@@ -240,7 +240,8 @@ fn an_alarm_is_a_mail_and_a_text_that_nothing_gets_out_of() {
 
 #[test]
 fn an_alarm_says_what_the_owner_must_know() {
-    let [paused, cooling, resumed, failed] = kinds().map(|kind| stopped(kind, "").text(Language::Both, 500));
+    let [paused, cooling, unreachable, resumed, failed] =
+        kinds().map(|kind| stopped(kind, "").text(Language::Both, 500));
     for (text, parts) in [
         (
             &paused,
@@ -258,6 +259,7 @@ fn an_alarm_says_what_the_owner_must_know() {
             ][..],
         ),
         (&cooling, &["until 2026-11-21 19:00:00 +08:00", "休息到 2026-11-21 19:00:00 +08:00", "Nothing is lost"][..]),
+        (&unreachable, &["What happens: 535 Login fail.", "连不上", "every minute", "Wait.", "Nothing is lost"][..]),
         (&resumed, &["sends again", "已恢复发信", "Waited meanwhile: 12 mails", "无需处理"][..]),
         (&failed, &["31 mails", "31 封", "yizhan queue list --state failed"][..]),
     ] {
