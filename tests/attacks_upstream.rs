@@ -6,35 +6,37 @@
 //! | row | what | where |
 //! | --- | --- | --- |
 //! | A-094 | no connection, no word, a late word | `a_094_*`; the figures in `smtp::client::tests`, `upstream::DIAL_LIMIT` |
-//! | A-095 | closes at each stage | `third_party_sink::the_server_closes_without_a_word`; `relay::lines_lost_*` |
-//! | A-096 | 421 at each stage, and between messages | `third_party_sink::the_server_says_421_*`; `a_096_*` |
-//! | A-097 | 4yz at each stage, greylisting | `third_party_sink::the_server_refuses_for_now`; `a_097_*` |
-//! | A-098 | 5yz at each stage | `a_098_*`; `third_party_sink::the_server_refuses_for_good`; account: `u_04_*` |
+//! | A-095 | closes at each stage | `third_party_sink::a_095_*`; `relay::lines_lost_*` |
+//! | A-096 | 421 at each stage, and between messages | `third_party_sink::a_096_*`; `a_096_*` |
+//! | A-097 | 4yz at each stage, greylisting | `third_party_sink::a_097_*`; `a_097_*` |
+//! | A-098 | 5yz at each stage | `a_098_*`; `third_party_sink::a_098_*`; account: `u_04_*` |
 //! | A-099 | some recipients taken, some not | `a_099_*` |
 //! | A-100 | nobody taken, DATA answered 354 | `a_100_*` |
-//! | A-101 | refused in the middle of the message | `third_party_sink::the_server_is_odd_or_slow` (`-A 0`); `u_08_*` |
-//! | A-102 | lost between dot and reply | `a_102_*`; `third_party_sink::uncertain_copies_end` |
-//! | A-103 | rubbish, reset, silence after the verdict | `relay::nothing_after_the_reply_*`; `u_06_*` |
+//! | A-101 | refused in the middle of the message | `third_party_sink::a_101_*` (`-A 0`); `u_08_*` |
+//! | A-102 | lost between dot and reply | `a_102_*`; `third_party_sink::a_102_*` |
+//! | A-103 | rubbish, reset, silence after the verdict | `relay::a_103_*`; `u_06_*` |
 //! | A-104 | replies that are none | `a_104_*` |
 //! | A-105 | several codes in one reply | `a_105_*` |
 //! | A-106 | a large EHLO, SIZE | `a_106_*` |
 //! | A-107 | odd log-ins | `a_107_*` |
 //! | A-108 | names that cannot be looked up | `a_108_*`, for a name that does not exist |
-//! | A-109 | one address family is dead | `upstream::dial`; a name with two addresses cannot be had without privileges |
+//! | A-109 | one address family is dead | `families::a_109_*`, in a network of its own |
 //! | A-110 | a bad line | `a_110_*` |
-//! | A-111 | a slow reader | `third_party_sink::a_large_message_through_a_narrow_pipe` |
-//! | A-112 | no 8BITMIME | `third_party_sink::the_server_is_odd_or_slow` (`-8`); `relay::a_server_without_8bitmime_*` |
+//! | A-111 | a slow reader | `third_party_sink::a_111_*` |
+//! | A-112 | no 8BITMIME | `third_party_sink::a_101_a_112_*` (`-8`); `relay::a_112_*` |
 //! | A-113 | a frequency limit | `a_113_*`, `catalogue_relay` for each wording |
 //! | U-01, U-02, U-12 | whose mail it is | `u_01_*`, `u_02_*`, `u_12_*` |
-//! | U-03, U-06, U-07 | after the verdict | `relay::nothing_after_the_reply_*`, `u_06_*`, `u_07_*` |
+//! | U-03, U-06, U-07 | after the verdict | `relay::a_103_u_03_*`, `u_06_*`, `u_07_*` |
 //! | U-04, U-05 | 535, and 550 that passes | `u_04_*`, `u_05_*` |
-//! | U-08, U-09 | hangs up in the message, at the dot | `u_08_*`, `a_102_*` |
+//! | U-08, U-09 | hangs up in the message, at the dot | `u_08_*`, `a_102_*`, `third_party_sink::a_102_u_09_*` |
 //! | U-10, U-11 | firewalls, and two lists of mechanisms | `u_10_*`, `u_11_*` |
 
 mod support;
 
 #[path = "attacks_upstream/dialogue.rs"]
 mod dialogue;
+#[path = "attacks_upstream/families.rs"]
+mod families;
 #[path = "attacks_upstream/lines.rs"]
 mod lines;
 #[path = "attacks_upstream/providers.rs"]

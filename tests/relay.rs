@@ -58,7 +58,7 @@ async fn mail_for_the_postmaster_goes_to_the_owner_and_other_bare_names_nowhere(
 }
 
 #[tokio::test]
-async fn nothing_after_the_reply_to_the_final_dot_changes_the_outcome() {
+async fn a_103_u_03_nothing_after_the_reply_to_the_final_dot_changes_the_outcome() {
     // The junk before 221 is the sandbox's habit; here the line is cut instead, and every connection ends after one mail.
     let limits = Limits { messages_per_connection: Some(1), ..Limits::default() };
     let office = Office::with("after-dot", limits, |_| {}).await;
@@ -449,7 +449,7 @@ async fn a_port_that_is_taken_is_named_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_server_without_8bitmime_gets_seven_bits_and_the_same_text() {
+async fn a_112_a_server_without_8bitmime_gets_seven_bits_and_the_same_text() {
     let office = Office::open("seven-bit").await;
     let ehlo = What::Reply(b"250-old\r\n250-PIPELINING\r\n250-SIZE 1000000\r\n250 AUTH LOGIN PLAIN\r\n".to_vec());
     office.sandbox.fault(Fault { at: Stage::Ehlo, what: ehlo, times: 1 });

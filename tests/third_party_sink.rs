@@ -144,7 +144,7 @@ async fn all(cases: &'static [Case]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_closes_without_a_word() {
+async fn a_095_the_server_closes_without_a_word() {
     all(&[
         (&["-q", "CONNECT"], Deferred, "closed the connection"),
         (&["-q", "EHLO"], Deferred, "after EHLO"),
@@ -158,7 +158,7 @@ async fn the_server_closes_without_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_says_421_and_closes() {
+async fn a_096_the_server_says_421_and_closes() {
     const WORDS: &str = "421 4.0.0 Server closing connection";
     all(&[
         (&["-Q", "CONNECT"], Deferred, WORDS),
@@ -173,7 +173,7 @@ async fn the_server_says_421_and_closes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_refuses_for_now() {
+async fn a_097_the_server_refuses_for_now() {
     const WORDS: &str = "450 4.3.0 Error: command failed";
     all(&[
         (&["-r", "CONNECT"], Deferred, WORDS),
@@ -188,7 +188,7 @@ async fn the_server_refuses_for_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_refuses_for_good() {
+async fn a_098_the_server_refuses_for_good() {
     const WORDS: &str = "500 5.3.0 Error: command failed";
     all(&[
         // Before the log-in, a refusal speaks of us and not of the message.
@@ -207,7 +207,7 @@ async fn the_server_refuses_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_is_odd_or_slow() {
+async fn a_101_a_112_the_server_is_odd_or_slow() {
     all(&[
         // 354, then 550 before the end: the verdict stands, and nothing is uncertain.
         (&["-A", "0"], Failed, "550 This violates SMTP"),
@@ -227,7 +227,7 @@ async fn the_server_is_odd_or_slow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_message_through_a_narrow_pipe() {
+async fn a_111_a_large_message_through_a_narrow_pipe() {
     let scene = need!(Scene::open(&["-H", "1", "-T", "1024"]));
     let line = format!("{}\r\n", "x".repeat(76));
     let mail = [MAIL, line.repeat(30_000).as_bytes()].concat();
@@ -240,7 +240,7 @@ async fn a_large_message_through_a_narrow_pipe() {
 
 /// A server that is not ours, or cannot prove it, hears no word at all: not EHLO, and no password.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_certificate_hears_nothing() {
+async fn a_030_a_bad_certificate_hears_nothing() {
     let sink = need!(SmtpSink::start(&[]));
     let (trusted, stranger) = (TestCa::new(), TestCa::new());
     let identities = [trusted.issue_expired(ca::NAMES), trusted.issue(&["mail.other.test"]), stranger.issue(ca::NAMES)];
@@ -267,7 +267,7 @@ async fn a_bad_certificate_hears_nothing() {
 
 /// When nobody can say whether it arrived, copies stop after three, and the owner is told.
 #[tokio::test(flavor = "multi_thread")]
-async fn uncertain_copies_end() {
+async fn a_102_u_09_uncertain_copies_end() {
     let scene = need!(Scene::open(&["-q", "."]));
     let id = scene.branch.send(&["c@else.test"], MAIL).await;
     for uncertain in 1..=2 {

@@ -49,7 +49,9 @@ pub fn guess(raw: &[u8], client: Option<&'static Encoding>) -> &'static Encoding
     if fits(UTF_8, sample) && !(sample.is_ascii() && sample.contains(&0x1b)) {
         return UTF_8;
     }
-    if let Some(client) = client.filter(|client| fits(client, sample)) {
+    // UTF-16 cannot stand between the CRLFs of a mail: whoever names it is wrong, and it fits nearly everything.
+    let possible = |client: &&'static Encoding| client.output_encoding() == *client && fits(client, sample);
+    if let Some(client) = client.filter(possible) {
         return as_meant(client);
     }
     // Seven-bit, and switches to two octets a character and back (RFC 1468).
@@ -147,6 +149,13 @@ mod tests {
         ] {
             assert_eq!(decode(raw, None), text, "{}", raw.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_client_that_is_said_to_write_utf_16_is_not_believed() {
+        let wide = Some(encoding_rs::UTF_16LE);
+        assert_eq!(decode(b"report \xb1\xa8\xb8\xe6.", wide), "report 报告.");
+        assert_eq!(guess(&[0x80; 900], wide), guess(&[0x80; 900], None));
     }
 
     #[test]

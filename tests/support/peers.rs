@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("swaks", "swaks"),
     ("tinyproxy", "tinyproxy-bin"),
     ("unshare", "util-linux"),
+    ("ip", "iproute2"),
 ];
 
 /// Debian's own places only: a Python or curl that somebody installed beside them is not the peer we name.
