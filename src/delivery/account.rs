@@ -64,7 +64,12 @@ pub struct Account {
     limited: bool,
     under_way: AtomicUsize,
     state: Mutex<State>,
+    /// Who writes the state down.
+    writing: tokio::sync::Mutex<()>,
 }
+
+/// The turn to write an account's state down.
+pub type Turn<'a> = tokio::sync::MutexGuard<'a, ()>;
 
 #[derive(Debug)]
 struct State {
@@ -137,7 +142,15 @@ impl Account {
             alarms: AlarmState::default(),
             written: None,
         };
-        Account { who, upstream, pace, limited, under_way: AtomicUsize::new(0), state: Mutex::new(state) }
+        Account {
+            who,
+            upstream,
+            pace,
+            limited,
+            under_way: AtomicUsize::new(0),
+            state: Mutex::new(state),
+            writing: Default::default(),
+        }
     }
 
     /// What does not change about it.
@@ -190,7 +203,12 @@ impl Account {
         }
     }
 
-    /// What must outlive the process, if it is not what this gave the last time.
+    /// Waits until nobody else writes its state down.
+    pub async fn turn_to_write(&self) -> Turn<'_> {
+        self.writing.lock().await
+    }
+
+    /// What must outlive the process, if it is not what this gave the last time. Asked by who has the turn.
     pub fn kept_if_changed(&self) -> Option<Kept> {
         let kept = self.kept();
         let mut state = self.state();

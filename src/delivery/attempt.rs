@@ -139,10 +139,13 @@ impl Delivery {
             Usage { account: account.name().to_owned(), at: now, messages, recipients, logins: 0 }
         });
         settlement.usage.clone_from(&usage);
-        settlement.account_state = self.state_to_keep(&account);
+        let (state, turn) = self.state_to_keep(&account).await.unzip();
+        settlement.account_state = state;
         self.tell_owner(&mut settlement, &account, &lease, &changes, now);
         let next = settlement.next;
-        match self.0.queue.settle(lease, settlement).await {
+        let settled = self.0.queue.settle(lease, settlement).await;
+        drop(turn);
+        match settled {
             Ok(()) => self.log(&account, &entry, &changes, next),
             Err(Error::NotLeased(id)) => {
                 tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
@@ -154,6 +157,7 @@ impl Delivery {
             Err(error) => {
                 // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.
                 tracing::error!(event = "queue_error", id = %entry.id, "{error}");
+                account.not_written();
             }
         }
         drop(under_way);

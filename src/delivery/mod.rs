@@ -322,9 +322,11 @@ impl Delivery {
         &self.0.accounts
     }
 
-    /// What must be written of the account, if it is not what was written last.
-    fn state_to_keep(&self, account: &Account) -> Option<AccountState> {
-        account.kept_if_changed().map(|kept| kept.write(account.name()))
+    /// What must be written of the account, if it is not what was written last. The turn is to be kept until it is
+    /// written: of two that end at once, the older state must not come to the disk behind the newer one.
+    async fn state_to_keep<'a>(&self, account: &'a Account) -> Option<(AccountState, account::Turn<'a>)> {
+        let turn = account.turn_to_write().await;
+        account.kept_if_changed().map(|kept| (kept.write(account.name()), turn))
     }
 }
 

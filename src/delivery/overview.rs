@@ -58,8 +58,8 @@ impl Delivery {
     }
 
     async fn went_on_or_stopped(&self, account: &Account) -> Result<(), Error> {
-        let written = match self.state_to_keep(account) {
-            Some(state) => self.0.queue.remember(state).await,
+        let written = match self.state_to_keep(account).await {
+            Some((state, _turn)) => self.0.queue.remember(state).await,
             None => Ok(()),
         };
         if written.is_err() {
