@@ -7,6 +7,10 @@
 use crate::message::cleanse;
 use crate::message::header::{Field, Header};
 
+/// The longest type, subtype or charset that is a name (RFC 6838 section 4.2; charsets have 40, RFC 2978 section 2.3). A
+/// longer one would be cut when its line is folded, and read otherwise by the next who looks.
+const MAX_NAME: usize = 127;
+
 /// How the body is encoded for transfer (RFC 2045 section 6), misspelt values of the field included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transfer {
@@ -48,7 +52,8 @@ impl Content {
             cleansed(header, "Content-Type").map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned());
         let text = value.as_deref().unwrap_or("").to_ascii_lowercase();
         let media = text.split(';').next().unwrap_or("").trim();
-        let legal = media.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
+        let name = |text: &str| text.len() <= MAX_NAME && is_token(text);
+        let legal = media.split_once('/').is_some_and(|(kind, sub)| name(kind) && name(sub));
         let transfer_text = cleansed(header, "Content-Transfer-Encoding");
         let transfer_text = transfer_text.map(|f| String::from_utf8_lossy(&f.unfolded()).trim().to_ascii_lowercase());
         let transfer_text = transfer_text.unwrap_or_default();
@@ -100,7 +105,7 @@ fn parameter(text: &str, name: &str) -> Option<String> {
     let (_, value) =
         pieces(text).skip(1).filter_map(|piece| piece.split_once('=')).find(|(key, _)| key.trim() == name)?;
     let value = value.trim().trim_matches(['"', '\'']).trim();
-    (!value.is_empty()).then(|| value.to_owned())
+    (1..=MAX_NAME).contains(&value.len()).then(|| value.to_owned())
 }
 
 /// The pieces between semicolons: the value first, then its parameters. A semicolon inside quotes parts nothing.
@@ -134,6 +139,10 @@ mod tests {
         assert!(content("Subject: x\r\n").is_text());
         assert_eq!(content("Content-Type: text\r\n").media, "");
         assert_eq!(content("Content-Type: text/plain; charset=\r\n").charset, None);
+        let long = "x".repeat(128);
+        assert_eq!(content(&format!("Content-Type: multipart/{long}\r\n")).media, "");
+        assert_eq!(content(&format!("Content-Type: {long}/mixed\r\n")).media, "");
+        assert_eq!(content(&format!("Content-Type: text/plain; charset={long}\r\n")).charset, None);
         assert_eq!(content("Content-Transfer-Encoding: 8-Bit (x)\r\n").transfer, Transfer::EightBit);
         assert_eq!(content("Content-Transfer-Encoding: uue\r\n").transfer, Transfer::Other);
     }

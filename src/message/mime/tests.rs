@@ -215,6 +215,21 @@ fn odd_but_clear_trees_are_walked() {
     }
 }
 
+/// A reader that takes `--boundary and more` for a delimiter does so however long the line is.
+#[test]
+fn a_long_line_that_begins_like_a_boundary_is_as_disputed_as_a_short_one() {
+    for part in
+        [format!("--b{}驿\r\n", "x ".repeat(600)), format!("--b{}x\r\n{}\r\n", " ".repeat(300), "x".repeat(1200))]
+    {
+        for place in ["", "\r\n", "Content-Type: text/plain\r\n", "Content-Type: text/plain\r\n\r\n"] {
+            let (plan, out) = mend(MIXED, format!("--b\r\n{place}{part}").as_bytes());
+            assert!(plan.parts.is_empty() && plan.rewrites_body(), "{place:?} {plan:?}");
+            let again = mend(&format!("{MIXED}Content-Transfer-Encoding: 8bit\r\n"), &out).0;
+            assert!(again.is_empty(), "{place:?} {again:?}");
+        }
+    }
+}
+
 #[test]
 fn composites_carry_no_encoding() {
     let body = mixed(&["\r\nx"]);

@@ -142,10 +142,9 @@ impl Walker {
     fn body<'c>(&mut self, mut rest: &'c [u8], visitor: &mut impl Visitor) -> &'c [u8] {
         // From the octet on where the walker is lost it only hands through, so that cuts do not matter.
         if self.lost || !self.frames.iter().any(|frame| frame.boundary.is_some()) {
-            // Nothing can end this place.
             let held = std::mem::take(&mut self.held);
-            self.emit(&held, visitor);
             self.waiting = false;
+            self.emit(&held, visitor);
             self.emit(rest, visitor);
             return &[];
         }
@@ -157,8 +156,13 @@ impl Walker {
                     Waiting::More => return &[],
                     Waiting::No => {
                         let held = std::mem::take(&mut self.held);
+                        // Too long for a delimiter, even when it begins like one.
+                        self.lost |= self.find_delimiter(&held).is_some();
                         self.emit(&held, visitor);
                         self.waiting = false;
+                        if self.lost {
+                            return rest;
+                        }
                     }
                     Waiting::Line => {
                         let line = std::mem::take(&mut self.held);
@@ -218,10 +222,9 @@ impl Walker {
                 self.held.extend_from_slice(&window[..=at]);
                 (used + at + 1, Waiting::Line)
             }
-            None if used + window.len() < rest.len() => (used, Waiting::No),
             None => {
                 self.held.extend_from_slice(window);
-                (rest.len(), if self.held.len() >= MAX_DELIMITER { Waiting::No } else { Waiting::More })
+                (used + window.len(), if self.held.len() >= MAX_DELIMITER { Waiting::No } else { Waiting::More })
             }
         }
     }
