@@ -11,7 +11,8 @@ use crate::support::entrance::base64;
 use crate::support::office::Device;
 use yizhan::sandbox::{Fault, Stage, What};
 
-/// A quarter of what a thread has: what recurses for each level of a bomb does not get far with it.
+/// A quarter of what a thread has: what recurses for each level of a bomb does not get far with it. Without optimisation an
+/// ordinary mail needs more than 128 KiB and is content with 256.
 const SMALL_STACK: &str = "524288";
 /// Beside what the longest message of a scene may hold in memory.
 const MODEST: u64 = 12 * MIB;
@@ -258,7 +259,7 @@ async fn a_079_words_and_charsets_have_an_end() {
         "\u{9a7f}".repeat(60_000),
     ];
     for word in &words {
-        for name in ["Subject", "From", "To"] {
+        for name in ["Subject", "From"] {
             bombs.push((name, format!("{name}: {word}\r\n\r\nx\r\n").into_bytes(), TAKEN));
         }
     }

@@ -232,4 +232,11 @@ async fn a_063_who_is_told_as_sender_must_be_written_down() {
     scene.greets().await;
     let received = scene.sandbox.received();
     assert_eq!((received.len(), received[0].to.as_slice()), (1, &[USER.to_owned()][..]));
+    // The list of a client: what it may send as is real, from wherever it comes.
+    let tables = "[client.ups]\nfrom = [\"127.0.5.0/24\"]\nsender = [\"*@lan.example\"]\n[notice]\nto = \"sender\"\n";
+    let scene = Scene::open("listed", Plan { tables, ..Plan::default() }).await;
+    assert!(!scene.site.ask(&["check"]).await.with_code(0).contains("which senders are real"));
+    scene.device([127, 0, 5, 1]).await.send("ups@lan.example", &["refused@else.test"], DATA).await;
+    timeout(PATIENCE, scene.sandbox.wait_for(1)).await.expect("the sender is told");
+    assert_eq!(scene.sandbox.received()[0].to, ["ups@lan.example"]);
 }
