@@ -155,14 +155,31 @@ impl Address {
         self.at < self.text.len()
     }
 
-    /// The form in which two spellings of one mailbox are equal: lower case, needless quotes gone.
+    /// The form in which two spellings of one mailbox are equal: lower case, needless quotes and backslashes gone.
     ///
-    /// Only for comparing; the local part of what is sent is never changed (RFC 5321 section 2.4).
+    /// Only for comparing; the local part of what is sent is never changed (RFC 5321 section 2.4). That section lets a
+    /// server tell `Bob` from `bob` and warns against making use of it; no provider does, and two people who differ in
+    /// nothing else are not found in one envelope. A quoted string and its plain form are one mailbox (section 4.1.2).
     pub fn key(&self) -> String {
         let local = self.local();
-        let bare = local.strip_prefix('"').and_then(|l| l.strip_suffix('"')).filter(|l| l.bytes().all(is_atom_octet));
-        format!("{}@{}", bare.unwrap_or(local), self.domain()).to_ascii_lowercase()
+        let quoted = local.strip_prefix('"').and_then(|l| l.strip_suffix('"'));
+        let local = quoted.map_or_else(|| local.to_owned(), plainest);
+        format!("{local}@{}", self.domain()).to_ascii_lowercase()
     }
+}
+
+/// What is inside of quotes, in its plainest form: without quotes where it can be, else with the backslashes it needs.
+fn plainest(quoted: &str) -> String {
+    let mut octets = quoted.chars();
+    let mut text = String::with_capacity(quoted.len());
+    while let Some(octet) = octets.next() {
+        // The parser has seen to it that something follows a backslash.
+        text.extend(if octet == '\\' { octets.next() } else { Some(octet) });
+    }
+    if !text.is_empty() && text.bytes().all(is_atom_octet) {
+        return text;
+    }
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
 /// Where the local part ends: the length of the text, or the index of its one unquoted at sign.
@@ -355,9 +372,14 @@ mod tests {
     }
 
     #[test]
-    fn one_mailbox_has_one_key() {
+    fn a_057_one_mailbox_has_one_key() {
         let key = |text: &str| Address::parse(text).unwrap().key();
         assert_eq!(key("Bob@Example.COM"), key("\"bob\"@example.com"));
         assert_ne!(key("\"b ob\"@example.com"), key("bob@example.com"));
+        assert_eq!(key(r#""b\o\b"@example.com."#), key("bob@EXAMPLE.com"));
+        assert_eq!(key(r#""b\ \ob"@example.com"#), key(r#""B oB"@example.com"#));
+        assert_eq!(key(r#""b\"\\"@example.com"#), r#""b\"\\"@example.com"#);
+        assert_ne!(key(r#""a\@b.c"@example.com"#), key("a@b.c"));
+        assert_eq!((key(r#"""@b.c"#), key(r#""\"\""@b.c"#)), (r#"""@b.c"#.to_owned(), r#""\"\""@b.c"#.to_owned()));
     }
 }

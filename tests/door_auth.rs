@@ -87,6 +87,22 @@ async fn a_060_odd_base64_is_named_and_never_a_log_in() {
     line.ask(&"A".repeat(13_000), "500 5.5.6").await;
     line.ask("AUTH PLAIN", "334").await;
     line.ask("=", "535 5.7.8").await;
+    // As long as a line may be (RFC 4954 section 4), its end included, and one octet more.
+    for (octets, reply) in [(12_286, "501 5.5.2"), (12_287, "500 5.5.6")] {
+        let mut line = Line::hello(door.addr).await;
+        line.ask("AUTH PLAIN", "334").await;
+        line.ask(&"A".repeat(octets), reply).await;
+        line.log_in("printer", "right", "235").await;
+    }
+    // A line end in the middle: the first half is a response, the second a command that is none.
+    let mut line = Line::hello(door.addr).await;
+    line.ask("AUTH PLAIN", "334").await;
+    let whole = plain("printer", "right");
+    line.ask(&format!("{}\r\n{}", &whole[..7], &whole[7..]), "501 5.5.2").await;
+    line.expect("500 5.5.2").await;
+    // One that is in what the base64 holds.
+    line.ask(&format!("AUTH PLAIN {}", base64("\0print\r\ner\0right")), "501 5.5.2").await;
+    line.log_in("printer", "right", "235").await;
 }
 
 #[tokio::test]

@@ -345,6 +345,11 @@ async fn a_074_an_answered_command_gives_the_next_one_its_time() {
         device.ask("NOOP", "250").await;
     }
     device.expect("421 4.4.2").await;
+    // One that never says anything.
+    let mut mute = Device::dial(door.addr).await;
+    mute.expect("220").await;
+    mute.expect("421 4.4.2").await;
+    assert_eq!(mute.reply().await, None);
 }
 
 /// The program with so many descriptors.

@@ -99,7 +99,7 @@ async fn one_refused_recipient_fails_alone_and_the_owner_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_notice_that_fails_causes_no_notice() {
+async fn a_062_a_notice_that_fails_causes_no_notice() {
     let office = Office::with("notice-fails", Limits::default(), |settings| {
         let address = yizhan::mail::Address::parse("refused-owner@else.test").unwrap();
         settings.notice.to = yizhan::config::NoticeTo::Address(address);
@@ -310,7 +310,7 @@ async fn one_client_cannot_take_every_place() {
 }
 
 #[tokio::test]
-async fn a_flood_is_slowed_and_not_cut_off() {
+async fn a_058_a_flood_is_slowed_and_not_cut_off() {
     let office = Office::with("flood", Limits::default(), |settings| {
         settings.limits.messages_per_client.count = 3;
         settings.limits.messages_per_client.per = Duration::from_secs(3600);
@@ -339,20 +339,6 @@ async fn no_room_is_said_before_the_message_is_sent() {
     .await;
     let office = Office::with("size", Limits::default(), |settings| settings.limits.message_size = 1000).await;
     Device::connect(office.door()).await.ask("MAIL FROM:<a@lan.local> SIZE=1001", "552 5.3.4").await;
-}
-
-#[tokio::test]
-async fn a_loop_is_ended() {
-    let office = Office::open("loop").await;
-    let mut device = Device::connect(office.door()).await;
-    let hops = |n| [b"Received: from a by b; Sat, 21 Nov 2026 18:00:00 +0800\r\n".repeat(n), MAIL.to_vec()].concat();
-    for (mail, start) in [(hops(51), "554 5.4.6"), (hops(50), "250")] {
-        device.ask("MAIL FROM:<a@lan.local>", "250").await;
-        device.ask("RCPT TO:<a@else.test>", "250").await;
-        device.ask("DATA", "354").await;
-        device.write(&mail).await;
-        device.ask(".", start).await;
-    }
 }
 
 #[tokio::test]

@@ -280,7 +280,7 @@ fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError
         counters: parts.counters,
         drain: parts.drain,
     };
-    Ok(Delivery::new(translate::delivery(settings), accounts, around))
+    Ok(Delivery::new(translate::delivery(settings)?, accounts, around))
 }
 
 /// A number that other processes are unlikely to have.

@@ -292,8 +292,22 @@ fn way_out(
     })
 }
 
-pub(super) fn delivery(settings: &Settings) -> delivery::Settings {
-    delivery::Settings {
+/// The senders that the owner has written down: accounts, aliases, and the lists of clients and users. A list that says
+/// `*` names nobody.
+fn vouched(settings: &Settings) -> Result<Vec<Pattern>, StartError> {
+    let wrong = |error: PatternError| StartError::Setting { path: "notice.to".to_owned(), reason: error.to_string() };
+    let own = settings.accounts.iter().flat_map(|account| account.address.iter().chain(&account.aliases));
+    let of_users = settings.users.iter().flat_map(|user| &user.senders);
+    let mut all = settings.clients.iter().flat_map(|client| client.senders.clone()).collect::<Vec<_>>();
+    for text in own.map(Address::as_str).chain(of_users.map(String::as_str)) {
+        all.push(Pattern::parse(text).map_err(wrong)?);
+    }
+    all.retain(|pattern| !pattern.is_any());
+    Ok(all)
+}
+
+pub(super) fn delivery(settings: &Settings) -> Result<delivery::Settings, StartError> {
+    Ok(delivery::Settings {
         schedule: delivery::schedule::Settings { retry: settings.queue.retry.clone(), expire: settings.queue.expire },
         language: settings.notice.language,
         notice: match &settings.notice.to {
@@ -302,6 +316,7 @@ pub(super) fn delivery(settings: &Settings) -> delivery::Settings {
             config::NoticeTo::Address(address) => NoticeTo::Address(address.clone()),
             config::NoticeTo::None => NoticeTo::Nobody,
         },
+        vouched: vouched(settings)?,
         hostname: settings.hostname.clone(),
-    }
+    })
 }

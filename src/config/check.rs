@@ -18,6 +18,7 @@ use super::environment::variable;
 use super::keys::{self, quote};
 use super::layer::{self, Layer};
 use super::notice;
+use super::own_door;
 use super::problem::{Problem, Problems};
 use super::route;
 use super::settings::{
@@ -182,6 +183,7 @@ impl Check<'_> {
         let replies: Vec<Option<Reply>> = names.replies.iter().map(|section| route::reply(self, *section)).collect();
         let (limits, queue, notice, log) = (self.limits(), self.queue(), notice::notice(self), self.log());
         self.addresses(&listeners);
+        own_door::circles(self, &accounts, &listeners);
         user::log_ins(self, &users, &listeners);
         client::networks(self, &clients);
         self.sizes(limits.as_ref(), &accounts);

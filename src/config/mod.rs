@@ -24,6 +24,7 @@ mod file;
 mod keys;
 mod layer;
 mod notice;
+mod own_door;
 mod problem;
 mod route;
 mod secret_place;

@@ -8,7 +8,7 @@ use std::fs;
 use super::check::{Check, get};
 use super::environment::variable;
 use super::secret_place;
-use super::settings::{Notice, WebhookFormat};
+use super::settings::{Notice, NoticeTo, WebhookFormat};
 use super::value::{Carriage, Meaning, webhook_url};
 use crate::language::Language;
 use crate::secret::{Secret, SecretSource};
@@ -31,7 +31,23 @@ pub(super) fn notice(check: &mut Check<'_>) -> Option<Notice> {
         "both" => Language::Both,
         _ => return None,
     };
-    Some(Notice { to: get!(check, "notice.to", Notice)?, webhook: webhook?, format, ca: ca?, language })
+    let to = get!(check, "notice.to", Notice)?;
+    if to == NoticeTo::Sender {
+        look_for_senders(check);
+    }
+    Some(Notice { to, webhook: webhook?, format, ca: ca?, language })
+}
+
+/// Any client may write any sender into the envelope; only those that are written down here are told.
+fn look_for_senders(check: &mut Check<'_>) {
+    let is_list = |key: &String| key.ends_with(".sender") && (key.starts_with("client.") || key.starts_with("user."));
+    if !check.shown.keys().any(is_list) {
+        let origin = check.origins.get("notice.to").cloned().unwrap_or_default();
+        check.warnings.push(format!(
+            "notice.to = \"sender\" ({origin}): no client or user has a list of senders, so nobody knows which senders are \
+             real; failures are told to the account's own mailbox"
+        ));
+    }
 }
 
 /// `None` after a mistake, `Some(None)` when there is none.

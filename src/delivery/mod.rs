@@ -28,7 +28,7 @@ use crate::mail::{Address, IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
 use crate::queue::{Error, Lease, Queue};
-use crate::route::{Pool, Router};
+use crate::route::{Pattern, Pool, Router};
 use crate::telemetry::counter::Counters;
 use crate::webhook::Webhook;
 
@@ -65,7 +65,7 @@ use plan::{Closed, Lot, Plan, Take, plan};
 pub enum NoticeTo {
     /// The account's own mailbox.
     Account,
-    /// The envelope sender, where it is a qualified address; else the account's own mailbox.
+    /// The envelope sender, where the settings vouch for it ([`Settings::vouched`]); else the account's own mailbox.
     Sender,
     /// This mailbox.
     Address(Address),
@@ -80,6 +80,9 @@ pub struct Settings {
     pub schedule: schedule::Settings,
     /// Who is told of failures.
     pub notice: NoticeTo,
+    /// Senders that somebody has written down: only they may be told as senders. Everybody else may be forged, and a
+    /// notice to such a one would be backscatter (RFC 5321 section 6.1).
+    pub vouched: Vec<Pattern>,
     /// The language of notices and alarms.
     pub language: Language,
     /// Our name in notices.

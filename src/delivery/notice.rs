@@ -118,12 +118,17 @@ impl Delivery {
         match &self.0.settings.notice {
             NoticeTo::Account => Some((own.clone(), Reader::Owner)),
             NoticeTo::Address(address) => Some((address.clone(), Reader::Owner)),
-            NoticeTo::Sender => match sender.address().filter(|address| address.is_qualified()) {
+            NoticeTo::Sender => match sender.address().filter(|address| self.vouches_for(address)) {
                 Some(sender) => Some((sender.clone(), Reader::Sender)),
                 None => Some((own.clone(), Reader::Owner)),
             },
             NoticeTo::Nobody => None,
         }
+    }
+
+    /// Whether the settings name this sender; any client may write any other one into the envelope.
+    fn vouches_for(&self, sender: &Address) -> bool {
+        sender.is_qualified() && self.0.settings.vouched.iter().any(|pattern| pattern.fits(Some(sender)))
     }
 }
 

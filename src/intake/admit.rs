@@ -4,6 +4,7 @@
 //! that a message of 50 MiB is never in memory. Repair comes after the final dot, when all is known; then `put`, then
 //! 250. A fault in the middle is remembered and told after the final dot, because nothing can be said before it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,6 +38,8 @@ pub(super) struct Admission {
 struct Envelope {
     from: ReversePath,
     to: Vec<Address>,
+    /// Their keys ([`Address::key`]): a long list costs no more for each than a short one.
+    known: HashSet<String>,
 }
 
 /// A message whose final dot has not come yet.
@@ -78,7 +81,7 @@ impl Admission {
         }
         let sender = from.address().map(Address::key).unwrap_or_default();
         self.around.guard.message(self.peer.addr, &sender, size, Instant::now()).map_err(refusal::spent)?;
-        self.envelope = Some(Envelope { from, to: Vec::new() });
+        self.envelope = Some(Envelope { from, to: Vec::new(), known: HashSet::new() });
         Ok(Reply::new(250, "2.1.0 Sender OK"))
     }
 
@@ -98,7 +101,7 @@ impl Admission {
         };
         self.around.guard.recipient(self.peer.addr, Instant::now()).map_err(refusal::spent)?;
         if let Some(envelope) = &mut self.envelope
-            && !envelope.to.iter().any(|known| known.key() == address.key())
+            && envelope.known.insert(address.key())
         {
             envelope.to.push(address);
         }

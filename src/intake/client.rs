@@ -155,8 +155,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_means_addresses_and_not_texts() {
-        //
+    fn a_053_a_list_means_addresses_and_not_texts() {
+        // A-052 too.
         let patterns = ["*@corp.example", "Boss@Else.example", "printer@"].map(|text| Pattern::parse(text).unwrap());
         let listed = Client {
             senders: patterns.to_vec(),

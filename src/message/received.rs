@@ -57,11 +57,17 @@ pub fn hops(header: &Header) -> usize {
 
 /// How many of them were this host: each such field is one turn of a loop.
 ///
-/// Only the form that [`field`] writes counts; a name inside somebody's comment does not.
+/// Only the form that [`field`] writes counts; a name inside somebody's comment does not. It still counts when somebody
+/// on the way has folded it anew, or written it in other letters.
 pub fn own(header: &Header, host: &str) -> usize {
     let mark = format!(" by {} (Yizhan) with ", visible(host.as_bytes())).to_ascii_lowercase();
     let fields = header.fields.iter().filter(|field| field.is("Received"));
-    fields.filter(|f| String::from_utf8_lossy(&f.unfolded()).to_ascii_lowercase().contains(&mark)).count()
+    fields.filter(|field| single_blanks(&field.unfolded()).to_ascii_lowercase().contains(&mark)).count()
+}
+
+/// The words of a field with one blank between two.
+fn single_blanks(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The first word as printable ASCII; what could end the clause, the comment or the field is shown as `?`.
@@ -107,10 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn loops_are_counted_not_guessed() {
+    fn a_061_loops_are_counted_not_guessed() {
         let mut head = field(&trace(b"by relay.lan (Yizhan) with ESMTP", "10.0.0.1"));
         head.extend_from_slice(b"Received: from relay.lan by other (mentions relay.lan); x\r\nSubject: x\r\n");
         let header = Header::parse(&head);
         assert_eq!((hops(&header), own(&header, "Relay.LAN"), own(&header, "other")), (2, 1, 0));
+        // Folded anew by somebody else.
+        let mut head = String::from_utf8(field(&trace(b"x", "10.0.0.1"))).unwrap();
+        head = head.replace("\r\n by relay.lan (Yizhan) with", "\r\n\tby  RELAY.lan\r\n\t(Yizhan)\r\n\twith");
+        assert_eq!(own(&Header::parse(head.as_bytes()), "relay.lan"), 1, "{head}");
     }
 }

@@ -255,7 +255,7 @@ proptest! {
 }
 
 #[test]
-fn a_header_has_its_limits() {
+fn a_068_a_header_has_its_limits() {
     let error = |mail: &[u8]| (1..4).map(|n| pass(mail, n * 4093).unwrap_err()).collect::<Vec<_>>();
     assert_eq!(error("A: b\r\n".repeat(1001).as_bytes()), [SplitError::TooManyFields; 3]);
     assert!(pass(format!("{}\r\n", "A: b\r\n".repeat(1000)).as_bytes(), 99).is_ok());
@@ -270,7 +270,7 @@ fn a_header_has_its_limits() {
 
 /// Counted steps, not a clock.
 #[test]
-fn headers_cost_linear_time() {
+fn a_068_a_072_headers_cost_linear_time() {
     for bomb in [
         "\r\n".repeat(100_000),
         "A: b\r\n".repeat(100_000),
@@ -292,7 +292,7 @@ fn headers_cost_linear_time() {
 
 /// Encoded words without end, charsets that switch, junk in base64.
 #[test]
-fn words_of_any_kind_are_bounded() {
+fn a_079_words_of_any_kind_are_bounded() {
     for value in [
         format!("=?utf-8?B?{}?=", "QUJD".repeat(10_000)),
         format!("=?iso-2022-jp?B?{}?=", "GyRCGyhC".repeat(5_000)),
@@ -317,7 +317,7 @@ fn an_endless_line_without_a_header_is_a_body() {
 }
 
 #[test]
-fn blank_lines_in_front_are_skipped_one_by_one() {
+fn a_072_blank_lines_in_front_are_skipped_one_by_one() {
     let mail = format!("{}Subject: x\r\n\r\nbody\r\n", "\r\n".repeat(300_000));
     let (repaired, body) = pass(mail.as_bytes(), 1001).unwrap();
     assert!(repaired.head.starts_with(b"Subject: x\r\n") && body == b"body\r\n");

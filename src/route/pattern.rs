@@ -69,6 +69,11 @@ impl Pattern {
         Ok(Pattern(shape))
     }
 
+    /// Whether it says nothing: everybody fits.
+    pub fn is_any(&self) -> bool {
+        self.0 == Shape::Any
+    }
+
     /// Whether an address fits; `None` is the null sender.
     pub fn fits(&self, address: Option<&Address>) -> bool {
         self.fits_key(address.map(Address::key).as_deref())

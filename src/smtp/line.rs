@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_is_dropped_and_the_next_one_is_whole() {
+    fn a_065_a_long_line_is_dropped_and_the_next_one_is_whole() {
         let mut lines = LineSplitter::new();
         let mut input = BytesMut::new();
         for _ in 0..30 {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_told_however_it_arrives() {
+    fn a_065_a_flood_is_told_however_it_arrives() {
         for piece in [1000, FLOOD + 1] {
             let (mut lines, mut input, mut sent) = (LineSplitter::new(), BytesMut::new(), 0);
             let seen = loop {

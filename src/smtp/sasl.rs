@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_responses_are_named() {
+    fn a_060_bad_responses_are_named() {
         let blob = |text: &str| STANDARD.encode(text);
         for bad in ["dXNlcg", "===", "dXNl cg==", "!!!!", "dXNlcg=", "dXNlcg==x"] {
             assert_eq!(decode(bad), Err(SaslError::Base64), "A-060 {bad}");

@@ -68,7 +68,7 @@ fn mailboxes_are_written_strictly() {
 
 /// Counted steps, not a clock.
 #[test]
-fn depth_and_number_cost_linear_time() {
+fn a_071_depth_and_number_cost_linear_time() {
     for bomb in [
         "(".repeat(1_000_000),
         "(a)".repeat(300_000),

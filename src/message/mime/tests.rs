@@ -253,7 +253,7 @@ fn composites_carry_no_encoding() {
 
 /// Counted steps, not a clock: bombs cost a fixed number of steps an octet.
 #[test]
-fn bombs_cost_linear_time() {
+fn a_069_a_070_bombs_cost_linear_time() {
     let nested: String =
         (0..50_000).map(|i| format!("--b{i}\r\nContent-Type: multipart/mixed; boundary=b{}\r\n\r\n", i + 1)).collect();
     let letters = "--b\r\nContent-Type: message/rfc822\r\n\r\n".to_owned()

@@ -10,7 +10,7 @@ fn to(line: &str) -> Result<String, CommandError> {
 }
 
 #[test]
-fn the_relay_probes_of_nmap_are_taken_literally_or_refused() {
+fn a_051_the_relay_probes_of_nmap_are_taken_literally_or_refused() {
     // A-051: `%` and `!` mean nothing, a route is dropped, two at signs are refused.
     for (path, wanted) in [
         ("<relay%dom@[10.0.0.1]>", Some("relay%dom@[10.0.0.1]")),
@@ -44,7 +44,7 @@ fn shell_and_template_tricks_are_just_text() {
 }
 
 #[test]
-fn nesting_costs_no_stack() {
+fn a_071_nesting_costs_no_stack() {
     // A-071
     for deep in ["(".repeat(1900), "<".repeat(1900), "\"".repeat(1901), "@a:".repeat(600)] {
         assert!(to(&format!("RCPT TO:<{deep}>")).is_err());

@@ -92,7 +92,7 @@ fn notes_are_bounded_and_tell_no_secret() {
 }
 
 #[test]
-fn memory_stays_bounded_by_lines_and_messages() {
+fn a_066_memory_stays_bounded_by_lines_and_messages() {
     //
     let (mut session, mut input) = session(Settings { max_message: 1000, ..relay() });
     input.extend_from_slice(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");

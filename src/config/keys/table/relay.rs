@@ -82,7 +82,7 @@ pub(super) const KEYS: &[Key] = &[
         "notice.to",
         Kind::Notice,
         r#""self""#,
-        "failure notices go to: self (the account's own mailbox) | sender | an address | none",
+        "failure notices go to: self (the account's own mailbox) | sender (if a `sender` list names it) | an address | none",
     ),
     open(
         "notice.webhook",
