@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-use crate::clock::{Clock, Timestamp, Worker};
+use crate::clock::{self, Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::language::Language;
 use crate::mail::{Address, IdSource, Lane};
@@ -157,6 +157,17 @@ struct Running {
     turn: u64,
     /// What the queue was told last.
     closed: Vec<Closed>,
+    /// An attempt ended in a panic before it was settled.
+    fell: bool,
+    /// The latest time that the clock has shown.
+    latest: Option<Timestamp>,
+}
+
+impl Running {
+    /// Takes notice of the end of an attempt.
+    fn note(&mut self, end: Result<Worker, JoinError>) {
+        self.fell |= end.is_err();
+    }
 }
 
 impl Delivery {
@@ -191,30 +202,28 @@ impl Delivery {
     /// Sends what is due until the drain starts; returns when the last attempt has been settled.
     pub async fn run(&self) {
         self.take_over().await;
-        let mut helpers = JoinSet::new();
-        for account in &self.0.accounts {
-            let upstream = account.upstream().clone();
-            helpers.spawn(async move { upstream.reap().await });
-        }
-        helpers.spawn({
-            let this = self.clone();
-            async move { this.watch_secrets().await }
-        });
-        helpers.spawn({
-            let this = self.clone();
-            async move { this.tell().await }
-        });
+        let mut helpers = self.helpers();
         let mut running = Running::default();
         while !self.0.drain.started() {
             match self.turn(&mut running).await {
                 Ok(()) => {}
-                Err(Error::Closed) => break,
+                // Nobody else closes it while we are not stopping: its thread is gone, and nothing can be taken or sent.
+                Err(Error::Closed) => {
+                    self.0.drain.give_up("the queue");
+                    break;
+                }
                 Err(error) => {
                     tracing::error!(event = "queue_error", "{error}");
                     self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
                 }
             }
-            while running.attempts.try_join_next().is_some() {}
+            while let Some(end) = running.attempts.try_join_next() {
+                running.note(end);
+            }
+            if std::mem::take(&mut running.fell) {
+                // Its message was given back as it was, and is due: not at once again, over and over.
+                self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
+            }
         }
         while running.attempts.join_next().await.is_some() {}
         helpers.shutdown().await;
@@ -223,11 +232,26 @@ impl Delivery {
         }
     }
 
+    /// Those who work beside the loop until it ends. None of them has an end of its own.
+    fn helpers(&self) -> JoinSet<()> {
+        let mut helpers = JoinSet::new();
+        for account in &self.0.accounts {
+            let (upstream, drain) = (account.upstream().clone(), self.0.drain.clone());
+            helpers.spawn(async move { drain.vital("the care of connections", upstream.reap()).await });
+        }
+        let this = self.clone();
+        helpers.spawn(async move { this.0.drain.vital("the watch of the secrets", this.watch_secrets()).await });
+        let this = self.clone();
+        helpers.spawn(async move { this.0.drain.vital("the one who tells", this.tell()).await });
+        helpers
+    }
+
     /// One turn of the loop: hand out what may go, then sleep until something happens.
     async fn turn(&self, running: &mut Running) -> Result<(), Error> {
         // Whoever changed something is heard from here on.
         self.pokes().clear();
         let now = self.0.clock.now();
+        self.mind_the_clock(now, running).await?;
         let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
         let plan = plan(&self.0.lots, &standings, self.order(running.turn, now));
         running.turn += 1;
@@ -245,7 +269,22 @@ impl Delivery {
         tokio::select! {
             result = self.0.queue.wait() => result?,
             () = self.0.changed.notified() => {}
+            () = self.0.clock.set_back(now) => {}
             () = self.sleep_until(next, running) => {}
+        }
+        Ok(())
+    }
+
+    /// A clock that was set back must not keep mail for as long as it was set back.
+    async fn mind_the_clock(&self, now: Timestamp, running: &mut Running) -> Result<(), Error> {
+        let before = running.latest.replace(now);
+        if let Some(before) = before.filter(|before| now + clock::BACK < *before) {
+            tracing::warn!(
+                event = "clock_set_back",
+                seconds = before.since(now).as_secs(),
+                "the machine's clock was set back; what waited for a later time is tried now"
+            );
+            self.0.queue.hasten(now, now + self.0.settings.schedule.longest()).await?;
         }
         Ok(())
     }
@@ -301,7 +340,7 @@ impl Delivery {
     async fn sleep_until(&self, when: Option<Timestamp>, running: &mut Running) {
         tokio::select! {
             () = self.0.worker.sleep_until(when) => {}
-            Some(_) = running.attempts.join_next() => {}
+            Some(end) = running.attempts.join_next() => running.note(end),
             () = self.0.drain.asked() => {}
         }
     }

@@ -1,0 +1,214 @@
+//! A-090 to A-092: limits to the process, signals in the middle of things, and what changes while it runs.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::secret::Secret;
+
+use crate::support::load::{Books, Courier};
+use crate::support::office::{Device, USER, provider, until};
+use crate::support::peers::{account, program, require_root};
+use crate::support::program::{Program, QUICK, Site, clean, finish};
+use crate::support::skip::{Missing, need};
+use crate::{nobody_home, send, taken};
+
+/// Sets a limit of a running process (prlimit(1)).
+async fn limit(relay: &Program, option: &str) -> Result<(), Missing> {
+    let mut command = clean(Command::new(program("prlimit")?), ["--pid", &relay.pid().to_string()]);
+    command.arg(option);
+    finish(command).await.with_code(0);
+    Ok(())
+}
+
+/// Octets of address space that it has now (`VmSize` of proc(5)).
+fn address_space(relay: &Program) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", relay.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("Linux says it");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
+async fn a_090_without_memory_it_refuses_or_ends_and_the_queue_is_whole() {
+    let sandbox = provider(Limits::default()).await;
+    nobody_home(&sandbox);
+    let site = Site::new("memory", &sandbox, QUICK);
+    let books = Books::default();
+    let mut ends = Vec::new();
+    for spare in [0, 200_000, 1 << 20, 8 << 20] {
+        let relay = site.start().await;
+        taken(&books, relay.door(), 700).await;
+        need!(limit(&relay, &format!("--as={}", address_space(&relay) + spare)).await);
+        let mut replies = 0;
+        for round in 0..30 {
+            // It may have ended: then there is no reply, and no promise.
+            let size = if round % 3 == 2 { 400_000 } else { 3000 };
+            match send(&books, relay.door(), size).await {
+                Some(reply) => {
+                    let start = ["250 ", "421 ", "451 ", "452 "].into_iter().find(|start| reply.starts_with(start));
+                    assert!(start.is_some(), "{reply}");
+                    replies += 1;
+                }
+                None if relay.ended() => break,
+                None => {}
+            }
+        }
+        ends.push((spare, replies, relay.ended()));
+        if relay.ended() {
+            let (status, lines) = relay.end().await;
+            assert!(!status.success(), "whoever watches over it must know: {lines:?}");
+        } else {
+            relay.kill().await;
+        }
+    }
+    println!("octets to spare, replies, whether it ended: {ends:?}");
+    let relay = site.start().await;
+    taken(&books, relay.door(), 300_000).await;
+    sandbox.clear_faults();
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    assert_eq!(books.audit(&sandbox.received()), 0);
+}
+
+/// Root is not limited in its threads, so the relay is somebody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_090_without_threads_it_refuses_and_heals() {
+    need!(require_root("another user"));
+    let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
+    let sandbox = provider(Limits::default()).await;
+    nobody_home(&sandbox);
+    let site = Site::new("threads", &sandbox, QUICK);
+    fs::create_dir(&site.data).expect("the folder is ours");
+    std::os::unix::fs::chown(&site.data, Some(uid), Some(gid)).expect("we are root");
+    let mut command = site.run_command();
+    command.uid(uid).gid(gid);
+    let relay = Program::start(command).await;
+    let books = Books::default();
+    // Bodies in files are written by threads that are made when they are needed; none has been yet.
+    need!(limit(&relay, "--nproc=1:").await);
+    let mut said = Vec::new();
+    for size in [150_000, 700, 150_000, 150_000] {
+        let reply = send(&books, relay.door(), size).await.expect("it says something");
+        assert!(
+            reply.starts_with("250 ") || reply.starts_with("451 4.3.0") || reply.starts_with("421 4.3.0"),
+            "{reply}"
+        );
+        said.push(reply);
+    }
+    // What needs no thread is taken, or at least nothing hangs and nothing dies.
+    assert!(!relay.ended(), "{said:?}");
+    need!(limit(&relay, "--nproc=5000:").await);
+    let healed = async || send(&books, relay.door(), 150_000).await?.starts_with("250 ").then_some(());
+    until("the relay to take mail again", healed).await;
+    sandbox.clear_faults();
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    assert_eq!(books.audit(&sandbox.received()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_090_a_thread_that_cannot_be_made_at_the_start_is_said() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("start", &sandbox, QUICK);
+    site.start().await.stop().await;
+    // 200 MB of stack for each thread, in 256 MB of addresses.
+    let mut command = clean(Command::new(need!(program("prlimit"))), ["--as=60000000", "--"]);
+    command.arg(crate::support::program::YIZHAN).args(site.run_arguments());
+    let ran = finish(command).await;
+    assert_ne!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let relay = site.start().await;
+    taken(&Books::default(), relay.door(), 300).await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_091_a_signal_in_the_middle_finishes_what_was_begun() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("term", &sandbox, &format!("{QUICK}[account.office.budget]\nconnections = 1\n{BUDGET}"));
+    let relay = site.start().await;
+    let books = Books::default();
+    // One is on its way to the provider, whose verdict takes its time; others wait behind it.
+    sandbox.fault(Fault::once(Stage::FinalDot, What::Delay(Duration::from_secs(3))));
+    for size in [700, 900, 150_000] {
+        taken(&books, relay.door(), size).await;
+    }
+    until("the first to be under way", async || (sandbox.stats().logins_ok > 0).then_some(())).await;
+    let mut idle = Device::connect(relay.door()).await;
+    let mut busy = Device::connect(relay.door()).await;
+    for (command, start) in [("MAIL FROM:<d@lan.local>", "250"), ("RCPT TO:<a@else.test>", "250"), ("DATA", "354")] {
+        busy.ask(command, start).await;
+    }
+    busy.write(b"Subject: half\r\n\r\nfirst half\r\n").await;
+    let door = relay.door();
+    relay.signal(Signal::TERM);
+    relay.event("draining").await;
+    idle.expect("421 4.3.2").await;
+    busy.write(b"second half\r\n.\r\n").await;
+    busy.expect("250 2.0.0 queued as ").await;
+    let (status, lines) = relay.end().await;
+    assert_eq!(status.code(), Some(0), "{lines:?}");
+    assert!(Courier::connect(door).await.is_err(), "nobody listens any more");
+    let before = sandbox.stats().accepted;
+    assert!((1..4).contains(&before), "what was begun was finished, and nothing else was begun: {before}");
+    let relay = site.start().await;
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    let received = sandbox.received();
+    assert_eq!(received.len(), 4, "each once");
+    let letters: Vec<_> = received.into_iter().filter(|one| one.subject() != "half").collect();
+    assert_eq!(books.audit(&letters), 0);
+}
+
+const BUDGET: &str = "messages_per_minute = 1000000\nrecipients_per_hour = 1000000\nrecipients_per_day = 1000000\n\
+    logins_per_hour = 1000000\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_092_a_settings_file_that_is_wrong_changes_nothing_while_it_runs() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("wrong", &sandbox, QUICK);
+    let relay = site.start().await;
+    let books = Books::default();
+    taken(&books, relay.door(), 300).await;
+    let sound = fs::read_to_string(&site.config).expect("it is ours");
+    for wrong in ["this is = not [ toml", "[account.office]\nprovider = \"nobody\"\n", ""] {
+        fs::write(&site.config, wrong).expect("it is ours");
+        relay.signal(Signal::HUP);
+        taken(&books, relay.door(), 900).await;
+    }
+    site.drained(&sandbox).await;
+    assert!(!relay.ended());
+    // The next start says what is wrong, and with which code.
+    fs::write(&site.config, "this is = not [ toml").expect("it is ours");
+    relay.stop().await;
+    finish(site.run_command()).await.with_code(78);
+    fs::write(&site.config, sound).expect("it is ours");
+    site.start().await.stop().await;
+    assert_eq!(books.audit(&sandbox.received()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_092_queued_mail_uses_the_new_password() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("rotated", &sandbox, QUICK);
+    let relay = site.start().await;
+    let books = Books::default();
+    sandbox.set_secret(USER, Secret::new("newcodenewcodene"));
+    for size in [300, 150_000, 900] {
+        taken(&books, relay.door(), size).await;
+    }
+    relay.event("account_cooling").await;
+    assert_eq!(sandbox.stats().accepted, 0);
+    // The owner writes the new code into the file, and may say so.
+    fs::write(&site.code, "newcodenewcodene").expect("it is ours");
+    relay.signal(Signal::HUP);
+    relay.event("account_resumed").await;
+    site.drained(&sandbox).await;
+    let lines = relay.stop().await;
+    assert!(!lines.iter().any(|line| line.contains("newcode")), "{lines:?}");
+    assert_eq!((books.audit(&sandbox.received()), sandbox.stats().logins_refused), (0, 1));
+}
