@@ -55,7 +55,13 @@ pub(crate) async fn taken(books: &Books, door: SocketAddr, size: usize) {
     assert!(reply.starts_with("250 2.0.0 queued as "), "{reply}");
 }
 
-/// Nothing is sent until the faults are cleared.
+/// The provider takes nothing for now, and says so.
+pub(crate) fn not_now(sandbox: &Sandbox) {
+    sandbox.fault(Fault::forever(Stage::Mail, What::Reply(b"451 4.3.0 later\r\n".to_vec())));
+}
+
+/// The provider says nothing at all, so that nothing is written because of it. For relays that are killed: who waits for
+/// it goes on waiting after the faults are cleared.
 pub(crate) fn nobody_home(sandbox: &Sandbox) {
     sandbox.fault(Fault::forever(Stage::Connect, What::Stall));
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::task::JoinSet;
 
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::secret::Secret;
@@ -15,14 +17,18 @@ use crate::support::office::{Device, USER, provider, until};
 use crate::support::peers::{account, program, require_root};
 use crate::support::program::{Program, QUICK, Site, clean, finish};
 use crate::support::skip::{Missing, need};
-use crate::{nobody_home, send, taken};
+use crate::{nobody_home, not_now, send, taken};
 
 /// Sets a limit of a running process (prlimit(1)).
 async fn limit(relay: &Program, option: &str) -> Result<(), Missing> {
+    finish(limiting(relay, option)?).await.with_code(0);
+    Ok(())
+}
+
+fn limiting(relay: &Program, option: &str) -> Result<Command, Missing> {
     let mut command = clean(Command::new(program("prlimit")?), ["--pid", &relay.pid().to_string()]);
     command.arg(option);
-    finish(command).await.with_code(0);
-    Ok(())
+    Ok(command)
 }
 
 /// Octets of address space that it has now (`VmSize` of proc(5)).
@@ -32,33 +38,36 @@ fn address_space(relay: &Program) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
+/// Clients that all send at once what stays in memory; gives the replies, none for a connection that was lost.
+async fn crowd(books: &Arc<Books>, relay: &Program) -> Vec<Option<String>> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..40 {
+        let (books, door) = (books.clone(), relay.door());
+        tasks.spawn(async move { send(&books, door, 120_000).await });
+    }
+    tasks.join_all().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_090_without_memory_it_refuses_or_ends_and_the_queue_is_whole() {
     let sandbox = provider(Limits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("memory", &sandbox, QUICK);
-    let books = Books::default();
+    let books = Arc::new(Books::default());
     let mut ends = Vec::new();
-    for spare in [0, 200_000, 1 << 20, 8 << 20] {
-        let relay = site.start().await;
+    for spare in [0, 1 << 20, 4 << 20, 64 << 20] {
+        let mut command = site.run_command();
+        // One heap, which grows by asking the system.
+        command.env("MALLOC_ARENA_MAX", "1");
+        let relay = Program::start(command).await;
         taken(&books, relay.door(), 700).await;
         need!(limit(&relay, &format!("--as={}", address_space(&relay) + spare)).await);
-        let mut replies = 0;
-        for round in 0..30 {
-            // It may have ended: then there is no reply, and no promise.
-            let size = if round % 3 == 2 { 400_000 } else { 3000 };
-            match send(&books, relay.door(), size).await {
-                Some(reply) => {
-                    let start = ["250 ", "421 ", "451 ", "452 "].into_iter().find(|start| reply.starts_with(start));
-                    assert!(start.is_some(), "{reply}");
-                    replies += 1;
-                }
-                None if relay.ended() => break,
-                None => {}
-            }
+        let replies = crowd(&books, &relay).await;
+        for reply in replies.iter().flatten() {
+            assert!(["250 ", "421 ", "451 ", "452 "].iter().any(|start| reply.starts_with(start)), "{reply}");
         }
-        ends.push((spare, replies, relay.ended()));
+        ends.push((spare, replies.iter().flatten().count(), relay.ended()));
         if relay.ended() {
             let (status, lines) = relay.end().await;
             assert!(!status.success(), "whoever watches over it must know: {lines:?}");
@@ -70,6 +79,8 @@ async fn a_090_without_memory_it_refuses_or_ends_and_the_queue_is_whole() {
     let relay = site.start().await;
     taken(&books, relay.door(), 300_000).await;
     sandbox.clear_faults();
+    relay.kill().await;
+    let relay = site.start().await;
     site.drained(&sandbox).await;
     relay.stop().await;
     assert_eq!(books.audit(&sandbox.received()), 0);
@@ -81,7 +92,7 @@ async fn a_090_without_threads_it_refuses_and_heals() {
     need!(require_root("another user"));
     let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
     let sandbox = provider(Limits::default()).await;
-    nobody_home(&sandbox);
+    not_now(&sandbox);
     let site = Site::new("threads", &sandbox, QUICK);
     fs::create_dir(&site.data).expect("the folder is ours");
     std::os::unix::fs::chown(&site.data, Some(uid), Some(gid)).expect("we are root");
@@ -90,7 +101,14 @@ async fn a_090_without_threads_it_refuses_and_heals() {
     let relay = Program::start(command).await;
     let books = Books::default();
     // Bodies in files are written by threads that are made when they are needed; none has been yet.
-    need!(limit(&relay, "--nproc=1:").await);
+    // A root without all its capabilities may not limit others; one's own processes anybody may.
+    let limit = async |option: &str| {
+        let mut command = limiting(&relay, option)?;
+        command.uid(uid).gid(gid);
+        finish(command).await.with_code(0);
+        Ok::<(), Missing>(())
+    };
+    need!(limit("--nproc=1:").await);
     let mut said = Vec::new();
     for size in [150_000, 700, 150_000, 150_000] {
         let reply = send(&books, relay.door(), size).await.expect("it says something");
@@ -102,7 +120,7 @@ async fn a_090_without_threads_it_refuses_and_heals() {
     }
     // What needs no thread is taken, or at least nothing hangs and nothing dies.
     assert!(!relay.ended(), "{said:?}");
-    need!(limit(&relay, "--nproc=5000:").await);
+    need!(limit("--nproc=5000:").await);
     let healed = async || send(&books, relay.door(), 150_000).await?.starts_with("250 ").then_some(());
     until("the relay to take mail again", healed).await;
     sandbox.clear_faults();
@@ -112,18 +130,36 @@ async fn a_090_without_threads_it_refuses_and_heals() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_090_a_thread_that_cannot_be_made_at_the_start_is_said() {
+#[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
+async fn a_090_with_too_little_memory_it_does_not_start_and_says_so_by_its_exit_code() {
     let sandbox = provider(Limits::default()).await;
+    nobody_home(&sandbox);
     let site = Site::new("start", &sandbox, QUICK);
-    site.start().await.stop().await;
-    // 200 MB of stack for each thread, in 256 MB of addresses.
-    let mut command = clean(Command::new(need!(program("prlimit"))), ["--as=60000000", "--"]);
-    command.arg(crate::support::program::YIZHAN).args(site.run_arguments());
-    let ran = finish(command).await;
-    assert_ne!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let books = Books::default();
     let relay = site.start().await;
-    taken(&Books::default(), relay.door(), 300).await;
+    taken(&books, relay.door(), 150_000).await;
+    relay.kill().await;
+    let mut started = Vec::new();
+    for mebibytes in [8, 16, 24, 28, 32, 36, 40, 44, 48] {
+        let option = format!("--as={}", mebibytes << 20);
+        let mut command = clean(Command::new(need!(program("prlimit"))), [option.as_str(), "--"]);
+        command.arg(crate::support::program::YIZHAN).args(site.run_arguments());
+        let relay = Program::spawn(command);
+        let up = async || (relay.ended() || !relay.told("listening").is_empty()).then_some(());
+        until("it to start or to end", up).await;
+        started.push((mebibytes, !relay.ended()));
+        if relay.ended() {
+            let (status, lines) = relay.end().await;
+            assert!(!status.success(), "{lines:?}");
+        }
+    }
+    println!("mebibytes of addresses, whether it started: {started:?}");
+    assert!(started.iter().any(|(_, up)| !up), "nothing was tried out");
+    sandbox.clear_faults();
+    let relay = site.start().await;
+    site.drained(&sandbox).await;
     relay.stop().await;
+    assert_eq!(books.audit(&sandbox.received()), 0, "what was queued is still there, once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
