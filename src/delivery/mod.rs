@@ -15,16 +15,17 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::clock::{self, Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::language::Language;
-use crate::mail::{Address, IdSource, Lane};
+use crate::mail::{Address, Id, IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
 use crate::queue::{Error, Lease, Queue};
@@ -38,6 +39,7 @@ mod attempt;
 pub mod breaker;
 pub mod budget;
 pub mod digest;
+mod fallen;
 mod gather;
 mod keep;
 pub mod lane;
@@ -120,6 +122,8 @@ struct Shared {
     /// There may be something to tell.
     tellings: Notify,
     restored: OnceCell<()>,
+    /// Messages whose attempt has begun and has not come to its end. One that is leased again was in a panic.
+    unsettled: Mutex<HashSet<Id>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -157,17 +161,8 @@ struct Running {
     turn: u64,
     /// What the queue was told last.
     closed: Vec<Closed>,
-    /// An attempt ended in a panic before it was settled.
-    fell: bool,
     /// The latest time that the clock has shown.
     latest: Option<Timestamp>,
-}
-
-impl Running {
-    /// Takes notice of the end of an attempt.
-    fn note(&mut self, end: Result<Worker, JoinError>) {
-        self.fell |= end.is_err();
-    }
 }
 
 impl Delivery {
@@ -196,6 +191,7 @@ impl Delivery {
             digests: Mutex::default(),
             tellings: Notify::new(),
             restored: OnceCell::new(),
+            unsettled: Mutex::default(),
         }))
     }
 
@@ -217,13 +213,7 @@ impl Delivery {
                     self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
                 }
             }
-            while let Some(end) = running.attempts.try_join_next() {
-                running.note(end);
-            }
-            if std::mem::take(&mut running.fell) {
-                // Its message was given back as it was, and is due: not at once again, over and over.
-                self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
-            }
+            while running.attempts.try_join_next().is_some() {}
         }
         while running.attempts.join_next().await.is_some() {}
         helpers.shutdown().await;
@@ -320,15 +310,21 @@ impl Delivery {
         let all = leases.len() == take.total;
         let moved = self.hand_over(&self.0.accounts[take.account], &mut leases).await?;
         for lease in leases {
+            if self.has_fallen(lease.entry.id) {
+                running.attempts.spawn(self.clone().let_rest(lease, now + QUEUE_REST));
+                continue;
+            }
             let account = &self.0.accounts[take.account];
             let Some(attempt) = begin(account, lease, now) else {
                 // The budget is spent: this one and those behind it go back as they were.
                 return Ok(true);
             };
             let worker = self.0.clock.worker(format!("delivery of {}", attempt.lease.entry.id));
-            let this = self.clone();
+            let (this, id) = (self.clone(), attempt.lease.entry.id);
+            self.unsettled().insert(id);
             running.attempts.spawn(async move {
                 this.attempt(attempt).await;
+                this.unsettled().remove(&id);
                 worker
             });
         }
@@ -340,7 +336,7 @@ impl Delivery {
     async fn sleep_until(&self, when: Option<Timestamp>, running: &mut Running) {
         tokio::select! {
             () = self.0.worker.sleep_until(when) => {}
-            Some(end) = running.attempts.join_next() => running.note(end),
+            Some(_) = running.attempts.join_next() => {}
             () = self.0.drain.asked() => {}
         }
     }

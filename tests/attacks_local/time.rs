@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use yizhan::clock::Timestamp;
+use yizhan::config::Settings;
 use yizhan::queue::entry::{Entry, State};
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
 
@@ -210,7 +211,8 @@ async fn a_089_the_year_2038_and_later_are_years_like_others() {
     // The last second of a signed 32-bit clock, of an unsigned one, and a leap day far away; each passes midnight.
     for (begin, year) in [(2_147_483_640_000, "2038"), (4_294_967_290_000, "2106"), (13_574_563_200_000, "2400")] {
         let day = Day::starting(Timestamp::from_millis(begin));
-        let office = Office::at(day.clock(), "far", Limits::default(), |_| {}).await;
+        let slowly = |settings: &mut Settings| settings.queue.retry = vec![Duration::from_secs(60)];
+        let office = Office::at(day.clock(), "far", Limits::default(), slowly).await;
         refuse(&office.sandbox);
         let id = office.send(&["a@else.test"], MAIL).await;
         day.run_until(day.at(0, 2)).await;
