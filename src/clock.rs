@@ -20,6 +20,8 @@ use manual::Manual;
 /// How long a sleep on the machine's clock goes on at most before the clock is looked at again: it may have been set,
 /// or the machine may have been asleep itself, and tokio's timer knows of neither.
 const GLANCE: Duration = Duration::from_secs(120);
+/// By how much a clock must go back to be called set back: what a time server corrects is less.
+pub const BACK: Duration = Duration::from_secs(60);
 
 /// A point in time: milliseconds since 1970-01-01 00:00 UTC. May be negative; arithmetic saturates.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -121,6 +123,19 @@ impl Clock {
                 }
                 tokio::time::sleep(left.min(GLANCE)).await;
             },
+        }
+    }
+
+    /// Returns when the clock shows more than [`BACK`] less than `since`: somebody has set it back. On the machine's clock
+    /// it is noticed within two minutes.
+    pub async fn set_back(&self, since: Timestamp) {
+        match &self.0 {
+            Some(manual) => manual.wait_earlier(since - BACK).await,
+            None => {
+                while self.now() + BACK >= since {
+                    tokio::time::sleep(GLANCE).await;
+                }
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Stopping without dropping anything: one signal, and a named guard for everything that is still under way.
 //!
 //! Whoever does work holds a [`Guard`]; [`Drain::wait`] returns when the last one is gone, and [`Drain::names`] tells an
-//! operator who is still here meanwhile. Not here: what to do at the signal, and the deadline; both are `app`'s.
+//! operator who is still here meanwhile. What has no end of its own and is needed by everybody is [`Drain::vital`]: when
+//! it ends all the same, the drain starts by itself, and [`Drain::broken`] says so. Not here: what to do at the signal,
+//! the deadline, and the exit code; they are `app`'s and `cli`'s.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +22,8 @@ pub struct Drain {
 struct Shared {
     held: Mutex<Held>,
     left: Notify,
+    /// What ended that must not end, the first of them.
+    broken: OnceLock<&'static str>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +62,31 @@ impl Drain {
         self.token.cancelled().await;
     }
 
+    /// Runs `work` that is to last until the drain starts. When it ends before, by itself or by a panic, the process is
+    /// only half alive: see [`Drain::give_up`].
+    pub async fn vital(&self, name: &'static str, work: impl Future<Output = ()>) {
+        let _end = Vital { drain: self, name };
+        work.await;
+    }
+
+    /// Says that `name`, which everybody needs, is gone: the drain starts, and [`Drain::broken`] tells why. After the
+    /// drain has started this does nothing.
+    pub fn give_up(&self, name: &'static str) {
+        if !self.started() && self.shared.broken.set(name).is_ok() {
+            tracing::error!(
+                event = "broken",
+                part = name,
+                "a part that everything needs has ended; the relay stops, to be started anew"
+            );
+            self.start();
+        }
+    }
+
+    /// Which part ended that must not end, if one did.
+    pub fn broken(&self) -> Option<&'static str> {
+        self.shared.broken.get().copied()
+    }
+
     /// Says that work called `name` is under way, until the guard is dropped.
     pub fn hold(&self, name: impl Into<String>) -> Guard {
         let mut held = self.shared.held();
@@ -82,6 +111,18 @@ impl Drain {
             }
             left.await;
         }
+    }
+}
+
+/// Notices the end of vital work, however it ends.
+struct Vital<'a> {
+    drain: &'a Drain,
+    name: &'static str,
+}
+
+impl Drop for Vital<'_> {
+    fn drop(&mut self) {
+        self.drain.give_up(self.name);
     }
 }
 
@@ -115,5 +156,20 @@ mod tests {
         drop(second);
         waiter.await.unwrap();
         assert!(drain.names().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_093_the_end_of_what_is_vital_starts_the_drain() {
+        let drain = Drain::default();
+        let work = drain.clone();
+        let panicked = tokio::spawn(async move { work.vital("one", async { panic!("on purpose") }).await }).await;
+        assert!(panicked.is_err() && drain.started());
+        // The first one is the cause, what follows is not.
+        drain.vital("two", async {}).await;
+        assert_eq!(drain.broken(), Some("one"));
+        let sound = Drain::default();
+        sound.start();
+        sound.vital("three", async {}).await;
+        assert_eq!(sound.broken(), None);
     }
 }

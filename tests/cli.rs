@@ -226,7 +226,7 @@ async fn asking_about_a_queue_does_not_make_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_relay_on_the_same_folder_is_refused() {
+async fn a_087_a_second_relay_on_the_same_folder_is_refused() {
     let (_sandbox, site) = idle_site("second").await;
     let relay = site.start().await;
     let text = finish(site.run_command()).await.with_code(1);
@@ -236,7 +236,7 @@ async fn a_second_relay_on_the_same_folder_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_stops_it_in_order() {
+async fn a_091_a_signal_stops_it_in_order() {
     let (_sandbox, site) = idle_site("signal").await;
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let relay = site.start().await;

@@ -91,7 +91,7 @@ impl Counter {
         *made.views.lock().unwrap() = views;
         let control = Control::bind(&data_dir).expect("the folder is ours");
         let queue: Arc<dyn Queue> = Arc::new(queue);
-        tokio::spawn(control.run(queue, made.clone(), Clock::system(), drain.clone()));
+        tokio::spawn(control.run(queue, made.clone(), Clock::system(), Default::default(), drain.clone()));
         Counter { folder, made, drain }
     }
 

@@ -45,7 +45,7 @@ fn clients(books: &Arc<Books>, doors: &watch::Sender<Option<std::net::SocketAddr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
-async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
+async fn a_084_a_relay_that_is_killed_again_and_again_loses_nothing() {
     let seed = seed();
     let mut dice = Dice::new(seed);
     let sandbox = provider(Limits::default()).await;

@@ -7,59 +7,19 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use tokio::time::timeout;
 
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
 
+use support::harm::{Disk, start_under_strace, trace, traced};
 use support::load::{Books, Courier, letter};
 use support::office::{PATIENCE, provider, until};
-use support::peers::{program, require_root};
-use support::program::{Program, QUICK, Site, clean};
-use support::skip::{Missing, need};
-
-/// A small disk of its own; unmounted when dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(folder: &Path, mebibytes: u32) -> Result<Disk, Missing> {
-        require_root("a tmpfs")?;
-        fs::create_dir_all(folder).expect("the folder is ours");
-        let option = format!("size={mebibytes}m,mode=0700");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(folder).output();
-        match mounted {
-            Ok(ran) if ran.status.success() => Ok(Disk(folder.to_owned())),
-            // A container has a root that may not mount.
-            other => Err(Missing(format!("the right to mount a tmpfs: {other:?}"))),
-        }
-    }
-
-    /// Takes all the space that is left.
-    fn fill(&self) {
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(self.0.join("filler")).expect("an inode is free");
-        for size in [1 << 16, 1 << 12, 1] {
-            while file.write_all(&vec![b'x'; size]).is_ok() {}
-        }
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.0.join("filler")).expect("it is there");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
+use support::program::{QUICK, Site};
+use support::skip::need;
 
 /// Hands in one letter and gives the reply; it is in the books afterwards.
 async fn send(books: &Books, door: SocketAddr, size: usize) -> String {
@@ -84,10 +44,10 @@ fn slow(sandbox: &Sandbox) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
-async fn a_full_disk_refuses_keeps_sends_and_heals() {
+async fn a_080_a_full_disk_refuses_keeps_sends_and_heals() {
     let sandbox = provider(Limits::default()).await;
     let site = Site::with("full", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
-    let disk = need!(Disk::mount(&site.folder.path().join("disk"), 12));
+    let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=12m"));
     let relay = site.start().await;
     let (door, books) = (relay.door(), Books::default());
     slow(&sandbox);
@@ -125,10 +85,10 @@ async fn a_full_disk_refuses_keeps_sends_and_heals() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
-async fn a_relay_killed_on_a_full_disk_starts_there_and_sends_what_it_has() {
+async fn a_080_a_relay_killed_on_a_full_disk_starts_there_and_sends_what_it_has() {
     let sandbox = provider(Limits::default()).await;
     let site = Site::with("full-kill", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
-    let disk = need!(Disk::mount(&site.folder.path().join("disk"), 12));
+    let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=12m"));
     let relay = site.start().await;
     let books = Books::default();
     slow(&sandbox);
@@ -149,38 +109,9 @@ async fn a_relay_killed_on_a_full_disk_starts_there_and_sends_what_it_has() {
     println!("{} copies", books.audit(&sandbox.received()));
 }
 
-/// The relay under `strace` with these options.
-fn under_strace(site: &Site, options: &[&str]) -> Result<Command, Missing> {
-    let mut command = Command::new(program("strace")?);
-    command.args(["-f", "-qq", "-o"]).arg(site.folder.path().join("trace")).args(options);
-    command.arg(support::program::YIZHAN);
-    Ok(clean(command, site.run_arguments()))
-}
-
-/// Starts it, unless this machine does not let us trace.
-async fn start_under_strace(site: &Site, options: &[&str]) -> Result<Program, Missing> {
-    let relay = Program::spawn(under_strace(site, options)?);
-    let may = relay.line("that it listens", |line| {
-        let denied = line.contains("PTRACE") || line.contains("Operation not permitted");
-        (line.contains("\"listening\"") || denied).then_some(!denied)
-    });
-    if may.await { Ok(relay) } else { Err(Missing("the right to trace a process".to_owned())) }
-}
-
-/// What the trace says.
-fn trace(site: &Site) -> String {
-    fs::read_to_string(site.folder.path().join("trace")).expect("strace writes it")
-}
-
-/// The process under `strace`, by the number in the lock of its data folder.
-fn traced(site: &Site) -> Pid {
-    let text = fs::read_to_string(site.data.join("yizhan.lock")).expect("the relay runs");
-    Pid::from_raw(text.trim().parse().expect("a number")).expect("not zero")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
-async fn a_disk_that_fails_to_sync_gets_no_letter_acknowledged_and_loses_none() {
+async fn a_082_a_disk_that_fails_to_sync_gets_no_letter_acknowledged_and_loses_none() {
     let sandbox = provider(Limits::default()).await;
     let site = Site::new("eio", &sandbox, QUICK);
     // Every third sync of each thread fails, from its 30th to its 120th.
@@ -240,7 +171,7 @@ fn synced_before_250(trace: &str) -> Vec<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_letter_is_acknowledged_before_it_is_synced() {
+async fn a_082_no_letter_is_acknowledged_before_it_is_synced() {
     let sandbox = provider(Limits::default()).await;
     // Nothing is sent meanwhile, so that every sync is for a letter that comes in.
     sandbox.fault(Fault::forever(Stage::Connect, What::Stall));

@@ -164,7 +164,7 @@ async fn a_032_handshakes_that_are_none_give_the_place_back() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_renewed_while_the_listener_runs() {
+async fn a_092_a_certificate_is_renewed_while_the_listener_runs() {
     let (old, new) = (TestCa::new(), TestCa::new());
     let door = Entrance::open("renewed", plan(&old, true));
     let identity = door.identity.clone().expect("it has TLS");

@@ -70,7 +70,7 @@ async fn files_are_for_their_owner_only() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_refused() {
+async fn a_087_a_second_process_is_refused() {
     let folder = Folder::new();
     let queue = open_clean(folder.path());
     match open(folder.path()) {
@@ -84,7 +84,7 @@ async fn a_second_process_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_named_and_kept() {
+async fn a_086_a_file_that_is_no_database_is_named_and_kept() {
     let folder = Folder::new();
     two_messages(folder.path()).await;
     let path = database(folder.path());
@@ -103,7 +103,7 @@ async fn a_file_that_is_no_database_is_named_and_kept() {
 }
 
 #[tokio::test]
-async fn another_version_and_another_program_are_refused() {
+async fn a_086_another_version_and_another_program_are_refused() {
     let folder = Folder::new();
     two_messages(folder.path()).await;
     edit(folder.path(), "PRAGMA user_version = 9");
@@ -154,7 +154,7 @@ async fn the_spool_is_swept() {
 }
 
 #[tokio::test]
-async fn a_missing_or_torn_body_is_held() {
+async fn a_086_a_missing_or_torn_body_is_held() {
     for (damage, words) in [(None, "No such file"), (Some(0), "has 0 octets"), (Some(299_999), "instead of 300000")] {
         let folder = Folder::new();
         let (short, long) = two_messages(folder.path()).await;
@@ -177,7 +177,7 @@ async fn a_missing_or_torn_body_is_held() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_is_never_sent() {
+async fn a_086_a_flipped_bit_is_never_sent() {
     let folder = Folder::new();
     let (short, long) = two_messages(folder.path()).await;
     let file = spool_file(folder.path());
@@ -225,7 +225,7 @@ async fn a_body_that_goes_bad_while_it_is_read_does_not_end_quietly() {
 
 /// what is read back is checked as if it came from a stranger.
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
+async fn a_036_a_086_a_row_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     for sql in [
         "UPDATE recipient SET address = 'a@b' || x'0d0a' || 'RCPT TO:<c@d>' WHERE seq = 1",
         "UPDATE recipient SET outcome = 'lost' WHERE seq = 1",
@@ -262,6 +262,30 @@ async fn a_row_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     }
 }
 
+/// A length that no memory could hold is only a number.
+#[tokio::test]
+async fn a_086_a_huge_length_is_held_and_the_others_go_on() {
+    for (sql, damaged) in [
+        ("UPDATE content SET spool_len = 9223372036854775807 WHERE spool IS NOT NULL", true),
+        ("UPDATE content SET spool_len = -1 WHERE spool IS NOT NULL", true),
+        ("UPDATE message SET size = 9223372036854775807 WHERE seq = 2", false),
+    ] {
+        let folder = Folder::new();
+        let (short, long) = two_messages(folder.path()).await;
+        edit(folder.path(), sql);
+        let (queue, report) = open(folder.path()).unwrap();
+        assert_eq!(report.len(), usize::from(damaged), "{sql}: {report:?}");
+        let expected = if damaged { vec![short] } else { vec![short, long] };
+        assert_eq!(leased(&queue).await, expected, "{sql}");
+        if damaged {
+            let shown = queue.list(Filter { states: vec![State::Held], ..Filter::default() }).await.unwrap();
+            assert!(shown.iter().all(|entry| entry.id == long) && report[0].contains("octets instead of"), "{sql}");
+        }
+        queue.put(message(3, START, 1, body(&queue, 3, 200_000).await)).await.unwrap();
+        queue.depth().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn content_that_is_gone_is_held() {
     let folder = Folder::new();
@@ -274,7 +298,7 @@ async fn content_that_is_gone_is_held() {
 
 /// whatever octet of the database is wrong, what is leased is what was stored.
 #[tokio::test]
-async fn random_damage_never_panics_and_never_sends_what_was_not_stored() {
+async fn a_085_a_086_random_damage_never_panics_and_never_sends_what_was_not_stored() {
     let folder = Folder::new();
     let queue = open_clean(folder.path());
     for n in 0..40 {
@@ -313,19 +337,26 @@ async fn random_damage_never_panics_and_never_sends_what_was_not_stored() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_taken_away_is_noticed() {
+async fn a_081_a_database_that_is_taken_away_is_noticed_and_its_mail_is_sent() {
     let folder = Folder::new();
     let queue = open_clean(folder.path());
     queue.put(short(1, START)).await.unwrap();
     for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
         fs::rename(folder.path().join("data").join(name), folder.path().join(name)).unwrap();
     }
-    // What is written now would be lost with the file.
-    let error = queue.put(short(2, START)).await.unwrap_err();
-    assert!(error.to_string().contains("moved or deleted"), "{error}");
-    queue.put(short(3, START)).await.unwrap();
+    // What is written now would be lost with the file, so nothing is; what is queued is still read, sent and settled.
+    for n in 2..4 {
+        let error = queue.put(short(n, START)).await.unwrap_err();
+        assert!(error.to_string().contains("moved or deleted"), "{error}");
+    }
+    let lease = lease_due(&queue, at(1_000), 100).await.unwrap().pop().unwrap();
+    assert_eq!(lease.entry.id, short(1, START).id);
+    queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+    // Nothing is left: a new one is begun, under a lock that others can see.
+    queue.put(short(4, START)).await.unwrap();
+    assert!(matches!(open(folder.path()), Err(Error::Locked { .. })));
     drop(queue);
-    assert_eq!(leased(&open_clean(folder.path())).await, [short(3, START).id]);
+    assert_eq!(leased(&open_clean(folder.path())).await, [short(4, START).id]);
 }
 
 /// A mounted file system that goes away at the end.
@@ -339,7 +370,7 @@ impl Drop for Mount {
 
 /// a full disk refuses, loses nothing, and needs no restart.
 #[tokio::test]
-async fn a_full_disk_refuses_and_recovers() {
+async fn a_080_a_full_disk_refuses_and_recovers() {
     let folder = Folder::new();
     let mounted = Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
@@ -347,7 +378,7 @@ async fn a_full_disk_refuses_and_recovers() {
         .stderr(Stdio::null())
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
-        return skipped("a_full_disk_refuses_and_recovers: no file system can be mounted here");
+        return skipped("a_080_a_full_disk_refuses_and_recovers: no file system can be mounted here");
     }
     let _mount = Mount(folder.path().to_owned());
     let queue = open_clean(folder.path());
@@ -424,7 +455,7 @@ fn length(n: u64) -> usize {
 
 /// what was acknowledged survives `kill -9`, octet for octet.
 #[tokio::test]
-async fn nothing_acknowledged_is_lost_by_kill_9() {
+async fn a_084_nothing_acknowledged_is_lost_by_kill_9() {
     let folder = Folder::new();
     let (mut acknowledged, mut first) = (Vec::new(), 0);
     for round in 0..10 {

@@ -86,7 +86,7 @@ async fn tell_of_some(queue: &Sqlite, n: u64) {
 /// The settlement, what it used, what the account was like then, and the mark: all of them or none, wherever the
 /// process was killed; and a failure is either marked or in exactly one digest.
 #[tokio::test]
-async fn a_settlement_and_a_digest_are_whole_after_kill_9() {
+async fn a_084_a_settlement_and_a_digest_are_whole_after_kill_9() {
     let folder = Folder::new();
     let mut acknowledged: BTreeMap<String, u64> = BTreeMap::new();
     for round in 0..8 {
@@ -303,7 +303,7 @@ async fn a_message_that_is_not_where_the_index_says_is_not_sent() {
 
 /// A crash between sharing a body and putting its message leaves a file that is nobody's.
 #[tokio::test]
-async fn what_a_crash_leaves_of_a_shared_body_is_swept() {
+async fn a_084_what_a_crash_leaves_of_a_shared_body_is_swept() {
     let folder = Folder::new();
     let queue = open_clean(folder.path());
     let stored = body(&queue, 1, 300_000).await;

@@ -140,7 +140,7 @@ async fn uncertain_copies_are_not_sent_for_ever() {
 }
 
 #[tokio::test]
-async fn a_refused_log_in_bounces_nothing_hammers_nobody_and_heals_with_the_secret() {
+async fn a_092_a_refused_log_in_bounces_nothing_hammers_nobody_and_heals_with_the_secret() {
     let office = Office::open("revoked").await;
     office.folder.file("code", "wrongwrongwrongw");
     let first = office.send(&["a@else.test"], MAIL).await;
@@ -382,7 +382,7 @@ async fn what_was_acknowledged_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_stop_finishes_the_final_dot_and_refuses_the_idle() {
+async fn a_091_a_stop_finishes_the_final_dot_and_refuses_the_idle() {
     let office = Office::open("stop").await;
     let mut idle = Device::connect(office.door()).await;
     let mut busy = Device::connect(office.door()).await;
@@ -405,7 +405,7 @@ async fn a_stop_finishes_the_final_dot_and_refuses_the_idle() {
 }
 
 #[tokio::test]
-async fn a_second_relay_on_the_same_folder_is_refused() {
+async fn a_087_a_second_relay_on_the_same_folder_is_refused() {
     let office = Office::open("second").await;
     let error = Relay::start(&office.settings, Clock::system()).unwrap_err();
     let text = error.to_string();

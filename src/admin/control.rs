@@ -16,6 +16,8 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::queue::Queue;
+use crate::telemetry::counter::Counters;
+use crate::telemetry::panic;
 
 use super::accounts::Accounts;
 use super::order::{Order, Reply, carry_out};
@@ -54,7 +56,14 @@ impl Control {
     }
 
     /// Answers orders until the drain starts.
-    pub async fn run(self, queue: Arc<dyn Queue>, accounts: Arc<dyn Accounts>, clock: Clock, drain: Drain) {
+    pub async fn run(
+        self,
+        queue: Arc<dyn Queue>,
+        accounts: Arc<dyn Accounts>,
+        clock: Clock,
+        counters: Counters,
+        drain: Drain,
+    ) {
         loop {
             let accepted = tokio::select! {
                 () = drain.asked() => break,
@@ -62,10 +71,12 @@ impl Control {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (queue, accounts, clock) = (queue.clone(), accounts.clone(), clock.clone());
-                    // An order that hangs must not hold up the next one.
+                    let (queue, accounts, clock, counters) =
+                        (queue.clone(), accounts.clone(), clock.clone(), counters.clone());
+                    // An order that hangs must not hold up the next one, nor may one that panics.
                     tokio::spawn(async move {
-                        let _ = timeout(PATIENCE, answer(stream, queue.as_ref(), accounts.as_ref(), &clock)).await;
+                        let answer = answer(stream, queue.as_ref(), accounts.as_ref(), &clock);
+                        panic::confined("order", &counters, timeout(PATIENCE, answer)).await
                     });
                 }
                 Err(error) => {

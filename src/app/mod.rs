@@ -4,6 +4,7 @@
 //! the command line, signals, and what is printed (`cli`).
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,16 +105,21 @@ fn bind_hint(error: &BindError) -> String {
 }
 
 /// A running relay.
-#[derive(Debug)]
 pub struct Relay {
     addresses: Vec<(String, SocketAddr)>,
     counters: Counters,
     drain: Drain,
     delivery: Delivery,
-    queue: Arc<Sqlite>,
+    queue: Arc<dyn Queue>,
     tasks: JoinSet<()>,
     /// Tells other relays on this machine which accounts are in use.
     _marks: Marks,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("addresses", &self.addresses).field("drain", &self.drain).finish_non_exhaustive()
+    }
 }
 
 impl Relay {
@@ -122,14 +128,23 @@ impl Relay {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
-        let owner = translate::owner(settings)?;
-        let router = Arc::new(translate::router(settings)?);
+        // What is wrong with the settings is said before anything is made on the disk.
+        translate::owner(settings)?;
+        translate::router(settings)?;
         let (queue, report) = Sqlite::open(&translate::queue(settings))?;
         for sentence in report {
             tracing::warn!(event = "queue_report", "{sentence}");
         }
-        let queue = Arc::new(queue);
-        let shared: Arc<dyn Queue> = queue.clone();
+        Relay::on(Arc::new(queue), settings, clock)
+    }
+
+    /// As [`Relay::start`], on a queue that is open already.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then, and the queue is as it was.
+    pub fn on(shared: Arc<dyn Queue>, settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
+        let owner = translate::owner(settings)?;
+        let router = Arc::new(translate::router(settings)?);
         let (counters, drain) = (Counters::default(), Drain::default());
         let ids = Arc::new(IdSource::new(seed()));
         let (limits, doors) = (translate::limits(settings), translate::listeners(settings)?);
@@ -157,6 +172,7 @@ impl Relay {
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)
             .map_err(|source| StartError::Control { path: crate::admin::control::path(&data_dir), source })?;
+        let queue = shared.clone();
         let parts =
             Parts { queue: shared, clock: clock.clone(), ids, counters: counters.clone(), drain: drain.clone() };
         let delivery = delivery_of(settings, parts)?;
@@ -176,18 +192,35 @@ impl Relay {
         door: chores::Door,
         data_dir: std::path::PathBuf,
     ) {
-        let queue: Arc<dyn Queue> = self.queue.clone();
+        let (queue, drain) = (self.queue.clone(), self.drain.clone());
         for (name, addr) in &self.addresses {
             tracing::info!(event = "listening", listener = %name, %addr);
         }
+        // None of them may end before the rest does: a relay that takes mail and sends none is worse than one that is
+        // started anew.
+        let mut vital = |name, work: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let drain = drain.clone();
+            self.tasks.spawn(async move { drain.vital(name, work).await });
+        };
         for listener in listeners {
-            self.tasks.spawn(listener.run());
+            vital("a listener", Box::pin(listener.run()));
         }
-        let accounts = Arc::new(self.delivery.clone());
-        self.tasks.spawn(control.run(queue.clone(), accounts, clock.clone(), self.drain.clone()));
-        self.tasks.spawn(chores::run(queue, clock, door, data_dir, self.drain.clone()));
+        let (accounts, counters) = (Arc::new(self.delivery.clone()), self.counters.clone());
+        let control = control.run(queue.clone(), accounts, clock.clone(), counters, self.drain.clone());
+        vital("the control socket", Box::pin(control));
+        vital("the chores", Box::pin(chores::run(queue, clock, door, data_dir, self.drain.clone())));
         let delivery = self.delivery.clone();
-        self.tasks.spawn(async move { delivery.run().await });
+        vital("the delivery", Box::pin(async move { delivery.run().await }));
+    }
+
+    /// Returns when something without which the relay is only half alive has ended: its name. [`Relay::stop`] is next.
+    pub async fn broken(&self) -> &'static str {
+        self.drain.asked().await;
+        match self.drain.broken() {
+            Some(part) => part,
+            // The stop was asked for.
+            None => std::future::pending().await,
+        }
     }
 
     /// The open addresses, with the names of their listeners.

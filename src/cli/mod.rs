@@ -22,6 +22,7 @@ mod repair;
 mod run;
 mod sandbox;
 mod screen;
+pub mod serve;
 
 use screen::Lang;
 

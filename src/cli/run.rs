@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, Relay, StartError};
+use crate::app::{Relay, StartError};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::secret::SecretSource;
-use crate::telemetry::log;
+use crate::telemetry::{log, panic};
 
 use super::sandbox::Provider;
 use super::screen::{self, Lang};
+use super::serve::{Signals, serve};
 use super::{BAD_SETTINGS, prompt};
 
 /// What `run` takes.
@@ -78,6 +78,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     };
     let mut settings = loaded.settings;
     log::start(log_settings(&settings));
+    panic::report();
     for warning in &loaded.warnings {
         tracing::warn!(event = "settings", "{warning}");
     }
@@ -103,30 +104,16 @@ async fn relay(mut settings: Settings, sandbox: bool) -> anyhow::Result<ExitCode
         }
         false => None,
     };
-    // Before the listeners are opened: a signal that comes early must not kill a relay that has begun to take mail.
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hup = signal(SignalKind::hangup())?;
+    let signals = Signals::listen()?;
     let relay = match Relay::start(&settings, Clock::system()) {
         Ok(relay) => relay,
         Err(error) => return Ok(explain(&error)),
     };
     tracing::info!(event = "started", version = env!("CARGO_PKG_VERSION"), hostname = %settings.hostname,
         data_dir = %settings.queue.data_dir.display(), account = %settings.accounts[0].name);
-    let why = loop {
-        tokio::select! {
-            _ = term.recv() => break "SIGTERM",
-            _ = int.recv() => break "SIGINT",
-            _ = hup.recv() => relay.look_at_secrets(),
-        }
-    };
-    tracing::info!(event = "stopping", why);
-    let stop = relay.stop(app::STOP_LIMIT);
-    let finished = tokio::select! {
-        finished = stop => finished,
-        _ = int.recv() => false,
-    };
+    let code = serve(relay, signals).await;
     drop(provider);
-    Ok(if finished { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(code)
 }
 
 /// Says why the relay did not start; the exit code tells settings from circumstances.

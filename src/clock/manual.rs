@@ -123,6 +123,10 @@ impl Manual {
         self.wait(|board| board.now >= at).await;
     }
 
+    pub(super) async fn wait_earlier(&self, than: Timestamp) {
+        self.wait(|board| board.now < than).await;
+    }
+
     /// Sleeps for the worker `number`; also until a nudge that it has not seen.
     async fn worker_sleeps(&self, number: u64, at: Timestamp) {
         let mut seen = 0;

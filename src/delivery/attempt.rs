@@ -3,9 +3,11 @@
 //! The seal is put on the stored header block here, because only now the account is known; the body goes as it is.
 //! Nothing here decides: `settle` does. Invariants: the settlement is written before anything is logged, so that the log
 //! never says what the queue does not know; what the attempt cost the account, and what it taught about it, is written
-//! in the same transaction as its outcome.
+//! in the same transaction as its outcome. A panic in the middle ends the attempt, never the message: it is settled as
+//! what is known of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,8 @@ use crate::message::rewrite::{FromPolicy, Seal, seal_among};
 use crate::provider::{Action, Scope, Verdict};
 use crate::queue::entry::{Entry, Next, Usage};
 use crate::queue::{Error, Lease};
-use crate::telemetry::counter;
+use crate::telemetry::{counter, panic};
+use crate::upstream::turn::Turn;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
 
 use super::Delivery;
@@ -57,6 +60,16 @@ impl Attempt {
     }
 }
 
+/// What stands in the list when a mistake of ours ended an attempt.
+const BROKEN: &str = "a mistake in the relay ended the attempt; the log says where";
+
+/// What the provider answered, and the turn, which is kept until the account has learnt from it.
+struct Sent {
+    turn: Turn,
+    report: Report,
+    now: Timestamp,
+}
+
 /// How an attempt ended, and what it cost.
 struct Ended {
     report: Report,
@@ -84,28 +97,22 @@ impl Delivery {
 
     /// `None` when the account had to rest before the provider was asked: then nothing has happened to the message.
     async fn send(&self, attempt: &mut Attempt) -> Option<Ended> {
-        let (account, entry) = (attempt.account.clone(), attempt.lease.entry.clone());
+        let (account, asked) = (attempt.account.clone(), AtomicBool::new(false));
+        let policy = policy(account.who(), &attempt.lease.entry);
+        let Some(sent) = panic::confined("delivery", &self.0.counters, self.ask(attempt, policy, &asked)).await else {
+            return Some(self.broken_off(attempt, policy, asked.into_inner()));
+        };
+        let Sent { turn, report, now } = sent?;
         let account = &account;
-        let policy = policy(account.who(), &entry);
-        let letter = letter(account.who(), policy, attempt);
-        let mut turn = account.upstream().turn(&letter).await;
-        let started = self.0.clock.now();
-        // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
-        match account.gate(started) {
-            Gate::Cooling(_) | Gate::Paused => return None,
-            Gate::Open | Gate::Probe | Gate::Down(_) => {}
-        }
-        let permit = self.permit(account);
-        let report = account.upstream().send(&mut turn, &letter, &permit).await;
-        let now = self.0.clock.now();
-        tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
-            millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
         // Before anything is learnt: what was refused has used up no quota.
         attempt.give_back_unless_reached(&report, now);
         // What another message was told for all who waited with it is learnt once, from that message.
         let learnt = match turn.is_second_hand() {
             true => Learnt::default(),
-            false => account.learn(&report.condition, spread(account.name()), now),
+            false => {
+                let learn = || account.learn(&report.condition, spread(account.name()), now);
+                panic::caught("delivery", &self.0.counters, learn).unwrap_or_default()
+            }
         };
         drop(turn);
         if learnt.rests {
@@ -116,6 +123,37 @@ impl Delivery {
             self.0.tellings.notify_one();
         }
         Some(Ended { report, policy, now })
+    }
+
+    /// Waits for a turn and asks the provider. `asked` is set as soon as it may hear of the message.
+    async fn ask(&self, attempt: &Attempt, policy: FromPolicy, asked: &AtomicBool) -> Option<Sent> {
+        let (account, entry) = (&attempt.account, &attempt.lease.entry);
+        let letter = letter(account.who(), policy, attempt);
+        let mut turn = account.upstream().turn(&letter).await;
+        let started = self.0.clock.now();
+        // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
+        match account.gate(started) {
+            Gate::Cooling(_) | Gate::Paused => return None,
+            Gate::Open | Gate::Probe | Gate::Down(_) => {}
+        }
+        let permit = self.permit(account);
+        asked.store(true, Ordering::Relaxed);
+        let report = account.upstream().send(&mut turn, &letter, &permit).await;
+        let now = self.0.clock.now();
+        tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
+            millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
+        Some(Sent { turn, report, now })
+    }
+
+    /// After a panic. Nobody knows how far it came, once the provider was asked: that is what *uncertain* is for.
+    fn broken_off(&self, attempt: &Attempt, policy: FromPolicy, asked: bool) -> Ended {
+        let (id, account) = (attempt.lease.entry.id, attempt.account.name());
+        tracing::error!(event = "attempt_broken", %id, account, asked, "a mistake in the relay ended this attempt; the line above says where");
+        let fate = if asked { Fate::Uncertain } else { Fate::Later };
+        let one = Outcome { fate, text: BROKEN.to_owned(), verdict: None };
+        // It says nothing about the account.
+        let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
+        Ended { report, policy, now: self.0.clock.now() }
     }
 
     /// What the provider would only refuse after it had taken all of it is not sent.
@@ -141,7 +179,14 @@ impl Delivery {
         settlement.usage.clone_from(&usage);
         let (state, turn) = self.state_to_keep(&account).await.unzip();
         settlement.account_state = state;
-        self.tell_owner(&mut settlement, &account, &lease, &changes, now);
+        let tell = || self.tell_owner(&mut settlement, &account, &lease, &changes, now);
+        if panic::caught("settlement", &self.0.counters, tell).is_none() {
+            // The outcome must be written all the same, or the message would be sent again. The digest will tell.
+            settlement.notice = None;
+            settlement.untold = changes.iter().any(|change| change.event == Event::Failed) && !entry.notice;
+            self.digests().put_back(u64::from(settlement.untold), now);
+            self.0.tellings.notify_one();
+        }
         let next = settlement.next;
         let settled = self.0.queue.settle(lease, settlement).await;
         drop(turn);

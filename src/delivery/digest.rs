@@ -83,6 +83,8 @@ impl Digest {
     /// Whether a digest must be written now: how many failures are for it. They count as told from here on; who cannot
     /// write it calls [`Digest::put_back`].
     pub fn take(&mut self, now: Timestamp) -> Option<u64> {
+        // A clock that was set back must not silence it.
+        self.due = self.due.map(|due| due.min(now + WINDOW));
         if self.due.is_none_or(|due| now < due) {
             return None;
         }

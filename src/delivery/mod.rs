@@ -15,16 +15,17 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinSet;
 
-use crate::clock::{Clock, Timestamp, Worker};
+use crate::clock::{self, Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::language::Language;
-use crate::mail::{Address, IdSource, Lane};
+use crate::mail::{Address, Id, IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
 use crate::queue::{Error, Lease, Queue};
@@ -38,6 +39,7 @@ mod attempt;
 pub mod breaker;
 pub mod budget;
 pub mod digest;
+mod fallen;
 mod gather;
 mod keep;
 pub mod lane;
@@ -123,6 +125,8 @@ struct Shared {
     /// There may be something to tell.
     tellings: Notify,
     restored: OnceCell<()>,
+    /// Messages whose attempt has begun and has not come to its end. One that is leased again was in a panic.
+    unsettled: Mutex<HashSet<Id>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -160,6 +164,8 @@ struct Running {
     turn: u64,
     /// What the queue was told last.
     closed: Vec<Closed>,
+    /// The latest time that the clock has shown.
+    latest: Option<Timestamp>,
 }
 
 impl Delivery {
@@ -188,30 +194,23 @@ impl Delivery {
             digests: Mutex::default(),
             tellings: Notify::new(),
             restored: OnceCell::new(),
+            unsettled: Mutex::default(),
         }))
     }
 
     /// Sends what is due until the drain starts; returns when the last attempt has been settled.
     pub async fn run(&self) {
         self.take_over().await;
-        let mut helpers = JoinSet::new();
-        for account in &self.0.accounts {
-            let upstream = account.upstream().clone();
-            helpers.spawn(async move { upstream.reap().await });
-        }
-        helpers.spawn({
-            let this = self.clone();
-            async move { this.watch_secrets().await }
-        });
-        helpers.spawn({
-            let this = self.clone();
-            async move { this.tell().await }
-        });
+        let mut helpers = self.helpers();
         let mut running = Running::default();
         while !self.0.drain.started() {
             match self.turn(&mut running).await {
                 Ok(()) => {}
-                Err(Error::Closed) => break,
+                // Nobody else closes it while we are not stopping: its thread is gone, and nothing can be taken or sent.
+                Err(Error::Closed) => {
+                    self.0.drain.give_up("the queue");
+                    break;
+                }
                 Err(error) => {
                     tracing::error!(event = "queue_error", "{error}");
                     self.sleep_until(Some(self.0.clock.now() + QUEUE_REST), &mut running).await;
@@ -226,11 +225,26 @@ impl Delivery {
         }
     }
 
+    /// Those who work beside the loop until it ends. None of them has an end of its own.
+    fn helpers(&self) -> JoinSet<()> {
+        let mut helpers = JoinSet::new();
+        for account in &self.0.accounts {
+            let (upstream, drain) = (account.upstream().clone(), self.0.drain.clone());
+            helpers.spawn(async move { drain.vital("the care of connections", upstream.reap()).await });
+        }
+        let this = self.clone();
+        helpers.spawn(async move { this.0.drain.vital("the watch of the secrets", this.watch_secrets()).await });
+        let this = self.clone();
+        helpers.spawn(async move { this.0.drain.vital("the one who tells", this.tell()).await });
+        helpers
+    }
+
     /// One turn of the loop: hand out what may go, then sleep until something happens.
     async fn turn(&self, running: &mut Running) -> Result<(), Error> {
         // Whoever changed something is heard from here on.
         self.pokes().clear();
         let now = self.0.clock.now();
+        self.mind_the_clock(now, running).await?;
         let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
         let plan = plan(&self.0.lots, &standings, self.order(running.turn, now));
         running.turn += 1;
@@ -248,7 +262,22 @@ impl Delivery {
         tokio::select! {
             result = self.0.queue.wait() => result?,
             () = self.0.changed.notified() => {}
+            () = self.0.clock.set_back(now) => {}
             () = self.sleep_until(next, running) => {}
+        }
+        Ok(())
+    }
+
+    /// A clock that was set back must not keep mail for as long as it was set back.
+    async fn mind_the_clock(&self, now: Timestamp, running: &mut Running) -> Result<(), Error> {
+        let before = running.latest.replace(now);
+        if let Some(before) = before.filter(|before| now + clock::BACK < *before) {
+            tracing::warn!(
+                event = "clock_set_back",
+                seconds = before.since(now).as_secs(),
+                "the machine's clock was set back; what waited for a later time is tried now"
+            );
+            self.0.queue.hasten(now, now + self.0.settings.schedule.longest()).await?;
         }
         Ok(())
     }
@@ -284,15 +313,21 @@ impl Delivery {
         let all = leases.len() == take.total;
         let moved = self.hand_over(&self.0.accounts[take.account], &mut leases).await?;
         for lease in leases {
+            if self.has_fallen(lease.entry.id) {
+                running.attempts.spawn(self.clone().let_rest(lease, now + QUEUE_REST));
+                continue;
+            }
             let account = &self.0.accounts[take.account];
             let Some(attempt) = begin(account, lease, now) else {
                 // The budget is spent: this one and those behind it go back as they were.
                 return Ok(true);
             };
             let worker = self.0.clock.worker(format!("delivery of {}", attempt.lease.entry.id));
-            let this = self.clone();
+            let (this, id) = (self.clone(), attempt.lease.entry.id);
+            self.unsettled().insert(id);
             running.attempts.spawn(async move {
                 this.attempt(attempt).await;
+                this.unsettled().remove(&id);
                 worker
             });
         }

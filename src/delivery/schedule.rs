@@ -36,6 +36,12 @@ impl Settings {
         jitter(base, id, failed)
     }
 
+    /// The longest wait there is between two tries.
+    pub fn longest(&self) -> Duration {
+        let longest = self.retry.iter().max().copied().unwrap_or(Duration::from_secs(3600));
+        longest + longest / 10
+    }
+
     /// When to try again after `failed` failed tries, the last of which ended at `now`.
     pub fn next_try(&self, failed: u32, id: Id, now: Timestamp) -> Timestamp {
         now + self.wait(failed, id)

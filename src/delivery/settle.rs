@@ -5,7 +5,8 @@
 //! open and have no last words) come next, at once; those that were deferred wait for the next try of the message.
 //!
 //! Invariants: waiting for an account spends no try and never fails a recipient, and the message keeps its place in the
-//! line; a message is not given up before it had [`FEWEST_TRIES`] tries, whatever the clock says; an uncertain delivery
+//! line; a message is not given up before it had [`FEWEST_TRIES`] tries, nor at a try that was due while it still had time,
+//! whatever the clock says; an uncertain delivery
 //! is repeated at most [`MOST_UNCERTAIN`] times; a list of recipients that was too long gets shorter each time; the
 //! sender is put on anew at most once.
 
@@ -131,7 +132,8 @@ impl Rules {
         let fewer = if split < all { all - split } else { all / 2 };
         Rules {
             tries,
-            give_up: now >= entry.expires && tries >= FEWEST_TRIES,
+            // Planned for after the end: a try that only comes late (the clock jumped, the account rested) is not the last.
+            give_up: now >= entry.expires && entry.due >= entry.expires && tries >= FEWEST_TRIES,
             uncertain,
             too_uncertain: uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN,
             chunk: (split > 0 && all > 1).then_some(fewer.max(1) as u32),

@@ -34,6 +34,7 @@ impl Delivery {
             let next = alarms.chain(self.digests().due()).min();
             tokio::select! {
                 () = worker.sleep_until(next) => {}
+                () = self.0.clock.set_back(now) => {}
                 () = self.0.tellings.notified() => {}
                 () = self.0.drain.asked() => return,
             }

@@ -33,6 +33,7 @@ impl Delivery {
             }
             tokio::select! {
                 () = worker.sleep_until(resting.then(|| now + EVERY)) => {}
+                () = self.0.clock.set_back(now) => {}
                 () = asked => {}
                 () = self.0.drain.asked() => return,
             }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::secret::Secret;
 use crate::smtp::Reply;
 use crate::smtp::server::{AuthMode, Event, Phase, Session};
-use crate::telemetry::counter;
+use crate::telemetry::{counter, panic};
 
 use super::admit::Admission;
 use super::client::Peer;
@@ -64,21 +64,41 @@ impl Connection {
         Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0 }
     }
 
-    /// Runs the session to its end.
+    /// Runs the session to its end, or to a panic, which ends nothing else.
     pub(super) async fn run(mut self, mut session: Session) {
         let _here = self.around.drain.hold(format!("session of {}", self.peer.addr));
-        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) && self.start_tls(&mut session).await.is_err() {
+        let counters = self.around.counters.clone();
+        if panic::confined("session", &counters, self.attend(&mut session)).await.is_none() {
+            self.break_off(&mut session).await;
+        }
+    }
+
+    async fn attend(&mut self, session: &mut Session) {
+        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) && self.start_tls(session).await.is_err() {
             return;
         }
         session.greet();
         let mut admission = Admission::new(self.peer.clone(), self.settings.clone(), self.around.clone());
-        let ended = self.converse(&mut session, &mut admission).await;
-        self.take_notes(&mut session);
+        let ended = self.converse(session, &mut admission).await;
+        self.take_notes(session);
         match ended {
             Ok(()) | Err(Ended::Gone) => {}
-            Err(Ended::Late) => self.farewell(&mut session, Reply::new(421, "4.4.2 Timeout, closing connection")).await,
-            Err(Ended::Draining) => self.farewell(&mut session, refusal::draining().reply).await,
+            Err(Ended::Late) => self.farewell(session, Reply::new(421, "4.4.2 Timeout, closing connection")).await,
+            Err(Ended::Draining) => self.farewell(session, refusal::draining().reply).await,
         }
+    }
+
+    /// After a panic: nothing more is asked of the session. What it had answered before goes out, so that a message that
+    /// was taken is not sent again, and then 421 (RFC 5321 section 3.8).
+    async fn break_off(&mut self, session: &mut Session) {
+        tracing::error!(event = "session_broken", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "a mistake in the relay ended this session; the line above says where");
+        let output = session.output();
+        let whole = output.windows(2).rposition(|pair| pair == b"\r\n").map_or(0, |at| at + 2);
+        output.truncate(whole);
+        refusal::fault().reply.write(output);
+        // Whether it is read does not matter any more.
+        let _ = timeout(self.settings.deadlines.write, self.wire.write(output)).await;
+        self.wire.linger().await;
     }
 
     async fn converse(&mut self, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {

@@ -2,7 +2,8 @@
 //!
 //! A peer in no allowed network is told so and let go. One that is a load balancer has to name the client first, and it
 //! is the client that is asked about then; a PROXY header from anybody else is never looked for. A fault of `accept` (no descriptors left, for example) makes the
-//! loop rest, never spin, never end. Each session runs in a task of its own: a panic there ends that session only.
+//! loop rest, never spin, never end. Each session runs in a task of its own: a panic there ends that session only
+//! (`connection`); a panic of the loop itself ends the relay.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use crate::limits::room::Full;
 use crate::smtp::proxy_header::Source;
 use crate::smtp::server;
-use crate::telemetry::counter;
+use crate::telemetry::{counter, panic};
 
 use super::client::Peer;
 use super::connection::Connection;
@@ -91,11 +92,16 @@ impl Listener {
     /// Accepts until the drain starts.
     pub async fn run(self) {
         let this = Arc::new(self);
-        let loops: Vec<_> = (0..this.sockets.len()).map(|n| tokio::spawn(this.clone().accept(n))).collect();
+        let loops: Vec<_> = (0..this.sockets.len()).map(|n| tokio::spawn(this.clone().accept_at(n))).collect();
         for one in loops {
             // A loop has no end of its own but the drain.
             let _ = one.await;
         }
+    }
+
+    async fn accept_at(self: Arc<Listener>, socket: usize) {
+        let drain = self.around.drain.clone();
+        drain.vital("a listener", self.accept(socket)).await;
     }
 
     async fn accept(self: Arc<Listener>, socket: usize) {
@@ -124,7 +130,8 @@ impl Listener {
         // ::ffff:10.0.0.1 and 10.0.0.1 are one client.
         let addr = peer.ip().to_canonical();
         if allowed(&self.settings.proxy_from, addr) {
-            tokio::spawn(self.clone().ask_proxy(stream, addr));
+            let (this, counters) = (self.clone(), self.around.counters.clone());
+            tokio::spawn(async move { panic::confined("proxy", &counters, this.ask_proxy(stream, addr)).await });
         } else {
             self.let_in(stream, addr);
         }

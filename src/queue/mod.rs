@@ -294,6 +294,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes every waiting message due at `now` (an account is back).
     fn wake(&self, now: Timestamp) -> Answer<'_, ()>;
 
+    /// Makes every deferred message due at `now` that would wait beyond `latest` (the clock was set back).
+    fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()>;
+
     /// Octets of all messages that are not final, by the address they came from. Looks at all of them: not for every
     /// second.
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>>;

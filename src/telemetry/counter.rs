@@ -17,6 +17,8 @@ pub const REPAIRS: &str = "yizhan_repairs_total";
 pub const DELIVERIES: &str = "yizhan_deliveries_total";
 /// Log-ins tried. Labels: account, outcome.
 pub const LOGINS: &str = "yizhan_logins_total";
+/// Pieces of work that were lost to a mistake of ours. Label: task (session, proxy, delivery, settlement, order).
+pub const PANICS: &str = "yizhan_panics_total";
 
 type Series = (&'static str, Vec<(&'static str, String)>);
 

@@ -25,6 +25,7 @@ pub mod dovecot;
 pub mod entrance;
 pub mod folder;
 pub mod front;
+pub mod harm;
 pub mod hook;
 pub mod load;
 pub mod middle;

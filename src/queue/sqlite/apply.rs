@@ -36,6 +36,11 @@ pub(super) enum Write {
     Retry(Id, Timestamp),
     Drop(Id),
     Wake(Timestamp),
+    /// What is deferred beyond `latest` is due at `now`.
+    Hasten {
+        now: Timestamp,
+        latest: Timestamp,
+    },
     /// Old records go; `usage`: old counts as well.
     Purge {
         now: Timestamp,
@@ -68,7 +73,9 @@ impl Write {
     pub(super) fn time(&self) -> Option<Timestamp> {
         match self {
             Write::Put(message, _) => Some(message.received),
-            Write::Retry(_, now) | Write::Wake(now) | Write::Purge { now, .. } => Some(*now),
+            Write::Retry(_, now) | Write::Wake(now) | Write::Hasten { now, .. } | Write::Purge { now, .. } => {
+                Some(*now)
+            }
             Write::Settle { .. }
             | Write::Drop(_)
             | Write::Assign(_)
@@ -95,6 +102,7 @@ impl Write {
             | Write::Retry(..)
             | Write::Drop(_)
             | Write::Wake(_)
+            | Write::Hasten { .. }
             | Write::Assign(_)
             | Write::Spend(_)
             | Write::Remember(_)
@@ -144,6 +152,7 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
         Write::Retry(id, now) => retry(context, *id, *now),
         Write::Drop(id) => drop_message(context, *id),
         Write::Wake(now) => wake(context, *now),
+        Write::Hasten { now, latest } => hasten(context, *now, *latest),
         Write::Purge { now, usage } => purge(context, *now, *usage),
         Write::Assign(changes) => assign(context, changes),
         Write::Spend(usage) => accounts::spend(context.conn, usage).map(|()| Done::default()),
@@ -250,6 +259,12 @@ pub(super) fn delete_content(conn: &Connection, spool: &Spool, seq: i64) -> rusq
 fn wake(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
     let sql = "UPDATE message SET due = ?1 WHERE state = 'waiting' AND due > ?1";
     let changed = context.conn.prepare_cached(sql)?.execute([now.millis()])?;
+    Ok(Done { wake: changed > 0, ..Done::default() })
+}
+
+fn hasten(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
+    let sql = "UPDATE message SET due = ?1 WHERE state = 'deferred' AND due > ?2";
+    let changed = context.conn.prepare_cached(sql)?.execute([now.millis(), latest.millis()])?;
     Ok(Done { wake: changed > 0, ..Done::default() })
 }
 

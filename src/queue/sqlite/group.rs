@@ -7,9 +7,9 @@ use rusqlite::ErrorCode;
 
 use crate::queue::Error;
 
-use super::apply::{Context, Done, apply};
+use super::apply::{Context, Done, Write, apply};
 use super::fault::{Failure, Fault};
-use super::writer::{Job, Writer, database, identity};
+use super::writer::{Job, Writer};
 
 /// What became of each change of a group.
 type Results = Vec<Result<Done, Error>>;
@@ -21,6 +21,8 @@ pub(super) enum Ended {
     Committed(Results),
     /// The change at this place met a damaged page. Nothing was written, and without it the others may succeed.
     Poisoned(usize, Error),
+    /// Somebody took the database away: what is new must not be written. Nothing was.
+    Astray,
     /// See [`Committed`].
     Failed(Fault, Results),
 }
@@ -58,10 +60,11 @@ impl Writer {
             }
         };
         // A write into a file that somebody has deleted succeeds, and is lost.
-        if self.identity != identity(&self.settings) {
-            let _ = run("ROLLBACK");
-            let text = format!("{} was moved or deleted while it was in use", database(&self.settings).display());
-            return Ended::Failed(Fault::Failed(text), Vec::new());
+        if self.is_astray() && group.iter().any(|job| matches!(job.write, Write::Put(..))) {
+            return match run("ROLLBACK") {
+                Ok(()) => Ended::Astray,
+                Err(error) => failed(error, Vec::new()),
+            };
         }
         let Err(error) = run("COMMIT") else { return Ended::Committed(results) };
         let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);

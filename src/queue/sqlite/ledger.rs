@@ -77,7 +77,7 @@ impl Ledger {
         for Counted { state, pool, lane, messages, bytes } in rows {
             self.messages[state as usize] += messages;
             if !state.is_final() {
-                self.bytes += bytes;
+                self.bytes = self.bytes.saturating_add(bytes);
                 self.pools.entry(pool.into()).or_default()[lane as usize][state as usize] += messages;
             }
         }
@@ -97,7 +97,7 @@ impl Ledger {
         if let Some(to) = change.to {
             self.messages[to as usize] += 1;
             if !to.is_final() {
-                self.bytes += change.size;
+                self.bytes = self.bytes.saturating_add(change.size);
                 self.pools.entry(change.pool.clone()).or_default()[change.lane as usize][to as usize] += 1;
             }
         }

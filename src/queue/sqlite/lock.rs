@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -45,6 +45,13 @@ impl Lock {
         // A full disk must not keep the queue from being opened: it is opened to be emptied.
         let _ = file.set_len(0).and_then(|()| file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0));
         Ok(Lock(file))
+    }
+
+    /// Whether the lock is still the one that others would meet in `folder`.
+    pub(super) fn is_in(&self, folder: &Path) -> bool {
+        let ours = self.0.metadata().map(|meta| (meta.dev(), meta.ino()));
+        let there = std::fs::metadata(folder.join("yizhan.lock")).map(|meta| (meta.dev(), meta.ino()));
+        ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))
     }
 }
 

@@ -41,6 +41,7 @@ use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings};
 
 mod accounts;
 mod apply;
+mod astray;
 mod fault;
 mod fresh;
 mod group;
@@ -71,7 +72,7 @@ pub struct Sqlite {
     room: Arc<Semaphore>,
     due: Arc<Notify>,
     spool: Arc<Spool>,
-    closed: AtomicBool,
+    closed: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -112,6 +113,7 @@ impl Sqlite {
             inbox: inbox.clone(),
             conn: Some(conn),
             identity: writer::identity(settings),
+            astray: false,
             unsettled: Vec::new(),
             revoked: Vec::new(),
             due: due.clone(),
@@ -119,13 +121,18 @@ impl Sqlite {
             slack: false,
             lock,
         };
+        let closed = Arc::new(AtomicBool::new(false));
+        let end = End { closed: closed.clone(), due: writer.due.clone() };
         let threads = vec![
-            spawn("queue-writer", move || writer.run(&messages))?,
+            spawn("queue-writer", move || {
+                let _end = end;
+                writer.run(&messages);
+            })?,
             spawn("queue-unlink", move || unlink_all(&paths))?,
         ];
         let room = Arc::new(Semaphore::new(ROOM));
         let threads = Mutex::new(threads);
-        Ok((Sqlite { inbox, room, due, spool, closed: AtomicBool::new(false), threads }, report))
+        Ok((Sqlite { inbox, room, due, spool, closed, threads }, report))
     }
 
     /// Sends a change to the writer and waits for its commit. `octets` is what it keeps in memory until then.
@@ -169,6 +176,19 @@ impl Sqlite {
         for thread in threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+/// Says that the writer is gone, however it went: after a panic nobody may wait for it.
+struct End {
+    closed: Arc<AtomicBool>,
+    due: Arc<Notify>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.due.notify_one();
     }
 }
 
@@ -307,6 +327,10 @@ impl Queue for Sqlite {
 
     fn wake(&self, now: Timestamp) -> Answer<'_, ()> {
         Box::pin(async move { self.change(Write::Wake(now), 0).await.map(drop) })
+    }
+
+    fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::Hasten { now, latest }, 0).await.map(drop) })
     }
 
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {

@@ -40,6 +40,7 @@ impl Revoked {
             Write::Retry(..)
             | Write::Drop(_)
             | Write::Wake(_)
+            | Write::Hasten { .. }
             | Write::Purge { .. }
             | Write::Assign(_)
             | Write::Spend(_)

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::queue::Error;
 
 use super::fault::Fault;
+use super::lock::Lock;
 use super::revoke::take_back;
 use super::writer::{Writer, database, identity};
 use super::{schema, start};
@@ -43,6 +44,10 @@ impl Writer {
             other => Fault::Failed(other.to_string()),
         };
         start::make_folder(self.spool.folder()).map_err(fault)?;
+        if !self.lock.is_in(&self.settings.data_dir) {
+            // The lock went with the folder: another process could take one of that name.
+            self.lock = Lock::take(&self.settings.data_dir).map_err(fault)?;
+        }
         let path = database(&self.settings);
         let (conn, _) = schema::connect(&path).map_err(fault)?;
         let folder = &self.settings.data_dir;

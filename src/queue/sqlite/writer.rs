@@ -78,6 +78,8 @@ pub(super) struct Writer {
     pub(super) conn: Option<Connection>,
     /// Device and inode of the database, to notice that somebody took it away.
     pub(super) identity: Option<(u64, u64)>,
+    /// It was said that the database is out of its place.
+    pub(super) astray: bool,
     /// Settlements that could not be written. Their messages stay leased, so that nobody sends them again.
     pub(super) unsettled: Vec<Write>,
     /// What was answered with an error, although its commit may have got through.
@@ -176,6 +178,7 @@ impl Writer {
         let waiting = std::mem::take(&mut self.unsettled).into_iter();
         let mut group: Vec<Job> = waiting.map(|write| Job { write, reply: None, _permit: None }).collect();
         group.extend(jobs);
+        self.leave_if_astray();
         if let Err(fault) = self.ready() {
             return self.fail(group, &fault);
         }
@@ -208,6 +211,10 @@ impl Writer {
             let (place, error) = match self.transaction(group) {
                 Ended::Committed(results) => return Ok(results),
                 Ended::Failed(fault, results) => return Err((fault, results)),
+                Ended::Astray => {
+                    self.refuse_new(group);
+                    continue;
+                }
                 Ended::Poisoned(place, error) => (place, error),
             };
             tracing::error!(event = "queue_error", %error, "a change met a damaged page of the queue's database");
@@ -224,7 +231,7 @@ impl Writer {
     }
 
     /// Carries out what follows from a change that is committed, and answers.
-    fn finish(&mut self, job: Job, result: Result<Done, Error>) {
+    pub(super) fn finish(&mut self, job: Job, result: Result<Done, Error>) {
         let answer = match result {
             Ok(done) => {
                 done.moves.iter().for_each(|change| self.ledger.apply(change));
@@ -319,6 +326,7 @@ fn message_of(write: Write) -> Option<NewMessage> {
         Write::Retry(..)
         | Write::Drop(_)
         | Write::Wake(_)
+        | Write::Hasten { .. }
         | Write::Purge { .. }
         | Write::Assign(_)
         | Write::Spend(_)

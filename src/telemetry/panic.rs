@@ -1,0 +1,115 @@
+//! What a panic is to the relay: said in the log on one line, counted, and kept from going further than its task.
+//!
+//! A panic is a mistake of ours. Whoever works for one client or one message runs inside [`confined`] or [`caught`], and
+//! what is lost is that piece of work. What everybody needs is not confined: there the process ends (`drain`'s `vital`).
+//! Not here: what the client is told, and what becomes of the message. Invariant: nothing that a panic quotes reaches the
+//! log, because what it quotes may come from a peer, or be a secret.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::task::Poll;
+
+use super::counter::{Counters, PANICS};
+
+/// The longest text of a panic that is written, in characters.
+const LONGEST: usize = 200;
+
+/// From now on every panic of this process is one line of the log, with its place, in place of Rust's own words.
+pub fn report() {
+    std::panic::set_hook(Box::new(|info| say(info)));
+}
+
+fn say(info: &PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let words = words(info.payload());
+    // Names of functions only; there is one when RUST_BACKTRACE asks for it.
+    let trace = Backtrace::capture();
+    let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
+    tracing::error!(event = "panic", %place, thread, trace, "panicked: {words}; this is a mistake in yizhan, please report it");
+}
+
+/// What may be written of the text of a panic: all of a text that stands in the source; of one that was put together,
+/// what comes before the first thing that is quoted.
+fn words(payload: &(dyn Any + Send)) -> String {
+    let quotes = |c: char| matches!(c, '`' | '"' | '\'' | '[' | '{' | '(' | ':') || c.is_control();
+    let text = match (payload.downcast_ref::<&'static str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text.split(quotes).next().unwrap_or_default().trim_end(),
+        (None, None) => "",
+    };
+    text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Runs `work` to its end, or to its panic: then `None`, one more is counted for `task`, and what `work` owned is gone.
+/// What it had only borrowed may be half changed.
+pub fn confined<T>(
+    task: &'static str,
+    counters: &Counters,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    // Boxed, because a future that is handed on is kept twice in the one that takes it.
+    let mut work = Box::pin(work);
+    async move {
+        poll_fn(|context| match caught(task, counters, || work.as_mut().poll(context)) {
+            Some(Poll::Ready(end)) => Poll::Ready(Some(end)),
+            Some(Poll::Pending) => Poll::Pending,
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+/// The same for work that waits for nothing.
+pub fn caught<T>(task: &'static str, counters: &Counters, work: impl FnOnce() -> T) -> Option<T> {
+    // What was borrowed is either made anew by the caller, or made of values that are changed as a whole.
+    let end = catch_unwind(AssertUnwindSafe(work));
+    if end.is_err() {
+        counters.add(PANICS, &[("task", task)], 1);
+    }
+    end.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(work: impl FnOnce()) -> Box<dyn Any + Send> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_err()
+    }
+
+    #[test]
+    fn a_093_what_a_panic_quotes_is_not_written() {
+        let code = "secretcode";
+        let slice = payload(|| drop(code[..99].to_owned()));
+        let error = payload(|| drop(Err::<(), _>(code).expect("the code is good")));
+        let equal = payload(|| assert_eq!(code, "other", "not the {code}"));
+        for (payload, begin) in [(slice, ""), (error, "the code is good"), (equal, "assertion")] {
+            let words = words(payload.as_ref());
+            assert!(words.starts_with(begin) && !words.contains(code), "{words}");
+        }
+        assert_eq!(
+            words(payload(|| panic!("plain: it stands in the source")).as_ref()),
+            "plain: it stands in the source"
+        );
+        assert_eq!(words(payload(|| std::panic::panic_any(7)).as_ref()), "");
+        assert_eq!(words(payload(|| panic!("{} {}", "x".repeat(500), 1)).as_ref()).len(), LONGEST);
+    }
+
+    #[tokio::test]
+    async fn a_093_a_panic_is_counted_and_goes_no_further() {
+        let counters = Counters::default();
+        assert_eq!(confined("session", &counters, async { 1 }).await, Some(1));
+        let late = async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        };
+        assert_eq!(confined::<()>("session", &counters, late).await, None);
+        assert_eq!(caught::<()>("order", &counters, || panic!("on purpose")), None);
+        assert_eq!(counters.sum(PANICS, &[]), 2);
+        assert_eq!(counters.sum(PANICS, &[("task", "session")]), 1);
+    }
+}

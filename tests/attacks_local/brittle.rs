@@ -1,0 +1,155 @@
+//! A queue that panics where a test wants it: a mistake of ours, made to order, outside of the relay's own code.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+
+use yizhan::app::Relay;
+use yizhan::clock::{Clock, Timestamp};
+use yizhan::config::Settings;
+use yizhan::mail::{Id, Lane};
+use yizhan::queue::body::{Draft, Stored};
+use yizhan::queue::entry::{AccountState, Entry, NewMessage, Settlement, Usage, Want};
+use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue};
+use yizhan::sandbox::Limits;
+
+use crate::support::folder::Folder;
+use crate::support::office::{Office, provider, settings};
+
+/// The embedded queue, and where it panics next.
+pub(crate) struct Brittle {
+    sound: Sqlite,
+    /// The calls that panic, each with how many of them go well before.
+    next: Mutex<Vec<(&'static str, u32)>>,
+}
+
+impl Brittle {
+    /// The next call of each name panics.
+    pub(crate) fn panic_at(&self, call: &'static str) {
+        self.panic_at_nth(call, 1);
+    }
+
+    /// The nth call of this name from now on panics.
+    pub(crate) fn panic_at_nth(&self, call: &'static str, nth: u32) {
+        self.next().push((call, nth - 1));
+    }
+
+    fn next(&self) -> MutexGuard<'_, Vec<(&'static str, u32)>> {
+        self.next.lock().expect("no panic holds it")
+    }
+
+    fn touch(&self, call: &'static str) -> &Sqlite {
+        let mut next = self.next();
+        if let Some(place) = next.iter().position(|(one, _)| *one == call) {
+            let Some(left) = next[place].1.checked_sub(1) else {
+                next.remove(place);
+                drop(next);
+                panic!("on purpose at {call}");
+            };
+            next[place].1 = left;
+        }
+        &self.sound
+    }
+}
+
+/// A queue that is sound until it is told otherwise.
+pub(crate) fn brittle(sound: Sqlite) -> Arc<Brittle> {
+    Arc::new(Brittle { sound, next: Mutex::default() })
+}
+
+/// The settings of the queue, as the relay would have them.
+pub(crate) fn queue_settings(settings: &Settings) -> queue::Settings {
+    let of = &settings.queue;
+    queue::Settings { data_dir: of.data_dir.clone(), keep_delivered: of.keep_delivered, keep_failed: of.keep_failed }
+}
+
+/// An office whose queue is brittle, after `change` has had a hand in its settings.
+pub(crate) async fn office(name: &str, change: impl FnOnce(&mut Settings)) -> (Office, Arc<Brittle>) {
+    let (folder, sandbox) = (Folder::new(name), provider(Limits::default()).await);
+    let mut settings = settings(&sandbox, &folder);
+    change(&mut settings);
+    let (sound, _) = Sqlite::open(&queue_settings(&settings)).expect("a new queue opens");
+    let queue = brittle(sound);
+    let relay = Relay::on(queue.clone(), &settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
+    (Office { sandbox, relay, settings, folder }, queue)
+}
+
+impl Queue for Brittle {
+    fn draft(&self) -> Draft {
+        self.touch("draft").draft()
+    }
+    fn put(&self, message: NewMessage) -> Answer<'_, ()> {
+        self.touch("put").put(message)
+    }
+    fn lease(&self, now: Timestamp, wants: Vec<Want>, total: usize) -> Answer<'_, Vec<Lease>> {
+        self.touch("lease").lease(now, wants, total)
+    }
+    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()> {
+        self.touch("settle").settle(lease, settlement)
+    }
+    fn wait(&self) -> Answer<'_, ()> {
+        self.touch("wait").wait()
+    }
+    fn next_due(&self, wants: Vec<Want>) -> Answer<'_, Option<Timestamp>> {
+        self.touch("next_due").next_due(wants)
+    }
+    fn pools(&self) -> Answer<'_, Vec<(String, u64)>> {
+        self.touch("pools").pools()
+    }
+    fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()> {
+        self.touch("assign").assign(changes)
+    }
+    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()> {
+        self.touch("close_lanes").close_lanes(closed)
+    }
+    fn spend(&self, usage: Usage) -> Answer<'_, ()> {
+        self.touch("spend").spend(usage)
+    }
+    fn usage(&self, account: String, since: Timestamp) -> Answer<'_, Vec<Usage>> {
+        self.touch("usage").usage(account, since)
+    }
+    fn remember(&self, state: AccountState) -> Answer<'_, ()> {
+        self.touch("remember").remember(state)
+    }
+    fn recall(&self) -> Answer<'_, Vec<AccountState>> {
+        self.touch("recall").recall()
+    }
+    fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.touch("untold").untold(limit)
+    }
+    fn tell(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> Answer<'_, ()> {
+        self.touch("tell").tell(notice, ids)
+    }
+    fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>> {
+        self.touch("list").list(filter)
+    }
+    fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)> {
+        self.touch("show").show(id)
+    }
+    fn retry(&self, id: Id, now: Timestamp) -> Answer<'_, ()> {
+        self.touch("retry").retry(id, now)
+    }
+    fn drop_message(&self, id: Id) -> Answer<'_, ()> {
+        self.touch("drop_message").drop_message(id)
+    }
+    fn wake(&self, now: Timestamp) -> Answer<'_, ()> {
+        self.touch("wake").wake(now)
+    }
+    fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
+        self.touch("hasten").hasten(now, latest)
+    }
+    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
+        self.touch("bytes_by_addr").bytes_by_addr()
+    }
+    fn depth(&self) -> Answer<'_, Depth> {
+        self.touch("depth").depth()
+    }
+    fn purge(&self, now: Timestamp) -> Answer<'_, bool> {
+        self.touch("purge").purge(now)
+    }
+    fn close(&self) -> Answer<'_, ()> {
+        self.touch("close").close()
+    }
+}
