@@ -157,16 +157,6 @@ async fn a_client_that_closes_its_half_gets_its_answers() {
 }
 
 #[tokio::test]
-async fn a_tls_hello_on_the_plaintext_port_ends_without_a_word_more() {
-    let door = Door::patient("hello");
-    let mut stream = TcpStream::connect(door.addr).await.unwrap();
-    stream.write_all(&[0x16, 0x03, 0x01, 0x00, 0x10, 0x01, 0x00, 0x0a, 0x0d, 0x0a]).await.unwrap();
-    let mut said = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut said)).await.unwrap().unwrap();
-    assert!(said.starts_with(b"220 ") && said.iter().filter(|&&b| b == b'\n').count() == 1, "{said:?}");
-}
-
-#[tokio::test]
 async fn any_log_in_is_accepted_where_devices_insist() {
     let door = Door::patient("auth");
     let mut device = Device::connect(door.addr).await;

@@ -288,6 +288,46 @@ fn clients_say_what_is_known_of_them() {
 }
 
 #[test]
+fn a_client_may_have_a_profile_and_a_patience_of_its_own() {
+    let file = "[listener.lan]\nprofile = \"strict\"\n[client.plc]\nfrom = [\"10.0.0.5\"]\nprofile = \"legacy\"\nidle = \"1h\"\n\
+        [client.erp]\nfrom = [\"10.0.0.6\"]\n[client.login]\nprofile = \"tolerant\"\nidle = \"10m\"\n\
+        [user.erp]\npassword = { env = \"PASSWORD\" }\nclient = \"login\"\n";
+    let env = [("YIZHAN__CLIENT__ERP__PROFILE", "strict"), ("PASSWORD", "x")];
+    let loaded = good(file, &env);
+    let said: Vec<_> = loaded.settings.clients.iter().map(|one| (one.name.as_str(), one.profile, one.idle)).collect();
+    let minutes = |n: u64| Some(Duration::from_secs(n * 60));
+    let expected = [
+        ("plc", Some(Profile::Legacy), minutes(60)),
+        ("erp", Some(Profile::Strict), None),
+        ("login", Some(Profile::Tolerant), minutes(10)),
+    ];
+    let sorted = |mut all: Vec<(&'static str, _, _)>| {
+        all.sort_by_key(|(name, ..)| *name);
+        all
+    };
+    let found = said.iter().map(|(name, profile, idle)| {
+        (expected.iter().find(|one| one.0 == *name).expect("no other").0, *profile, *idle)
+    });
+    assert_eq!(sorted(found.collect()), sorted(expected.to_vec()));
+    let text = loaded.effective();
+    for line in [
+        "profile = \"legacy\"  # yizhan.toml:5",
+        "idle = \"1h\"  # yizhan.toml:6",
+        "profile = \"strict\"  # $YIZHAN__CLIENT__ERP__PROFILE",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+    }
+    assert_eq!(good(&text, &env).settings, loaded.settings);
+    // Who is only known by its log-in was greeted before that.
+    for key in ["profile", "idle"] {
+        let path = format!("client.login.{key} (");
+        assert!(loaded.warnings.iter().any(|warning| warning.starts_with(&path)), "{:?}", loaded.warnings);
+    }
+    let about_clients = loaded.warnings.iter().filter(|warning| warning.starts_with("client.")).count();
+    assert_eq!(about_clients, 2, "{:?}", loaded.warnings);
+}
+
+#[test]
 fn an_account_may_send_as_another_address_than_it_logs_in_with() {
     let custom = ACCOUNT.replace("\"qq\"", "\"custom\"") + "host = \"mail.example.com\"\n";
     let cloud = custom.replace("10000@qq.com", "apikey") + "address = \"relay@example.com\"\n";

@@ -73,11 +73,7 @@ pub(super) fn listeners(settings: &Settings) -> Result<Vec<intake::Settings>, St
             bind: one.bind.clone(),
             allow: one.allow.clone(),
             proxy_from: one.proxy_from.clone(),
-            profile: match one.profile {
-                config::Profile::Strict => server::Profile::Strict,
-                config::Profile::Tolerant => server::Profile::Tolerant,
-                config::Profile::Legacy => server::Profile::Legacy,
-            },
+            profile: profile(one.profile),
             auth: match one.auth {
                 config::Auth::Off => server::AuthMode::Off,
                 config::Auth::AcceptAny => server::AuthMode::AcceptAny,
@@ -91,6 +87,14 @@ pub(super) fn listeners(settings: &Settings) -> Result<Vec<intake::Settings>, St
         })
     };
     settings.listeners.iter().map(translate).collect()
+}
+
+fn profile(profile: config::Profile) -> server::Profile {
+    match profile {
+        config::Profile::Strict => server::Profile::Strict,
+        config::Profile::Tolerant => server::Profile::Tolerant,
+        config::Profile::Legacy => server::Profile::Legacy,
+    }
 }
 
 fn door_tls(listener: &str, tls: &config::ListenerTls) -> Result<intake::Tls, StartError> {
@@ -133,6 +137,8 @@ pub fn clients(settings: &Settings) -> Vec<intake::Client> {
             config::RepairLevel::Full => Level::Full,
             config::RepairLevel::Minimal => Level::Minimal,
         },
+        profile: one.profile.map(profile),
+        idle: one.idle,
         lane: one.lane,
         senders: one.senders.clone(),
         null_sender: one.null_sender,

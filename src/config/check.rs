@@ -213,12 +213,7 @@ impl Check<'_> {
             let shown = Some(quote(&address.to_string()));
             self.problem(&path("bind"), shown, &origin, "there is no port 0 to connect to", remedy);
         }
-        let profile = match get!(self, path("profile"), Word)? {
-            "strict" => Profile::Strict,
-            "tolerant" => Profile::Tolerant,
-            "legacy" => Profile::Legacy,
-            _ => return None,
-        };
+        let profile = Profile::of(get!(self, path("profile"), Word)?)?;
         let auth = match get!(self, path("auth"), Word)? {
             "off" => Auth::Off,
             "accept-any" => Auth::AcceptAny,

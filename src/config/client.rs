@@ -7,7 +7,7 @@
 use ipnet::IpNet;
 
 use super::check::{Check, Section, get};
-use super::settings::{Client, RepairLevel};
+use super::settings::{Client, Profile, RepairLevel};
 use super::value::Meaning;
 use crate::mail::Lane;
 use crate::route::Pattern;
@@ -21,6 +21,7 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
         check.problem(&path("from"), None, origin, "the client has no address to be known by", &remedy);
         return None;
     }
+    too_late(check, name);
     let (senders, recipients) = (patterns(check, &path("sender")), patterns(check, &path("recipient")));
     let minimal = get!(check, path("repair"), Word) == Some("minimal");
     Some(Client {
@@ -34,10 +35,27 @@ pub(super) fn client(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opti
         senders: senders?,
         null_sender: get!(check, path("null_sender"), Flag).unwrap_or(true),
         recipients: recipients?,
+        profile: get!(check, path("profile"), Word).and_then(Profile::of),
+        idle: get!(check, path("idle"), Time),
         lane: get!(check, path("lane"), Word).and_then(Lane::parse).unwrap_or_default(),
         // A word that is none was noted when it was read.
         repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
     })
+}
+
+/// What counts from the greeting on is found by the address alone: nobody has logged in by then.
+fn too_late(check: &mut Check<'_>, name: &str) {
+    let path = |key: &str| format!("client.{name}.{key}");
+    if check.shown.contains_key(&path("from")) {
+        return;
+    }
+    for path in [path("profile"), path("idle")].into_iter().filter(|path| check.shown.contains_key(path)) {
+        let origin = check.origins.get(&path).cloned().unwrap_or_default();
+        check.warnings.push(format!(
+            "{path} ({origin}): it counts from the greeting on, when nobody has logged in yet, and the client has no address to be \
+             known by; add `from` to [client.{name}]"
+        ));
+    }
 }
 
 /// A list of patterns, as they will be compared; empty when nothing was written. `None` after a problem was noted.

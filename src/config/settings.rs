@@ -58,7 +58,7 @@ pub struct Listener {
     pub allow: Vec<IpNet>,
     /// Networks of load balancers that say who the client is (PROXY protocol); may be empty.
     pub proxy_from: Vec<IpNet>,
-    /// How much broken SMTP is put up with.
+    /// How much broken SMTP is put up with, where the client's entry does not say.
     pub profile: Profile,
     /// What AUTH does.
     pub auth: Auth,
@@ -92,7 +92,7 @@ pub struct User {
     pub senders: Vec<String>,
 }
 
-/// How much broken SMTP a listener puts up with.
+/// How much broken SMTP is put up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// What RFC 5321 allows.
@@ -101,6 +101,18 @@ pub enum Profile {
     Tolerant,
     /// Also what is dangerous outside a network one owns.
     Legacy,
+}
+
+impl Profile {
+    /// The words of the settings; `None` for others.
+    pub(super) fn of(word: &str) -> Option<Profile> {
+        match word {
+            "strict" => Some(Profile::Strict),
+            "tolerant" => Some(Profile::Tolerant),
+            "legacy" => Some(Profile::Legacy),
+            _ => None,
+        }
+    }
 }
 
 /// What AUTH does at a listener.
@@ -249,6 +261,10 @@ pub struct Client {
     pub drop_cron_env: bool,
     /// How much is repaired.
     pub repair: RepairLevel,
+    /// How much broken SMTP is put up with; `None`: as the listener says.
+    pub profile: Option<Profile>,
+    /// How long it may stay without a word; `None`: as everybody.
+    pub idle: Option<Duration>,
     /// How urgent its mail is.
     pub lane: Lane,
     /// Envelope senders it may use; empty: any.

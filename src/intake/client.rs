@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use encoding_rs::Encoding;
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 use crate::mail::{Address, Lane, ReversePath};
 use crate::message::Level;
 use crate::route::Pattern;
+use crate::smtp::server::Profile;
 
 /// What is known of some clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,10 @@ pub struct Client {
     pub drop_cron_env: bool,
     /// How much is repaired.
     pub level: Level,
+    /// How much broken SMTP is put up with; `None`: as the listener says.
+    pub profile: Option<Profile>,
+    /// How long it may stay between two commands; `None`: as everybody.
+    pub idle: Option<Duration>,
     /// How urgent its mail is.
     pub lane: Lane,
     /// Envelope senders it may use; empty: any.
@@ -119,6 +125,8 @@ mod tests {
             subject_prefix: None,
             drop_cron_env: false,
             level: Level::Full,
+            profile: None,
+            idle: None,
             lane: Lane::Normal,
             senders: Vec::new(),
             null_sender: true,

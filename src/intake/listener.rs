@@ -51,9 +51,9 @@ pub struct BindError {
 /// An open listener, with all its addresses.
 pub struct Listener {
     settings: Arc<Settings>,
-    session: Arc<server::Settings>,
+    sessions: Sessions,
     /// For those who are in no allowed network.
-    stranger: Arc<server::Settings>,
+    strangers: Sessions,
     places: Arc<Semaphore>,
     sockets: Vec<TcpListener>,
     around: Surroundings,
@@ -74,9 +74,9 @@ impl Listener {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
         let session = session_settings(&settings);
-        let stranger = Arc::new(stranger_settings(&settings, &session));
-        let (session, places) = (Arc::new(session), Arc::new(Semaphore::new(MOST_STRANGERS)));
-        Ok(Listener { session, stranger, places, sockets: sockets?, settings: Arc::new(settings), around })
+        let strangers = Sessions::new(&stranger_settings(&settings, &session));
+        let (sessions, places) = (Sessions::new(&session), Arc::new(Semaphore::new(MOST_STRANGERS)));
+        Ok(Listener { sessions, strangers, places, sockets: sockets?, settings: Arc::new(settings), around })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.
@@ -177,8 +177,11 @@ impl Listener {
         match self.around.room.has_space(0).and_then(|()| self.around.room.enter(peer.addr)) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
+                // Whose network it is decides before a word is said; a log-in comes too late for that.
+                let profile = peer.client.as_ref().and_then(|client| client.profile).unwrap_or(self.settings.profile);
+                let sessions = if known { &self.sessions } else { &self.strangers };
+                let session = server::Session::new(sessions.with(profile));
                 let connection = Connection::new(stream, peer, probation, self.settings.clone(), self.around.clone());
-                let session = server::Session::new(if known { &self.session } else { &self.stranger }.clone());
                 tokio::spawn(async move {
                     let _place = place;
                     connection.run(session).await;
@@ -206,6 +209,33 @@ impl Listener {
             })
             .await;
         });
+    }
+}
+
+/// The settings of sessions, one value for each profile: a client may have another than its listener.
+struct Sessions {
+    strict: Arc<server::Settings>,
+    tolerant: Arc<server::Settings>,
+    legacy: Arc<server::Settings>,
+}
+
+impl Sessions {
+    fn new(settings: &server::Settings) -> Sessions {
+        let with = |profile| Arc::new(server::Settings { profile, ..settings.clone() });
+        Sessions {
+            strict: with(server::Profile::Strict),
+            tolerant: with(server::Profile::Tolerant),
+            legacy: with(server::Profile::Legacy),
+        }
+    }
+
+    fn with(&self, profile: server::Profile) -> Arc<server::Settings> {
+        match profile {
+            server::Profile::Strict => &self.strict,
+            server::Profile::Tolerant => &self.tolerant,
+            server::Profile::Legacy => &self.legacy,
+        }
+        .clone()
     }
 }
 

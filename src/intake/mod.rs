@@ -64,7 +64,7 @@ pub struct Settings {
     pub allow: Vec<IpNet>,
     /// Networks of load balancers, whose PROXY header says who the client is; from everybody else it is a bad command.
     pub proxy_from: Vec<IpNet>,
-    /// How much it puts up with.
+    /// How much it puts up with, where the client's entry does not say.
     pub profile: server::Profile,
     /// Whether it offers AUTH.
     pub auth: server::AuthMode,

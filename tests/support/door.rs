@@ -40,7 +40,7 @@ pub struct Door {
     pub guard: Arc<Guard>,
     pub counters: Counters,
     pub drain: Drain,
-    _folder: Folder,
+    pub folder: Folder,
 }
 
 impl Door {
@@ -78,7 +78,7 @@ impl Door {
         let listener = Listener::bind(plan.listener, around).expect("loopback has free ports");
         let addr = listener.addresses()[0];
         tokio::spawn(listener.run());
-        Door { addr, queue, room, guard, counters, drain, _folder: folder }
+        Door { addr, queue, room, guard, counters, drain, folder }
     }
 
     /// Everything in the queue, oldest first.
@@ -136,6 +136,8 @@ pub fn client(name: &str, from: &[&str], senders: &[&str], recipients: &[&str]) 
         subject_prefix: None,
         drop_cron_env: false,
         level: Level::Full,
+        profile: None,
+        idle: None,
         lane: Lane::Normal,
         senders: patterns(senders),
         null_sender: true,

@@ -39,6 +39,8 @@ pub const ENDLESS: Patience =
 
 /// What a listener is to be like.
 pub struct Plan {
+    /// How much is put up with.
+    pub profile: Profile,
     /// What AUTH means.
     pub auth: AuthMode,
     /// A certificate, and whether TLS begins at once.
@@ -70,6 +72,7 @@ impl Default for Plan {
             stranger: PATIENCE,
         };
         Plan {
+            profile: Profile::Tolerant,
             auth: AuthMode::Verify,
             tls: None,
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
@@ -111,6 +114,8 @@ pub fn client(name: &str) -> yizhan::intake::Client {
         subject_prefix: Some("[tied] ".to_owned()),
         drop_cron_env: false,
         level: Level::Full,
+        profile: None,
+        idle: None,
         lane: Default::default(),
         senders: Vec::new(),
         null_sender: true,
@@ -163,7 +168,7 @@ impl Entrance {
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: plan.allow,
             proxy_from: plan.proxy_from,
-            profile: Profile::Tolerant,
+            profile: plan.profile,
             auth: plan.auth,
             tls,
             hostname: "door.test".to_owned(),

@@ -53,6 +53,8 @@ pub fn client(name: &str, number: u8, lane: Lane) -> config::Client {
         subject_prefix: None,
         drop_cron_env: false,
         repair: config::RepairLevel::Full,
+        profile: None,
+        idle: None,
         lane,
         senders: Vec::new(),
         null_sender: true,

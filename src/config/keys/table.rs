@@ -92,7 +92,8 @@ const SECTIONS: &[Key] = &[
         "listener.*.profile",
         Kind::Word(&["strict", "tolerant", "legacy"], &[]),
         r#""tolerant""#,
-        "how much broken SMTP is put up with: strict | tolerant | legacy",
+        "how much broken SMTP is put up with: strict | tolerant | legacy (dangerous outside a network of one's own); of a \
+         [client.NAME] that says it, its own",
     ),
     open(
         "user.*.password",
@@ -232,6 +233,19 @@ const SECTIONS: &[Key] = &[
         Kind::Flag,
         "true",
         "whether the X-Cron-Env fields go in which cron tells its environment; default: false",
+    ),
+    open(
+        "client.*.profile",
+        Kind::Word(&["strict", "tolerant", "legacy"], &[]),
+        r#""legacy""#,
+        "how much broken SMTP is put up with: strict | tolerant | legacy (a message may end at LF.LF, EHLO is answered in one \
+         line); default: the listener's",
+    ),
+    open(
+        "client.*.idle",
+        Kind::Time(5),
+        r#""1h""#,
+        "how long it may stay connected without a word, for those that keep a connection for later; default: 5m",
     ),
     open(
         "client.*.lane",

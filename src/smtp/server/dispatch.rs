@@ -17,11 +17,7 @@ impl Session {
     /// Takes one line. `None`: go on.
     pub(super) fn line(&mut self, input: &mut BytesMut) -> Option<Event> {
         let in_login = matches!(self.state, State::Login(_));
-        // The first octet of a TLS record, or of an SSLv2 hello. Devices that try TLS on any port fall back to plaintext
-        // if the connection just closes, and not if they are answered.
-        if !in_login && self.lines.at_start() && matches!(input.first(), Some(0x16 | 0x80)) {
-            self.note(Note::TlsHello);
-            self.state = State::Closing;
+        if !in_login && self.lines.at_start() && self.is_tls_hello(input) {
             return None;
         }
         match self.lines.next(input, if in_login { AUTH_CAP } else { COMMAND_CAP }) {
@@ -49,6 +45,26 @@ impl Session {
                 if in_login { self.response(&text) } else { self.command(&text, bare_lf, input) }
             }
         }
+    }
+
+    /// These octets came before the greeting, and the profile does not put up with it: instead of the greeting comes a
+    /// refusal (RFC 5321 section 3.1), to TLS not even that, and the next step closes.
+    pub fn spoken_too_early(&mut self, octets: &[u8]) {
+        if !self.is_tls_hello(octets) {
+            self.note(Note::EarlyTalker);
+            self.close_with(|voice| &voice.early);
+        }
+    }
+
+    /// The first octet of a TLS record, or of an SSLv2 hello. Devices that try TLS on any port fall back to plaintext
+    /// if the connection just closes, and not if they are answered.
+    fn is_tls_hello(&mut self, octets: &[u8]) -> bool {
+        self.tls_hello = matches!(octets.first(), Some(0x16 | 0x80));
+        if self.tls_hello {
+            self.note(Note::TlsHello);
+            self.state = State::Closing;
+        }
+        self.tls_hello
     }
 
     fn command(&mut self, text: &[u8], bare_lf: bool, input: &mut BytesMut) -> Option<Event> {

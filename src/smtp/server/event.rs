@@ -95,6 +95,11 @@ pub enum Note {
     /// A browser, or a request forged through one.
     #[error("HTTP request on the SMTP port, closing")]
     HttpRequest,
+    /// The client did not wait for the greeting, which a strict profile does not take.
+    #[error(
+        "the client speaks before it is greeted, closing: if it cannot wait, give its network the tolerant profile"
+    )]
+    EarlyTalker,
     /// The client speaks TLS without having asked.
     #[error("TLS on a plaintext port, closing: let the client use STARTTLS or no encryption, or give it a TLS port")]
     TlsHello,

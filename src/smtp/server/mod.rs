@@ -70,6 +70,8 @@ pub struct Session {
     tls: bool,
     /// The client has said QUIT: nothing more will come from it.
     quit: bool,
+    /// The client speaks TLS in a place for plaintext.
+    tls_hello: bool,
     /// A log-in dialogue was broken off: the next line may hold a piece of a secret.
     login_debris: bool,
     notes: Vec<Note>,
@@ -92,6 +94,7 @@ impl Session {
             user: None,
             tls: false,
             quit: false,
+            tls_hello: false,
             login_debris: false,
             notes: Vec::new(),
             failures: 0,
@@ -251,6 +254,16 @@ impl Session {
         self.quit
     }
 
+    /// Whether the session ended because TLS came in plaintext: some devices try that first and then do without.
+    pub fn spoke_tls(&self) -> bool {
+        self.tls_hello
+    }
+
+    /// Whether nothing is put up with; then octets before the greeting go to [`Session::spoken_too_early`].
+    pub fn is_strict(&self) -> bool {
+        self.settings.profile == Profile::Strict
+    }
+
     /// Takes the facts that are worth a log line, at most 16 since the last call.
     pub fn notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
@@ -319,10 +332,6 @@ impl Session {
         if self.notes.len() < NOTES {
             self.notes.push(note);
         }
-    }
-
-    fn is_strict(&self) -> bool {
-        self.settings.profile == Profile::Strict
     }
 
     /// Leaves a transaction; the event tells the driver, if there was one.

@@ -90,7 +90,7 @@ pub struct Voice {
     pub too_large: Reply,
     /// A message with bare CR or LF, to a strict profile.
     pub bare_newline: Reply,
-    /// Commands behind DATA before it was answered, to a strict profile.
+    /// Octets before the greeting, or behind DATA before it was answered, to a strict profile.
     pub early: Reply,
     /// What follows the end of the data is no command: the client does not double its dots.
     pub not_stuffed: Reply,
@@ -103,13 +103,13 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Our own voice. `hostname` should be a printable name of at most 64 octets.
+    /// Our own voice. `hostname` must be printable; of one that is too long for the greeting, that has the first part.
     pub fn relay(hostname: &str) -> Voice {
         let say = Reply::new;
         Voice {
             hostname: hostname.to_owned(),
             keywords: None,
-            greeting: say(220, &format!("{hostname} ESMTP ready")),
+            greeting: say(220, &format!("{} ESMTP ready", short(hostname))),
             helo: say(250, hostname),
             mail_ok: say(250, "2.1.0 OK"),
             rcpt_ok: say(250, "2.1.5 OK"),
@@ -145,7 +145,7 @@ impl Voice {
             too_many_recipients: say(452, "4.5.3 Too many recipients"),
             too_large: say(552, "5.3.4 Message too large"),
             bare_newline: say(550, "5.5.2 Bare CR or LF in the message"),
-            early: say(554, "5.5.0 Data before it was asked for"),
+            early: say(554, "5.5.0 Not your turn: wait for the reply"),
             not_stuffed: say(554, "5.5.0 This is not a command; does the client double its dots?"),
             too_many_errors: say(421, "4.7.0 Too many errors, closing"),
             stranger: say(421, "4.7.0 This is not SMTP, closing"),
@@ -173,6 +173,12 @@ impl Voice {
         }
         Reply::new(250, &text).write(out);
     }
+}
+
+/// The name as it fits into a greeting of 100 octets: a part of a domain has 63 at most (RFC 1035 section 2.3.4).
+fn short(hostname: &str) -> &str {
+    const ROOM: usize = 100 - "220  ESMTP ready\r\n".len();
+    if hostname.len() <= ROOM { hostname } else { hostname.split('.').next().unwrap_or(hostname) }
 }
 
 /// Little is announced, because clients break on what is: no CHUNKING, SMTPUTF8, DSN or ENHANCEDSTATUSCODES.
