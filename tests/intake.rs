@@ -142,7 +142,7 @@ async fn a_client_that_never_listens_is_let_go() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_half_gets_its_answers() {
+async fn q_123_a_client_that_closes_its_half_gets_its_answers() {
     let door = Door::patient("half");
     let mut stream = TcpStream::connect(door.addr).await.unwrap();
     let session =
@@ -157,7 +157,7 @@ async fn a_client_that_closes_its_half_gets_its_answers() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_keeps_a_message_from_its_final_dot_on() {
+async fn q_114_a_connection_that_breaks_keeps_a_message_from_its_final_dot_on() {
     let door = Door::patient("break");
     let stages: &[(&[u8], bool)] = &[
         (b"", false),
@@ -197,7 +197,7 @@ async fn a_tls_hello_on_the_plaintext_port_ends_without_a_word_more() {
 }
 
 #[tokio::test]
-async fn any_log_in_is_accepted_where_devices_insist() {
+async fn q_052_any_log_in_is_accepted_where_devices_insist() {
     let door = Door::patient("auth");
     let mut device = Device::connect(door.addr).await;
     device.ask("AUTH LOGIN", "334 VXNlcm5hbWU6").await;

@@ -70,7 +70,7 @@ pub struct Session {
     tls: bool,
     /// The client has said QUIT: nothing more will come from it.
     quit: bool,
-    /// A log-in dialogue was broken off: the next line may hold a piece of a secret.
+    /// A log-in dialogue has just ended, or was broken off: the next line may hold a piece of a secret.
     login_debris: bool,
     notes: Vec<Note>,
     /// Refusals for good since the driver has asked.
