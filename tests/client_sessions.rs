@@ -18,7 +18,7 @@
 //! | Q-113, Q-114, Q-123 | leaving early | `endings`; `intake::q_114_*`, `intake::q_123_*` |
 //! | Q-115, Q-120, Q-121 | leaving in order, many messages | `endings` |
 //! | Q-116 to Q-118 | pipelining, BDAT, SMTPUTF8 | `replies` |
-//! | Q-119, Q-122 | quick answers, bursts | `endings` |
+//! | Q-119, Q-122 | quick answers, bursts | `endings`; the sync before the 250: `disk`; the cap of a client: `relay` |
 //! | Q-124, Q-126, Q-127 | what is not run, loops, strangers | `replies`; PROXY: `door_networks` |
 
 mod support;
