@@ -188,7 +188,7 @@ async fn a_092_a_certificate_is_renewed_while_the_listener_runs() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_shown_is_found_by_check() {
+fn q_072_a_certificate_that_cannot_be_shown_is_found_by_check() {
     let (ca, folder) = (TestCa::new(), Folder::new("check"));
     let (one, other) = (ca.issue(NAMES), ca.issue(NAMES));
     folder.file("good.pem", &one.certificate);

@@ -142,7 +142,7 @@ async fn a_076_a_client_that_never_listens_is_let_go() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_half_gets_its_answers() {
+async fn q_123_a_client_that_closes_its_half_gets_its_answers() {
     let door = Door::patient("half");
     let mut stream = TcpStream::connect(door.addr).await.unwrap();
     let session =
@@ -157,7 +157,37 @@ async fn a_client_that_closes_its_half_gets_its_answers() {
 }
 
 #[tokio::test]
-async fn any_log_in_is_accepted_where_devices_insist() {
+async fn q_114_a_connection_that_breaks_keeps_a_message_from_its_final_dot_on() {
+    let door = Door::patient("break");
+    let stages: &[(&[u8], bool)] = &[
+        (b"", false),
+        (b"EHLO x\r\n", false),
+        (b"EHLO x\r\nMAIL FR", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\n", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\n", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nSubject: x\r\n\r\nhalf", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nSubject: x\r\n\r\nhalf\r\n.", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nSubject: x\r\n\r\nhalf\r\n.\r", false),
+        (b"EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nSubject: x\r\n\r\nwhole\r\n.\r\n", true),
+    ];
+    let mut expected = 0;
+    for (octets, kept) in stages {
+        let mut stream = TcpStream::connect(door.addr).await.unwrap();
+        let mut greeting = [0; 4];
+        stream.read_exact(&mut greeting).await.unwrap();
+        stream.write_all(octets).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Closing with unread replies resets the connection.
+        drop(stream);
+        expected += usize::from(*kept);
+        until("the session to end", async || (door.room.connections() == 0).then_some(())).await;
+        assert_eq!(door.queued().await.len(), expected, "{}", String::from_utf8_lossy(octets));
+    }
+}
+
+#[tokio::test]
+async fn q_052_any_log_in_is_accepted_where_devices_insist() {
     let door = Door::patient("auth");
     let mut device = Device::connect(door.addr).await;
     device.ask("AUTH LOGIN", "334 VXNlcm5hbWU6").await;

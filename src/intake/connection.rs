@@ -22,7 +22,7 @@ use super::client::Peer;
 use super::login::Verdict;
 use super::pace::Pace;
 use super::refusal::{self, Refusal};
-use super::wire::Wire;
+use super::wire::{Version, Wire};
 use super::{Deadlines, Settings, Surroundings};
 
 /// How much is read at a time, outside and inside of message data.
@@ -90,6 +90,10 @@ impl Connection {
         };
         self.take_notes(session);
         match ended {
+            // What was accepted stays accepted: many clients do not wait for our last word, and some never say QUIT.
+            Err(Ended::Gone) if !session.has_quit() => {
+                tracing::debug!(event = "closed", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "closed without QUIT");
+            }
             Ok(()) | Err(Ended::Gone) => {}
             Err(Ended::Late) => self.farewell(session, Reply::new(421, "4.4.2 Timeout, closing connection")).await,
             Err(Ended::Draining) => self.farewell(session, refusal::draining().reply).await,
@@ -148,7 +152,7 @@ impl Connection {
                     };
                     let known = input.len();
                     if !self.read(session, admission, &mut input, limit).await? {
-                        return self.half_closed(session, admission).await;
+                        return Err(self.half_closed(session, admission).await);
                     }
                     pace.came(input.len().saturating_sub(known), Instant::now());
                 }
@@ -270,19 +274,20 @@ impl Connection {
             () = self.around.drain.asked() => return Err(Ended::Gone),
         };
         match shaken {
-            Ok(()) => {
+            (_, Ok(())) => {
                 session.tls_started();
                 Ok(())
             }
-            Err(error) => {
-                let hint = tls_hint(&error, tls.implicit);
+            (offered, Err(error)) => {
+                let hint = tls_hint(&error, tls.implicit, offered);
+                let offered = offered.map(tracing::field::display);
                 let (client, addr, listener) = (&self.peer.name, self.peer.addr, &self.settings.name);
                 // Whoever only looks whether the port is open comes again, and again.
                 match error.kind() {
                     std::io::ErrorKind::UnexpectedEof => {
-                        tracing::debug!(event = "tls_failed", %client, %addr, %listener, %error, "{hint}");
+                        tracing::debug!(event = "tls_failed", %client, %addr, %listener, offered, %error, "{hint}");
                     }
-                    _ => tracing::info!(event = "tls_failed", %client, %addr, %listener, %error, "{hint}"),
+                    _ => tracing::info!(event = "tls_failed", %client, %addr, %listener, offered, %error, "{hint}"),
                 }
                 Err(Ended::Gone)
             }
@@ -301,12 +306,14 @@ impl Connection {
     }
 
     /// The client has said all it has to say and may still read (Q-123).
-    async fn half_closed(&mut self, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {
+    async fn half_closed(&mut self, session: &mut Session, admission: &mut Admission) -> Ended {
         if let Event::Discarded(reason) = session.eof() {
             tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
-        self.write(session).await.map(|_| ())
+        // Whether it still reads does not matter.
+        let _ = self.write(session).await;
+        Ended::Gone
     }
 
     /// Writes the pending replies as one piece; false when there are none. No refusal leaves uncounted.
@@ -378,9 +385,12 @@ fn protocol(session: &Session) -> &'static str {
     }
 }
 
+const NO_TLS_1_2: &str =
+    "the client knows no TLS 1.2: switch its encryption off, and give its network a listener with tls = \"off\"";
+
 /// What an owner can do about a handshake that failed.
-fn tls_hint(error: &std::io::Error, implicit: bool) -> &'static str {
-    use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage};
+fn tls_hint(error: &std::io::Error, implicit: bool, offered: Option<Version>) -> &'static str {
+    use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return "the client went away, or took too long";
     };
@@ -389,8 +399,14 @@ fn tls_hint(error: &std::io::Error, implicit: bool) -> &'static str {
             "the client speaks no TLS: give it a listener with tls = \"off\" or \"starttls\", or switch its TLS on"
         }
         Error::InvalidMessage(_) => "what came is no TLS",
+        // Which of its shortcomings is found first says nothing about the client.
+        Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered | PeerIncompatible::Tls12NotOfferedOrEnabled) => {
+            NO_TLS_1_2
+        }
+        Error::PeerIncompatible(_) if offered.is_some_and(Version::is_old) => NO_TLS_1_2,
         Error::PeerIncompatible(_) => {
-            "the client knows no TLS 1.2: switch its encryption off, and give its network a listener with tls = \"off\""
+            "the client's TLS 1.2 is too old, it knows no cipher, curve or signature of today: switch its encryption \
+             off, and give its network a listener with tls = \"off\""
         }
         Error::AlertReceived(
             AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown,

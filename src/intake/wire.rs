@@ -3,13 +3,13 @@
 //! Not here: when TLS starts, and what a handshake that failed is called in the log. Invariant: after a handshake that
 //! was begun, no octet goes out in the clear.
 
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -26,17 +26,58 @@ pub(super) enum Wire {
     Gone,
 }
 
-impl Wire {
-    /// Shakes hands within `limit`. Afterwards the wire is TLS, or gone.
-    pub(super) async fn start_tls(&mut self, acceptor: &TlsAcceptor, limit: Duration) -> io::Result<()> {
-        match std::mem::replace(self, Wire::Gone) {
-            Wire::Plain(stream) => {
-                let stream = timeout(limit, acceptor.accept(stream)).await??;
-                *self = Wire::Tls(Box::new(stream));
-                Ok(())
-            }
-            Wire::Tls(_) | Wire::Gone => Err(io::ErrorKind::NotConnected.into()),
+/// The version of TLS in the first words of a client: `client_version` (RFC 5246 section 7.4.1.2), which clients that
+/// know TLS 1.3 leave at 1.2 (RFC 8446 section 4.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version([u8; 2]);
+
+impl Version {
+    /// Looks at what waits to be read, and takes nothing away. None when the begin of a ClientHello is not there in one
+    /// piece.
+    async fn offered(stream: &TcpStream) -> Option<Version> {
+        let mut hello = [0; 11];
+        let seen = stream.peek(&mut hello).await.ok()?;
+        match hello {
+            [0x16, 3, _, _, _, 1, _, _, _, major, minor] if seen == hello.len() => Some(Version([major, minor])),
+            _ => None,
         }
+    }
+
+    /// Whether it is too old for us.
+    pub(super) fn is_old(self) -> bool {
+        self.0 < [3, 3]
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [3, 0] => f.write_str("SSL 3.0"),
+            [3, minor @ 1..=2] => write!(f, "TLS 1.{}", minor - 1),
+            [3, 3] => f.write_str("TLS 1.2 or later"),
+            [major, minor] => write!(f, "{major}.{minor}"),
+        }
+    }
+}
+
+impl Wire {
+    /// Shakes hands within `limit`. Afterwards the wire is TLS, or gone. Tells as well which version was offered, where
+    /// that could be seen.
+    pub(super) async fn start_tls(
+        &mut self,
+        acceptor: &TlsAcceptor,
+        limit: Duration,
+    ) -> (Option<Version>, io::Result<()>) {
+        let Wire::Plain(stream) = std::mem::replace(self, Wire::Gone) else {
+            return (None, Err(io::ErrorKind::NotConnected.into()));
+        };
+        let end = Instant::now() + limit;
+        let offered = timeout_at(end, Version::offered(&stream)).await.ok().flatten();
+        let shaken = match timeout_at(end, acceptor.accept(stream)).await {
+            Ok(shaken) => shaken,
+            Err(late) => Err(late.into()),
+        };
+        (offered, shaken.map(|stream| *self = Wire::Tls(Box::new(stream))))
     }
 
     /// Reads once, at least `size` octets if there are as many. 0 is the end. May be cancelled.

@@ -100,7 +100,7 @@ impl Identity {
 }
 
 /// The cryptography this build was made with; with both features on, rustls cannot choose by itself.
-fn arithmetic() -> Arc<CryptoProvider> {
+pub fn arithmetic() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc")]
     return Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     #[cfg(not(feature = "aws-lc"))]

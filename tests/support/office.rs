@@ -228,6 +228,16 @@ impl Device {
         self.stream.write_all(octets).await.expect("the relay reads");
     }
 
+    /// Has nothing more to say, and still reads.
+    pub async fn close_half(&mut self) {
+        self.stream.shutdown().await.expect("the connection is there");
+    }
+
+    /// Goes away with a RST: what was written arrives, what the relay says does not.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("TCP can do that");
+    }
+
     /// Reads one reply, all its lines; `None` when the relay has hung up.
     pub async fn reply(&mut self) -> Option<String> {
         let read = async {

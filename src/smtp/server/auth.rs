@@ -42,7 +42,10 @@ impl Session {
         let State::Login(step) = std::mem::replace(&mut self.state, State::Idle) else { return None };
         match std::str::from_utf8(line) {
             Ok(line) => self.take(step, line),
-            Err(_) => self.broken(SaslError::Base64),
+            Err(_) => {
+                self.login_debris = true;
+                self.broken(SaslError::Base64)
+            }
         }
     }
 
@@ -57,6 +60,8 @@ impl Session {
     }
 
     fn take(&mut self, step: Step, blob: &str) -> Option<Event> {
+        // Some clients break a long blob in two, and the first half may decode: the next line may be the rest of it.
+        self.login_debris = true;
         let response = match sasl::decode(blob) {
             Ok(response) => response,
             Err(error) => return self.broken(error),
@@ -86,7 +91,6 @@ impl Session {
     }
 
     fn broken(&mut self, error: SaslError) -> Option<Event> {
-        self.login_debris = true;
         match error {
             SaslError::Cancelled => self.fail(|voice| &voice.auth_cancelled),
             SaslError::Base64 | SaslError::Parts | SaslError::Characters => self.fail(|voice| &voice.auth_malformed),

@@ -72,7 +72,7 @@ pub struct Session {
     quit: bool,
     /// The client speaks TLS in a place for plaintext.
     tls_hello: bool,
-    /// A log-in dialogue was broken off: the next line may hold a piece of a secret.
+    /// A log-in dialogue has just ended, or was broken off: the next line may hold a piece of a secret.
     login_debris: bool,
     notes: Vec<Note>,
     /// Refusals for good since the driver has asked.

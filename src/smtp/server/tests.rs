@@ -92,6 +92,20 @@ fn notes_are_bounded_and_tell_no_secret() {
 }
 
 #[test]
+fn q_057_the_rest_of_a_blob_that_was_taken_is_in_no_note() {
+    // Cut where the first half is good base64, with the begin of the password in it.
+    for (auth, code) in [(AuthMode::Verify, 535), (AuthMode::AcceptAny, 235)] {
+        let (mut session, mut input) = session(Settings { auth, ..relay() });
+        input.extend_from_slice(b"AUTH PLAIN AHVzZXIAcGFz\r\nc3dvcmQ\r\nsecret\r\nNOOP\r\nFOO\r\n");
+        assert!(matches!(session.step(&mut input), Event::Auth { .. }));
+        session.answer(Reply::new(code, "x"));
+        session.step(&mut input);
+        let notes = format!("{:?}", session.notes());
+        assert!(!notes.contains("c3dvcmQ") && !notes.contains("secret") && notes.contains("FOO"), "{notes}");
+    }
+}
+
+#[test]
 fn a_066_memory_stays_bounded_by_lines_and_messages() {
     //
     let (mut session, mut input) = session(Settings { max_message: 1000, ..relay() });
