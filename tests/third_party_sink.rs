@@ -240,7 +240,7 @@ async fn a_large_message_through_a_narrow_pipe() {
 
 /// A server that is not ours, or cannot prove it, hears no word at all: not EHLO, and no password.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_certificate_hears_nothing() {
+async fn a_030_a_bad_certificate_hears_nothing() {
     let sink = need!(SmtpSink::start(&[]));
     let (trusted, stranger) = (TestCa::new(), TestCa::new());
     let identities = [trusted.issue_expired(ca::NAMES), trusted.issue(&["mail.other.test"]), stranger.issue(ca::NAMES)];

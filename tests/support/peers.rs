@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("master", "postfix"),
     ("microsocks", "microsocks"),
     ("msmtp", "msmtp"),
+    ("openssl", "openssl"),
     ("python3", "python3"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
