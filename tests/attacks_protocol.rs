@@ -21,18 +21,18 @@
 //! | A-029 | the provider has no STARTTLS | `tls::a_029_*`; `attacks_upstream::u_10_*`; transcripts 88, 89 |
 //! | A-030 | bad certificates | `tls::a_030_*`; `third_party_sink::a_030_*` |
 //! | A-031 | half a verdict | `tls::a_031_*`; transcript 80 |
-//! | A-032 | handshakes that are none | `tls::a_032_*`; `door_tls::a_032_*` |
-//! | A-033 | STARTTLS where it may not stand | `tls::a_033_*` |
+//! | A-032 | handshakes that are none | `handshakes::a_032_*`; `door_tls::a_032_*` |
+//! | A-033 | STARTTLS where it may not stand | `handshakes::a_033_*` |
 //! | A-034, A-035, A-037, A-038 | addresses | `injection::a_034_*` to `a_038_*` |
 //! | A-036 | rows that somebody edited | `queue_damage::a_036_*`, `injection::a_036_*` |
 //! | A-039 to A-041 | header fields | `injection::a_039_*` to `a_041_*`; golden mails 22, 30, 70 to 74 |
-//! | A-042 | HELO | `injection::a_042_*`; `telemetry::log`, `message::received` |
-//! | A-043 | user names in AUTH | `injection::a_043_*`; `telemetry::log` |
-//! | A-044 | secrets | `secrets::a_044_*` |
+//! | A-042 | HELO | `terminal::a_042_*`; `cli::a_042_*`; `telemetry::log`, `message::received` |
+//! | A-043 | user names in AUTH | `terminal::a_043_*`; `telemetry::log` |
+//! | A-044 | secrets | `secrets::a_044_*`; `smtp::server::tests::a_044_*` |
 //! | A-045 | AUTH= of MAIL | `injection::a_045_*` |
-//! | A-046 | the provider's words | `injection::a_046_*` |
+//! | A-046 | the provider's words | `terminal::a_046_*`; `cli::a_042_a_046_*` |
 //! | A-047 | addresses for a shell | `injection::a_047_*` |
-//! | A-048 | odd ids, links in the data folder | `injection::a_048_*`, `queue_damage::a_048_*` |
+//! | A-048 | odd ids, links in the data folder | `cli::a_048_*`; `queue_damage::a_048_*` |
 //! | A-049 | commands that would change who speaks | `injection::a_049_*`, `door_networks::a_049_*` |
 
 #[path = "support/endings.rs"]
@@ -41,28 +41,27 @@ mod support;
 
 #[path = "attacks_protocol/framing.rs"]
 mod framing;
+#[path = "attacks_protocol/handshakes.rs"]
+mod handshakes;
 #[path = "attacks_protocol/injection.rs"]
 mod injection;
+#[path = "attacks_protocol/terminal.rs"]
+mod terminal;
 #[path = "attacks_protocol/tls.rs"]
 mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Mutex, Once};
 use std::time::Duration;
 
+use support::conventions::{answers, legal, only_ours, watch_for_panics};
 use support::entrance::Line;
 use support::office::{Office, endpoint};
-use support::program::files;
-use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::config::{Profile, Settings};
 use yizhan::provider::Tls;
 use yizhan::queue::entry::State;
 use yizhan::sandbox::{Limits, Received};
-
-/// What lies in a data folder beside the files of long bodies.
-const OURS: [&str; 5] = ["control.sock", "queue.db", "queue.db-shm", "queue.db-wal", "yizhan.lock"];
 
 /// A relay with a listener for each profile, and the provider it sends to.
 pub(crate) struct Scene {
@@ -164,49 +163,20 @@ pub(crate) fn codes(replies: &[String]) -> Vec<&str> {
     replies.iter().map(|reply| &reply[..3]).collect()
 }
 
-/// A new session is answered within a second (a busy machine gets three tries), and nothing of the relay has panicked.
-pub(crate) async fn answers(door: SocketAddr) {
-    let session = async || {
-        let mut line = Line::hello(door).await;
-        line.ask("NOOP", "250").await;
-        line.ask("QUIT", "221").await;
-    };
-    let mut answered = false;
-    for _ in 0..3 {
-        answered |= timeout(Duration::from_secs(1), session()).await.is_ok();
-    }
-    assert!(answered, "no session is answered in a second");
-    let panics = PANICS.lock().expect("no panic holds it").clone();
-    assert!(panics.is_empty(), "{panics:?}");
-}
-
-/// CR and LF as CRLF only, no NUL, and no line over 998 octets (RFC 5321 section 4.5.3.1.6).
-pub(crate) fn legal(data: &[u8]) {
-    assert!(!endings::has_bare(data), "{}", data.escape_ascii());
-    assert!(!data.contains(&0), "{}", data.escape_ascii());
-    let longest = data.split(|&octet| octet == b'\n').map(|line| line.len().saturating_sub(1)).max();
-    assert!(longest <= Some(998), "{longest:?}");
-}
-
-/// Nothing lies in the data folder but what always does: no file of a message that is gone, no half one, no other.
-pub(crate) fn only_ours(data: &Path) {
-    let name = |path: &std::path::PathBuf| path.strip_prefix(data).expect("it is inside").display().to_string();
-    let strange: Vec<String> = files(data).iter().map(name).filter(|name| !OURS.contains(&name.as_str())).collect();
-    assert!(strange.is_empty(), "{strange:?}");
-}
-
-/// Where the relay has panicked in this process. A task that panics ends alone, and no test would see it.
-static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-pub(crate) fn watch_for_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if panic.location().is_some_and(|place| place.file().starts_with("src/")) {
-                PANICS.lock().unwrap_or_else(|broken| broken.into_inner()).push(panic.to_string());
-            }
-            usual(panic);
-        }));
-    });
+/// The table above is true: each row has a function with its name in it, somewhere.
+#[test]
+fn every_row_has_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources: Vec<_> =
+        ["tests", "src"].into_iter().flat_map(|folder| support::program::files(&root.join(folder))).collect();
+    let code: String = sources
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .map(|path| std::fs::read_to_string(path).expect("it is text"))
+        .collect();
+    let lines: Vec<&str> = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).collect();
+    let rows = (1..=49).filter(|row| *row != 12).map(|row| format!("a_{row:03}_"));
+    let rows = rows.chain(["a_012a_", "a_012b_", "a_012c_"].map(str::to_owned));
+    let without: Vec<String> = rows.filter(|row| !lines.iter().any(|line| line.contains(row))).collect();
+    assert!(without.is_empty(), "{without:?}");
 }

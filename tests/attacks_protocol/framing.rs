@@ -9,6 +9,7 @@ use yizhan::queue::entry::State;
 use yizhan::sandbox::Received;
 
 use crate::endings::{AFTER, AN_END, BEFORE, INJECTED, NOT_AN_END, ONE, has_bare};
+use crate::support::conventions::legal;
 use crate::support::entrance::Line;
 use crate::support::scripted::{Say, Scripted};
 use crate::{Scene, codes, rest};
@@ -294,7 +295,7 @@ async fn a_024_what_goes_out_is_one_message_for_any_server() {
     let messages: Vec<&String> = heard.iter().filter(|line| line.contains("Subject: one")).collect();
     assert_eq!(messages.len(), NOT_AN_END.len());
     for wire in messages {
-        crate::legal(wire.as_bytes());
+        legal(wire.as_bytes());
         assert!(wire.split("\r\n").all(|line| !line.starts_with('.') || line.starts_with("..")), "{wire:?}");
     }
 }
