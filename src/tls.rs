@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
-use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
 pub mod door;
 
@@ -37,7 +37,7 @@ pub enum TlsError {
         source: InvalidDnsNameError,
     },
     /// The handshake failed: the certificate is not good for this host, or the other side does not speak TLS 1.2.
-    #[error("TLS with {host} failed: {source}")]
+    #[error("TLS with {host} failed: {}", why(source))]
     Handshake {
         /// The name that the certificate was held against.
         host: String,
@@ -47,6 +47,32 @@ pub enum TlsError {
     /// The cryptography this program was built with does not do what is asked.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] RustlsError),
+}
+
+/// Why a handshake failed. Each fault of a certificate has words of its own, where the library's are a list of
+/// numbers or name the fault of another layer.
+fn why(source: &std::io::Error) -> String {
+    let Some(RustlsError::InvalidCertificate(fault)) = source.get_ref().and_then(|inner| inner.downcast_ref()) else {
+        return source.to_string();
+    };
+    let words = match fault {
+        CertificateError::UnknownIssuer => {
+            "it is signed by an authority that is not trusted here (the setting `ca` names one), or by itself"
+        }
+        CertificateError::BadSignature => "a signature is wrong, or made with a key that is too short (RSA: 2048 bits)",
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "it is signed in a way that is not safe any more, such as SHA-1"
+        }
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is not signed by the authority that it names"
+        }
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is self-signed, or one of an authority, and not made for a server"
+        }
+        // These say it well: dates, and names.
+        other => return format!("the certificate is not accepted: {other}"),
+    };
+    format!("the certificate is not accepted: {words}")
 }
 
 /// The cryptography this program was built with.

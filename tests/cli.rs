@@ -172,7 +172,6 @@ async fn the_queue_is_seen_and_changed_while_the_relay_runs_and_while_it_is_stop
         says(&site.ask(&["queue", "list", "--state", "lost"]).await.with_code(1), &["lost", "deferred"]);
         says(&site.ask(&["queue", "retry", &ids[2]]).await.with_code(0), &[&ids[2], "due now"]);
         drop_it(&site, dropped).await;
-        odd_ids(&site).await;
         if let Some(relay) = relay.take() {
             relay.stop().await;
         }
@@ -201,11 +200,33 @@ async fn drop_it(site: &Site, id: &str) {
     assert!(!site.ask(&["queue", "list"]).await.with_code(0).contains(id));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_048_an_odd_id_is_no_message_and_no_path() {
+    let (_sandbox, site) = idle_site("odd").await;
+    // First the relay answers, then the files.
+    let relay = site.start().await;
+    let id = send(&relay, "one").await;
+    odd_ids(&site).await;
+    relay.stop().await;
+    odd_ids(&site).await;
+    says(&site.ask(&["queue", "list"]).await.with_code(0), &[&id]);
+}
+
 async fn odd_ids(site: &Site) {
     let long = "a".repeat(10_000);
     for command in ["show", "retry", "drop"] {
         says(&site.ask(&["queue", command, "0123456789abcdef"]).await.with_code(2), &["no message"]);
-        for id in ["../../etc/passwd", "..", "%2e%2e%2f", "\u{1b}[2J", "", "0123456789ABCDEF", &long] {
+        for id in [
+            "../../etc/passwd",
+            "..",
+            "%2e%2e%2f",
+            "/etc/passwd",
+            "queue.db",
+            "\u{1b}[2J",
+            "",
+            "0123456789ABCDEF",
+            &long,
+        ] {
             let ran = site.ask(&["queue", command, id]).await;
             assert!(ran.err.contains("queue list") && ran.err.len() < 400, "{command} {id:?}: {}", ran.err);
             assert!(!ran.err.contains('\u{1b}'), "{:?}", ran.err);
@@ -292,7 +313,7 @@ async fn json_logs_parse_and_follow_a_message_by_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_of_the_text_log_is_one_fact_whatever_peers_say() {
+async fn a_042_a_046_a_line_of_the_text_log_is_one_fact_whatever_peers_say() {
     let sandbox = provider(Limits::default()).await;
     let site = Site::new("text", &sandbox, &QUICK.replace("\"json\"", "\"text\""));
     sandbox.fault(Fault::once(Stage::FinalDot, What::Reply(b"451 4.3.0 a\x1b[2J\x07\rb\x9b\r\n".to_vec())));

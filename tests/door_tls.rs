@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use support::ca::{NAMES, TestCa};
 use support::clients::{self, Letter, Ran, Target, Tls};
+use support::conventions::{answers, only_ours, watch_for_panics};
 use support::entrance::{Entrance, Line, Plan, client, user};
 use support::folder::Folder;
 use support::office::{PATIENCE, provider, until};
@@ -21,6 +22,13 @@ use yizhan::sandbox::Limits;
 /// What a device says that knows TLS 1.0 and nothing later (RFC 2246 section 7.4.1.2).
 const HELLO_1_0: &[u8] =
     b"\x16\x03\x01\x00\x2d\x01\x00\x00\x29\x03\x01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\x00\x00\x02\x00\x2f\x01\x00";
+
+/// The end of an attack: the next client is served, and nothing but the mail is left.
+async fn lives(door: &Entrance) {
+    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    answers(door.addr).await;
+    only_ours(&door.folder.path().join("data"));
+}
 
 /// A listener with a certificate of `ca`.
 fn plan(ca: &TestCa, implicit: bool) -> Plan {
@@ -67,15 +75,16 @@ async fn q_071_q_073_without_a_certificate_starttls_is_not_there() {
 
 #[tokio::test]
 async fn a_026_what_stands_behind_starttls_is_never_run() {
+    watch_for_panics();
     let ca = TestCa::new();
     let door = Entrance::open("injected", plan(&ca, false));
     let mut line = Line::hello(door.addr).await;
     line.write(b"STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@example.com>\r\nRCPT TO:<boss@example.com>\r\n").await;
     line.expect("220").await;
-    let mut line = line.tls(ca.file()).await.expect("the certificate is good");
+    let mut inside = line.tls(ca.file()).await.expect("the certificate is good");
     // The first reply is to the first command inside, and there is no transaction.
-    line.ask("RCPT TO:<boss@example.com>", "503 5.5.1").await;
-    line.send("a@example.com").await;
+    inside.ask("RCPT TO:<boss@example.com>", "503 5.5.1").await;
+    inside.send("a@example.com").await;
     let (entry, head) = door.only().await;
     assert_eq!(entry.sender.to_string(), "a@example.com");
     assert!(!head.contains("evil"), "{head}");
@@ -84,11 +93,13 @@ async fn a_026_what_stands_behind_starttls_is_never_run() {
     line.ask("STARTTLS", "220").await;
     line.write(b"MAIL FROM:<evil@example.com>\r\n").await;
     assert_eq!(line.reply().await, None);
-    until("the place to be free", async || (door.room.connections() <= 1).then_some(())).await;
+    drop(inside);
+    lives(&door).await;
 }
 
 #[tokio::test]
 async fn a_027_log_in_and_transaction_are_forgotten_at_starttls() {
+    watch_for_panics();
     let ca = TestCa::new();
     let mut tied = user("printer", "right");
     tied.client = Some(client("scanner").into());
@@ -108,6 +119,8 @@ async fn a_027_log_in_and_transaction_are_forgotten_at_starttls() {
     assert_eq!(entry.origin.client, "127.0.0.1");
     assert!(head.contains("with ESMTPS id") && head.contains("Subject: hello"), "{head}");
     line.log_in("printer", "right", "235").await;
+    drop(line);
+    lives(&door).await;
 }
 
 #[tokio::test]

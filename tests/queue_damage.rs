@@ -57,7 +57,7 @@ fn spool_file(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn files_are_for_their_owner_only() {
+async fn a_048_files_are_for_their_owner_only() {
     let folder = Folder::new();
     two_messages(folder.path()).await;
     let _queue = open_clean(folder.path());
@@ -236,6 +236,8 @@ async fn a_036_a_086_a_row_that_cannot_be_read_is_set_aside_and_the_others_go_on
         "UPDATE message SET sender = CAST(x'ff' AS TEXT) WHERE seq = 1",
         "UPDATE message SET repairs = '[1' WHERE seq = 1",
         "UPDATE message SET addr = 'printer' WHERE seq = 1",
+        "UPDATE message SET client = 'a' || x'0a' || 'id=forged' WHERE seq = 1",
+        "UPDATE message SET helo = 'x' || x'0d0a' || 'Bcc: evil@x' WHERE seq = 1",
         "UPDATE message SET state = 'flying' WHERE seq = 1",
         "UPDATE message SET tries = -1 WHERE seq = 1",
         "UPDATE message SET size = -1 WHERE seq = 1",
@@ -496,4 +498,109 @@ async fn a_084_nothing_acknowledged_is_lost_by_kill_9() {
     let lost: Vec<_> = acknowledged.iter().filter(|n| !found.contains(n)).collect();
     assert!(lost.is_empty(), "{lost:?} of {}", acknowledged.len());
     println!("{} acknowledged, {} found", acknowledged.len(), found.len());
+}
+
+/// Puts something else in the place of `path`; the octets that were there go to `outside`.
+type Plant = fn(&Path, &Path);
+
+const PLANTS: [(&str, Plant); 3] = [
+    ("a link to a file", |file, outside| {
+        fs::rename(file, outside.join("target")).unwrap();
+        std::os::unix::fs::symlink(outside.join("target"), file).unwrap();
+    }),
+    ("a link to a folder", |file, outside| {
+        let folder = file.parent().unwrap();
+        fs::rename(folder, outside.join("target")).unwrap();
+        std::os::unix::fs::symlink(outside.join("target"), folder).unwrap();
+    }),
+    ("a pipe", |file, outside| {
+        fs::rename(file, outside.join("target")).unwrap();
+        assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
+    }),
+];
+
+/// What a link leads to is never read, also when it holds the right octets; a pipe is not waited for.
+#[tokio::test]
+async fn a_048_a_link_planted_while_the_queue_is_open_is_not_followed() {
+    for (what, plant) in PLANTS {
+        let folder = Folder::new();
+        let (short, long) = two_messages(folder.path()).await;
+        let queue = open_clean(folder.path());
+        let outside = folder.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        plant(&spool_file(folder.path()), &outside);
+        assert_eq!(leased(&queue).await, [short], "{what}");
+        assert!(reason(&queue, long).await.contains("place"), "{what}");
+    }
+}
+
+/// What a link leads to is not swept either: it is somebody else's.
+#[tokio::test]
+async fn a_048_a_link_that_is_found_at_the_start_holds_the_message_and_nothing_outside_is_touched() {
+    for (what, plant) in PLANTS {
+        let folder = Folder::new();
+        let (short, long) = two_messages(folder.path()).await;
+        let outside = folder.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        plant(&spool_file(folder.path()), &outside);
+        // Beside it a link to a folder with what a sweep would take away.
+        let strange = outside.join("strange");
+        fs::create_dir(&strange).unwrap();
+        for name in ["0123456789abcdef", "0123456789abcdef.part", "passwd"] {
+            fs::write(strange.join(name), "not ours").unwrap();
+        }
+        std::os::unix::fs::symlink(&strange, folder.path().join("data/spool/strange")).unwrap();
+        let before = files(&outside);
+        let (queue, report) = open(folder.path()).unwrap();
+        assert!(report.iter().any(|line| line.contains("is held")), "{what}: {report:?}");
+        assert_eq!(leased(&queue).await, [short], "{what}");
+        reason(&queue, long).await;
+        queue.drop_message(long).await.unwrap();
+        drop(queue);
+        assert_eq!(files(&outside), before, "{what}");
+        let aside = folder.path().join("data/aside/spool-strange");
+        assert!(aside.is_symlink() && !folder.path().join("data/spool/strange").is_symlink(), "{what}");
+    }
+}
+
+/// The database and the lock are opened where they are, not where a link leads.
+#[tokio::test]
+async fn a_048_a_link_in_the_place_of_the_database_or_the_lock_is_refused() {
+    for name in ["yizhan.lock", "queue.db", "queue.db-wal", "queue.db-shm"] {
+        for begun in [true, false] {
+            let folder = Folder::new();
+            fs::create_dir(folder.path().join("data")).unwrap();
+            if begun {
+                two_messages(folder.path()).await;
+            }
+            let (link, target) = (folder.path().join("data").join(name), folder.path().join("target"));
+            let _ = fs::remove_file(&link);
+            fs::write(&target, "precious").unwrap();
+            std::os::unix::fs::symlink(&target, &link).unwrap();
+            let error = open(folder.path()).expect_err("it is refused").to_string();
+            assert!(error.contains(name), "{error}");
+            assert_eq!(fs::read(&target).unwrap(), b"precious", "{name}");
+        }
+    }
+}
+
+/// Whoever puts links in the place of all folders of the spool does not get the mail.
+#[tokio::test]
+async fn a_048_a_long_body_is_not_written_through_a_link() {
+    let folder = Folder::new();
+    let queue = open_clean(folder.path());
+    let outside = folder.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    for n in 0..=255 {
+        std::os::unix::fs::symlink(&outside, folder.path().join(format!("data/spool/{n:02x}"))).unwrap();
+    }
+    let mut draft = queue.draft();
+    let error = match draft.write(&noise(1, 300_000)).await {
+        Err(error) => error,
+        Ok(()) => draft.finish().await.expect_err("there is no place for it"),
+    };
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!(files(&outside), Vec::<PathBuf>::new());
+    queue.put(short(1, at(1))).await.unwrap();
+    assert_eq!(leased(&queue).await.len(), 1);
 }

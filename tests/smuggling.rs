@@ -1,5 +1,7 @@
 //! SMTP smuggling: everything that resembles the end of a message and is not, cut at
 //! every octet and sent octet by octet. One message must stay one message.
+//!
+//! Not here: the same through the whole relay, row by row (`attacks_protocol`).
 
 #[path = "support/endings.rs"]
 mod endings;
@@ -41,7 +43,7 @@ fn always(name: &str, profile: Profile, octets: &[u8], wanted: &[Message]) {
 }
 
 #[test]
-fn a_002_to_014_what_resembles_an_end_is_text() {
+fn a_015_what_resembles_an_end_is_text_however_it_is_cut() {
     for (name, middle, content) in NOT_AN_END {
         let octets = [BEFORE, ONE, middle, INJECTED, AFTER].concat();
         let wanted = [message("a@b", "c@d", &[ONE, content, INJECTED])];
@@ -52,7 +54,7 @@ fn a_002_to_014_what_resembles_an_end_is_text() {
 }
 
 #[test]
-fn a_001_and_012c_a_real_end_is_an_end() {
+fn a_015_a_real_end_is_an_end_however_it_is_cut() {
     for (name, middle, content) in AN_END {
         let octets = [BEFORE, ONE, middle, INJECTED, AFTER].concat();
         let wanted = [

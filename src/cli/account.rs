@@ -59,7 +59,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     let mut code = ExitCode::SUCCESS;
     for reply in &replies {
         if arguments.json {
-            screen::say(&serde_json::to_string(reply)?);
+            screen::say_json(reply)?;
         } else {
             show(&order, reply, lang);
         }

@@ -16,7 +16,7 @@ use crate::queue::sqlite::Sqlite;
 use crate::queue::{self, Queue as _};
 
 use super::run::SettingsArguments;
-use super::screen::{self, Ink, Lang, Paint, harmless};
+use super::screen::{self, Ink, Lang, Paint, harmless, one_line};
 use super::{NOT_FOUND, reason};
 
 /// What `queue` takes.
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     let mut code = ExitCode::SUCCESS;
     for (order, reply) in orders.iter().zip(&replies) {
         if arguments.json {
-            screen::say(&json(reply, lang)?);
+            screen::say_json(&json(reply, lang)?)?;
         } else {
             show(order, reply, lang);
         }
@@ -161,19 +161,19 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
         // `yizhan account` shows these.
         Reply::Accounts(_) => {}
         Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
-        Reply::Refused(reason) => screen::complain(&harmless(reason)),
+        Reply::Refused(reason) => screen::complain(&one_line(reason)),
     }
 }
 
 /// The reply, and beside the repairs of one message the reason of each.
-fn json(reply: &Reply, lang: Lang) -> anyhow::Result<String> {
+fn json(reply: &Reply, lang: Lang) -> anyhow::Result<serde_json::Value> {
     let mut value = serde_json::to_value(reply)?;
     if let (Reply::Message(message, _), Some(object)) = (reply, value.pointer_mut("/message/0")) {
         let known = message.repairs.iter().filter_map(|name| Some((name, reason::by_name(name, lang)?)));
         object["reasons"] =
             known.map(|(name, why)| (name.clone(), why.into())).collect::<serde_json::Map<_, _>>().into();
     }
-    Ok(serde_json::to_string(&value)?)
+    Ok(value)
 }
 
 fn line(message: &Message, lang: Lang) -> String {
@@ -195,7 +195,7 @@ fn line(message: &Message, lang: Lang) -> String {
         message.from,
         to.join(",")
     );
-    harmless(&line)
+    one_line(&line)
 }
 
 /// What is out of the ordinary about one message: what it waits for, and what was learnt about it.
@@ -220,7 +220,7 @@ fn remarks(message: &Message, lang: Lang) -> Vec<String> {
         all.push(lang.pick(en, "只用账号自己的地址发出：服务商拒绝了别的地址").to_owned());
     }
     if let Some(trouble) = &message.trouble {
-        all.push(format!("{} {}", lang.pick("set aside:", "已搁置："), harmless(trouble)));
+        all.push(format!("{} {}", lang.pick("set aside:", "已搁置："), one_line(trouble)));
     }
     all
 }
@@ -236,14 +236,14 @@ fn show_one(message: &Message, head: &str, lang: Lang) {
             "failed" => Ink::Bad,
             _ => Ink::Quiet,
         };
-        screen::say(&format!("  {} <{}>: {}", paint.ink(ink, &recipient.outcome), recipient.to, harmless(reply)));
+        screen::say(&format!("  {} <{}>: {}", paint.ink(ink, &recipient.outcome), recipient.to, one_line(reply)));
     }
     if !message.repairs.is_empty() {
         screen::say(&format!("  {}:", lang.pick("repaired", "已修复")));
     }
     for name in &message.repairs {
         let why = reason::by_name(name, lang).unwrap_or("");
-        screen::say(&format!("    {}  {why}", paint.ink(Ink::Quiet, &harmless(name))));
+        screen::say(&format!("    {}  {why}", paint.ink(Ink::Quiet, &one_line(name))));
     }
     if !head.is_empty() {
         screen::say(&format!("\n{}", harmless(&head.replace('\r', ""))));

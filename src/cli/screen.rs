@@ -4,6 +4,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::telemetry::log::{harmless_json, obeyed};
+
 /// The language of what people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lang {
@@ -84,11 +86,22 @@ impl Paint {
     }
 }
 
-/// Text from a mail or a peer for a terminal: control characters cannot do anything there.
+/// Text from a mail or a peer for a terminal: control characters cannot do anything there. Lines stay lines.
 pub(super) fn harmless(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' { c.escape_default().collect::<Vec<_>>() } else { vec![c] }
-        })
-        .collect()
+    escaped(text, |c| obeyed(c) && c != '\n' && c != '\t')
+}
+
+/// The same for what must stay on one line, because the next one is ours.
+pub(super) fn one_line(text: &str) -> String {
+    escaped(text, obeyed)
+}
+
+fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
+    text.chars().flat_map(|c| if is_bad(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+/// Prints a value as one line of JSON.
+pub(super) fn say_json(value: &impl serde::Serialize) -> serde_json::Result<()> {
+    say(&harmless_json(&serde_json::to_string(value)?));
+    Ok(())
 }

@@ -8,9 +8,9 @@
 //! finished file is synced, carries its final name, and its folder is synced. Whoever holds a file that no row names
 //! removes it when it is dropped. No name of a file ever comes from a peer.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use super::Error;
 use super::checksum::Checksum;
 pub use super::spool::Spool;
 
+mod open;
 mod share;
 
 /// Bodies up to this many octets live in the database, longer ones in a file of their own.
@@ -171,17 +172,12 @@ fn lost() -> Error {
 
 /// Creates a file that nobody had before, for its owner only, and its folder where it is missing.
 fn create(path: &Path) -> Result<File, Error> {
-    // O_EXCL: never somebody else's file, never through a link that somebody put there.
-    let open = || {
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(nofollow).open(path)
-    };
-    match open() {
+    match open::fresh(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         done => return done.map_err(|source| fault("create", path, source)),
     }
     make_folder_of(path)?;
-    open().map_err(|source| fault("create", path, source))
+    open::fresh(path).map_err(|source| fault("create", path, source))
 }
 
 /// Makes the folder of a spool file where it is missing, and its name durable.
@@ -363,12 +359,7 @@ struct FileReader {
 impl FileReader {
     fn open(spooled: &SpoolFile) -> Result<FileReader, Error> {
         let path = spooled.guard.path.clone();
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(nofollow)
-            .open(&path)
-            .map_err(|source| fault("open", &path, source))?;
+        let file = open::existing(&path).map_err(|source| fault("open", &path, source))?;
         Ok(FileReader { file, path, left: spooled.len, sum: Checksum::new(), expected: spooled.sum })
     }
 

@@ -106,13 +106,21 @@ impl Visit for Fact {
 fn text_line(time: &str, level: Level, name: &str, fields: &[(&'static str, serde_json::Value)]) -> String {
     let mut line = format!("{time} {level:<5} {}", escape(name));
     for (key, value) in fields {
-        let text = value.as_str().map_or_else(|| value.to_string(), escape);
+        let owned;
+        let text = match value.as_str() {
+            Some(text) => text,
+            None => {
+                owned = value.to_string();
+                &owned
+            }
+        };
         if *key == "message" {
-            let _ = write!(line, " {text}");
+            let _ = write!(line, " {}", escape(text));
         } else if text.is_empty() || text.contains([' ', '"', '=']) {
-            let _ = write!(line, " {key}=\"{}\"", text.replace('"', "\\\""));
+            // A backslash of the peer's before our quote would end the value early.
+            let _ = write!(line, " {key}=\"{}\"", escape(&text.replace('\\', "\\\\").replace('"', "\\\"")));
         } else {
-            let _ = write!(line, " {key}={text}");
+            let _ = write!(line, " {key}={}", escape(text));
         }
     }
     line.push('\n');
@@ -127,13 +135,32 @@ fn json_line(time: &str, level: Level, name: &str, fields: &[(&'static str, serd
     for (key, value) in fields {
         object.insert((*key).to_owned(), value.clone());
     }
-    format!("{}\n", serde_json::Value::Object(object))
+    format!("{}\n", harmless_json(&serde_json::Value::Object(object).to_string()))
 }
 
-/// Control characters (C0, DEL, C1) and line separators as escapes; everything else as it is.
+/// JSON with nothing in it that a terminal obeys. JSON itself escapes C0 only, and a terminal may take C1 (U+009B) for
+/// the begin of a command.
+pub fn harmless_json(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if obeyed(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+/// What a terminal or an editor obeys instead of showing it: controls (C0, DEL, C1), line separators, and what turns the
+/// direction of the text (Unicode Standard Annex 9 section 2).
+pub fn obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What [`obeyed`] names as escapes; everything else as it is.
 fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+        if obeyed(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -151,6 +178,18 @@ mod tests {
         let fields = [("id", "01abc".into()), ("helo", "x\r\nlevel=ERROR \u{1b}[2J\u{9b}".into()), ("n", 7.into())];
         let line = text_line("T", Level::INFO, "accepted", &fields);
         assert_eq!(line, "T INFO  accepted id=01abc helo=\"x\\r\\nlevel=ERROR \\u{1b}[2J\\u{9b}\" n=7\n");
+    }
+
+    #[test]
+    fn a_042_a_043_no_value_ends_before_its_quote() {
+        let line = |value: &str| text_line("T", Level::INFO, "x", &[("why", value.into())]);
+        assert_eq!(line("a\\\" id=forged"), "T INFO  x why=\"a\\\\\\\" id=forged\"\n");
+        assert_eq!(line("a b\\"), "T INFO  x why=\"a b\\\\\"\n");
+        assert_eq!(line("a\u{202e}b"), "T INFO  x why=a\\u{202e}b\n");
+        let json = json_line("T", Level::INFO, "x", &[("why", "a\u{9b}2J\u{7f}\u{2028}\u{202e}".into())]);
+        assert!(json.trim_end().chars().all(|c| !obeyed(c)), "{json}");
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["why"], "a\u{9b}2J\u{7f}\u{2028}\u{202e}");
     }
 
     #[test]

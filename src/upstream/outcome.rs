@@ -140,9 +140,21 @@ impl Report {
     }
 }
 
+/// The words of a reply are kept and shown up to this many octets; a reply may have a hundred thousand.
+const WORDS: usize = 2000;
+
 /// The reply as one line: `550 Mailbox not found`.
 pub fn text_of(reply: &Reply) -> String {
-    format!("{} {}", reply.code(), reply_text(reply.lines()))
+    format!("{} {}", reply.code(), shown(reply_text(reply.lines())))
+}
+
+/// The begin of the words, where there are too many.
+fn shown(mut words: String) -> String {
+    if words.len() > WORDS {
+        words.truncate(words.floor_char_boundary(WORDS));
+        words.push_str(" ...");
+    }
+    words
 }
 
 /// Reads what the client machine says of a transaction that ran to its end.
@@ -185,6 +197,7 @@ fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Con
 fn judge(settings: &Settings, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
     let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
     let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
+    let words = shown(words);
     if !verdict.known {
         settings.catalogue.note_unknown(&settings.account, phase, code, &words);
     }

@@ -69,6 +69,20 @@ impl TestCa {
         self.sign(params)
     }
 
+    /// A certificate that begins in 2100.
+    pub fn issue_early(&self, names: &[&str]) -> Identity {
+        let mut params = parameters(names);
+        params.not_before = rcgen::date_time_ymd(2100, 1, 1);
+        self.sign(params)
+    }
+
+    /// A certificate with this name as its subject only, where nobody has looked for names since RFC 6125 section 6.4.4.
+    pub fn issue_nameless(&self, name: &str) -> Identity {
+        let mut params = parameters(&[]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        self.sign(params)
+    }
+
     fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("P-256 keys are always there");
         let certificate = params.signed_by(&key, &self.issuer).expect("our own parameters are good");
@@ -85,6 +99,21 @@ fn parameters(names: &[&str]) -> CertificateParams {
 }
 
 impl Identity {
+    /// A certificate that nobody but its own key has signed. `ca`: it says that it is an authority, as the usual recipe
+    /// (`openssl req -x509`) has it.
+    pub fn self_signed(names: &[&str], ca: bool) -> Identity {
+        let key = KeyPair::generate().expect("P-256 keys are always there");
+        let mut params = parameters(names);
+        // Debian's own self-signed certificate is called `localhost`, and is in the store of some machines.
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "Self made");
+        if ca {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let certificate = params.self_signed(&key).expect("our own parameters are good");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// Settings for a TLS server inside this process.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let chain: Result<Vec<_>, _> = rustls_pemfile::certs(&mut self.certificate.as_bytes()).collect();

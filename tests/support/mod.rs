@@ -19,6 +19,7 @@ pub mod account;
 pub mod branch;
 pub mod ca;
 pub mod clients;
+pub mod conventions;
 pub mod day;
 pub mod door;
 pub mod dovecot;

@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("master", "postfix"),
     ("microsocks", "microsocks"),
     ("msmtp", "msmtp"),
+    ("openssl", "openssl"),
     ("python3", "python3"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),

@@ -40,7 +40,7 @@ impl Show {
     pub(super) fn end(self) -> anyhow::Result<ExitCode> {
         let good = all_good(&self.findings);
         if self.json {
-            screen::say(&serde_json::to_string(&to_json(&self.findings, self.lang))?);
+            screen::say_json(&to_json(&self.findings, self.lang))?;
         } else {
             screen::say(&sum(&self.findings, self.lang));
         }

@@ -87,7 +87,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if arguments.json {
-        screen::say(&serde_json::to_string(&report)?);
+        screen::say_json(&report)?;
     } else {
         report.show(lang);
     }

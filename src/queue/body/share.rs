@@ -4,12 +4,11 @@
 //! until a row names the new one it is removed when it is dropped, and a crash before that leaves a file without a row,
 //! which is set aside at the next start like any other.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{Error, Remove, SpoolFile, create, fault, make_folder_of, seal, sync_folder};
+use super::{Error, Remove, SpoolFile, create, fault, make_folder_of, open, seal, sync_folder};
 
 impl SpoolFile {
     /// The same octets under a fresh name, durable. Blocks.
@@ -32,9 +31,7 @@ impl SpoolFile {
     /// Copies the file to `path`, which is not there before all of it is durable.
     fn copy(&self, path: &Path) -> Result<(), Error> {
         let mut part = Remove { path: path.with_extension("part"), armed: true };
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-        let opened = OpenOptions::new().read(true).custom_flags(nofollow).open(self.path());
-        let mut from = opened.map_err(|source| fault("open", self.path(), source))?;
+        let mut from = open::existing(self.path()).map_err(|source| fault("open", self.path(), source))?;
         let mut to = create(&part.path)?;
         io::copy(&mut from, &mut to).map_err(|source| fault("copy", self.path(), source))?;
         seal(to, &part, path)?;

@@ -4,6 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -75,7 +76,8 @@ impl Fault {
 /// Whether a small file cannot be written into `folder` for want of space.
 fn is_full(folder: &Path) -> bool {
     let path = folder.join("space.probe");
-    let written = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let written = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(nofollow).open(&path);
     let written = written.and_then(|mut file| file.write_all(&[0; 65536]));
     let _ = fs::remove_file(&path);
     let full = |e: io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);

@@ -9,7 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::queue::Error;
 
@@ -31,6 +31,8 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // What it leads to would be emptied.
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
             .open(&path)
             .map_err(|e| io("open", e))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {

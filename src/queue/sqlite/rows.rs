@@ -58,10 +58,10 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
         uncertain: row.get(6)?,
         account: row.get(7)?,
         origin: Origin {
-            client: row.get(8)?,
+            client: name(row, 8, "the client's name")?,
             addr: text(row, 9)?.parse().map_err(|_| damaged("the client's address"))?,
-            listener: row.get(10)?,
-            helo: row.get(11)?,
+            listener: name(row, 10, "the listener's name")?,
+            helo: name(row, 11, "the name in HELO")?,
         },
         sender: ReversePath::parse(text(row, 12)?).map_err(|_| damaged("the sender"))?,
         recipients: recipients(conn, seq)?,
@@ -78,6 +78,12 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
 
 fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Unreadable> {
     row.get_ref(column)?.as_str().map_err(|e| Unreadable::Damaged(e.to_string()))
+}
+
+/// A name that was one line when it was stored.
+fn name(row: &Row<'_>, column: usize, what: &str) -> Result<String, Unreadable> {
+    let text = text(row, column)?;
+    if text.chars().any(char::is_control) { Err(damaged(what)) } else { Ok(text.to_owned()) }
 }
 
 /// Reads the recipients of row `seq`; there is at least one, and no place is missing.

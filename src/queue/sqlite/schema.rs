@@ -129,6 +129,7 @@ DROP INDEX message_due;
 /// # Errors
 /// [`Error::Damaged`] when the file is not ours, or not a database; it is left as it is.
 pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
+    refuse_links(path)?;
     refuse_lost_database(path)?;
     create_private(path)?;
     let open = || -> rusqlite::Result<(Connection, i64, i64, i64)> {
@@ -186,6 +187,21 @@ fn upgrade(conn: &Connection, first: &str) -> rusqlite::Result<()> {
         let _ = conn.execute_batch("ROLLBACK");
     }
     done
+}
+
+/// A link in the place of the database or its log would have the mail written where somebody else chose. SQLite's own
+/// flag is of no use: it refuses links in the way to the data folder too, and those are the owner's.
+fn refuse_links(path: &Path) -> Result<(), Error> {
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        let file = Path::new(&name);
+        if file.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+            let reason = "it is a symbolic link; move it away, and what it leads to into its place";
+            return Err(Error::Damaged { path: file.to_owned(), reason: reason.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// SQLite takes an empty file for a new database and throws away the log beside it. If there is a log, there was mail.

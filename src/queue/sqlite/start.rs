@@ -62,9 +62,16 @@ pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report
     check_lines(conn, report)?;
     let named = check_rows(conn, spool, report)?;
     let aside = spool.folder().with_file_name("aside");
-    for folder in entries(spool.folder(), report).into_iter().filter(|path| path.is_dir()) {
-        for file in entries(&folder, report) {
-            sweep(&file, spool, &named, &aside, report);
+    for folder in entries(spool.folder(), report) {
+        match fs::symlink_metadata(&folder) {
+            Ok(found) if found.is_dir() => {
+                for file in entries(&folder, report) {
+                    sweep(&file, spool, &named, &aside, report);
+                }
+            }
+            // What it leads to is not ours to sort.
+            Ok(found) if found.is_symlink() => set_aside(&folder, &aside, report),
+            Ok(_) | Err(_) => {}
         }
     }
     let mut statement =
@@ -126,8 +133,12 @@ fn check_rows(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite
         let (id, state): (String, String) = (row.get(3)?, row.get(4)?);
         let trouble = match spool.path(&name) {
             None => Some(format!("the name of its body's file, {name:?}, is not one of ours")),
+            Some(path) if path.parent().is_some_and(Path::is_symlink) => {
+                Some(format!("the folder of {} is a symbolic link", path.display()))
+            }
             Some(path) => match fs::symlink_metadata(&path) {
-                Ok(meta) if meta.is_file() && Some(meta.len() as i64) == len => None,
+                Ok(meta) if !meta.is_file() => Some(format!("{} is no file", path.display())),
+                Ok(meta) if Some(meta.len() as i64) == len => None,
                 Ok(meta) => {
                     Some(format!("{} has {} octets instead of {}", path.display(), meta.len(), len.unwrap_or_default()))
                 }
@@ -172,6 +183,11 @@ fn sweep(file: &Path, spool: &Spool, named: &HashSet<String>, aside: &Path, repo
         }
         return;
     }
+    set_aside(file, aside, report);
+}
+
+/// Moves away what no message owns; of a link the link, not what it leads to.
+fn set_aside(file: &Path, aside: &Path, report: &mut Report) {
     // The folder it came from becomes part of the name, so that two files never meet.
     let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let target = aside.join(format!("{folder}-{}", file.file_name().unwrap_or_default().to_string_lossy()));

@@ -10,11 +10,11 @@ const FAILED_LOGINS: u32 = 3;
 impl Session {
     /// Also after HELO, and without TLS: some devices know nothing else, and the driver says what a log-in is worth.
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Option<Event> {
+        // Whatever becomes of it: what follows may be a password that nobody has asked for, or that comes once more.
+        self.login_debris = true;
         if self.settings.auth == AuthMode::Off {
             self.fail(|voice| &voice.not_implemented);
         } else if self.settings.auth_after_tls && !self.tls {
-            // Its argument may be a password already; the next line may be one, too.
-            self.login_debris = true;
             self.fail(|voice| &voice.auth_needs_tls);
         } else if self.user.is_some() {
             self.fail(|voice| &voice.auth_again);

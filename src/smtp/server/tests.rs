@@ -153,16 +153,29 @@ fn a_provider_can_be_imitated() {
 }
 
 #[test]
-fn a_password_that_came_too_early_is_in_no_note() {
-    // the client did not wait for the answer to AUTH, and was told that it needs TLS.
-    let settings =
-        Settings { auth: AuthMode::Verify, auth_after_tls: true, starttls: true, max_errors: 1000, ..relay() };
-    let (mut session, mut input) = session(settings);
-    input.extend_from_slice(b"AUTH LOGIN\r\ncHJpbnRlcg\r\nUGFzc3dk\r\n");
-    session.step(&mut input);
-    assert!(session.output().starts_with(b"538 5.7.11 "));
-    let notes = format!("{:?}", session.notes());
-    assert!(!notes.contains("cHJpbnRlcg") && !notes.contains("UGFzc3dk"), "{notes}");
+fn a_044_a_password_that_nobody_asked_for_is_in_no_note() {
+    // The client does not wait for the answers, or repeats itself; its base64 has letters only, like a verb.
+    let verify = || Settings { auth: AuthMode::Verify, max_errors: 1000, ..relay() };
+    let cases: [(Settings, &str); 7] = [
+        (Settings { auth: AuthMode::Off, ..verify() }, "AUTH LOGIN\r\n"),
+        (Settings { auth_after_tls: true, starttls: true, ..verify() }, "AUTH LOGIN\r\n"),
+        (verify(), "AUTH NTLM\r\n"),
+        (verify(), "AUTH PLAIN a b\r\n"),
+        (verify(), "AUTH PLAIN !\r\n"),
+        (verify(), "AUTH PLAIN AHUAcA==\r\n"),
+        (verify(), "AUTH LOGIN\r\ndXNlcg==\r\ncHc=\r\n"),
+    ];
+    for (settings, start) in cases {
+        let (mut session, mut input) = session(settings);
+        input.extend_from_slice(format!("{start}UGFzcwdk\r\nUGFzcwdk\r\n").as_bytes());
+        if let Event::Auth { .. } = session.step(&mut input) {
+            session.answer(Reply::new(235, "2.7.0 OK"));
+            session.step(&mut input);
+        }
+        assert!(session.output().ends_with(b"500 5.5.2 Command not recognized\r\n"), "{start}");
+        let notes = format!("{:?}", session.notes());
+        assert!(!notes.contains("UGFzcwdk") && notes.contains("[hidden]"), "{start}: {notes}");
+    }
 }
 
 #[test]
