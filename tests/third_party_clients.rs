@@ -1,7 +1,8 @@
 //! Clients that nobody here wrote hand their mail to the relay: swaks, curl, msmtp, Python's smtplib, smtp-source.
 //!
 //! What the pretended provider received is compared after decoding: subject, text, attachment. Not here: what the
-//! repair does to each mistake (`golden`), and clients without the relay (`third_party`).
+//! repair does to each mistake (`golden`), clients without the relay (`third_party`), those that applications carry
+//! (`third_party_apps`), and those that break off or come in crowds (`third_party_faults`).
 
 mod support;
 
@@ -10,9 +11,7 @@ use support::clients::{self, Letter, Ran, Target};
 use support::office::{Office, USER, field};
 use support::offload;
 use support::skip::{Missing, need};
-use yizhan::queue::entry::State;
-use yizhan::sandbox::{Limits, Received};
-use yizhan::telemetry::counter::ACCEPTED;
+use yizhan::sandbox::Received;
 
 const SUBJECT: &str = "月度报表 – 第三季度 已经完成，请查收附件";
 
@@ -108,62 +107,4 @@ async fn smtplib() {
 #[tokio::test(flavor = "multi_thread")]
 async fn smtp_source() {
     sends(|target, letter| clients::smtp_source(target, letter, &[])).await;
-}
-
-/// Twenty sessions at once, two hundred messages, over new connections and over kept ones (-d).
-#[tokio::test(flavor = "multi_thread")]
-async fn smtp_source_as_a_crowd() {
-    let generous = |settings: &mut yizhan::config::Settings| {
-        settings.limits.messages_per_client.count = 10_000;
-        settings.limits.connections_per_client = settings.limits.connections_per_client.max(50);
-        settings.accounts[0].budget.connections = 4;
-    };
-    let office = Office::with("crowd", Limits::default(), generous).await;
-    for more in [&["-s", "20", "-m", "200"][..], &["-d", "-s", "20", "-m", "200"]] {
-        let target = Target::plain(office.door().port());
-        let letter = Letter::new("report@erp.lan", &["a@else.test"], "Subject: load\r\n\r\nx\r\n");
-        let ran = need!(offload(move || clients::smtp_source(&target, &letter, more)).await);
-        assert!(ran.ok() && ran.output.is_empty(), "{more:?}: {}", ran.output);
-    }
-    office.received(400).await;
-    office.wait_empty().await;
-    let stats = office.sandbox.stats();
-    assert_eq!((stats.accepted, office.relay.counters().sum(ACCEPTED, &[])), (400, 400), "{stats:?}");
-    assert_eq!(office.list(&[State::Delivered]).await.len(), 400);
-}
-
-/// A client that leaves in the middle leaves no mail behind; one that is only odd gets its mail through.
-#[tokio::test(flavor = "multi_thread")]
-async fn swaks_leaves_early_or_says_strange_things() {
-    // Arguments, whether a message must have come in.
-    let table: &[(&[&str], bool)] = &[
-        (&["--quit-after", "CONNECT"], false),
-        (&["--quit-after", "HELO"], false),
-        (&["--quit-after", "MAIL"], false),
-        (&["--quit-after", "RCPT"], false),
-        (&["--drop-after", "MAIL"], false),
-        (&["--drop-after", "RCPT"], false),
-        (&["--drop-after", "DATA"], false),
-        (&["--drop-after-send", "DATA"], false),
-        (&["--pipeline", "--drop-after-send", "RCPT"], false),
-        // The whole message, and gone before the reply: it counts (RFC 1047).
-        (&["--drop-after-send", "DOT"], true),
-        (&["--helo", "bad_name.-with spaces and (brackets)"], true),
-        (&["--helo", "[127.0.0.1]"], true),
-        (&["--helo", "打印机"], true),
-        (&["--protocol", "SMTP"], true),
-    ];
-    let office = Office::open("odd").await;
-    let mut wanted = 0;
-    for (more, comes) in table {
-        let target = Target::plain(office.door().port());
-        let letter = Letter::new("report@erp.lan", &["a@else.test"], "Subject: odd\r\n\r\nx\r\n");
-        let ran = need!(offload(move || clients::swaks(&target, &letter, more)).await);
-        wanted += usize::from(*comes);
-        let dropped = more.iter().any(|word| word.starts_with("--drop") || word.starts_with("--quit"));
-        assert!(dropped || ran.ok(), "{more:?}: {}", ran.output);
-        assert_eq!(office.received(wanted).await.len(), wanted, "{more:?}: {}", ran.output);
-    }
-    office.wait_empty().await;
-    assert_eq!(office.relay.counters().sum(ACCEPTED, &[]), wanted as u64);
 }

@@ -89,7 +89,8 @@ impl Ran {
     }
 }
 
-fn run(program: &Path, prepare: impl FnOnce(&mut Command)) -> Ran {
+/// Runs a client with nothing on its standard input, unless `prepare` says otherwise.
+pub fn run(program: &Path, prepare: impl FnOnce(&mut Command)) -> Ran {
     let mut command = Command::new("timeout");
     command
         .args(["--kill-after=5", "60"])

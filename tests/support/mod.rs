@@ -16,6 +16,7 @@
 )]
 
 pub mod account;
+pub mod apps;
 pub mod branch;
 pub mod ca;
 pub mod clients;
@@ -38,6 +39,7 @@ pub mod postfix;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod reception;
 pub mod scripted;
 pub mod sink;
 pub mod skip;

@@ -8,6 +8,7 @@ use super::skip::Missing;
 
 /// The Debian package of each program that the tests start.
 const PACKAGES: &[(&str, &str)] = &[
+    ("bsmtp", "bacula-common"),
     ("curl", "curl"),
     ("doveadm", "dovecot-core"),
     ("dovecot", "dovecot-core"),
@@ -16,7 +17,18 @@ const PACKAGES: &[(&str, &str)] = &[
     ("microsocks", "microsocks"),
     ("msmtp", "msmtp"),
     ("openssl", "openssl"),
+    ("esmtp", "esmtp"),
+    ("java", "openjdk-17-jre-headless"),
+    ("master", "postfix"),
+    ("microsocks", "microsocks"),
+    ("msmtp", "msmtp"),
+    ("nmap", "nmap"),
+    ("node", "nodejs"),
+    ("perl", "perl"),
+    ("php", "php-cli"),
     ("python3", "python3"),
+    ("s-nail", "s-nail"),
+    ("sendemail", "sendemail"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
     ("prlimit", "util-linux"),
@@ -38,6 +50,18 @@ pub fn program(name: &str) -> Result<PathBuf, Missing> {
         let package = PACKAGES.iter().find(|(program, _)| *program == name).map_or("unknown", |(_, package)| package);
         Missing(format!("package {package} (program {name})"))
     })
+}
+
+/// Says no where a file of a Debian package is not there.
+pub fn installed(file: &str, package: &str) -> Result<(), Missing> {
+    if Path::new(file).is_file() { Ok(()) } else { Err(Missing(format!("package {package} (file {file})"))) }
+}
+
+/// The folder below which Node finds this package of `tests/peers/package.json`.
+pub fn node_modules(package: &str) -> Result<PathBuf, Missing> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let there = folder.join("node_modules").join(package).join("package.json").is_file();
+    there.then_some(folder).ok_or_else(|| Missing(format!("package {package} of Node (tests/install-peers)")))
 }
 
 /// Whether this process is root, which Postfix and Dovecot insist on.
