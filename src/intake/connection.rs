@@ -19,10 +19,11 @@ use crate::telemetry::{counter, panic};
 
 use super::admit::Admission;
 use super::client::Peer;
+use super::handshake::hint;
 use super::login::Verdict;
 use super::pace::Pace;
 use super::refusal::{self, Refusal};
-use super::wire::{Version, Wire};
+use super::wire::Wire;
 use super::{Deadlines, Settings, Surroundings};
 
 /// How much is read at a time, outside and inside of message data.
@@ -279,7 +280,7 @@ impl Connection {
                 Ok(())
             }
             (offered, Err(error)) => {
-                let hint = tls_hint(&error, tls.implicit, offered);
+                let hint = hint(&error, tls.implicit, offered);
                 let offered = offered.map(tracing::field::display);
                 let (client, addr, listener) = (&self.peer.name, self.peer.addr, &self.settings.name);
                 // Whoever only looks whether the port is open comes again, and again.
@@ -382,35 +383,5 @@ fn protocol(session: &Session) -> &'static str {
         (false, true, true) => "ESMTPA",
         (false, true, false) => "ESMTP",
         (false, false, _) => "SMTP",
-    }
-}
-
-const NO_TLS_1_2: &str =
-    "the client knows no TLS 1.2: switch its encryption off, and give its network a listener with tls = \"off\"";
-
-/// What an owner can do about a handshake that failed.
-fn tls_hint(error: &std::io::Error, implicit: bool, offered: Option<Version>) -> &'static str {
-    use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
-    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return "the client went away, or took too long";
-    };
-    match error {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) if implicit => {
-            "the client speaks no TLS: give it a listener with tls = \"off\" or \"starttls\", or switch its TLS on"
-        }
-        Error::InvalidMessage(_) => "what came is no TLS",
-        // Which of its shortcomings is found first says nothing about the client.
-        Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered | PeerIncompatible::Tls12NotOfferedOrEnabled) => {
-            NO_TLS_1_2
-        }
-        Error::PeerIncompatible(_) if offered.is_some_and(Version::is_old) => NO_TLS_1_2,
-        Error::PeerIncompatible(_) => {
-            "the client's TLS 1.2 is too old, it knows no cipher, curve or signature of today: switch its encryption \
-             off, and give its network a listener with tls = \"off\""
-        }
-        Error::AlertReceived(
-            AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown,
-        ) => "the client does not trust the certificate: give it the authority, or a certificate of one it knows",
-        _ => "the client and this listener found no way to encrypt",
     }
 }

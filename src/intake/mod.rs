@@ -40,6 +40,7 @@ pub mod arrival;
 pub mod client;
 mod connection;
 pub mod crowd;
+mod handshake;
 pub mod listener;
 pub mod login;
 mod pace;
