@@ -220,7 +220,7 @@ async fn q_085_what_stands_behind_a_lone_dot_is_neither_relayed_nor_run() {
     for profile in PROFILES {
         let office = office("undotted", profile).await;
         for (n, behind) in BEHIND.iter().enumerate() {
-            let from = std::net::IpAddr::from([127, 0, 85, 1 + n as u8]);
+            let from = std::net::IpAddr::from([127, 1 + profile as u8, 85, 1 + n as u8]);
             let mut device = Device::dial_from(from, office.door()).await;
             device.expect("220").await;
             device.ask("HELO old.lan", "250").await;
