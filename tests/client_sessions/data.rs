@@ -220,7 +220,7 @@ async fn q_085_what_stands_behind_a_lone_dot_is_neither_relayed_nor_run() {
     for profile in PROFILES {
         let office = office("undotted", profile).await;
         for (n, behind) in BEHIND.iter().enumerate() {
-            let from = [127, 0, 85, 1 + n as u8].into();
+            let from = std::net::IpAddr::from([127, 1 + profile as u8, 85, 1 + n as u8]);
             let mut device = Device::dial_from(from, office.door()).await;
             device.expect("220").await;
             device.ask("HELO old.lan", "250").await;
@@ -230,9 +230,10 @@ async fn q_085_what_stands_behind_a_lone_dot_is_neither_relayed_nor_run() {
             let said = codes(&replies(&mut device).await);
             assert_eq!(said.last().map(String::as_str), Some("554 5.5.0"), "{profile:?} {behind:?}: {said:?}");
             assert!(!said.iter().any(|code| code.starts_with("25") || code == "354"), "{behind:?}: {said:?}");
+            drop(device);
             let one = office.received(n + 1).await.remove(n);
             assert!(one.data.ends_with(b"\r\n\r\none\r\n"), "{}", one.data.escape_ascii());
-            let addr = format!("addr={} ", std::net::IpAddr::from(from));
+            let addr = format!("addr={from} ");
             until("the note", async || log.lines(&[&addr, "\"noted\"", "does not dot-stuff"]).pop()).await;
         }
         office.wait_empty().await;

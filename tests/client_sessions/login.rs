@@ -68,7 +68,7 @@ async fn q_052_blank_log_ins_are_welcome_where_any_is_and_harmless_where_none_is
 async fn q_057_a_blob_in_two_lines_is_refused_and_the_session_goes_on() {
     let door = Entrance::open("split", Plan::default());
     let whole = plain("printer", "right");
-    for cut in 1..whole.len() {
+    for cut in (1..whole.len()).step_by(3) {
         let (first, second) = whole.split_at(cut);
         let mut line = Line::hello(door.addr).await;
         line.ask("AUTH PLAIN", "334").await;
