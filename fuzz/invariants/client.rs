@@ -43,7 +43,9 @@ pub(crate) fn client_dialogue(input: &[u8]) {
     let end = input.iter().position(|&b| b == b'\n').unwrap_or(input.len());
     let mut plan = Plan::read(&input[..end]);
     let said = input.get(end + 1..).unwrap_or_default();
-    plan.quiet = !holds_secret(&String::from_utf8_lossy(said));
+    // A letter in front of it may be the end of an escape.
+    let like = |part: &[u8]| said.windows(part.len()).any(|octets| octets == part);
+    plan.quiet = !like(&SECRET.as_bytes()[1..]) && !like(&STANDARD.encode(SECRET).as_bytes()[1..]);
     for flush in [false, true] {
         let whole = run(&plan, said, flush, &mut || usize::MAX);
         let mut dice = Dice::new(input);

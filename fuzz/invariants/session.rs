@@ -87,12 +87,13 @@ fn run(settings: &Settings, said: &[u8], step: &mut dyn FnMut(&[u8]) -> usize) -
 
 /// Feeds one piece. If it is one whole line, it has one reply, but for a few that have none.
 fn answered(driver: &mut Driver, piece: &[u8]) {
-    let (phase, in_step) = (driver.phase(), driver.in_step);
+    let phase = driver.phase();
     let codes = driver.feed(piece);
-    driver.in_step = piece.ends_with(b"\n");
     // How many octets behind a BDAT are no commands is said in it.
     driver.loose |= piece.windows(4).any(|word| word.eq_ignore_ascii_case(b"BDAT"));
-    if !in_step || driver.loose || by_line(piece) < piece.len() {
+    let loose = driver.loose || by_line(piece) < piece.len();
+    driver.loose |= !piece.ends_with(b"\n");
+    if loose {
         return;
     }
     // The last straw has two: what was wrong, and that it was the last.

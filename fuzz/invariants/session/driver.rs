@@ -41,9 +41,7 @@ pub(super) struct Driver {
     closed: bool,
     handshake: bool,
     refused: bool,
-    /// What comes next is the start of a line.
-    pub(super) in_step: bool,
-    /// Lines cannot be told from other octets any more.
+    /// Lines cannot be told from other octets any more, or were cut in two.
     pub(super) loose: bool,
 }
 
@@ -66,7 +64,6 @@ impl Driver {
             closed: false,
             handshake: false,
             refused: false,
-            in_step: true,
             loose: false,
         };
         assert_eq!(driver.hear(0), [220]);
@@ -121,7 +118,7 @@ impl Driver {
             return false;
         }
         self.session.tls_started();
-        (self.handshake, self.in_step) = (false, true);
+        self.handshake = false;
         assert!(self.session.is_tls() && !self.session.is_esmtp());
         assert_eq!((self.session.helo(), self.session.user()), ("unknown", None), "forgotten");
         true
