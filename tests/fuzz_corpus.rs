@@ -42,3 +42,33 @@ fn mails_of_the_corpus() {
 fn header_values_of_the_corpus() {
     replay("encoded_word", invariants::encoded_word);
 }
+
+#[test]
+fn command_lines_of_the_corpus() {
+    replay("command_line", invariants::command::command_line);
+}
+
+#[test]
+fn data_of_the_corpus() {
+    replay("data_framer", invariants::framer::data_framer);
+}
+
+#[test]
+fn dialogues_with_clients_of_the_corpus() {
+    replay("server_dialogue", invariants::session::server_dialogue);
+}
+
+#[test]
+fn dialogues_with_servers_of_the_corpus() {
+    replay("client_dialogue", invariants::client::client_dialogue);
+}
+
+#[test]
+fn replies_of_the_corpus() {
+    replay("reply_parser", invariants::replies::reply_parser);
+}
+
+#[test]
+fn settings_of_the_corpus() {
+    replay("settings", invariants::settings::settings);
+}

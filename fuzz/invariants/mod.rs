@@ -1,12 +1,20 @@
 //! What must hold for every input, as one function a fuzz target. The fuzzer runs them on what it invents, and
 //! `tests/fuzz_corpus.rs` runs them on everything the fuzzer found worth keeping.
 //!
-//! Not here: how a message goes through the stages (`road`). Invariant: a function returns for every input whatsoever,
-//! or what it found is a fault of the relay. Where a choice is to be made (where to cut the input), it is made from a
-//! hash of the input, so that every file of a corpus is a plain mail or header value that a person can read.
+//! Here: messages, and the dice. Beside it: lines of commands (`command`), data on the wire (`framer`), dialogues with
+//! clients (`session`) and servers (`client`), replies and their verdicts (`replies`), settings (`settings`), and how a
+//! message goes through the stages (`road`). Invariant: a function returns for every input whatsoever, or what it found is
+//! a fault of the relay. Where a choice is to be made (where to cut the input), it is made from a hash of the input, so
+//! that every file of a corpus is a plain mail, line or dialogue that a person can read.
 #![allow(dead_code, reason = "each fuzz target uses a part of this folder")]
 
+pub(crate) mod client;
+pub(crate) mod command;
+pub(crate) mod framer;
+pub(crate) mod replies;
 mod road;
+pub(crate) mod session;
+pub(crate) mod settings;
 
 use road::{LOGIN, address, split, store};
 use yizhan::message::{FromPolicy, Header, MAX_LINE, Seal, encoded_word, from_rule, mailbox, rewrite, splitter};
