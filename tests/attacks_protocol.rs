@@ -162,21 +162,3 @@ pub(crate) async fn rest(line: &mut Line) -> Vec<String> {
 pub(crate) fn codes(replies: &[String]) -> Vec<&str> {
     replies.iter().map(|reply| &reply[..3]).collect()
 }
-
-/// The table above is true: each row has a function with its name in it, somewhere.
-#[test]
-fn every_row_has_a_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources: Vec<_> =
-        ["tests", "src"].into_iter().flat_map(|folder| support::program::files(&root.join(folder))).collect();
-    let code: String = sources
-        .iter()
-        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
-        .map(|path| std::fs::read_to_string(path).expect("it is text"))
-        .collect();
-    let lines: Vec<&str> = code.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).collect();
-    let rows = (1..=49).filter(|row| *row != 12).map(|row| format!("a_{row:03}_"));
-    let rows = rows.chain(["a_012a_", "a_012b_", "a_012c_"].map(str::to_owned));
-    let without: Vec<String> = rows.filter(|row| !lines.iter().any(|line| line.contains(row))).collect();
-    assert!(without.is_empty(), "{without:?}");
-}

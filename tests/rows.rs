@@ -26,12 +26,23 @@ fn all(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The rows in a function's name: `u_06_u_07_the_end_changes_nothing` has two.
+/// The rows in a function's name: `u_06_u_07_the_end_changes_nothing` has two, `q_053_to_q_058_log_ins` has six.
 fn in_name(name: &str) -> Vec<String> {
     let words: Vec<&str> = name.split('_').collect();
-    let pairs = words.windows(2).filter(|pair| matches!(pair[0], "q" | "a" | "u"));
-    let rows = pairs.filter(|pair| pair[1].starts_with(|c: char| c.is_ascii_digit()));
-    rows.map(|pair| format!("{}-{}", pair[0].to_ascii_uppercase(), pair[1])).collect()
+    let number = |at: usize| {
+        let letter = words.get(at).filter(|word| matches!(**word, "q" | "a" | "u"))?.to_ascii_uppercase();
+        Some((letter, *words.get(at + 1).filter(|word| word.starts_with(|c: char| c.is_ascii_digit()))?))
+    };
+    let mut rows = Vec::new();
+    for at in 0..words.len() {
+        let Some((letter, row)) = number(at) else { continue };
+        rows.push(format!("{letter}-{row}"));
+        let last = number(at + 3).filter(|_| words.get(at + 2) == Some(&"to"));
+        if let (Ok(first), Some(Ok(last))) = (row.parse::<u32>(), last.map(|(_, row)| row.parse())) {
+            rows.extend((first + 1..last).map(|between| format!("{letter}-{between:03}")));
+        }
+    }
+    rows
 }
 
 /// The rows in a text: `Q-096`.
@@ -46,6 +57,10 @@ fn tests(source: &str) -> impl Iterator<Item = &str> {
     let marked = move |at: usize| lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).count() > 0;
     source.lines().enumerate().filter_map(move |(at, line)| {
         let line = line.trim().trim_start_matches("pub ").trim_start_matches("async ");
+        // A table of tests that a macro makes: `a_002_lf_dot_lf_is_text: "A-002";`.
+        if let Some((name, _)) = line.split_once(": \"").filter(|_| line.ends_with("\";")) {
+            return Some(name);
+        }
         let name = line.strip_prefix("fn ")?.split(['(', '<']).next()?;
         marked(at).then_some(name)
     })
@@ -80,6 +95,7 @@ fn every_row_has_a_test() {
 fn numbers_are_found_where_they_stand() {
     assert_eq!(in_name("u_06_u_07_the_end_changes_nothing"), ["U-06", "U-07"]);
     assert_eq!(in_name("a_012c_is_the_end"), ["A-012c"]);
+    assert_eq!(in_name("q_053_to_q_056_log_ins"), ["Q-053", "Q-054", "Q-055", "Q-056"]);
     assert_eq!(in_name("a_message_in_2_parts"), Vec::<String>::new());
     assert_eq!(in_text("GBK subject (Q-096), no Date (Q-091)."), ["Q-096", "Q-091"]);
     let source = "#[tokio::test]\nasync fn q_001_early() {}\n\nfn q_002_not_a_test() {}\n";
