@@ -86,6 +86,7 @@ async fn a_090_without_memory_it_refuses_or_ends_and_the_queue_is_whole() {
 
 /// Root is not limited in its threads, so the relay is somebody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_090_without_threads_it_refuses_and_heals() {
     need!(require_root("another user"));
     let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
@@ -118,6 +119,7 @@ async fn a_090_without_threads_it_refuses_and_heals() {
     }
     // What needs no thread is taken, or at least nothing hangs and nothing dies.
     assert!(!relay.ended(), "{said:?}");
+    println!("without threads: {said:?}, {} panics", relay.told("panic").len());
     need!(limit("--nproc=5000:").await);
     let healed = async || send(&books, relay.door(), 150_000).await?.starts_with("250 ").then_some(());
     until("the relay to take mail again", healed).await;
