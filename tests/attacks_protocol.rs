@@ -104,10 +104,16 @@ impl Scene {
     /// Says all of it in writes of `piece` octets, whatever is answered, and gives the replies until the relay hangs up.
     pub(crate) async fn say(&self, profile: Profile, octets: &[u8], piece: usize) -> Vec<String> {
         let mut line = Line::dial(self.door(profile)).await;
+        let mut said = Vec::new();
+        if profile == Profile::Strict {
+            // Whoever speaks before the greeting is not heard at all.
+            said.push(line.expect("220").await);
+        }
         for octets in octets.chunks(piece) {
             line.write(octets).await;
         }
-        rest(&mut line).await
+        said.extend(rest(&mut line).await);
+        said
     }
 
     /// The end of every row: the relay lives, the provider has a message to each of these, and no other, and nothing else

@@ -121,12 +121,14 @@ pub(crate) async fn replies(device: &mut Device) -> Vec<String> {
     all
 }
 
-/// Connects, says everything in one write, closes its half like `nc -N`, and gives the codes of all replies.
+/// Connects, says everything in one write behind the greeting, closes its half like `nc -N`, and gives the codes of all
+/// replies.
 pub(crate) async fn blindly(door: std::net::SocketAddr, session: &[u8]) -> Vec<String> {
     let mut device = Device::dial(door).await;
+    let greeting = device.expect("220").await;
     device.write(session).await;
     device.close_half().await;
-    codes(&replies(&mut device).await)
+    codes(&[vec![greeting], replies(&mut device).await].concat())
 }
 
 /// The codes of replies; for refusals with the enhanced ones.

@@ -300,8 +300,9 @@ async fn q_126_after_twenty_errors_without_a_delivery_the_line_is_closed() {
 /// Says this first, and whatever would do harm behind it.
 async fn first_word(door: &Door, word: &[u8]) -> Vec<String> {
     let mut device = Device::dial(door.addr).await;
+    let greeting = device.expect("220").await;
     device.write(&[word, b"\r\nMAIL FROM:<evil@b.c>\r\nRCPT TO:<x@e.f>\r\nDATA\r\n.\r\n"].concat()).await;
-    codes(&replies(&mut device).await)
+    codes(&[vec![greeting], replies(&mut device).await].concat())
 }
 
 #[tokio::test]

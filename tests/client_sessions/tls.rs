@@ -11,6 +11,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 
+use yizhan::smtp::server::Profile;
+
 use crate::support::ca::{NAMES, TestCa, arithmetic};
 use crate::support::entrance::{Entrance, Line, Plan};
 use crate::support::office::{Device, PATIENCE, until};
@@ -113,7 +115,10 @@ async fn q_070_old_tls_on_a_plaintext_port_falls_back() {
         for octets in [SSL_2.to_vec(), hello([3, 0], OLD, &[]), hello([3, 1], OLD, &[])] {
             let mut device = Device::dial(door.addr).await;
             device.write(&octets).await;
-            device.expect("220").await;
+            if profile != Profile::Strict {
+                // A strict one does not greet whoever speaks first.
+                device.expect("220").await;
+            }
             assert_eq!(device.reply().await, None, "not a word: the device falls back");
             let mut device = Device::connect(door.addr).await;
             device.send("a@b.c", &["d@e.f"], b"Subject: x\r\n\r\nbody\r\n").await;
