@@ -24,21 +24,24 @@ use super::refusal::{self, Refusal};
 use super::wire::Wire;
 use super::{Settings, Surroundings};
 
-/// How much is read at a time, outside and inside of message data.
-const READ: (usize, usize) = (4 * 1024, 64 * 1024);
+/// How much is read at a time: of commands, and of a message at its beginning and at most.
+const READ: usize = 4 * 1024;
+const READ_DATA: (usize, usize) = (8 * 1024, 64 * 1024);
 
 /// The shell around a session.
 pub(super) struct Connection {
     wire: Wire,
     peer: Peer,
     settings: Arc<Settings>,
-    around: Surroundings,
+    around: Arc<Surroundings>,
     /// When one who is in no allowed network must be logged in.
     probation: Option<Instant>,
     /// Its place among those; given back when it is.
     place: Option<OwnedSemaphorePermit>,
     /// Wrong passwords on this connection.
     wrong: u32,
+    /// How much of a message is read next: it doubles while there is as much, since most messages are short.
+    chunk: usize,
 }
 
 /// Why a connection ended before its session did.
@@ -58,16 +61,18 @@ impl Connection {
         peer: Peer,
         place: Option<OwnedSemaphorePermit>,
         settings: Arc<Settings>,
-        around: Surroundings,
+        around: Arc<Surroundings>,
     ) -> Connection {
         let probation = place.as_ref().map(|_| Instant::now() + settings.deadlines.stranger);
-        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0 }
+        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0, chunk: READ_DATA.0 }
     }
 
     /// Runs the session to its end.
     pub(super) async fn run(mut self, mut session: Session) {
-        let _here = self.around.drain.hold(format!("session of {}", self.peer.addr));
-        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) && self.start_tls(&mut session).await.is_err() {
+        let _here = self.around.drain.hold(("session of", self.peer.addr));
+        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit)
+            && Box::pin(self.start_tls(&mut session)).await.is_err()
+        {
             return;
         }
         session.greet();
@@ -76,7 +81,9 @@ impl Connection {
         self.take_notes(&mut session);
         match ended {
             Ok(()) | Err(Ended::Gone) => {}
-            Err(Ended::Late) => self.farewell(&mut session, Reply::new(421, "4.4.2 Timeout, closing connection")).await,
+            Err(Ended::Late) => {
+                self.farewell(&mut session, Reply::fixed(421, "4.4.2 Timeout, closing connection")).await
+            }
             Err(Ended::Draining) => self.farewell(&mut session, refusal::draining().reply).await,
         }
     }
@@ -132,7 +139,8 @@ impl Connection {
             Event::Data => self.answer(session, admission.data()),
             Event::Chunk(chunk) => admission.chunk(&chunk).await,
             Event::End => {
-                let answer = admission.end(session.helo(), protocol(session)).await;
+                // In a box, as what follows here in boxes: else an idle connection would keep the room for it.
+                let answer = Box::pin(admission.end(session.helo(), protocol(session))).await;
                 self.answer(session, answer);
                 self.take_notes(session);
             }
@@ -141,12 +149,12 @@ impl Connection {
                 tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
                 admission.forget();
             }
-            Event::Auth { user, password, .. } => self.log_in(session, admission, &user, password).await?,
+            Event::Auth { user, password, .. } => Box::pin(self.log_in(session, admission, &user, password)).await?,
             Event::StartTls => {
                 admission.forget();
                 admission.logged_in(None);
                 self.write(session).await?;
-                self.start_tls(session).await?;
+                Box::pin(self.start_tls(session)).await?;
             }
             Event::More | Event::Close => {}
         }
@@ -166,7 +174,7 @@ impl Connection {
         login: &str,
         password: Secret,
     ) -> Result<(), Ended> {
-        let welcome = || Reply::new(235, "2.7.0 Authentication successful");
+        let welcome = || Reply::fixed(235, "2.7.0 Authentication successful");
         // Whoever fails too often is not looked at, whatever he types.
         if let Err(later) = admission.log_in() {
             self.answer(session, Err(later));
@@ -284,7 +292,13 @@ impl Connection {
         input: &mut BytesMut,
         limit: Instant,
     ) -> Result<bool, Ended> {
-        let size = if session.phase() == Phase::Data { READ.1 } else { READ.0 };
+        let size = match session.phase() {
+            Phase::Data => self.chunk,
+            Phase::Command | Phase::Auth => {
+                self.chunk = READ_DATA.0;
+                READ
+            }
+        };
         if input.is_empty() {
             // Given back while we wait, so that a connection that is idle costs no buffer.
             *input = BytesMut::new();
@@ -297,7 +311,12 @@ impl Connection {
         match read {
             Err(_) => Err(Ended::Late),
             Ok(Err(_)) => Err(Ended::Gone),
-            Ok(Ok(octets)) => Ok(octets > 0),
+            Ok(Ok(octets)) => {
+                if size > READ && octets >= size {
+                    self.chunk = (size * 2).min(READ_DATA.1);
+                }
+                Ok(octets > 0)
+            }
         }
     }
 

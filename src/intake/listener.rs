@@ -55,7 +55,7 @@ pub struct Listener {
     stranger: Arc<server::Settings>,
     places: Arc<Semaphore>,
     sockets: Vec<TcpListener>,
-    around: Surroundings,
+    around: Arc<Surroundings>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -75,7 +75,14 @@ impl Listener {
         let session = session_settings(&settings);
         let stranger = Arc::new(stranger_settings(&settings, &session));
         let (session, places) = (Arc::new(session), Arc::new(Semaphore::new(MOST_STRANGERS)));
-        Ok(Listener { session, stranger, places, sockets: sockets?, settings: Arc::new(settings), around })
+        Ok(Listener {
+            session,
+            stranger,
+            places,
+            sockets: sockets?,
+            settings: Arc::new(settings),
+            around: Arc::new(around),
+        })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.
