@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::Plan;
 use crate::client;
+use crate::gauge;
 use crate::relay::Relay;
 use crate::table::{Table, median};
 
@@ -28,25 +29,35 @@ pub(crate) fn measure(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let (turns, span) = if plan.quick { (3, Duration::from_millis(1500)) } else { (7, Duration::from_secs(3)) };
     let (mut few, mut many) = (Vec::new(), Vec::new());
     for _ in 0..turns {
-        few.push(rate(FEW, span)?);
-        many.push(rate(MANY, span)?);
-        eprintln!("  {:.0}/s and {:.0}/s", few[few.len() - 1], many[many.len() - 1]);
+        few.push(turn(FEW, span)?);
+        many.push(turn(MANY, span)?);
+        eprintln!("  {:.0}/s and {:.0}/s", few[few.len() - 1].rate, many[many.len() - 1].rate);
     }
-    let ratios = few.iter().zip(&many).map(|(few, many)| few / many).collect();
-    table.note(format!("messages of 4 KiB a second, {FEW} sessions"), median(few), "/s");
-    table.note(format!("messages of 4 KiB a second, {MANY} sessions"), median(many), "/s");
-    table.goal("- how many times faster the few are", median(ratios), "x", GOAL);
+    let of = |turns: &[Turn], pick: fn(&Turn) -> f64| median(turns.iter().map(pick).collect());
+    for (sessions, turns) in [(FEW, &few), (MANY, &many)] {
+        table.note(format!("messages of 4 KiB a second, {sessions} sessions"), of(turns, |turn| turn.rate), "/s");
+        table.note("- processor time of a message, with the kernel's", of(turns, |turn| turn.micros), "us");
+    }
+    let ratios = few.iter().zip(&many).map(|(few, many)| few.rate / many.rate).collect();
+    table.goal("how many times faster the few are", median(ratios), "x", GOAL);
     Ok(())
 }
 
-/// Messages a second.
-fn rate(sessions: u32, span: Duration) -> anyhow::Result<f64> {
+/// What was seen in one turn.
+struct Turn {
+    /// Messages a second.
+    rate: f64,
+    /// Microseconds of processor time of the relay for each.
+    micros: f64,
+}
+
+fn turn(sessions: u32, span: Duration) -> anyhow::Result<Turn> {
     let relay = Relay::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let port = relay.port();
     let (count, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let message: Arc<[u8]> = client::message().into();
-    let rate = runtime.block_on(async {
+    let turn = runtime.block_on(async {
         let mut tasks = Vec::new();
         for n in 0..sessions {
             let stream = client::connect_from(port, n / OF_ONE)?;
@@ -55,17 +66,19 @@ fn rate(sessions: u32, span: Duration) -> anyhow::Result<f64> {
             tasks.push(tokio::spawn(session(stream, message.clone(), count.clone(), over.clone())));
         }
         tokio::time::sleep(WARM_UP).await;
-        let (begin, before) = (Instant::now(), count.load(Ordering::Relaxed));
+        let (begin, before, used) = (Instant::now(), count.load(Ordering::Relaxed), gauge::processor(relay.pid()));
         tokio::time::sleep(span).await;
-        let rate = (count.load(Ordering::Relaxed) - before) as f64 / begin.elapsed().as_secs_f64();
+        let messages = (count.load(Ordering::Relaxed) - before) as f64;
+        let rate = messages / begin.elapsed().as_secs_f64();
+        let micros = (gauge::processor(relay.pid()) - used) * 1e6 / messages;
         over.store(true, Ordering::Relaxed);
         for task in tasks {
             task.await??;
         }
-        anyhow::Ok(rate)
+        anyhow::Ok(Turn { rate, micros })
     })?;
     drop(relay);
-    Ok(rate)
+    Ok(turn)
 }
 
 async fn session(
