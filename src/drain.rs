@@ -5,7 +5,10 @@
 //! it ends all the same, the drain starts by itself, and [`Drain::broken`] says so. Not here: what to do at the signal,
 //! the deadline, and the exit code; they are `app`'s and `cli`'s.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::Notify;
@@ -29,13 +32,45 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Held {
     next: u64,
-    names: BTreeMap<u64, String>,
+    names: BTreeMap<u64, Name>,
 }
 
 impl Shared {
     fn held(&self) -> MutexGuard<'_, Held> {
         // A panic while a name is inserted or removed cannot leave the map in a bad state.
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The name of work that is under way, put together only when somebody asks for it.
+#[derive(Clone, Debug)]
+pub struct Name {
+    what: Cow<'static, str>,
+    whose: Option<IpAddr>,
+}
+
+impl From<&'static str> for Name {
+    fn from(what: &'static str) -> Name {
+        Name { what: what.into(), whose: None }
+    }
+}
+
+impl From<String> for Name {
+    fn from(what: String) -> Name {
+        Name { what: what.into(), whose: None }
+    }
+}
+
+impl From<(&'static str, IpAddr)> for Name {
+    fn from((what, whose): (&'static str, IpAddr)) -> Name {
+        Name { what: what.into(), whose: Some(whose) }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        self.whose.map_or(Ok(()), |whose| write!(f, " {whose}"))
     }
 }
 
@@ -88,7 +123,7 @@ impl Drain {
     }
 
     /// Says that work called `name` is under way, until the guard is dropped.
-    pub fn hold(&self, name: impl Into<String>) -> Guard {
+    pub fn hold(&self, name: impl Into<Name>) -> Guard {
         let mut held = self.shared.held();
         held.next += 1;
         let number = held.next;
@@ -98,7 +133,7 @@ impl Drain {
 
     /// Who is still here, in the order they came.
     pub fn names(&self) -> Vec<String> {
-        self.shared.held().names.values().cloned().collect()
+        self.shared.held().names.values().map(Name::to_string).collect()
     }
 
     /// Returns when nobody is left.
@@ -144,11 +179,11 @@ mod tests {
     async fn waits_for_the_last_guard_and_knows_its_name() {
         let drain = Drain::default();
         drain.wait().await;
-        let (first, second) = (drain.hold("one"), drain.hold("two"));
+        let (first, second) = (drain.hold("one"), drain.hold(("two of", [10, 0, 0, 1].into())));
         drain.start();
         assert!(drain.started());
         drop(first);
-        assert_eq!(drain.names(), ["two"]);
+        assert_eq!(drain.names(), ["two of 10.0.0.1"]);
         let waiter = tokio::spawn({
             let drain = drain.clone();
             async move { drain.wait().await }

@@ -30,7 +30,7 @@ pub(super) struct Admission {
     arrived: Peer,
     user: Option<Arc<User>>,
     settings: Arc<Settings>,
-    pub(super) around: Surroundings,
+    pub(super) around: Arc<Surroundings>,
     envelope: Option<Envelope>,
     incoming: Option<Incoming>,
 }
@@ -49,14 +49,14 @@ struct Incoming {
 }
 
 impl Admission {
-    pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Surroundings) -> Admission {
+    pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Arc<Surroundings>) -> Admission {
         Admission { arrived: peer.clone(), peer, user: None, settings, around, envelope: None, incoming: None }
     }
 
     /// The client has logged in as this user, or is nobody again (STARTTLS).
     pub(super) fn logged_in(&mut self, user: Option<Arc<User>>) {
         self.peer = match user.as_ref().and_then(|user| user.client.clone()) {
-            Some(client) => Peer { name: client.name.clone(), client: Some(client), ..self.arrived.clone() },
+            Some(client) => Peer { name: client.name.as_str().into(), client: Some(client), addr: self.arrived.addr },
             None => self.arrived.clone(),
         };
         self.user = user;
@@ -82,7 +82,7 @@ impl Admission {
         let sender = from.address().map(Address::key).unwrap_or_default();
         self.around.guard.message(self.peer.addr, &sender, size, Instant::now()).map_err(refusal::spent)?;
         self.envelope = Some(Envelope { from, to: Vec::new(), known: HashSet::new() });
-        Ok(Reply::new(250, "2.1.0 Sender OK"))
+        Ok(Reply::fixed(250, "2.1.0 Sender OK"))
     }
 
     /// RCPT: takes addresses that a provider could deliver to, each mailbox once.
@@ -105,14 +105,14 @@ impl Admission {
         {
             envelope.to.push(address);
         }
-        Ok(Reply::new(250, "2.1.5 Recipient OK"))
+        Ok(Reply::fixed(250, "2.1.5 Recipient OK"))
     }
 
     /// DATA: opens a draft.
     pub(super) fn data(&mut self) -> Result<Reply, Refusal> {
         self.incoming =
             Some(Incoming { arrival: Arrival::new(self.around.queue.draft(), self.peer.client.clone()), fault: None });
-        Ok(Reply::new(354, "End data with <CR><LF>.<CR><LF>"))
+        Ok(Reply::fixed(354, "End data with <CR><LF>.<CR><LF>"))
     }
 
     /// Whether a message is arriving right now.
@@ -138,7 +138,7 @@ impl Admission {
         if let Some(fault) = incoming.fault {
             return Err(fault);
         }
-        let _here = self.around.drain.hold(format!("final dot of {}", self.peer.addr));
+        let _here = self.around.drain.hold(("final dot of", self.peer.addr));
         let message = self.prepare(helo, protocol, envelope, incoming.arrival).await?;
         let messages = self.split(message).await?;
         self.store(messages).await
@@ -176,7 +176,7 @@ impl Admission {
             received: now,
             expires: now + self.around.expire,
             origin: Origin {
-                client: self.peer.name.clone(),
+                client: self.peer.name.as_ref().to_owned(),
                 addr: self.peer.addr,
                 listener: self.settings.name.clone(),
                 helo: helo.to_owned(),
@@ -195,7 +195,7 @@ impl Admission {
     /// Stores all of them, or none: the client is told once, of the first.
     async fn store(&self, messages: Vec<NewMessage>) -> Result<Reply, Refusal> {
         let ids: Vec<Id> = messages.iter().map(|message| message.id).collect();
-        let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
+        let (client, listener) = (&*self.peer.name, self.settings.name.as_str());
         for (stored, message) in messages.into_iter().enumerate() {
             if let Err(error) = self.put(message).await {
                 // What was stored before would be sent a second time when the client comes again.
@@ -217,7 +217,7 @@ impl Admission {
             (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
         self.around.queue.put(message).await?;
         self.around.guard.holds(self.peer.addr, size);
-        let (client, listener) = (self.peer.name.as_str(), self.settings.name.as_str());
+        let (client, listener) = (&*self.peer.name, self.settings.name.as_str());
         tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
         self.report_repairs(id, &repairs);
         Ok(())

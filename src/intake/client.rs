@@ -99,14 +99,14 @@ pub(super) struct Peer {
     /// What is known of it.
     pub(super) client: Option<Arc<Client>>,
     /// The name of its client entry, else the address as text: for logs, counters and the queue.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
 }
 
 impl Peer {
     pub(super) fn new(addr: IpAddr, clients: &Clients) -> Peer {
         let addr = addr.to_canonical();
         let client = clients.find(addr);
-        let name = client.as_ref().map_or_else(|| addr.to_string(), |client| client.name.clone());
+        let name = client.as_ref().map_or_else(|| addr.to_string().into(), |client| client.name.as_str().into());
         Peer { addr, client, name }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
                 ("2001:db8::1", "everybody"),
             ] {
                 let peer = Peer::new(address.parse().unwrap(), &clients);
-                assert_eq!(peer.name, name, "{address}");
+                assert_eq!(&*peer.name, name, "{address}");
                 assert!(peer.client.is_some_and(|client| client.name == name));
             }
         }
@@ -208,7 +208,7 @@ mod tests {
     fn a_client_nobody_knows_goes_by_its_address() {
         let clients = Clients::new([client("office", &["10.0.0.0/8"])]);
         let peer = Peer::new("::ffff:192.168.1.1".parse().unwrap(), &clients);
-        assert_eq!((peer.name.as_str(), peer.client), ("192.168.1.1", None));
+        assert_eq!((&*peer.name, peer.client), ("192.168.1.1", None));
         assert!(Clients::default().find([10, 0, 0, 1].into()).is_none());
     }
 }

@@ -26,8 +26,9 @@ use super::refusal::{self, Refusal};
 use super::wire::Wire;
 use super::{Deadlines, Settings, Surroundings};
 
-/// How much is read at a time, outside and inside of message data.
-const READ: (usize, usize) = (4 * 1024, 64 * 1024);
+/// How much is read at a time: of commands, and of a message at its beginning and at most.
+const READ: usize = 4 * 1024;
+const READ_DATA: (usize, usize) = (8 * 1024, 64 * 1024);
 
 /// How long we look for octets that come before our greeting, where they are refused (RFC 5321 section 3.1). One who
 /// speaks at once does so within a round trip of the network at the door; a guard against robots would wait seconds for
@@ -39,13 +40,15 @@ pub(super) struct Connection {
     wire: Wire,
     peer: Peer,
     settings: Arc<Settings>,
-    around: Surroundings,
+    around: Arc<Surroundings>,
     /// When one who is in no allowed network must be logged in.
     probation: Option<Instant>,
     /// Its place among those; given back when it is.
     place: Option<OwnedSemaphorePermit>,
     /// Wrong passwords on this connection.
     wrong: u32,
+    /// How much of a message is read next: it doubles while there is as much, since most messages are short.
+    chunk: usize,
 }
 
 /// Why a connection ended before its session did.
@@ -65,15 +68,15 @@ impl Connection {
         peer: Peer,
         place: Option<OwnedSemaphorePermit>,
         settings: Arc<Settings>,
-        around: Surroundings,
+        around: Arc<Surroundings>,
     ) -> Connection {
         let probation = place.as_ref().map(|_| Instant::now() + settings.deadlines.stranger);
-        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0 }
+        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0, chunk: READ_DATA.0 }
     }
 
     /// Runs the session to its end, or to a panic, which ends nothing else.
     pub(super) async fn run(mut self, mut session: Session) {
-        let _here = self.around.drain.hold(format!("session of {}", self.peer.addr));
+        let _here = self.around.drain.hold(("session of", self.peer.addr));
         let counters = self.around.counters.clone();
         if panic::confined("session", &counters, self.attend(&mut session)).await.is_none() {
             self.break_off(&mut session).await;
@@ -81,7 +84,8 @@ impl Connection {
     }
 
     async fn attend(&mut self, session: &mut Session) {
-        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) && self.start_tls(session).await.is_err() {
+        let implicit = self.settings.tls.as_ref().is_some_and(|tls| tls.implicit);
+        if implicit && Box::pin(self.start_tls(session)).await.is_err() {
             return;
         }
         let mut admission = Admission::new(self.peer.clone(), self.settings.clone(), self.around.clone());
@@ -96,7 +100,7 @@ impl Connection {
                 tracing::debug!(event = "closed", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "closed without QUIT");
             }
             Ok(()) | Err(Ended::Gone) => {}
-            Err(Ended::Late) => self.farewell(session, Reply::new(421, "4.4.2 Timeout, closing connection")).await,
+            Err(Ended::Late) => self.farewell(session, Reply::fixed(421, "4.4.2 Timeout, closing connection")).await,
             Err(Ended::Draining) => self.farewell(session, refusal::draining().reply).await,
         }
     }
@@ -120,7 +124,7 @@ impl Connection {
         if session.is_strict() {
             let mut early = BytesMut::new();
             let look = tokio::select! {
-                look = timeout(EARLY_LOOK, self.wire.read(&mut early, READ.0)) => look,
+                look = timeout(EARLY_LOOK, self.wire.read(&mut early, READ)) => look,
                 () = self.around.drain.asked() => return Err(Ended::Draining),
             };
             if let Ok(read) = look {
@@ -137,8 +141,8 @@ impl Connection {
 
     async fn converse(&mut self, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {
         let mut input = BytesMut::new();
-        let command = self.peer.client.as_ref().and_then(|client| client.idle);
-        let command = command.unwrap_or(self.settings.deadlines.command);
+        let own = self.peer.client.as_ref().and_then(|client| client.idle);
+        let command = own.unwrap_or(self.settings.deadlines.command);
         let mut pace = Pace::new(Deadlines { command, ..self.settings.deadlines }, Instant::now());
         loop {
             match session.step(&mut input) {
@@ -188,7 +192,8 @@ impl Connection {
             Event::Data => self.answer(session, admission.data()),
             Event::Chunk(chunk) => admission.chunk(&chunk).await,
             Event::End => {
-                let answer = admission.end(session.helo(), protocol(session)).await;
+                // In a box, as what follows here in boxes: else an idle connection would keep the room for it.
+                let answer = Box::pin(admission.end(session.helo(), protocol(session))).await;
                 self.answer(session, answer);
                 self.take_notes(session);
             }
@@ -197,12 +202,12 @@ impl Connection {
                 tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
                 admission.forget();
             }
-            Event::Auth { user, password, .. } => self.log_in(session, admission, &user, password).await?,
+            Event::Auth { user, password, .. } => Box::pin(self.log_in(session, admission, &user, password)).await?,
             Event::StartTls => {
                 admission.forget();
                 admission.logged_in(None);
                 self.write(session).await?;
-                self.start_tls(session).await?;
+                Box::pin(self.start_tls(session)).await?;
             }
             Event::More | Event::Close => {}
         }
@@ -222,7 +227,6 @@ impl Connection {
         login: &str,
         password: Secret,
     ) -> Result<(), Ended> {
-        let welcome = || Reply::new(235, "2.7.0 Authentication successful");
         // Whoever fails too often is not looked at, whatever he types.
         if let Err(later) = admission.log_in() {
             self.answer(session, Err(later));
@@ -230,7 +234,7 @@ impl Connection {
         }
         if self.settings.auth != AuthMode::Verify {
             // Accept-any grants nothing: who may send was decided by the network.
-            session.answer(welcome());
+            session.answer(Reply::fixed(235, "2.7.0 Authentication successful"));
             return Ok(());
         }
         let (addr, listener) = (self.peer.addr, &self.settings.name);
@@ -239,7 +243,7 @@ impl Connection {
                 tracing::info!(event = "logged_in", user = user.name, client = %self.peer.name, %addr, %listener, tls = session.is_tls());
                 admission.logged_in(Some(user));
                 self.place = None;
-                session.answer(welcome());
+                session.answer(Reply::fixed(235, "2.7.0 Authentication successful"));
             }
             Verdict::Wrong { user, count } => {
                 self.wrong += 1;
@@ -312,7 +316,6 @@ impl Connection {
             tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
-        // Whether it still reads does not matter.
         let _ = self.write(session).await;
         Ended::Gone
     }
@@ -343,7 +346,13 @@ impl Connection {
         input: &mut BytesMut,
         limit: Instant,
     ) -> Result<bool, Ended> {
-        let size = if session.phase() == Phase::Data { READ.1 } else { READ.0 };
+        let size = match session.phase() {
+            Phase::Data => self.chunk,
+            Phase::Command | Phase::Auth => {
+                self.chunk = READ_DATA.0;
+                READ
+            }
+        };
         if input.is_empty() {
             // Given back while we wait, so that a connection that is idle costs no buffer.
             *input = BytesMut::new();
@@ -356,13 +365,17 @@ impl Connection {
         match read {
             Err(_) => Err(Ended::Late),
             Ok(Err(_)) => Err(Ended::Gone),
-            Ok(Ok(octets)) => Ok(octets > 0),
+            Ok(Ok(octets)) => {
+                if size > READ && octets >= size {
+                    self.chunk = (size * 2).min(READ_DATA.1);
+                }
+                Ok(octets > 0)
+            }
         }
     }
 
     async fn farewell(&mut self, session: &mut Session, reply: Reply) {
         session.answer_and_close(reply);
-        // Whether it is read does not matter any more.
         let _ = self.write(session).await;
         self.wire.linger().await;
     }

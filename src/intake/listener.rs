@@ -56,7 +56,7 @@ pub struct Listener {
     strangers: Sessions,
     places: Arc<Semaphore>,
     sockets: Vec<TcpListener>,
-    around: Surroundings,
+    around: Arc<Surroundings>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -76,7 +76,14 @@ impl Listener {
         let session = session_settings(&settings);
         let strangers = Sessions::new(&stranger_settings(&settings, &session));
         let (sessions, places) = (Sessions::new(&session), Arc::new(Semaphore::new(MOST_STRANGERS)));
-        Ok(Listener { sessions, strangers, places, sockets: sockets?, settings: Arc::new(settings), around })
+        Ok(Listener {
+            sessions,
+            strangers,
+            places,
+            sockets: sockets?,
+            settings: Arc::new(settings),
+            around: Arc::new(around),
+        })
     }
 
     /// The addresses that are open; tells which port was given when 0 was asked for.

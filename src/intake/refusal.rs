@@ -18,8 +18,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: u16, text: &str, reason: &'static str) -> Refusal {
-        Refusal { reply: Reply::new(code, text), reason }
+    fn new(code: u16, text: &'static str, reason: &'static str) -> Refusal {
+        Refusal { reply: Reply::fixed(code, text), reason }
     }
 }
 
@@ -117,7 +117,7 @@ pub fn too_many_fields() -> Refusal {
 /// A message that no account could send, however long one waits (RFC 1870 section 6.3).
 pub fn too_large_for_provider(size: u64, largest: u64) -> Refusal {
     let text = format!("5.3.4 The message has {size} octets; the mail provider takes at most {largest}");
-    Refusal::new(552, &text, "message_size")
+    Refusal { reply: Reply::new(552, &text), reason: "message_size" }
 }
 
 /// A message that has been through too many hands, or through ours before.

@@ -44,6 +44,10 @@ impl Reply {
     /// `?`, and a line that would exceed 512 octets goes on in the next. A code outside 200..=599 becomes 451.
     pub fn new(code: u16, text: &str) -> Reply {
         let code = if (200..600).contains(&code) { code } else { 451 };
+        let fits = |line: &[u8]| line.len() <= WRITE_LINE && line.iter().all(|octet| matches!(octet, b' '..=b'~'));
+        if text.as_bytes().split(|&octet| octet == b'\n').all(fits) {
+            return Reply { code, text: Bytes::copy_from_slice(text.as_bytes()) };
+        }
         let mut out = BytesMut::with_capacity(text.len());
         for (n, line) in text.split('\n').enumerate() {
             let clean: Vec<u8> = line
@@ -62,6 +66,12 @@ impl Reply {
             }
         }
         Reply { code, text: out.freeze() }
+    }
+
+    /// A reply of one line that the program knows beforehand: printable ASCII of at most 506 octets. Copies nothing.
+    pub const fn fixed(code: u16, text: &'static str) -> Reply {
+        debug_assert!(200 <= code && code < 600 && text.len() <= WRITE_LINE);
+        Reply { code, text: Bytes::from_static(text.as_bytes()) }
     }
 
     /// The code, 200 to 599.

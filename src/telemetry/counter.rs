@@ -20,42 +20,49 @@ pub const LOGINS: &str = "yizhan_logins_total";
 /// Pieces of work that were lost to a mistake of ours. Label: task (session, proxy, delivery, settlement, order).
 pub const PANICS: &str = "yizhan_panics_total";
 
-type Series = (&'static str, Vec<(&'static str, String)>);
+type Labels = Vec<(&'static str, String)>;
+/// By name; those of a name are sorted by their labels.
+type Series = BTreeMap<&'static str, Vec<(Labels, u64)>>;
 
 /// All counters of one relay. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Arc<Mutex<BTreeMap<Series, u64>>>);
+pub struct Counters(Arc<Mutex<Series>>);
 
 impl Counters {
     /// Adds `by` to the counter `name` with these labels.
     pub fn add(&self, name: &'static str, labels: &[(&'static str, &str)], by: u64) {
-        let key = (name, labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect());
-        *self.lock().entry(key).or_default() += by;
+        let mut all = self.lock();
+        let series = all.entry(name).or_default();
+        // Compared as they are: a counter that is there costs no copy of its labels.
+        let order = |have: &Labels| have.iter().map(|(k, v)| (*k, v.as_str())).cmp(labels.iter().copied());
+        match series.binary_search_by(|(have, _)| order(have)) {
+            Ok(place) => series[place].1 += by,
+            Err(place) => series.insert(place, (labels.iter().map(|(k, v)| (*k, (*v).to_owned())).collect(), by)),
+        }
     }
 
     /// The sum of all series called `name` that carry every one of `labels`.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let carries =
-            |have: &[(&'static str, String)]| labels.iter().all(|l| have.iter().any(|(k, v)| (*k, v.as_str()) == *l));
-        self.lock().iter().filter(|((n, have), _)| *n == name && carries(have)).map(|(_, count)| count).sum()
+        let carries = |have: &Labels| labels.iter().all(|l| have.iter().any(|(k, v)| (*k, v.as_str()) == *l));
+        let all = self.lock();
+        all.get(name).into_iter().flatten().filter(|(have, _)| carries(have)).map(|(_, count)| count).sum()
     }
 
     /// Every counter in the Prometheus text format, sorted.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        let mut last = "";
-        for ((name, labels), count) in self.lock().iter() {
-            if *name != last {
-                let _ = writeln!(text, "# TYPE {name} counter");
-                last = name;
+        for (name, series) in self.lock().iter() {
+            let _ = writeln!(text, "# TYPE {name} counter");
+            for (labels, count) in series {
+                let labels: Vec<String> =
+                    labels.iter().map(|(k, v)| format!("{k}=\"{}\"", v.escape_default())).collect();
+                let _ = writeln!(text, "{name}{{{}}} {count}", labels.join(","));
             }
-            let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{}\"", v.escape_default())).collect();
-            let _ = writeln!(text, "{name}{{{}}} {count}", labels.join(","));
         }
         text
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Series, u64>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Series> {
         // Adding to a number cannot leave the map half done.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 //! `info!(event = "accepted", id = %id, ...)`. Events of the libraries appear from level `warn` on, with their target as
 //! `event`. Text from peers is escaped, so that one fact is always one line and a terminal obeys nobody but us.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 
@@ -57,85 +58,140 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fact = Fact::default();
+        let mut fact = Fact::begin(self.format);
         event.record(&mut fact);
         let (level, target) = (*event.metadata().level(), event.metadata().target());
-        let name = fact.name.take().unwrap_or_else(|| target.to_owned());
-        let line = match self.format {
-            Format::Text => text_line(&self.clock.now().rfc3339(), level, &name, &fact.fields),
-            Format::Json => json_line(&self.clock.now().rfc3339(), level, &name, &fact.fields),
-        };
+        let line = fact.line(&self.clock.now().rfc3339(), level, target);
         // A log that cannot be written must not stop the mail.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        fact.keep();
     }
 }
 
+/// Longer buffers are not kept.
+const KEPT: usize = 4 * 1024;
+
+thread_local! {
+    /// The buffers of this thread: a line of the log is written for every message.
+    static FACT: Cell<Fact> = Cell::default();
+}
+
+/// One fact on its way to a line.
 #[derive(Default)]
 struct Fact {
-    name: Option<String>,
-    fields: Vec<(&'static str, serde_json::Value)>,
+    format: Option<Format>,
+    name: String,
+    fields: String,
+    line: String,
 }
 
 impl Fact {
-    fn put(&mut self, field: &Field, value: serde_json::Value) {
-        match (field.name(), value) {
-            ("event", serde_json::Value::String(name)) => self.name = Some(name),
-            (name, value) => self.fields.push((name, value)),
+    /// An empty one, in the buffers of this thread. They are taken, not borrowed: a value that logs while it is shown
+    /// finds none, and neither does a thread that is about to end.
+    fn begin(format: Format) -> Fact {
+        let mut fact = FACT.try_with(Cell::take).unwrap_or_default();
+        fact.format = Some(format);
+        for text in [&mut fact.name, &mut fact.fields, &mut fact.line] {
+            text.clear();
         }
+        fact
+    }
+
+    /// Gives the buffers back for the next one.
+    fn keep(self) {
+        if self.fields.capacity() <= KEPT && self.line.capacity() <= KEPT {
+            let _ = FACT.try_with(|fact| fact.set(self));
+        }
+    }
+
+    /// Writes a field: a number or a truth as it is, anything else as text.
+    fn put(&mut self, field: &Field, value: fmt::Arguments<'_>, plain: bool) {
+        let name = field.name();
+        // Writing into a String cannot fail; a value that cannot be shown is shown as far as it goes.
+        if name == "event" {
+            let _ = self.name.write_fmt(value);
+        } else if self.format == Some(Format::Json) {
+            let _ = write!(self.fields, ",\"{name}\":");
+            let _ = if plain { self.fields.write_fmt(value) } else { quoted(&mut self.fields, value) };
+        } else if name == "message" {
+            self.fields.push(' ');
+            let _ = Escaped(&mut self.fields).write_fmt(value);
+        } else {
+            let _ = write!(self.fields, " {name}=");
+            let begin = self.fields.len();
+            let _ = self.fields.write_fmt(value);
+            let text = &self.fields[begin..];
+            if text.is_empty() || text.contains([' ', '"', '=']) {
+                // A backslash of the peer's before our quote would end the value early.
+                let inner = self.fields.split_off(begin).replace('\\', "\\\\").replace('"', "\\\"");
+                let _ = write!(Escaped(&mut self.fields), "\"{inner}\"");
+            } else if text.contains(obeyed) {
+                let text = self.fields.split_off(begin);
+                let _ = Escaped(&mut self.fields).write_str(&text);
+            }
+        }
+    }
+
+    /// The whole line. A fact without a name goes by `target`.
+    fn line(&mut self, time: &str, level: Level, target: &str) -> &str {
+        let name = if self.name.is_empty() { target } else { &self.name };
+        let line = &mut self.line;
+        if self.format == Some(Format::Json) {
+            let _ =
+                write!(line, "{{\"time\":\"{time}\",\"level\":\"{}\",\"event\":", level.as_str().to_ascii_lowercase());
+            let _ = quoted(line, format_args!("{name}"));
+            line.push_str(&self.fields);
+            line.push('}');
+        } else {
+            let _ = write!(line, "{time} {level:<5} ");
+            let _ = write!(Escaped(line), "{name}");
+            line.push_str(&self.fields);
+        }
+        line.push('\n');
+        line
     }
 }
 
 impl Visit for Fact {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
+        self.put(field, format_args!("{value}"), false);
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
+        self.put(field, format_args!("{value}"), true);
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.put(field, format_args!("{value}"), true);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.put(field, format_args!("{value}"), true);
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        self.put(field, format_args!("{value:?}"), false);
     }
 }
 
-fn text_line(time: &str, level: Level, name: &str, fields: &[(&'static str, serde_json::Value)]) -> String {
-    let mut line = format!("{time} {level:<5} {}", escape(name));
-    for (key, value) in fields {
-        let owned;
-        let text = match value.as_str() {
-            Some(text) => text,
-            None => {
-                owned = value.to_string();
-                &owned
+/// Writes a string of JSON (RFC 8259 section 7).
+fn quoted(out: &mut String, value: fmt::Arguments<'_>) -> fmt::Result {
+    out.push('"');
+    let written = Quoted(out).write_fmt(value);
+    out.push('"');
+    written
+}
+
+/// What stands between the quotes.
+struct Quoted<'a>(&'a mut String);
+
+impl fmt::Write for Quoted<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => self.0.extend(['\\', c]),
+                c if obeyed(c) => write!(self.0, "\\u{:04x}", u32::from(c))?,
+                c => self.0.push(c),
             }
-        };
-        if *key == "message" {
-            let _ = write!(line, " {}", escape(text));
-        } else if text.is_empty() || text.contains([' ', '"', '=']) {
-            // A backslash of the peer's before our quote would end the value early.
-            let _ = write!(line, " {key}=\"{}\"", escape(&text.replace('\\', "\\\\").replace('"', "\\\"")));
-        } else {
-            let _ = write!(line, " {key}={}", escape(text));
         }
+        Ok(())
     }
-    line.push('\n');
-    line
-}
-
-fn json_line(time: &str, level: Level, name: &str, fields: &[(&'static str, serde_json::Value)]) -> String {
-    let mut object = serde_json::Map::new();
-    object.insert("time".to_owned(), time.into());
-    object.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
-    object.insert("event".to_owned(), name.into());
-    for (key, value) in fields {
-        object.insert((*key).to_owned(), value.clone());
-    }
-    format!("{}\n", harmless_json(&serde_json::Value::Object(object).to_string()))
 }
 
 /// JSON with nothing in it that a terminal obeys. JSON itself escapes C0 only, and a terminal may take C1 (U+009B) for
@@ -157,49 +213,94 @@ pub fn obeyed(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What [`obeyed`] names as escapes; everything else as it is.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if obeyed(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
+/// Writes what is unsafe as escapes, and everything else as it is.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if obeyed(c) {
+                self.0.extend(c.escape_default());
+            } else {
+                self.0.push(c);
+            }
         }
-        out
-    })
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What a fact becomes, through the layer's own visitor.
+    fn line(format: Format, tell: impl FnOnce()) -> String {
+        let lines = Arc::new(Mutex::new(String::new()));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(Taken(format, lines.clone())), tell);
+        lines.lock().unwrap().clone()
+    }
+
+    struct Taken(Format, Arc<Mutex<String>>);
+
+    impl<S: Subscriber> Layer<S> for Taken {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let mut fact = Fact::begin(self.0);
+            event.record(&mut fact);
+            self.1.lock().unwrap().push_str(fact.line("T", *event.metadata().level(), event.metadata().target()));
+            fact.keep();
+        }
+    }
 
     #[test]
     fn a_fact_is_one_line_whatever_a_peer_sends() {
-        let fields = [("id", "01abc".into()), ("helo", "x\r\nlevel=ERROR \u{1b}[2J\u{9b}".into()), ("n", 7.into())];
-        let line = text_line("T", Level::INFO, "accepted", &fields);
-        assert_eq!(line, "T INFO  accepted id=01abc helo=\"x\\r\\nlevel=ERROR \\u{1b}[2J\\u{9b}\" n=7\n");
+        let helo = "x\r\nlevel=ERROR \u{1b}[2J\u{9b}";
+        let text =
+            line(Format::Text, || tracing::info!(event = "accepted", id = "01abc", helo, n = 7, empty = "", ok = true));
+        assert_eq!(
+            text,
+            "T INFO  accepted id=01abc helo=\"x\\r\\nlevel=ERROR \\u{1b}[2J\\u{9b}\" n=7 empty=\"\" ok=true\n"
+        );
+        let text = line(Format::Text, || {
+            tracing::warn!(event = "refused", why = %"say \"no\"", "two\nwords");
+            tracing::event!(Level::WARN, "nameless");
+        });
+        assert_eq!(
+            text,
+            "T WARN  refused two\\nwords why=\"say \\\"no\\\"\"\nT WARN  yizhan::telemetry::log::tests nameless\n"
+        );
     }
 
     #[test]
     fn a_042_a_043_no_value_ends_before_its_quote() {
-        let line = |value: &str| text_line("T", Level::INFO, "x", &[("why", value.into())]);
-        assert_eq!(line("a\\\" id=forged"), "T INFO  x why=\"a\\\\\\\" id=forged\"\n");
-        assert_eq!(line("a b\\"), "T INFO  x why=\"a b\\\\\"\n");
-        assert_eq!(line("a\u{202e}b"), "T INFO  x why=a\\u{202e}b\n");
-        let json = json_line("T", Level::INFO, "x", &[("why", "a\u{9b}2J\u{7f}\u{2028}\u{202e}".into())]);
+        let told = |value: &str| line(Format::Text, || tracing::info!(event = "x", why = value));
+        assert_eq!(told("a\\\" id=forged"), "T INFO  x why=\"a\\\\\\\" id=forged\"\n");
+        assert_eq!(told("a b\\"), "T INFO  x why=\"a b\\\\\"\n");
+        assert_eq!(told("a\u{202e}b"), "T INFO  x why=a\\u{202e}b\n");
+        let evil = "a\u{9b}2J\u{7f}\u{2028}\u{202e}";
+        let json = line(Format::Json, || tracing::info!(event = "x", why = evil));
         assert!(json.trim_end().chars().all(|c| !obeyed(c)), "{json}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value["why"], "a\u{9b}2J\u{7f}\u{2028}\u{202e}");
+        assert_eq!(value["why"], evil);
     }
 
     #[test]
     fn json_has_the_event_and_the_fields_at_the_top() {
-        let line = json_line("T", Level::WARN, "deferred", &[("id", "01abc".into()), ("why", "a\nb".into())]);
-        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(
-            (&value["event"], &value["id"], &value["why"]),
-            (&"deferred".into(), &"01abc".into(), &"a\nb".into())
-        );
-        assert_eq!(line.matches('\n').count(), 1);
+        let text = line(Format::Json, || {
+            tracing::warn!(
+                event = "deferred",
+                id = "01abc",
+                why = "a\nb\\ \"c\" \u{7f}\u{2028}驿",
+                size = 3,
+                user = Some("x"),
+                "said"
+            );
+        });
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let all = serde_json::json!({"time": "T", "level": "warn", "event": "deferred", "id": "01abc",
+            "why": "a\nb\\ \"c\" \u{7f}\u{2028}驿", "size": 3, "user": "x", "message": "said"});
+        assert_eq!(value, all);
+        assert_eq!(text.matches('\n').count(), 1);
     }
 }

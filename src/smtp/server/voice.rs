@@ -158,17 +158,15 @@ impl Voice {
         let mut text = self.hostname.clone();
         // Some panels and PLCs cannot read a reply of several lines.
         if settings.profile != Profile::Legacy {
-            let computed;
-            let keywords = match &self.keywords {
-                Some(verbatim) => verbatim,
-                None => {
-                    computed = computed_keywords(settings, tls);
-                    &computed
-                }
-            };
-            for keyword in keywords.iter().filter(|k| !(tls && k.eq_ignore_ascii_case("STARTTLS"))) {
+            let mut add = |keyword: &str| {
                 text.push('\n');
                 text.push_str(keyword);
+            };
+            match &self.keywords {
+                Some(verbatim) => {
+                    verbatim.iter().filter(|k| !(tls && k.eq_ignore_ascii_case("STARTTLS"))).for_each(|k| add(k));
+                }
+                None => computed_keywords(settings, tls, add),
             }
         }
         Reply::new(250, &text).write(out);
@@ -182,15 +180,17 @@ fn short(hostname: &str) -> &str {
 }
 
 /// Little is announced, because clients break on what is: no CHUNKING, SMTPUTF8, DSN or ENHANCEDSTATUSCODES.
-fn computed_keywords(settings: &Settings, tls: bool) -> Vec<String> {
-    let mut keywords = vec![format!("SIZE {}", settings.max_message), "8BITMIME".to_owned(), "PIPELINING".to_owned()];
-    if settings.starttls {
-        keywords.push("STARTTLS".to_owned());
+fn computed_keywords(settings: &Settings, tls: bool, mut add: impl FnMut(&str)) {
+    add(&format!("SIZE {}", settings.max_message));
+    add("8BITMIME");
+    add("PIPELINING");
+    if settings.starttls && !tls {
+        add("STARTTLS");
     }
     if settings.auth != AuthMode::Off && (tls || !settings.auth_after_tls) {
         // The second form is for Outlook Express 4 and printers of its age.
-        keywords.extend(["AUTH LOGIN PLAIN".to_owned(), "AUTH=LOGIN PLAIN".to_owned()]);
+        add("AUTH LOGIN PLAIN");
+        add("AUTH=LOGIN PLAIN");
     }
-    keywords.push("HELP".to_owned());
-    keywords
+    add("HELP");
 }
