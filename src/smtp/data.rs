@@ -63,9 +63,10 @@ impl Unstuff {
         Unstuff { at: At::Start { crlf: true }, lf_lines: None, lf_end, ended_bare: false }
     }
 
-    /// The same, after a DATA command that itself ended in a bare LF: an empty message may then be dot LF.
+    /// The same, after a DATA command that itself ended in a bare LF: an empty message may then be dot LF. For any other
+    /// it is still the first line that tells, since some clients write commands and messages in different ways.
     pub fn after_bare_lf(lf_end: bool) -> Unstuff {
-        Unstuff { at: At::Start { crlf: !lf_end }, lf_lines: lf_end.then_some(true), lf_end, ended_bare: false }
+        Unstuff { at: At::Start { crlf: !lf_end }, lf_lines: None, lf_end, ended_bare: false }
     }
 
     /// Whether the end was LF `.` LF.
@@ -91,7 +92,8 @@ impl Unstuff {
                     input.advance(1);
                     self.at = At::DotCr { crlf };
                 }
-                (At::Dot { crlf: false }, b'\n') if self.lf_end && self.has_lf_lines() => {
+                // A bare LF in front counts in LF lines only, and where DATA itself ended in one.
+                (At::Dot { crlf: false }, b'\n') if self.lf_end => {
                     input.advance(1);
                     self.ended_bare = true;
                     return Piece::End;

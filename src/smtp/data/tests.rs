@@ -94,6 +94,22 @@ fn lf_dot_lf_ends_only_where_it_is_allowed_and_usual() {
 }
 
 #[test]
+fn the_first_line_tells_also_when_data_itself_ended_in_lf() {
+    let ends = |wire: &[u8]| {
+        let (mut machine, mut input) = (Unstuff::after_bare_lf(true), BytesMut::from(wire));
+        loop {
+            match machine.next(&mut input) {
+                Piece::Text(_) => {}
+                Piece::End => return machine.ended_bare(),
+                Piece::More => return false,
+            }
+        }
+    };
+    assert!(ends(b".\n") && ends(b"a\n.\n") && ends(b"\n.\n") && ends(b"..a\n.\n"));
+    assert!(!ends(b"a\r\n.\n") && !ends(b"a\r\nb\n.\n") && !ends(b"..a\r\nb\n.\n"));
+}
+
+#[test]
 fn text_is_not_copied() {
     let mut input = BytesMut::from(&b"one\r\n..two\r\n.\r\n"[..]);
     let start = input.as_ptr() as usize;
