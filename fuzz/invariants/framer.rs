@@ -42,14 +42,14 @@ fn first_end(wire: &[u8]) -> Option<usize> {
 
 /// The rule for data that are there as a whole.
 fn as_a_whole(wire: &[u8], lf_end: bool, after_bare: bool) -> Framed {
-    let (mut text, mut lf_lines) = (Vec::new(), after_bare.then_some(true));
+    let (mut text, mut lf_lines) = (Vec::new(), None);
     // Whether this is the start of a line, and then whether a CRLF is in front of it.
     let mut start = Some(!after_bare);
     let mut at = 0;
     while at < wire.len() {
         if let Some(crlf) = start.take()
             && wire[at] == b'.'
-            && (crlf || lf_lines == Some(true))
+            && (at == 0 || crlf || lf_lines == Some(true))
         {
             let rest = &wire[at + 1..];
             if crlf && rest.starts_with(b"\r\n") {

@@ -25,7 +25,7 @@ pub(crate) fn server_dialogue(input: &[u8]) {
     for most in [7, 90, usize::MAX] {
         let heard = run(&settings, said, &mut |_| 1 + dice.below(most));
         // Where nothing may stand behind DATA, whoever sends more at once is refused (RFC 2920 section 3.1).
-        let early = settings.profile == Profile::Strict && heard.holds("554 5.5.0 Data before it was asked for\r\n");
+        let early = settings.profile == Profile::Strict && heard.holds(&settings.voice.early);
         assert!(early || heard == lines, "cut in pieces of at most {most}:\n{heard:?}\nline by line:\n{lines:?}");
     }
     as_if_never_said(&settings, said);

@@ -6,6 +6,7 @@
 //! setting means. Invariants held: every mistake has a place, a reason and a remedy; what is shown can be read again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use toml::{Table, Value};
@@ -13,6 +14,8 @@ use yizhan::config::{FileSource, Loaded, Overrides, Settings, Sources, load, ref
 use yizhan::secret::{Secret, SecretSource};
 
 const ENVIRONMENT: &str = "\n---ENV---\n";
+/// Where the file is; there is no such folder.
+const FOLDER: &str = "/nowhere";
 const SECRET: &str = "hunter2";
 const HIDDEN: &str = "\"[secret]\"";
 /// Keys whose value is never shown; of a proxy it is the part in front of the `@`.
@@ -51,7 +54,7 @@ pub(crate) fn settings(input: &[u8]) {
 
 fn sources(file: &str, env: &BTreeMap<String, String>) -> Sources {
     Sources {
-        file: FileSource::Text { name: "/nowhere/yizhan.toml".into(), text: file.to_owned() },
+        file: FileSource::Text { name: Path::new(FOLDER).join("yizhan.toml"), text: file.to_owned() },
         env: env.clone(),
         overrides: Overrides::default(),
         machine: "relay".to_owned(),
@@ -85,19 +88,27 @@ fn accepted(loaded: &Loaded, env: &BTreeMap<String, String>) -> String {
     format!("{shown}\n{}\n{}", loaded.warnings.join("\n"), format!("{loaded:?}").escape_default())
 }
 
-/// Settings without their secrets.
+/// Settings without their secrets. A path of a variable starts from another folder than one of the file, so all of them
+/// are taken to start from one.
 fn bare(mut settings: Settings) -> Settings {
-    let hide = |source: &mut SecretSource| {
-        if !matches!(source, SecretSource::File(_)) {
-            *source = SecretSource::Plain(Secret::new("x"));
-        }
+    let at = |path: &mut PathBuf| *path = Path::new(FOLDER).join(&path);
+    let hide = |source: &mut SecretSource| match source {
+        SecretSource::File(path) => at(path),
+        SecretSource::Env(_) | SecretSource::Plain(_) => *source = SecretSource::Plain(Secret::new("x")),
     };
     for account in &mut settings.accounts {
         account.secret.iter_mut().for_each(hide);
         account.proxy.iter_mut().for_each(|proxy| *proxy = Secret::new("x"));
+        account.ca.iter_mut().for_each(at);
+    }
+    for tls in settings.listeners.iter_mut().filter_map(|listener| listener.tls.as_mut()) {
+        at(&mut tls.certificate);
+        at(&mut tls.key);
     }
     settings.users.iter_mut().for_each(|user| hide(&mut user.password));
     settings.notice.webhook.iter_mut().for_each(hide);
+    settings.notice.ca.iter_mut().for_each(at);
+    at(&mut settings.queue.data_dir);
     settings
 }
 

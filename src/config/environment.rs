@@ -183,6 +183,8 @@ pub(super) fn slips(env: &BTreeMap<String, String>) -> Vec<String> {
             let lower = name.trim_start_matches("YIZHAN_").to_ascii_lowercase();
             let words: Vec<String> = known().map(|known| short(known).to_ascii_lowercase()).collect();
             let near = nearest(&lower, words.iter().map(String::as_str))?;
+            // Whoever sets a variable must not draw on the terminal of who reads the warning.
+            let name = name.replace(char::is_control, "\u{fffd}");
             Some(format!("${name} is not used; did you mean $YIZHAN_{}?", near.to_ascii_uppercase()))
         })
         .collect()
@@ -235,8 +237,11 @@ mod tests {
             ("YIZHAN_PORT_25_TCP_ADDR", "10.0.0.1"),
             ("YIZHAN_QQ_CODE", "x"),
             ("YIZHAN_USER", "x"),
+            ("YIZHAN_L\u{1b}ISTEN", "x"),
         ]));
-        assert_eq!(found, ["$YIZHAN_USR is not used; did you mean $YIZHAN_USER?"]);
+        let [escape, slip] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(slip, "$YIZHAN_USR is not used; did you mean $YIZHAN_USER?");
+        assert_eq!(escape, "$YIZHAN_L\u{fffd}ISTEN is not used; did you mean $YIZHAN_LISTEN?");
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub(super) fn holds(&self, reply: &str) -> bool {
-        self.replies.contains(reply)
+    pub(super) fn holds(&self, reply: &Reply) -> bool {
+        self.replies.contains(&reply.to_string())
     }
 }
 
