@@ -311,6 +311,8 @@ fn bound(from: &str, to: &str) -> Client {
         reply_to: None,
         subject_prefix: None,
         drop_cron_env: false,
+        profile: None,
+        idle: None,
         repair: RepairLevel::Full,
         lane: Default::default(),
         senders: Vec::new(),
