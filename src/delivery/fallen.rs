@@ -17,7 +17,7 @@ use super::Delivery;
 impl Delivery {
     /// Whether the last attempt at this message never came to its end. Said once.
     pub(super) fn has_fallen(&self, id: Id) -> bool {
-        let fallen = self.unsettled().remove(&id);
+        let fallen = self.fallen().remove(&id);
         if fallen {
             self.0.counters.add(counter::PANICS, &[("task", "settlement")], 1);
             tracing::error!(event = "attempt_broken", %id, "a mistake in the relay ended an attempt before its outcome was written; it may be sent twice");
@@ -39,9 +39,28 @@ impl Delivery {
         worker
     }
 
-    /// The attempts that have begun and have not come to their end.
-    pub(super) fn unsettled(&self) -> MutexGuard<'_, HashSet<Id>> {
+    /// Notes that the attempt at this message has fallen, if what holds the value is unwound by a panic. An attempt that
+    /// comes to its end leaves no trace: its message may be leased again before the task has ended.
+    pub(super) fn watch_for_a_fall(&self, id: Id) -> Watch<'_> {
+        Watch { delivery: self, id }
+    }
+
+    fn fallen(&self) -> MutexGuard<'_, HashSet<Id>> {
         // Only whole ids go in and out under the lock.
-        self.0.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.fallen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Delivery::watch_for_a_fall`].
+pub(super) struct Watch<'a> {
+    delivery: &'a Delivery,
+    id: Id,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.delivery.fallen().insert(self.id);
+        }
     }
 }

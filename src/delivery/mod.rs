@@ -125,8 +125,8 @@ struct Shared {
     /// There may be something to tell.
     tellings: Notify,
     restored: OnceCell<()>,
-    /// Messages whose attempt has begun and has not come to its end. One that is leased again was in a panic.
-    unsettled: Mutex<HashSet<Id>>,
+    /// Messages whose attempt ended in a panic before it was settled, until they are leased again.
+    fallen: Mutex<HashSet<Id>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -194,7 +194,7 @@ impl Delivery {
             digests: Mutex::default(),
             tellings: Notify::new(),
             restored: OnceCell::new(),
-            unsettled: Mutex::default(),
+            fallen: Mutex::default(),
         }))
     }
 
@@ -323,11 +323,10 @@ impl Delivery {
                 return Ok(true);
             };
             let worker = self.0.clock.worker(format!("delivery of {}", attempt.lease.entry.id));
-            let (this, id) = (self.clone(), attempt.lease.entry.id);
-            self.unsettled().insert(id);
+            let this = self.clone();
             running.attempts.spawn(async move {
+                let _fall = this.watch_for_a_fall(attempt.lease.entry.id);
                 this.attempt(attempt).await;
-                this.unsettled().remove(&id);
                 worker
             });
         }
