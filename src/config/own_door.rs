@@ -47,7 +47,8 @@ fn leads_to(host: &str, hostname: &str, bind: IpAddr) -> bool {
     // RFC 6761 section 6.3.
     let local = host == "localhost" || host.ends_with(".localhost");
     (local && (bind.is_loopback() || bind.is_unspecified()))
-        || host == hostname.trim_end_matches('.').to_ascii_lowercase()
+        // One's own name may have another server at its own address, where this listener is at 127.0.0.1 only.
+        || (!bind.is_loopback() && host == hostname.trim_end_matches('.').to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -83,6 +84,7 @@ mod tests {
             ("localhost", "192.168.1.5"),
             ("smtp.qq.com", "0.0.0.0"),
             ("relay.lan.example", "127.0.0.1"),
+            ("relay.lan", "127.0.0.1"),
             ("localhost.example", "127.0.0.1"),
         ] {
             assert!(!leads(host, bind), "{host} at {bind}");

@@ -134,9 +134,11 @@ fn without_route(path: &[u8]) -> &[u8] {
     path
 }
 
+/// Takes off the quotes of a shell. Only from a whole mailbox, which cannot end in one: what is left then has
+/// no other pair, and means the same when it is read again.
 fn unquote(path: &[u8]) -> &[u8] {
     match path {
-        [b'\'', inner @ .., b'\''] if !inner.is_empty() => inner,
+        [b'\'', inner @ .., b'\''] if inner.contains(&b'@') => inner,
         _ => path,
     }
 }
