@@ -7,15 +7,15 @@ mod support;
 
 use std::time::Duration;
 
-use support::office::{CODE, Office, PATIENCE, USER, field, until};
+use support::office::{CODE, Device, Office, PATIENCE, USER, field, until};
 use support::pair::{self, SPARE, SPARE_CODE, add_account, burst, client, route};
 use yizhan::admin::{Order, Reply, control};
-use yizhan::config::{Budget, Route, Settings, Windows};
+use yizhan::config::{Auth, Budget, Route, Settings, User, Windows};
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::{Id, Lane};
 use yizhan::queue::entry::State;
 use yizhan::sandbox::{Limits, Received};
-use yizhan::secret::Secret;
+use yizhan::secret::{Secret, SecretSource};
 
 const MAIL: &[u8] = b"From: Scanner <scan@corp.lan>\r\nSubject: scan\r\n\r\nbody\r\n";
 const NEW_CODE: &str = "newcodenewcodene";
@@ -241,4 +241,37 @@ async fn the_control_socket_stops_an_account_as_well() {
     office.received(1).await;
     assert_eq!(office.wait_state(id, State::Delivered).await.tries, 0);
     office.relay.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_user_leaves_through_its_own_account_whatever_the_routes_say() {
+    let mut office = pair("user-account", |settings| {
+        settings.listeners[0].auth = Auth::Verify;
+        settings.routes = vec![route(&["office"])];
+        settings.users.push(User {
+            name: "erp".to_owned(),
+            login: "erp".to_owned(),
+            password: SecretSource::Plain(Secret::new("password")),
+            client: None,
+            account: Some("spare".to_owned()),
+            senders: Vec::new(),
+        });
+    })
+    .await;
+    // What waits for it over a restart is not given to another account.
+    let spare = office.relay.delivery().account("spare").expect("it is in the settings");
+    office.relay.delivery().pause(spare, "a test").await.expect("the disk works");
+    let mut device = Device::connect(office.door()).await;
+    device.ask("AUTH PLAIN AGVycABwYXNzd29yZA==", "235").await;
+    let id = device.send("erp@corp.lan", &["boss@else.test"], MAIL).await;
+    // The same device, logged out: as the routes say.
+    let mut other = Device::connect(office.door()).await;
+    let free = other.send("erp@corp.lan", &["boss@else.test"], MAIL).await;
+    office.wait_state(free, State::Delivered).await;
+    office = office.restart().await;
+    let spare = office.relay.delivery().account("spare").expect("it is in the settings");
+    assert_eq!(office.entry(id).await.pool, "spare");
+    office.relay.delivery().resume(spare).await.expect("the disk works");
+    office.wait_state(id, State::Delivered).await;
+    assert_eq!(carriers(&office.sandbox.received()), [USER, SPARE]);
 }

@@ -116,6 +116,7 @@ pub(super) fn users(settings: &Settings) -> Result<intake::Users, StartError> {
             login: one.login.clone(),
             password: one.password.clone(),
             client: one.client.as_ref().and_then(|name| clients.iter().find(|client| client.name == *name)).cloned(),
+            pool: one.account.clone().map(|name| Pool { accounts: vec![name], spread: false }.text()),
             senders: one.senders.iter().map(|text| Pattern::parse(text).map_err(wrong)).collect::<Result<_, _>>()?,
         })
     };

@@ -88,6 +88,8 @@ pub struct User {
     pub password: SecretSource,
     /// The NAME of the client that it is, which is in [`Settings::clients`].
     pub client: Option<String>,
+    /// The NAME of the account that its mail leaves through, which is in [`Settings::accounts`]; `None`: as routes say.
+    pub account: Option<String>,
     /// Patterns for whom it may send as; none: anybody.
     pub senders: Vec<String>,
 }

@@ -20,11 +20,21 @@ pub(super) fn user(check: &mut Check<'_>, (name, origin): Section<'_>, names: &N
     if clients.len() > 1 {
         check.misfit(&path("client"), "a user is one client", "name one, or make a user for each");
     }
+    let accounts: Vec<String> = get!(check, path("account"), Texts).unwrap_or_default();
+    let known = route::exist(check, &path("account"), "account", &accounts, &names.accounts) && known;
+    if accounts.len() > 1 {
+        check.misfit(
+            &path("account"),
+            "a user has one account",
+            "name one, or tie it to a client, and give that a route",
+        );
+    }
     known.then_some(User {
         name: name.to_owned(),
         login: get!(check, path("login"), Text).unwrap_or_else(|| name.to_owned()),
         password: password?,
         client: clients.into_iter().next(),
+        account: accounts.into_iter().next(),
         senders: get!(check, path("sender"), Texts).unwrap_or_default(),
     })
 }

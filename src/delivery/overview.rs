@@ -42,9 +42,11 @@ impl Delivery {
     /// # Errors
     /// It is stopped, but that could not be written: it would not outlive a restart.
     pub async fn pause(&self, account: &Account, reason: &str) -> Result<(), Error> {
+        // An order that comes with the start must not be overruled by what the last process left.
+        let restored = self.restore().await;
         account.pause(reason, self.0.clock.now());
         account.upstream().close_idle().await;
-        self.went_on_or_stopped(account).await
+        self.went_on_or_stopped(account).await.and(restored)
     }
 
     /// Makes an account ready, whatever kept it from that.
@@ -52,9 +54,10 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::pause`].
     pub async fn resume(&self, account: &Account) -> Result<(), Error> {
+        let restored = self.restore().await;
         account.resume();
         account.upstream().close_idle().await;
-        self.went_on_or_stopped(account).await
+        self.went_on_or_stopped(account).await.and(restored)
     }
 
     async fn went_on_or_stopped(&self, account: &Account) -> Result<(), Error> {

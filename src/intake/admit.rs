@@ -28,7 +28,7 @@ pub(super) struct Admission {
     peer: Peer,
     /// The peer as it came, before a log-in told more about it.
     arrived: Peer,
-    user: Option<Arc<User>>,
+    pub(super) user: Option<Arc<User>>,
     settings: Arc<Settings>,
     pub(super) around: Arc<Surroundings>,
     envelope: Option<Envelope>,

@@ -40,6 +40,8 @@ pub struct User {
     pub password: SecretSource,
     /// Which client it is, wherever it comes from.
     pub client: Option<Arc<Client>>,
+    /// The pool that takes all its mail, whatever the routes say.
+    pub pool: Option<Arc<str>>,
     /// Whom it may send as; with none, as anybody.
     pub senders: Vec<Pattern>,
 }

@@ -18,7 +18,10 @@ use super::refusal::{self, Refusal};
 impl Admission {
     /// The messages to store for this one.
     pub(super) async fn split(&self, mut message: NewMessage) -> Result<Vec<NewMessage>, Refusal> {
-        let groups = self.around.router.split(&message.origin.client, &message.sender, &message.recipients);
+        let groups = match self.user.as_ref().and_then(|user| user.pool.clone()) {
+            Some(pool) => vec![(pool, (0..message.recipients.len()).collect())],
+            None => self.around.router.split(&message.origin.client, &message.sender, &message.recipients),
+        };
         for (pool, _) in &groups {
             self.fits(&message, pool)?;
         }

@@ -114,6 +114,7 @@ async fn a_061_a_relay_that_sends_to_itself_comes_to_an_end() {
             login: USER.to_owned(),
             password: SecretSource::Plain(Secret::new(CODE)),
             client: None,
+            account: None,
             senders: Vec::new(),
         });
         settings.accounts[0].endpoints = vec![endpoint(addr, Tls::Implicit)];
@@ -179,6 +180,7 @@ async fn telling(name: &str, to: NoticeTo) -> Office {
             login: "alice".to_owned(),
             password: SecretSource::Plain(Secret::new("right")),
             client: None,
+            account: None,
             senders: ["alice@corp.example", "*@lan.example", "*"].map(str::to_owned).to_vec(),
         });
         settings.accounts[0].aliases = vec![Address::parse("office@corp.example").unwrap()];

@@ -99,6 +99,7 @@ pub fn user(name: &str, password: &str) -> User {
         login: name.to_owned(),
         password: SecretSource::Plain(Secret::new(password)),
         client: None,
+        pool: None,
         senders: Vec::new(),
     }
 }

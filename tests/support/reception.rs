@@ -117,6 +117,7 @@ fn doors(settings: &mut Settings, tls: ListenerTls) {
         login: LOGIN.to_owned(),
         password: SecretSource::Plain(Secret::new(PASSWORD)),
         client: None,
+        account: None,
         senders: Vec::new(),
     }];
 }

@@ -110,6 +110,12 @@ const SECTIONS: &[Key] = &[
         "a NAME of [client.NAME], which it then is wherever it comes from, for repairs and routes; default: found by its address",
     ),
     open(
+        "user.*.account",
+        Kind::Names,
+        r#""office""#,
+        "a NAME of [account.NAME], through which its mail leaves, whatever the routes say; default: as the routes say",
+    ),
+    open(
         "user.*.sender",
         Kind::Patterns,
         r#"["scanner@example.com"]"#,

@@ -9,6 +9,7 @@ fn user(name: &str, password: &str) -> User {
         login: format!("{name}@lan.local"),
         password: SecretSource::Plain(Secret::new(password)),
         client: None,
+        pool: None,
         senders: Vec::new(),
     }
 }
