@@ -100,8 +100,9 @@ impl Drain {
     /// Runs `work` that is to last until the drain starts. When it ends before, by itself or by a panic, the process is
     /// only half alive: see [`Drain::give_up`].
     pub async fn vital(&self, name: &'static str, work: impl Future<Output = ()>) {
-        let _end = Vital { drain: self, name };
+        let mut end = Vital { drain: self, name, ended: false };
         work.await;
+        end.ended = true;
     }
 
     /// Says that `name`, which everybody needs, is gone: the drain starts, and [`Drain::broken`] tells why. After the
@@ -149,15 +150,19 @@ impl Drain {
     }
 }
 
-/// Notices the end of vital work, however it ends.
+/// Notices the end of vital work, by itself or by a panic. Work that somebody else drops in the middle has not ended: it
+/// goes with its owner, who is noticed, and should be the one that is named.
 struct Vital<'a> {
     drain: &'a Drain,
     name: &'static str,
+    ended: bool,
 }
 
 impl Drop for Vital<'_> {
     fn drop(&mut self) {
-        self.drain.give_up(self.name);
+        if self.ended || std::thread::panicking() {
+            self.drain.give_up(self.name);
+        }
     }
 }
 

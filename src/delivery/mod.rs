@@ -15,7 +15,6 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use tokio::task::JoinSet;
 use crate::clock::{self, Clock, Timestamp, Worker};
 use crate::drain::Drain;
 use crate::language::Language;
-use crate::mail::{Address, Id, IdSource, Lane};
+use crate::mail::{Address, IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
 use crate::queue::{Error, Lease, Queue};
@@ -125,8 +124,7 @@ struct Shared {
     /// There may be something to tell.
     tellings: Notify,
     restored: OnceCell<()>,
-    /// Messages whose attempt ended in a panic before it was settled, until they are leased again.
-    fallen: Mutex<HashSet<Id>>,
+    attempted: Mutex<fallen::Attempted>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -194,7 +192,7 @@ impl Delivery {
             digests: Mutex::default(),
             tellings: Notify::new(),
             restored: OnceCell::new(),
-            fallen: Mutex::default(),
+            attempted: Mutex::default(),
         }))
     }
 
@@ -313,6 +311,7 @@ impl Delivery {
         let all = leases.len() == take.total;
         let moved = self.hand_over(&self.0.accounts[take.account], &mut leases).await?;
         for lease in leases {
+            self.after_the_last(lease.entry.id, &mut running.attempts).await;
             if self.has_fallen(lease.entry.id) {
                 running.attempts.spawn(self.clone().let_rest(lease, now + QUEUE_REST));
                 continue;
