@@ -62,6 +62,9 @@ use yizhan::sandbox::{Limits, Sandbox};
 
 pub(crate) const DATA: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 pub(crate) const MIB: u64 = 1 << 20;
+/// More than this must not come of floods of a hundred megabytes and more: buffers, stacks, and pages of a program that is
+/// touched for the first time, which on one machine are twice what they are on another.
+pub(crate) const FLAT: u64 = 16 * MIB;
 /// A second is asked for; this is what a machine gets that compiles meanwhile.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Whom nobody here attacks from.

@@ -15,7 +15,7 @@ use yizhan::sandbox::{Fault, Stage, What};
 /// ordinary mail needs more than 128 KiB and is content with 256.
 const SMALL_STACK: &str = "524288";
 /// Beside what the longest message of a scene may hold in memory.
-const MODEST: u64 = 12 * MIB;
+const MODEST: u64 = 32 * MIB;
 
 /// The program with a small stack, and one mail behind it that has warmed it up.
 async fn scene(name: &str) -> Scene {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{DATA, HONEST, MIB, Plan, Scene, connect, count, pour};
+use super::{DATA, FLAT, HONEST, Plan, Scene, connect, count, pour};
 use crate::support::entrance::{ENDLESS, Entrance, Line, Plan as Door, plain, user};
 use crate::support::office::{Device, PATIENCE, until};
 use yizhan::limits::lockout::Patience;
@@ -110,7 +110,7 @@ async fn a_065_a_command_without_end_costs_nothing_and_ends_soon() {
             }
         })
         .await;
-    assert!(grown < 4 * MIB, "{grown}");
+    assert!(grown < FLAT, "{grown}");
     scene.after(&[&["warm@else.test"]]).await;
 }
 
@@ -133,7 +133,7 @@ async fn a_066_a_message_without_end_is_not_kept() {
             }
         })
         .await;
-    assert!(grown < 4 * MIB, "{grown}");
+    assert!(grown < FLAT, "{grown}");
     // What was kept until the limit goes as soon as it is reached, not when the client gives up.
     let mut device = scene.device(WILD).await;
     for command in ["MAIL FROM:<a@b.c>", "RCPT TO:<d@else.test>"] {
@@ -229,7 +229,7 @@ async fn a_073_two_thousand_that_drip_are_in_nobodys_way() {
         .await;
     assert!(crowd >= 300, "{crowd} connections are no crowd");
     // Measured without optimisation: 22 KiB for one, half of them within a message or a log-in.
-    assert!(grown < crowd as u64 * 32 * 1024 + 4 * MIB, "{grown} for {crowd}");
+    assert!(grown < crowd as u64 * 32 * 1024 + FLAT, "{grown} for {crowd}");
     scene.after(&vec![&["d@else.test"][..]; sent]).await;
 }
 

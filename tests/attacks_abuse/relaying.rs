@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DATA, HONEST, MIB, Plan, Scene, connect, count, pour};
+use super::{DATA, FLAT, HONEST, Plan, Scene, connect, count, pour};
 use crate::support::office::Device;
 
 const OWN: [u8; 4] = [127, 0, 0, 1];
@@ -199,7 +199,7 @@ async fn a_056_ten_thousand_recipients_are_as_many_as_the_limit_says() {
             assert!(said.lines().last().is_some_and(|last| last.starts_with("421 4.7.0")), "{said}");
         })
         .await;
-    assert!(grown < 4 * MIB, "{grown}");
+    assert!(grown < FLAT, "{grown}");
     scene.greets().await;
     scene.site.drained(&scene.sandbox).await;
     // The provider takes fewer at a time: each of the hundred once.
