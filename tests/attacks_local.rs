@@ -36,8 +36,11 @@ mod process;
 mod time;
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use support::load::{Books, Courier, letter};
+use support::program::Site;
 use yizhan::sandbox::{Fault, Sandbox, Stage, What};
 
 /// Hands in one letter and gives the reply; it is in the books afterwards. `None` when the relay has hung up.
@@ -53,6 +56,15 @@ pub(crate) async fn send(books: &Books, door: SocketAddr, size: usize) -> Option
 pub(crate) async fn taken(books: &Books, door: SocketAddr, size: usize) {
     let reply = send(books, door, size).await.expect("the relay does not hang up");
     assert!(reply.starts_with("250 2.0.0 queued as "), "{reply}");
+}
+
+/// The relay as somebody else, who owns its data folder: root may do everything.
+pub(crate) fn run_as(site: &Site, uid: u32, gid: u32) -> Command {
+    std::fs::create_dir(&site.data).expect("the folder is ours");
+    std::os::unix::fs::chown(&site.data, Some(uid), Some(gid)).expect("we are root");
+    let mut command = site.run_command();
+    command.uid(uid).gid(gid);
+    command
 }
 
 /// The provider takes nothing for now, and says so.

@@ -1,7 +1,6 @@
 //! disks that are full, crowded, read-only, gone, or that fail; writes that are cut short.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use rustix::process::{Signal, kill_process};
@@ -15,7 +14,7 @@ use crate::support::office::{Device, provider, until};
 use crate::support::peers::{account, program, require_root};
 use crate::support::program::{Program, QUICK, Site, clean, files};
 use crate::support::skip::{Missing, need};
-use crate::{nobody_home, not_now, send, taken};
+use crate::{nobody_home, not_now, run_as, send, taken};
 
 const FULL: &str = "452 4.3.1 Insufficient system storage, try again later";
 const NOT_STORED: &str = "451 4.3.0 The message could not be stored, try again later";
@@ -158,11 +157,7 @@ async fn a_081_a_queue_folder_that_nobody_may_enter_refuses_keeps_and_heals() {
     let sandbox = provider(Limits::default()).await;
     not_now(&sandbox);
     let site = Site::new("mode", &sandbox, QUICK);
-    fs::create_dir(&site.data).expect("the folder is ours");
-    std::os::unix::fs::chown(&site.data, Some(uid), Some(gid)).expect("we are root");
-    let mut command = site.run_command();
-    command.uid(uid).gid(gid);
-    let relay = Program::start(command).await;
+    let relay = Program::start(run_as(&site, uid, gid)).await;
     let books = Books::default();
     for size in [300, 150_000] {
         taken(&books, relay.door(), size).await;

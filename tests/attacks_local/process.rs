@@ -17,7 +17,7 @@ use crate::support::office::{Device, USER, provider, until};
 use crate::support::peers::{account, program, require_root};
 use crate::support::program::{Program, QUICK, Site, clean, finish};
 use crate::support::skip::{Missing, need};
-use crate::{nobody_home, not_now, send, taken};
+use crate::{nobody_home, not_now, run_as, send, taken};
 
 /// Sets a limit of a running process (prlimit(1)).
 async fn limit(relay: &Program, option: &str) -> Result<(), Missing> {
@@ -93,11 +93,7 @@ async fn a_090_without_threads_it_refuses_and_heals() {
     let sandbox = provider(Limits::default()).await;
     not_now(&sandbox);
     let site = Site::new("threads", &sandbox, QUICK);
-    fs::create_dir(&site.data).expect("the folder is ours");
-    std::os::unix::fs::chown(&site.data, Some(uid), Some(gid)).expect("we are root");
-    let mut command = site.run_command();
-    command.uid(uid).gid(gid);
-    let relay = Program::start(command).await;
+    let relay = Program::start(run_as(&site, uid, gid)).await;
     let books = Books::default();
     // Bodies in files are written by threads that are made when they are needed; none has been yet.
     // A root without all its capabilities may not limit others; one's own processes anybody may.

@@ -254,7 +254,7 @@ impl Line {
     pub async fn reply(&mut self) -> Option<String> {
         let read = async {
             loop {
-                if let Some(end) = end_of_reply(&self.input) {
+                if let Some(end) = super::office::end_of_reply(&self.input) {
                     let reply: Vec<u8> = self.input.drain(..end).collect();
                     return Some(String::from_utf8_lossy(&reply).trim_end_matches("\r\n").to_owned());
                 }
@@ -303,15 +303,4 @@ pub fn plain(user: &str, password: &str) -> String {
 pub fn base64(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
-}
-
-fn end_of_reply(input: &[u8]) -> Option<usize> {
-    let mut start = 0;
-    loop {
-        let end = start + input[start..].windows(2).position(|pair| pair == b"\r\n")? + 2;
-        if input[start..end].get(3) != Some(&b'-') {
-            return Some(end);
-        }
-        start = end;
-    }
 }

@@ -282,7 +282,7 @@ impl Device {
     }
 }
 
-fn end_of_reply(input: &[u8]) -> Option<usize> {
+pub fn end_of_reply(input: &[u8]) -> Option<usize> {
     let mut start = 0;
     loop {
         let end = start + input[start..].windows(2).position(|pair| pair == b"\r\n")? + 2;
