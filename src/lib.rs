@@ -37,7 +37,7 @@
 //!
 //! Nothing crosses from the left half to the right half except through the queue. Intake never waits for a provider.
 //!
-//! Layers; imports go down only, never sideways (`tests/tidy.rs` holds this table):
+//! Layers; imports go down only, never sideways (`tests/shape/tidy.rs` holds this table):
 //!
 //! ```text
 //!  6  cli

@@ -1,5 +1,5 @@
 //! What must hold for every input, as one function a fuzz target. The fuzzer runs them on what it invents, and
-//! `tests/fuzz_corpus.rs` runs them on everything the fuzzer found worth keeping.
+//! `tests/message/corpus.rs` runs them on everything the fuzzer found worth keeping.
 //!
 //! Here: messages, and the dice. Beside it: lines of commands (`command`), data on the wire (`framer`), dialogues with
 //! clients (`session`) and servers (`client`), replies and their verdicts (`replies`), settings (`settings`), and how a
@@ -12,7 +12,7 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod framer;
 pub(crate) mod replies;
-mod road;
+pub(crate) mod road;
 pub(crate) mod session;
 pub(crate) mod settings;
 

@@ -1,7 +1,7 @@
 //! What applications send their mail with: one library or program each, told to send a subject, a text and an attachment.
 //!
 //! Libraries are used by a script in their own language (`tests/peers`); programs that make no mail get a ready one. They
-//! block, with a time limit of 60 s. Not here: what must arrive (`third_party_apps`).
+//! block, with a time limit of 60 s. Not here: what must arrive (`foreign::apps`).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use yizhan::smtp::client::{
     Client, Event, FailureKind, Login, Lost, Outcome, RecipientOutcome, Settings, Tls, Transaction,
 };
 
-use crate::transcript::{Script, unescape};
+use super::transcript::{Script, unescape};
 
 pub fn settings(script: &Script) -> Settings {
     let login = script.get("login").map(|text| {

@@ -19,11 +19,13 @@ pub mod account;
 pub mod apps;
 pub mod branch;
 pub mod ca;
+pub mod client_script;
 pub mod clients;
 pub mod conventions;
 pub mod day;
 pub mod door;
 pub mod dovecot;
+pub mod endings;
 pub mod entrance;
 pub mod folder;
 pub mod front;
@@ -43,6 +45,8 @@ pub mod reception;
 pub mod scripted;
 pub mod sink;
 pub mod skip;
+pub mod tcp_script;
+pub mod transcript;
 
 /// Runs blocking harness code off the runtime's own threads, so that a relay on that runtime keeps running.
 pub async fn offload<T, F>(work: F) -> T

@@ -26,8 +26,8 @@ use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{self, Filter, Queue};
 use yizhan::telemetry::counter::Counters;
 
-use crate::folder::Folder;
-use crate::transcript::{Driver, Exchange, Script, compare};
+use super::folder::Folder;
+use super::transcript::{Driver, Exchange, Script, compare};
 
 /// Longer than any dialogue here takes.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,5 +1,5 @@
 //! How a proxy is written, and what of it is never shown. The dialogues are tested against real sockets, in
-//! `tests/proxy.rs`.
+//! `tests/upstream/proxy.rs`.
 
 use super::*;
 

@@ -49,7 +49,7 @@ fn an_upgraded_database_is_like_a_new_one() {
     let new = Connection::open_in_memory().unwrap();
     upgrade(&new, TABLES).unwrap();
     let old = Connection::open_in_memory().unwrap();
-    old.execute_batch(include_str!("../../../../tests/queue_format_1.sql")).unwrap();
+    old.execute_batch(include_str!("../../../../tests/queue/queue_format_1.sql")).unwrap();
     upgrade(&old, FROM_1).unwrap();
     assert_eq!(shape(&old), shape(&new));
     // A step that fails takes back those before it.

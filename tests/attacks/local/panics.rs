@@ -1,0 +1,294 @@
+//! a panic ends its own piece of work, or the process; never something in between.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use yizhan::admin::control;
+use yizhan::admin::{Order, Reply};
+use yizhan::app::Relay;
+use yizhan::cli::serve::{Signals, serve};
+use yizhan::clock::{Clock, Timestamp};
+use yizhan::mail::{Address, Id, Lane, ReversePath};
+use yizhan::queue::Error;
+use yizhan::queue::body::Stored;
+use yizhan::queue::entry::{NewMessage, Origin, State};
+use yizhan::queue::sqlite::Sqlite;
+use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::telemetry::counter::PANICS;
+
+use super::brittle::{brittle, office, queue_settings};
+use super::{nobody_home, taken};
+use crate::support::harm::start_under_strace;
+use crate::support::load::{Books, Courier};
+use crate::support::office::{Device, Office, PATIENCE, field, provider, until};
+use crate::support::program::{QUICK, Site, field_of, files};
+use crate::support::skip::need;
+
+const MAIL: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
+const FAULT: &str = "421 4.3.0 Internal fault, try again later";
+
+fn panics(office: &Office, task: &str) -> u64 {
+    office.relay.counters().sum(PANICS, &[("task", task)])
+}
+
+/// Begins a message up to its final dot, with a body that goes into a file.
+async fn begin(device: &mut Device) {
+    device.ask("MAIL FROM:<device@lan.local>", "250").await;
+    device.ask("RCPT TO:<a@else.test>", "250").await;
+    device.ask("DATA", "354").await;
+    device.write(&[b"Subject: large\r\n\r\n".to_vec(), b"0123456789abcde\r\n".repeat(20_000)].concat()).await;
+}
+
+/// A device that was greeted: the place of the one before is free when the relay has seen it go.
+async fn admitted(office: &Office) -> Device {
+    let mut device = until("a place", async || {
+        let mut device = Device::dial(office.door()).await;
+        device.reply().await.filter(|greeting| greeting.starts_with("220")).map(|_| device)
+    })
+    .await;
+    device.ask("EHLO device.lan", "250").await;
+    device
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_in_a_session_ends_that_session_only() {
+    let (office, queue) = office("session", |settings| settings.limits.connections_per_client = 2).await;
+    let mut bystander = Device::connect(office.door()).await;
+    // Twelve in a row, where two have room: the place is given back each time.
+    for round in 0..12 {
+        let mut device = admitted(&office).await;
+        begin(&mut device).await;
+        queue.panic_at("put");
+        device.write(b".\r\n").await;
+        assert_eq!(device.expect("421").await, FAULT, "round {round}");
+        assert_eq!(device.reply().await, None);
+        bystander.ask("NOOP", "250").await;
+    }
+    assert_eq!(panics(&office, "session"), 12);
+    let left = files(&office.folder.path().join("data/spool"));
+    assert!(left.is_empty() && office.list(&State::ALL).await.is_empty(), "{left:?}");
+    // Before a word is said of it, too.
+    queue.panic_at("draft");
+    bystander.ask("MAIL FROM:<device@lan.local>", "250").await;
+    bystander.ask("RCPT TO:<a@else.test>", "250").await;
+    bystander.write(b"DATA\r\n").await;
+    assert_eq!(bystander.expect("421").await, FAULT);
+    let id = office.send(&["a@else.test"], MAIL).await;
+    office.wait_state(id, State::Delivered).await;
+    assert_eq!(office.relay.counters().sum(PANICS, &[]), 13);
+    assert!(timeout(Duration::from_secs(5), office.relay.stop(PATIENCE)).await.unwrap(), "nobody is held any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_what_was_taken_before_the_panic_is_acknowledged() {
+    let (office, queue) = office("pipelined", |_| {}).await;
+    let mut device = Device::connect(office.door()).await;
+    let mail = "MAIL FROM:<d@lan.local>\r\nRCPT TO:<a@else.test>\r\nDATA\r\nSubject: one\r\n\r\none\r\n.\r\n";
+    // Both in one write: the answer to the first is not on the wire yet when the second meets its panic.
+    queue.panic_at_nth("put", 2);
+    device.write(format!("{mail}{mail}NOOP\r\n").as_bytes()).await;
+    for start in ["250", "250", "354", "250 2.0.0 queued as ", "250", "250", "354", FAULT] {
+        device.expect(start).await;
+    }
+    assert_eq!(device.reply().await, None);
+    assert_eq!(office.received(1).await.len(), 1);
+    office.wait_empty().await;
+    assert_eq!(office.sandbox.stats().accepted, 1, "what was answered 421 is not sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_in_an_attempt_is_one_try_and_the_account_goes_on() {
+    let (office, queue) = office("attempt", |_| {}).await;
+    // The log-in is counted in the middle of an attempt; the provider has been asked by then.
+    queue.panic_at("spend");
+    let id = office.send(&["a@else.test"], MAIL).await;
+    let entry = office.wait_state(id, State::Delivered).await;
+    assert_eq!((entry.tries, entry.uncertain, panics(&office, "delivery")), (1, 1, 1), "{entry:?}");
+    for n in 0..5 {
+        let id = office.send(&[&format!("a{n}@else.test")], MAIL).await;
+        office.wait_state(id, State::Delivered).await;
+    }
+    assert_eq!(office.sandbox.stats().accepted, 6, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_before_an_outcome_is_written_gives_the_message_back_and_does_not_spin() {
+    let (office, queue) = office("settle", |_| {}).await;
+    queue.panic_at("settle");
+    let id = office.send(&["a@else.test"], MAIL).await;
+    let first = office.received(1).await;
+    // It is rested for some seconds, then it is sent again: twice, with the same Message-ID, rather than never.
+    let both = office.received(2).await;
+    let ids = both.iter().map(|one| field(&one.data, "Message-ID")).collect::<Vec<_>>();
+    assert!(ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
+    assert!(both[1].at.since(first[0].at) >= Duration::from_secs(4), "not at once");
+    office.wait_state(id, State::Delivered).await;
+    assert_eq!(office.sandbox.stats().accepted, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_in_an_order_ends_that_order_only() {
+    let (office, queue) = office("order", |_| {}).await;
+    let data = office.settings.queue.data_dir.clone();
+    queue.panic_at("list");
+    let list = Order::List { states: Vec::new(), limit: 0 };
+    assert!(control::ask(&data, &list).await.is_err(), "no answer is no good answer");
+    assert!(matches!(control::ask(&data, &list).await, Ok(Reply::Messages(_))));
+    assert_eq!(panics(&office, "order"), 1);
+    let id = office.send(&["a@else.test"], MAIL).await;
+    office.wait_state(id, State::Delivered).await;
+}
+
+/// What everything needs ends the relay, in order, and says what it was; the next one has the mail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_in_a_loop_ends_the_relay_and_loses_nothing() {
+    for (call, part) in [
+        ("next_due", "the delivery"),
+        ("depth", "the chores"),
+        ("purge", "the chores"),
+        ("untold", "the one who tells"),
+    ] {
+        let (office, queue) = office("loop", |_| {}).await;
+        nobody_home(&office.sandbox);
+        let id = office.send(&["a@else.test"], MAIL).await;
+        let Office { relay, sandbox, settings, folder } = office;
+        let mut relay = relay;
+        if matches!(call, "untold" | "purge") {
+            // Asked once at the start: so the relay is started again, on the same queue.
+            relay.stop(PATIENCE).await;
+            let (sound, _) = Sqlite::open(&queue_settings(&settings)).unwrap();
+            let again = brittle(sound);
+            again.panic_at(call);
+            relay = Relay::on(again, &settings, Clock::system()).unwrap();
+        } else {
+            queue.panic_at(call);
+            // Whatever it is answered: the relay may be on its way out already.
+            if let Ok(mut courier) = Courier::connect(relay.addresses()[0].1).await {
+                let _ = courier.send(MAIL).await;
+            }
+        }
+        let broken = timeout(PATIENCE, relay.broken()).await.unwrap_or_else(|_| panic!("{call}: it goes on half dead"));
+        assert_eq!(broken, part, "{call}");
+        sandbox.clear_faults();
+        relay.stop(Duration::from_millis(200)).await;
+        drop(queue);
+        let relay =
+            until("the old one to let go of the folder", async || Relay::start(&settings, Clock::system()).ok()).await;
+        let office = Office { relay, sandbox, settings, folder };
+        office.wait_state(id, State::Delivered).await;
+    }
+}
+
+/// Octets that panic when they are dropped on the queue's own thread.
+struct Bomb(Vec<u8>);
+
+impl AsRef<[u8]> for Bomb {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if std::thread::current().name() == Some("queue-writer") && !std::thread::panicking() {
+            panic!("on purpose in the writer");
+        }
+    }
+}
+
+/// A message that is too large to be kept in memory once it is written: its octets are dropped by the writer.
+fn bomb() -> NewMessage {
+    let now = Timestamp::from_millis(1_795_255_200_000);
+    NewMessage {
+        id: Id::new(now, 7),
+        received: now,
+        expires: now + Duration::from_secs(1000),
+        origin: Origin {
+            client: "bomb".to_owned(),
+            addr: [127, 0, 0, 1].into(),
+            listener: "local".to_owned(),
+            helo: "bomb".to_owned(),
+        },
+        sender: ReversePath::Null,
+        recipients: vec![Address::parse("a@else.test").unwrap()],
+        head: Bytes::from(b"Subject: bomb\r\n".to_vec()),
+        body: Stored::from(Bytes::from_owner(Bomb(vec![b'x'; 3 << 20]))),
+        repairs: Vec::new(),
+        notice: false,
+        lane: Lane::Normal,
+        pool: "nobody".to_owned(),
+    }
+}
+
+async fn break_the_writer(relay: &Relay) {
+    assert!(matches!(relay.queue().put(bomb()).await, Err(Error::Closed)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_in_the_queues_thread_ends_the_relay_and_loses_nothing() {
+    let office = Office::open("writer").await;
+    nobody_home(&office.sandbox);
+    let id = office.send(&["a@else.test"], MAIL).await;
+    let mut device = Device::connect(office.door()).await;
+    begin(&mut device).await;
+    break_the_writer(&office.relay).await;
+    assert_eq!(timeout(PATIENCE, office.relay.broken()).await.expect("it goes on half dead"), "the queue");
+    // What was on its way in is not taken, and is told so.
+    device.write(b".\r\n").await;
+    device.expect("451 4.3.0").await;
+    let Office { relay, sandbox, settings, folder } = office;
+    sandbox.clear_faults();
+    relay.stop(Duration::from_secs(1)).await;
+    let relay = Relay::start(&settings, Clock::system()).unwrap();
+    let office = Office { relay, sandbox, settings, folder };
+    office.wait_state(id, State::Delivered).await;
+}
+
+/// The child of the next test: a relay in the foreground, whose queue breaks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_that_breaks() {
+    if std::env::var_os("YIZHAN_TEST_BREAKS").is_none() {
+        return;
+    }
+    let Office { relay, .. } = Office::open("breaks").await;
+    let signals = Signals::listen().unwrap();
+    break_the_writer(&relay).await;
+    let code = timeout(PATIENCE, serve(relay, signals)).await.expect("it ends by itself");
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+}
+
+#[test]
+fn a_093_a_relay_that_is_broken_exits_with_1() {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let ran =
+        child.args(["--exact", "local::panics::child_that_breaks"]).env("YIZHAN_TEST_BREAKS", "1").output().unwrap();
+    let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// In the real program: the system says that more was written than there was, which no code expects. One line of the
+/// log, the client is told, the next one is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_the_program_says_a_panic_on_one_line_with_its_place() {
+    let sandbox = provider(Limits::default()).await;
+    sandbox.fault(Fault::forever(Stage::Connect, What::Stall));
+    let site = Site::new("panic", &sandbox, QUICK);
+    // The first write of the thread that serves everybody is the greeting, the second the answer to EHLO.
+    let inject = "inject=sendto:retval=70000:when=2";
+    let relay = need!(start_under_strace(&site, &["-e", "trace=sendto", "-e", inject]).await);
+    let mut device = Device::dial(relay.door()).await;
+    device.expect("220").await;
+    device.write(b"EHLO device.lan\r\n").await;
+    while device.expect("").await != FAULT {}
+    assert_eq!(device.reply().await, None);
+    let books = Books::default();
+    taken(&books, relay.door(), 500).await;
+    let [line] = &relay.told("panic")[..] else { panic!("{:?}", relay.lines()) };
+    let place = field_of(line, "place").expect("it has a place");
+    assert!(place.contains(".rs:") && field_of(line, "thread").is_some(), "{line}");
+    assert_eq!(relay.told("session_broken").len(), 1);
+    assert!(relay.lines().iter().all(|line| line.starts_with('{')), "{:?}", relay.lines());
+}

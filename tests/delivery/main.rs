@@ -1,0 +1,18 @@
+//! From the device to the provider: messages, accounts, schedules, notices and alerts through the whole relay.
+
+mod accounts;
+mod alerts;
+mod aliases;
+mod crash;
+mod day_story;
+mod disk;
+mod forecast;
+mod memory;
+mod relay;
+mod simulated_day;
+mod survival;
+mod transactions;
+mod webhook;
+
+#[path = "../support/mod.rs"]
+mod support;

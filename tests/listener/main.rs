@@ -1,0 +1,11 @@
+//! The listener: access rules, log-ins, TLS, limits and deadlines, over real sockets.
+
+mod auth;
+mod intake;
+mod limits;
+mod networks;
+mod tls;
+mod together;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,10 @@
+//! The queue: its promises, a model of it under random actions, and what survives crashes and damage.
+
+mod accounts;
+mod contract;
+mod damage;
+mod model;
+mod survival;
+
+#[path = "../mailbag/mod.rs"]
+mod mailbag;
