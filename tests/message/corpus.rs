@@ -10,6 +10,14 @@ use std::path::Path;
 
 use crate::invariants;
 
+/// The most files without a name that a target's corpus holds; `docs/testing.md` says how they are chosen.
+const UNNAMED: usize = 60;
+
+/// Whether libFuzzer chose the name: the SHA-1 of the content.
+fn is_unnamed(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|octet| octet.is_ascii_hexdigit())
+}
+
 /// Runs all files, and names every one that broke something.
 fn replay(target: &str, holds: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -25,6 +33,20 @@ fn replay(target: &str, holds: fn(&[u8])) {
     }
     assert!(files >= 20, "only {files} files in {}", folder.display());
     assert!(broken.is_empty(), "{target}: {} of {files} files:\n{}", broken.len(), broken.join("\n"));
+}
+
+#[test]
+fn no_corpus_has_more_than_60_unnamed_files() {
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")).unwrap();
+    let mut targets = 0;
+    for folder in folders {
+        let folder = folder.unwrap().path();
+        let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let unnamed = names.filter(|name| is_unnamed(name)).count();
+        assert!(unnamed <= UNNAMED, "{unnamed} unnamed files in {}", folder.display());
+        targets += 1;
+    }
+    assert_eq!(targets, 9);
 }
 
 #[test]
