@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 
+mod client_key;
+
+pub use client_key::{ClientKey, network_of};
+
 /// Names one message for its whole life: 16 characters of `[0-9a-z]` that sort by time of arrival, within a process also
 /// those of one millisecond.
 ///

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use yizhan::mail::{Address, IdSource, Lane, ReversePath};
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement, Want};
+use yizhan::mail::{Address, ClientKey, IdSource, Lane, ReversePath};
+use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
+use yizhan::queue::request::{LaneRequest, LeaseRequest};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Error, Queue, Settings};
 
@@ -48,11 +49,12 @@ fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, Error> {
             .map(|_| {
                 let (queue, ids, over) = (queue.clone(), ids.clone(), over.clone());
                 let (done, body) = (done.clone(), body.clone());
-                let want = Want { pool: String::new(), lane: Lane::Normal, limit: 1 };
+                let lane = LaneRequest { lane: Lane::Normal, pools: vec![String::new()], limit: 1 };
+                let request = LeaseRequest { account: "main".to_owned(), lanes: vec![lane], total: 1, recipients: 100 };
                 tokio::spawn(async move {
                     while !over.load(Ordering::Relaxed) {
                         queue.put(message(&ids, &body)).await?;
-                        for lease in queue.lease(NOW, vec![want.clone()], 1).await? {
+                        for lease in queue.lease(NOW, request.clone()).await? {
                             queue.settle(lease, delivered()).await?;
                             done.fetch_add(1, Ordering::Relaxed);
                         }
@@ -80,6 +82,7 @@ fn message(ids: &IdSource, body: &Bytes) -> NewMessage {
         expires: NOW + LIFE,
         origin: Origin {
             client: "127.0.0.1".to_owned(),
+            key: ClientKey::stored("127.0.0.1"),
             addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listener: "local".to_owned(),
             helo: "device.test".to_owned(),
@@ -106,6 +109,7 @@ fn delivered() -> Settlement {
         strict: false,
         account_state: None,
         usage: None,
+        unknown_since: None,
         untold: false,
     }
 }

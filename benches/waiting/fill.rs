@@ -1,4 +1,4 @@
-//! The queue is filled: small messages of ten clients, each in the pool that its route says, by 64 tasks.
+//! The queue is filled: small messages of many clients, each in the pool that its route says, by 64 tasks.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use yizhan::clock::{Clock, Timestamp};
-use yizhan::mail::{Address, IdSource, Lane, ReversePath};
+use yizhan::mail::{Address, ClientKey, IdSource, Lane, ReversePath};
 use yizhan::queue::entry::{NewMessage, Origin};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Queue, Settings};
@@ -22,8 +22,8 @@ pub(crate) fn settings(folder: &Path) -> Settings {
     Settings { data_dir: folder.to_owned(), keep_delivered: LIFE, keep_failed: LIFE }
 }
 
-/// Puts `number` messages.
-pub(crate) fn fill(folder: &Path, number: usize) {
+/// Puts `number` messages of `clients` clients.
+pub(crate) fn fill(folder: &Path, number: usize, clients: usize) {
     let (queue, _) = Sqlite::open(&settings(folder)).expect("the queue opens");
     let queue: Arc<dyn Queue> = Arc::new(queue);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -34,7 +34,7 @@ pub(crate) fn fill(folder: &Path, number: usize) {
                 let (queue, ids) = (queue.clone(), ids.clone());
                 tokio::spawn(async move {
                     for place in (task..number).step_by(TASKS) {
-                        queue.put(message(&ids, place, now)).await.expect("there is room");
+                        queue.put(message(&ids, place, clients, now)).await.expect("there is room");
                     }
                 })
             })
@@ -46,7 +46,7 @@ pub(crate) fn fill(folder: &Path, number: usize) {
     });
 }
 
-fn message(ids: &IdSource, place: usize, now: Timestamp) -> NewMessage {
+fn message(ids: &IdSource, place: usize, clients: usize, now: Timestamp) -> NewMessage {
     let account = place % ACCOUNTS;
     let address = |text: &str| Address::parse(text).expect("it is one");
     NewMessage {
@@ -55,6 +55,8 @@ fn message(ids: &IdSource, place: usize, now: Timestamp) -> NewMessage {
         expires: now + LIFE * 5,
         origin: Origin {
             client: format!("c{account}"),
+            // So many clients in all, in every pool and lane.
+            key: ClientKey::of_client(None, IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + (place / 30 % clients) as u32))),
             addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
             listener: "local".to_owned(),
             helo: "device.test".to_owned(),

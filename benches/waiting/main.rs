@@ -5,7 +5,8 @@
 //! the same queue by itself, without a relay, and single parts: the verdict of a reply, the grant of a budget.
 //!
 //! The queue is filled by another process (this program, with `fill`), so that its memory is not counted here. Not a test:
-//! the figures go into `docs/performance.md`. `cargo bench --bench waiting -- 20000` takes another number of messages.
+//! the figures go into `docs/performance.md`. `cargo bench --bench waiting -- 1000000 1000` takes another number of messages and of
+//! clients.
 #![allow(clippy::print_stdout, reason = "the figures are the product")]
 
 mod fill;
@@ -32,6 +33,8 @@ use round::{micros, time};
 const ACCOUNTS: usize = 10;
 /// Messages that wait.
 const MESSAGES: usize = 200_000;
+/// Clients that they are of, each in every pool and lane.
+const CLIENTS: usize = 10;
 /// How long nothing happens while it is measured.
 const QUIET: Duration = Duration::from_secs(10);
 /// What a relay may do after its start, before it is quiet.
@@ -40,19 +43,24 @@ const SETTLE: Duration = Duration::from_secs(3);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
-        [word, folder, number] if word == "fill" => fill::fill(Path::new(folder), number.parse().expect("a number")),
-        [] => measure(MESSAGES),
-        [number, ..] => measure(number.parse().expect("a number of messages")),
+        [word, folder, number, clients] if word == "fill" => {
+            fill::fill(Path::new(folder), number.parse().expect("a number"), clients.parse().expect("a number"));
+        }
+        [] => measure(MESSAGES, CLIENTS),
+        [number] => measure(number.parse().expect("a number of messages"), CLIENTS),
+        [number, clients, ..] => {
+            measure(number.parse().expect("a number of messages"), clients.parse().expect("a number of clients"));
+        }
     }
 }
 
-fn measure(messages: usize) {
+fn measure(messages: usize, clients: usize) {
     let folder = std::env::temp_dir().join(format!("yz-waiting-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the temporary folder can be written");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts on this machine");
-    println!("{messages} messages, {ACCOUNTS} accounts");
-    runtime.block_on(relay(&folder, messages));
+    println!("{messages} messages of {clients} clients, {ACCOUNTS} accounts");
+    runtime.block_on(relay(&folder, messages, clients));
     runtime.block_on(parts::queue(&folder));
     let _ = std::fs::remove_dir_all(&folder);
     println!("parts");
@@ -61,7 +69,7 @@ fn measure(messages: usize) {
 }
 
 /// The whole relay, with every account paused, then with budgets that are spent.
-async fn relay(folder: &Path, messages: usize) {
+async fn relay(folder: &Path, messages: usize, clients: usize) {
     // Stands for every provider. It takes connections and says nothing.
     let provider = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
     let settings = settings(folder, provider.local_addr().expect("it is bound").port());
@@ -74,7 +82,7 @@ async fn relay(folder: &Path, messages: usize) {
 
     let begin = Instant::now();
     let filler = std::process::Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["fill".as_ref(), folder.as_os_str(), messages.to_string().as_ref()])
+        .args(["fill".as_ref(), folder.as_os_str(), messages.to_string().as_ref(), clients.to_string().as_ref()])
         .status();
     assert!(filler.expect("it can be started").success(), "the queue was filled");
     let rate = messages as f64 / begin.elapsed().as_secs_f64();
@@ -108,7 +116,7 @@ async fn resume(relay: &Relay, provider: &TcpListener, place: usize) {
         while let Ok(Ok(more)) = tokio::time::timeout(Duration::from_millis(50), provider.accept()).await {
             drop(more);
         }
-        assert_eq!(account.standing(Clock::system().now()).under_way, 0, "every attempt has ended");
+        assert_eq!(account.status(Clock::system().now()).under_way, 0, "every attempt has ended");
     }
     times.sort();
     let (middle, worst) = (micros(times[times.len() / 2]) / 1e3, micros(times[times.len() - 1]) / 1e3);

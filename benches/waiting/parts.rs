@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::delivery::budget::{Budget, Day, Limits, Spent, Windows};
-use yizhan::delivery::plan::{Lot, Standing, Use, plan};
+use yizhan::delivery::plan::{Access, AccountStatus, PoolAccounts, plan};
 use yizhan::mail::Lane;
 use yizhan::queue::Queue;
-use yizhan::queue::entry::Want;
+use yizhan::queue::request::{ClosedLane, Line, WaitReason};
 use yizhan::queue::sqlite::Sqlite;
 
 use super::{ACCOUNTS, fill, micros, time};
@@ -26,18 +26,24 @@ fn line(what: &str, mut times: Vec<Duration>) {
 }
 
 /// Nine accounts that rest and one that may go, in pools of their own and in one together.
-fn lots() -> Vec<Lot> {
-    let one = |place: usize| Lot { pool: format!("a{place}").into(), accounts: vec![place], spread: false };
+fn pools() -> Vec<PoolAccounts> {
+    let one = |place: usize| PoolAccounts { pool: format!("a{place}").into(), accounts: vec![place], spread: false };
     (0..ACCOUNTS).map(one).collect()
 }
 
-fn standings(open: usize) -> Vec<Standing> {
-    let rests = |place| Standing {
-        use_: if place == open { Use::Open } else { Use::Never },
+fn paused(account: String) -> WaitReason {
+    WaitReason::Account { account, cause: "operator".to_owned(), text: "benchmark".to_owned() }
+}
+
+fn accounts(open: usize) -> Vec<AccountStatus> {
+    let rests = |place| AccountStatus {
+        name: format!("a{place}"),
+        access: if place == open { Access::Open } else { Access::Never(paused(format!("a{place}"))) },
         lanes: [Ok(1), Ok(1), Ok(1)],
         room: 1,
         under_way: 0,
         load: 0,
+        recipients: 100,
     };
     (0..ACCOUNTS).map(rests).collect()
 }
@@ -46,32 +52,32 @@ fn standings(open: usize) -> Vec<Standing> {
 pub(crate) async fn queue(folder: &Path) {
     let (queue, _) = Sqlite::open(&fill::settings(folder)).expect("the queue opens");
     let queue: Arc<dyn Queue> = Arc::new(queue);
-    let (lots, now) = (lots(), Clock::system().now());
+    let (all, now) = (pools(), Clock::system().now());
+    let lines: Vec<Line> =
+        all.iter().flat_map(|one| Lane::ALL.map(|lane| Line { pool: one.pool.to_string(), lane })).collect();
     let mut times: [Vec<Duration>; 6] = Default::default();
     for turn in 0..TIMES {
-        let standings = standings(turn % ACCOUNTS);
+        let accounts = accounts(turn % ACCOUNTS);
         let begin = Instant::now();
-        let mut plan = plan(&lots, &standings, Lane::ALL);
+        let mut plan = plan(&all, &accounts, Lane::ALL);
         times[0].push(begin.elapsed());
-        let take = plan.takes.pop().expect("one account may go");
-        let leases = queue.lease(now, take.wants, 1).await.expect("it answers");
+        let (_, request) = plan.leases.pop().expect("one account may go");
+        let leases = queue.lease(now, request).await.expect("it answers");
         times[1].push(begin.elapsed());
         assert_eq!(leases.len(), 1, "there is a message in every pool");
         drop(leases);
 
-        let wants =
-            lots.iter().flat_map(|lot| Lane::ALL.map(|lane| Want { pool: lot.pool.to_string(), lane, limit: 1 }));
-        let wants: Vec<Want> = wants.collect();
         let begin = Instant::now();
-        black_box(queue.next_due(wants).await.expect("it answers"));
+        black_box(queue.first_due(lines.clone()).await.expect("it answers"));
         times[2].push(begin.elapsed());
         let begin = Instant::now();
         black_box(queue.pools().await.expect("it answers"));
         times[3].push(begin.elapsed());
         let begin = Instant::now();
         let until = now + Duration::from_secs(60);
-        let closed = lots.iter().flat_map(|lot| Lane::ALL.map(|lane| (lot.pool.to_string(), lane, until)));
-        queue.close_lanes(closed.collect()).await.expect("it answers");
+        let closed =
+            |line: &Line| ClosedLane { line: line.clone(), until: Some(until), reason: paused(line.pool.clone()) };
+        queue.close_lanes(lines.iter().map(closed).collect()).await.expect("it answers");
         times[4].push(begin.elapsed());
         let begin = Instant::now();
         black_box(queue.depth().await.expect("it answers"));
@@ -81,7 +87,7 @@ pub(crate) async fn queue(folder: &Path) {
     let [plan, lease, due, pools, close, depth] = times;
     line("plan", plan);
     line("plan, and lease of the next message that may go", lease);
-    line("next_due of 10 pools and 3 lanes", due);
+    line("first_due of 10 pools and 3 lanes", due);
     line("pools", pools);
     line("close_lanes, all of ten pools", close);
     line("depth, all pools closed", depth);

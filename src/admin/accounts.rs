@@ -21,6 +21,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// `None` when nobody knows.
     fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp>;
 
+    /// Whether an account takes mail of both pools, so that their clients share it.
+    fn share_an_account(&self, one: &str, other: &str) -> bool;
+
     /// All of them, in the order of the settings.
     fn list(&self) -> Answer<'_, Vec<AccountView>>;
 
@@ -48,6 +51,10 @@ pub fn no_such_account<'a>(name: &str, known: impl IntoIterator<Item = &'a str>)
 impl Accounts for Delivery {
     fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp> {
         self.expected(pool, lane, ahead)
+    }
+
+    fn share_an_account(&self, one: &str, other: &str) -> bool {
+        self.share_an_account(one, other)
     }
 
     fn list(&self) -> Answer<'_, Vec<AccountView>> {

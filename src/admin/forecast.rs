@@ -1,38 +1,74 @@
-//! When will a message that waits go? Its place in the line, and what the budgets of its accounts let through until then.
+//! When will a message that waits leave? What goes before it, and what the budgets of its accounts let through until then.
 //!
-//! An estimate for people: the line of its own pool and lane is counted, mail of other lanes is not, and nobody knows what
-//! else arrives meanwhile. The windows are run forward by `delivery`. Invariant: asking changes nothing.
+//! An estimate for people. Clients take turns (`queue::fair`), so before a message goes what its own client sent earlier, and
+//! of each other client at most as many recipients as that. Only mail of its own lane counts, of all pools that share an
+//! account with its pool; what arrives meanwhile is not known. The windows are run forward by `delivery`. Invariant: asking
+//! changes nothing.
 
 use std::collections::HashMap;
 
-use crate::mail::Lane;
+use crate::mail::{ClientKey, Lane};
 use crate::queue::entry::{Entry, State};
 use crate::queue::{Error, Filter, Queue};
 
 use super::accounts::Accounts;
 use super::order::Message;
 
-/// The line is counted up to so many messages; who stands farther back is told of this place.
+/// Waiting messages are looked at up to this number; those behind them get the estimate of this place.
 const FARTHEST: usize = 10_000;
 
-/// The messages of a list that begins at the head of the line, with the times at which those that wait may go.
-pub(super) fn of_list(accounts: &dyn Accounts, entries: &[Entry]) -> Vec<Message> {
-    let mut ahead: HashMap<(&str, Lane), u64> = HashMap::new();
-    entries.iter().map(|entry| forecast(accounts, entry, &mut ahead)).collect()
+/// What waits in one lane, of all pools that share an account: recipients by client.
+#[derive(Default)]
+struct Ahead<'a> {
+    clients: HashMap<&'a ClientKey, u64>,
 }
 
-fn forecast<'a>(accounts: &dyn Accounts, entry: &'a Entry, ahead: &mut HashMap<(&'a str, Lane), u64>) -> Message {
-    let message = Message::from(entry);
-    if entry.state != State::Waiting {
-        return message;
+impl<'a> Ahead<'a> {
+    fn of(accounts: &dyn Accounts, waiting: &[&'a Entry], pool: &str, lane: Lane) -> Ahead<'a> {
+        let mut ahead = Ahead::default();
+        let mut rivals: HashMap<&str, bool> = HashMap::new();
+        for entry in waiting.iter().filter(|entry| entry.lane == lane) {
+            if *rivals.entry(&entry.pool).or_insert_with(|| accounts.share_an_account(pool, &entry.pool)) {
+                *ahead.clients.entry(&entry.origin.key).or_default() += recipients(entry);
+            }
+        }
+        ahead
     }
-    let line = ahead.entry((&entry.pool, entry.lane)).or_default();
-    let before = *line;
-    *line += entry.open().count() as u64;
-    message.with_forecast(accounts, entry, before)
+
+    /// Recipients that go before a message of this client which has `before` of its own before it.
+    fn before(&self, key: &ClientKey, before: u64, own: u64) -> u64 {
+        let others = self.clients.iter().filter(|(client, _)| **client != key);
+        before + others.map(|(_, waiting)| (*waiting).min(before + own)).sum::<u64>()
+    }
 }
 
-/// One message, with the time at which it may go if it waits.
+fn recipients(entry: &Entry) -> u64 {
+    entry.open().count() as u64
+}
+
+/// The messages of a list, with the times at which those that wait may leave. What the list leaves out is not counted.
+pub(super) fn of_list(accounts: &dyn Accounts, entries: &[Entry]) -> Vec<Message> {
+    let waiting: Vec<&Entry> = entries.iter().filter(|entry| entry.state == State::Waiting).collect();
+    let mut lines: HashMap<(&str, Lane), (Ahead<'_>, HashMap<&ClientKey, u64>)> = HashMap::new();
+    let mut messages = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let message = Message::from(entry);
+        if entry.state != State::Waiting {
+            messages.push(message);
+            continue;
+        }
+        let line = lines.entry((&entry.pool, entry.lane));
+        let (ahead, own) =
+            line.or_insert_with(|| (Ahead::of(accounts, &waiting, &entry.pool, entry.lane), HashMap::new()));
+        let before = own.entry(&entry.origin.key).or_default();
+        let all = ahead.before(&entry.origin.key, *before, recipients(entry));
+        *before += recipients(entry);
+        messages.push(message.with_forecast(accounts, entry, all));
+    }
+    messages
+}
+
+/// One message, with the time at which it may leave if it waits.
 ///
 /// # Errors
 /// The queue could not be read.
@@ -41,10 +77,27 @@ pub(super) async fn of_one(queue: &dyn Queue, accounts: &dyn Accounts, entry: &E
     if entry.state != State::Waiting {
         return Ok(message);
     }
-    let states = vec![State::Waiting];
-    let filter = Filter { states, limit: FARTHEST, pool: Some(entry.pool.clone()), ..Filter::default() };
-    let line = queue.list(filter).await?;
-    let before = line.iter().take_while(|other| other.id < entry.id).filter(|other| other.lane == entry.lane);
-    let ahead = before.map(|other| other.open().count() as u64).sum();
-    Ok(message.with_forecast(accounts, entry, ahead))
+    let filter = Filter { states: vec![State::Waiting], limit: FARTHEST, ..Filter::default() };
+    let waiting = queue.list(filter).await?;
+    let waiting: Vec<&Entry> = waiting.iter().collect();
+    let own = waiting.iter().take_while(|other| other.id < entry.id);
+    let own = own.filter(|other| other.lane == entry.lane && other.pool == entry.pool);
+    let before = own.filter(|other| other.origin.key == entry.origin.key).map(|other| recipients(other)).sum();
+    let ahead = Ahead::of(accounts, &waiting, &entry.pool, entry.lane);
+    Ok(message.with_forecast(accounts, entry, ahead.before(&entry.origin.key, before, recipients(entry))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_waits_for_one_newsletter_and_a_newsletter_for_those_before_it_and_the_scan() {
+        let (news, scan) = (ClientKey::stored("192.0.2.1"), ClientKey::stored("192.0.2.2"));
+        let ahead = Ahead { clients: HashMap::from([(&news, 5000), (&scan, 1)]) };
+        assert_eq!(ahead.before(&scan, 0, 1), 1);
+        assert_eq!(ahead.before(&news, 0, 1), 1);
+        assert_eq!(ahead.before(&news, 4999, 1), 5000);
+        assert_eq!(ahead.before(&scan, 0, 30), 30);
+    }
 }

@@ -9,6 +9,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};
+use crate::queue::request::WaitReason;
 use crate::queue::{Error, Filter, Queue};
 
 use super::accounts::Accounts;
@@ -74,6 +75,8 @@ pub enum Reply {
     Message(Box<Message>, String),
     /// To `Retry`, `Drop`, `PauseAccount` and `ResumeAccount`.
     Done,
+    /// To `Retry`: done, but the message still waits, for the reason it has now.
+    StillWaits(Box<Message>),
     /// To `Depth`: how many messages are in each state.
     Depth(Vec<(String, u64)>),
     /// To `Accounts`.
@@ -126,6 +129,10 @@ pub struct Message {
     /// Why it was set aside, if it was.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// Why it does not leave although it is due: a budget, the account, a provider that cannot be reached, or other
+    /// messages that go first.
+    #[serde(default)]
+    pub reason: Option<WaitReason>,
 }
 
 /// A recipient, as it is shown.
@@ -165,7 +172,18 @@ async fn try_carry_out(
             let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
             Ok(Reply::Message(Box::new(message), String::from_utf8_lossy(&head).into_owned()))
         }
-        Order::Retry { id } => queue.retry(parse(&id)?, now).await.map_err(text).map(|()| Reply::Done),
+        Order::Retry { id } => {
+            let id = parse(&id)?;
+            queue.retry(id, now).await.map_err(text)?;
+            // It is due now; what keeps it back all the same is not undone by a retry.
+            match queue.show(id).await {
+                Ok((entry, ..)) if entry.state == State::Waiting => {
+                    let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
+                    Ok(Reply::StillWaits(Box::new(message)))
+                }
+                Ok(_) | Err(_) => Ok(Reply::Done),
+            }
+        }
         Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
         Order::Depth {} => {
             let depth = queue.depth().await.map_err(text)?;
@@ -221,6 +239,7 @@ impl From<&Entry> for Message {
             chunk: entry.chunk,
             strict: entry.strict,
             trouble: entry.trouble.clone(),
+            reason: entry.wait.clone(),
         }
     }
 }

@@ -51,6 +51,10 @@ impl Accounts for Offline {
         None
     }
 
+    fn share_an_account(&self, one: &str, other: &str) -> bool {
+        self.0.share_an_account(one, other)
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountView>> {
         Box::pin(async {
             // What cannot be read is said in the log by those who tried.

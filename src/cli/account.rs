@@ -88,7 +88,7 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
             screen::say(&format!("{name} {}", lang.pick("is ready", "已恢复")));
         }
         (_, Reply::Refused(reason)) => screen::complain(&harmless(reason)),
-        (_, Reply::Done | Reply::Depth(_) | Reply::Messages(_) | Reply::Message(..)) => {
+        (_, Reply::Done | Reply::StillWaits(_) | Reply::Depth(_) | Reply::Messages(_) | Reply::Message(..)) => {
             screen::complain(lang.pick("the relay gave an answer to something else", "中继的回答与请求不符"));
         }
     }

@@ -12,6 +12,7 @@ use crate::admin::order::{self, Message, Order, Reply};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::queue::request::WaitReason;
 use crate::queue::sqlite::Sqlite;
 use crate::queue::{self, Queue as _};
 
@@ -158,6 +159,14 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
             | Order::PauseAccount { .. }
             | Order::ResumeAccount { .. } => String::new(),
         }),
+        Reply::StillWaits(message) => {
+            let id = &message.id;
+            screen::say(&format!(
+                "{id} {}",
+                lang.pick("is due now, but it still waits:", "已到重试时间，但仍在等待：")
+            ));
+            remarks(message, lang).iter().for_each(|remark| screen::say(&format!("  {remark}")));
+        }
         // `yizhan account` shows these.
         Reply::Accounts(_) => {}
         Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
@@ -184,8 +193,9 @@ fn line(message: &Message, lang: Lang) -> String {
         (None, _) => "-",
     };
     let pool = if message.pool.is_empty() { "-" } else { &message.pool };
+    let reason = message.reason.as_ref().map_or_else(String::new, |reason| format!(" reason={}", reason.kind()));
     let line = format!(
-        "{} {:<9} {:>9} tries={} next={next} lane={} pool={pool} client={} from=<{}> to={}",
+        "{} {:<9} {:>9} tries={} next={next}{reason} lane={} pool={pool} client={} from=<{}> to={}",
         message.id,
         message.state,
         size(message.size),
@@ -196,6 +206,34 @@ fn line(message: &Message, lang: Lang) -> String {
         to.join(",")
     );
     one_line(&line)
+}
+
+/// Why a message does not leave, in one sentence.
+fn why(reason: &WaitReason, lang: Lang) -> String {
+    let text = match (lang, reason) {
+        (Lang::En, reason) => reason.to_string(),
+        (Lang::Zh, WaitReason::Budget { account, unit, window, limit, kept }) => {
+            let unit = match unit.as_str() {
+                "messages" => "封邮件",
+                "recipients" => "位收件人",
+                _ => "次登录",
+            };
+            let window = match window.as_str() {
+                "minute" => "每分钟",
+                "hour" => "每小时",
+                _ => "每天",
+            };
+            let kept = if *kept > 0 { format!("；其中 {kept} 留给更紧急的邮件") } else { String::new() };
+            format!("账号 {account} 的额度已用完：{window} {limit} {unit}{kept}")
+        }
+        (Lang::Zh, WaitReason::Account { account, cause, text }) => {
+            let text = if text.is_empty() { String::new() } else { format!("：{text}") };
+            format!("账号 {account} 暂停使用（{cause}）{text}")
+        }
+        (Lang::Zh, WaitReason::Unreachable { account, text }) => format!("连不上账号 {account} 的服务商：{text}"),
+        (Lang::Zh, WaitReason::Share) => "轮到其他邮件先发".to_owned(),
+    };
+    one_line(&text)
 }
 
 /// What is out of the ordinary about one message: what it waits for, and what was learnt about it.
@@ -212,6 +250,9 @@ fn remarks(message: &Message, lang: Lang) -> Vec<String> {
         ),
         _ => {}
     }
+    all.extend(
+        message.reason.as_ref().map(|reason| format!("{} {}", lang.pick("reason:", "原因："), why(reason, lang))),
+    );
     if let Some(chunk) = message.chunk {
         all.push(format!("{} {chunk}", lang.pick("recipients in one transaction, at most:", "每次最多收件人数：")));
     }

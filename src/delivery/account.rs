@@ -16,15 +16,16 @@ use crate::mail::{Address, Lane};
 use crate::message::rewrite::FromPolicy;
 use crate::provider::Remedy;
 use crate::queue::entry::Usage;
+use crate::queue::request::WaitReason;
 use crate::secret::Secret;
 use crate::upstream::Upstream;
 
 use super::alarm::{AlarmState, Channels, Sent, Tell};
 use super::breaker::{Breaker, Gate, Why};
-use super::budget::{self, Budget, Grant, Left};
+use super::budget::{self, Budget, Closing, Grant, Left};
 use super::keep::{Kept, SecretMark};
 use super::pace::Pace;
-use super::plan::{Standing, Use};
+use super::plan::{Access, AccountStatus, Spent};
 
 mod learn;
 mod say;
@@ -79,8 +80,8 @@ struct State {
     refused: Option<SecretMark>,
     /// The provider cannot be reached.
     down: Option<Down>,
-    /// The log-in budget is spent until then.
-    no_login: Option<Timestamp>,
+    /// The log-in budget is spent.
+    no_login: Option<Closing>,
     /// What the provider said that made it rest.
     remedy: Option<Remedy>,
     /// Messages it was given since the start.
@@ -231,27 +232,59 @@ impl Account {
     }
 
     /// What it can do at `now`.
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn status(&self, now: Timestamp) -> AccountStatus {
         let under_way = self.under_way.load(Ordering::SeqCst);
         let logged_in = self.upstream.is_logged_in();
         let mut state = self.state();
-        let lanes = Lane::ALL.map(|lane| match state.budget.opens(lane, now) {
-            Some(at) => Err(at),
+        let lanes = Lane::ALL.map(|lane| match state.budget.closing(lane, now) {
+            Some(closing) => Err(Spent { until: closing.until, reason: self.budget_reason(&closing) }),
             None => Ok(state.budget.messages_left(lane, now) as usize),
         });
-        let no_login = state.no_login.filter(|&at| at > now && !logged_in);
-        let use_ = match (state.breaker.gate(now), no_login) {
-            (Gate::Paused, _) => Use::Never,
-            (Gate::Cooling(at), _) => Use::From(no_login.map_or(at, |held| held.max(at))),
-            (Gate::Down(at), _) if state.down.as_ref().is_some_and(|down| now.since(down.since) >= BLIP) => {
-                Use::From(at)
+        let access = self.access(&mut state, logged_in, now);
+        AccountStatus {
+            name: self.who.name.clone(),
+            access,
+            lanes,
+            room: self.capacity().saturating_sub(under_way),
+            under_way,
+            load: state.load,
+            recipients: self.who.recipients.max(1),
+        }
+    }
+
+    fn access(&self, state: &mut State, logged_in: bool, now: Timestamp) -> Access {
+        let no_login = state.no_login.filter(|closing| closing.until > now && !logged_in);
+        match (state.breaker.gate(now), no_login) {
+            (Gate::Paused, _) => Access::Never(self.rest_reason(state)),
+            (Gate::Cooling(at), Some(closing)) if closing.until > at => {
+                Access::From(closing.until, self.budget_reason(&closing))
             }
-            (Gate::Down(at), _) => Use::Blip(at),
-            (Gate::Open | Gate::Probe, Some(held)) => Use::From(held),
-            (Gate::Open, None) => Use::Open,
-            (Gate::Probe, None) => Use::Probe,
-        };
-        Standing { use_, lanes, room: self.capacity().saturating_sub(under_way), under_way, load: state.load }
+            (Gate::Cooling(at), _) => Access::From(at, self.rest_reason(state)),
+            (Gate::Down(at), _) => {
+                let text = state.down.as_ref().map_or_else(String::new, |down| down.text.clone());
+                let reason = WaitReason::Unreachable { account: self.who.name.clone(), text };
+                match state.down.as_ref().is_some_and(|down| now.since(down.since) >= BLIP) {
+                    true => Access::From(at, reason),
+                    false => Access::Blip(at, reason),
+                }
+            }
+            (Gate::Open | Gate::Probe, Some(closing)) => Access::From(closing.until, self.budget_reason(&closing)),
+            (Gate::Open, None) => Access::Open,
+            (Gate::Probe, None) => Access::Probe,
+        }
+    }
+
+    fn budget_reason(&self, closing: &Closing) -> WaitReason {
+        let (unit, window) = (closing.unit.name().to_owned(), closing.window.name().to_owned());
+        let account = self.who.name.clone();
+        WaitReason::Budget { account, unit, window, limit: closing.limit, kept: closing.kept }
+    }
+
+    /// Why the account cools or is paused.
+    fn rest_reason(&self, state: &State) -> WaitReason {
+        let (cause, text) =
+            state.breaker.rest().map_or_else(Default::default, |rest| (rest.cause.clone(), rest.text.clone()));
+        WaitReason::Account { account: self.who.name.clone(), cause, text }
     }
 
     /// How many attempts run side by side: one for each connection, and as many that prepare or settle meanwhile; where
@@ -301,7 +334,15 @@ impl Account {
         self.limited
     }
 
-    /// Whether this lane was asked for in vain for so long that it comes first.
+    /// Takes in whether mail of this lane is due, for a lane whose share of the budget is spent. Returns when one message
+    /// of it may take from the reserve of the others.
+    pub fn waits_in_vain(&self, lane: Lane, waits: bool, now: Timestamp) -> Option<Timestamp> {
+        let mut state = self.state();
+        state.budget.waits_in_vain(lane, waits, now);
+        if waits { state.budget.opens(lane, now) } else { None }
+    }
+
+    /// Whether mail of this lane has waited in vain for so long that the lane is served first.
     pub fn is_overdue(&self, lane: Lane, now: Timestamp) -> bool {
         self.state().budget.overdue(lane, now)
     }
@@ -317,9 +358,8 @@ impl Account {
     /// When one may be tried.
     pub fn login(&self, now: Timestamp) -> Result<(), Timestamp> {
         let mut state = self.state();
-        let answer = state.budget.login(now);
-        state.no_login = answer.err();
-        answer
+        state.no_login = state.budget.login_closing(now);
+        state.budget.login(now)
     }
 
     /// Whether a new secret would be worth a look: the account rests, and not because an operator wants it.

@@ -26,7 +26,7 @@ use super::Delivery;
 use super::account::{Account, Identity, Learnt, UnderWay};
 use super::breaker::Gate;
 use super::budget::Grant;
-use super::settle::{Change, Event, Tried, next_places, settle};
+use super::settle::{Change, Event, Tried, settle};
 
 /// The end of a provider's day is left behind by up to so much, each account by its own measure.
 const SPREAD: Duration = Duration::from_secs(600);
@@ -241,7 +241,7 @@ impl Delivery {
 
 /// The recipients of an attempt through this account.
 pub(super) fn places_for(account: &Account, entry: &Entry, most: usize) -> Vec<usize> {
-    next_places(entry, most.min(account.who().recipients.max(1)))
+    entry.offered(most.min(account.who().recipients.max(1)))
 }
 
 /// What the account puts on the mail: in its strictest form once the provider has refused another one.

@@ -57,8 +57,23 @@ pub struct Left {
     pub opens: Option<Timestamp>,
 }
 
-/// A lane that was asked for in vain so long may take one recipient of the reserve: a flood of alarms that fills every
-/// window as soon as it opens stops nobody for ever.
+/// The limit that keeps a lane from sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Until then.
+    pub until: Timestamp,
+    /// Of what.
+    pub unit: Unit,
+    /// In which window.
+    pub window: Window,
+    /// The limit that holds now, in units for each window.
+    pub limit: u32,
+    /// How much of it the lane leaves to more urgent ones.
+    pub kept: u32,
+}
+
+/// A lane whose mail has waited in vain for this long may take one recipient of the reserve: a flood of alarms that fills
+/// every window as soon as it opens stops no lane for ever.
 pub const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What a limit of zero answers: ask again then.
@@ -73,7 +88,8 @@ pub struct Budget {
     /// In the order of [`Window::ALL`].
     tracks: [Track; 3],
     learnt: Learnt,
-    /// Since when each lane has been asked for in vain, in the order of [`Lane::ALL`].
+    /// Since when mail of each lane has waited in vain, in the order of [`Lane::ALL`]. Only mail counts: to look at a lane
+    /// changes nothing.
     vain: [Option<Timestamp>; 3],
     /// Grows when the clock was set back.
     epoch: u64,
@@ -105,8 +121,9 @@ impl Budget {
     /// # Errors
     /// When at least one recipient of this lane may go, if nothing else is spent until then.
     pub fn grant(&mut self, lane: Lane, recipients: u32, now: Timestamp) -> Result<Grant, Timestamp> {
-        if let Some(at) = self.opens(lane, now) {
-            return Err(at);
+        if self.opens(lane, now).is_some() {
+            self.waits_in_vain(lane, true, now);
+            return Err(self.opens(lane, now).unwrap_or(now));
         }
         // Where its own share is used up, it was patience that opened the reserve: for one recipient.
         let own = self.room(Unit::Messages, lane) > 0;
@@ -129,14 +146,28 @@ impl Budget {
 
     /// When this lane may send to one recipient; `None` when it may now.
     pub fn opens(&mut self, lane: Lane, now: Timestamp) -> Option<Timestamp> {
-        self.turn(now);
-        let own = self.opening(&SENDING, lane, now)?;
-        let since = *self.vain[lane as usize].get_or_insert(now);
-        let patient = self.opening(&SENDING, Lane::Alarm, now).unwrap_or(now).max(since + PATIENCE);
-        Some(own.min(patient)).filter(|at| now < *at)
+        self.closing(lane, now).map(|closing| closing.until)
     }
 
-    /// Whether this lane has been asked for in vain for [`PATIENCE`], and should be asked first.
+    /// Which limit keeps this lane from sending to one recipient now; `None` when it may.
+    pub fn closing(&mut self, lane: Lane, now: Timestamp) -> Option<Closing> {
+        self.turn(now);
+        let own = self.opening(&SENDING, lane, now)?;
+        let patient = self.vain[lane as usize].map(|since| {
+            let reserve = self.opening(&SENDING, Lane::Alarm, now);
+            reserve.map_or(now, |closing| closing.until).max(since + PATIENCE)
+        });
+        let until = patient.map_or(own.until, |patient| own.until.min(patient));
+        (now < until).then_some(Closing { until, ..own })
+    }
+
+    /// Takes in whether mail of this lane is due while its share is spent.
+    pub fn waits_in_vain(&mut self, lane: Lane, waits: bool, now: Timestamp) {
+        let since = self.vain[lane as usize].filter(|_| waits);
+        self.vain[lane as usize] = since.or(waits.then_some(now));
+    }
+
+    /// Whether mail of this lane has waited in vain for [`PATIENCE`], so that the lane is served first.
     pub fn overdue(&self, lane: Lane, now: Timestamp) -> bool {
         self.vain[lane as usize].is_some_and(|since| now.since(since) >= PATIENCE)
     }
@@ -157,6 +188,11 @@ impl Budget {
 
     /// When there may be a log-in; `None` when there may be one now.
     pub fn login_opens(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.login_closing(now).map(|closing| closing.until)
+    }
+
+    /// Which limit keeps the account from a log-in now; `None` when it may.
+    pub fn login_closing(&mut self, now: Timestamp) -> Option<Closing> {
         self.turn(now);
         self.opening(&LOGINS, Lane::Alarm, now)
     }
@@ -250,20 +286,29 @@ impl Budget {
         Window::ALL.into_iter().map(room).min().unwrap_or(u32::MAX)
     }
 
-    /// When a lane may spend one of each of the units, if nothing is spent until then; `None` when it may now.
-    fn opening(&self, units: &[Unit], lane: Lane, now: Timestamp) -> Option<Timestamp> {
-        let mut opening = if units.contains(&Unit::Messages) { self.learnt.closed_until() } else { None };
+    /// The limit that keeps a lane longest from spending one of each of the units, if nothing is spent until then; `None`
+    /// when it may now.
+    fn opening(&self, units: &[Unit], lane: Lane, now: Timestamp) -> Option<Closing> {
+        let closed = self.learnt.last_closed().filter(|_| units.contains(&Unit::Messages));
+        let mut opening = closed.map(|closed| {
+            let (unit, window) = (Unit::Messages, closed.window);
+            let limit = self.limit(unit, window).unwrap_or_else(|| self.tracks[window as usize].used().of(unit));
+            // The provider closed the window for every lane.
+            Closing { until: closed.until, unit, window, limit, kept: 0 }
+        });
         for &unit in units {
             for window in Window::ALL {
                 let Some(limit) = self.limit(unit, window) else { continue };
                 let (cap, track) = (share(lane, limit), &self.tracks[window as usize]);
                 if track.used().of(unit) >= cap {
-                    let at = if cap == 0 { now + NEVER } else { track.opens(unit, cap, now) };
-                    opening = opening.max(Some(at));
+                    let until = if cap == 0 { now + NEVER } else { track.opens(unit, cap, now) };
+                    if opening.as_ref().is_none_or(|opening| opening.until < until) {
+                        opening = Some(Closing { until, unit, window, limit, kept: limit - cap });
+                    }
                 }
             }
         }
-        opening.filter(|at| now < *at)
+        opening.filter(|opening| now < opening.until)
     }
 }
 

@@ -15,6 +15,7 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::language::Language;
 use crate::mail::{Address, IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::entry::AccountState;
+use crate::queue::request::{ClosedLane, LeaseRequest, Line};
 use crate::queue::{Error, Lease, Queue};
 use crate::route::{Pattern, Pool, Router};
 use crate::telemetry::counter::Counters;
@@ -59,7 +61,7 @@ pub use account::{Account, Identity};
 pub use attempt::seal_of;
 use attempt::{Attempt, places_for};
 use digest::Digest;
-use plan::{Closed, Lot, Plan, Take, plan};
+use plan::{AccountStatus, Plan, PoolAccounts, plan};
 
 /// Who is told when a message cannot be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +92,6 @@ pub struct Settings {
     pub hostname: String,
 }
 
-/// What stands for the end of a pause that nobody knows: later than any date that is shown.
-pub const UNKNOWN: Timestamp = Timestamp::from_millis(i64::MAX);
 /// How long to wait when the queue itself cannot answer.
 const QUEUE_REST: Duration = Duration::from_secs(5);
 
@@ -102,7 +102,7 @@ pub struct Delivery(Arc<Shared>);
 struct Shared {
     settings: Settings,
     accounts: Vec<Arc<Account>>,
-    lots: Vec<Lot>,
+    pools: Vec<PoolAccounts>,
     router: Arc<Router>,
     catalogue: Catalogue,
     webhook: Option<Webhook>,
@@ -160,8 +160,10 @@ struct Running {
     /// Each returns its worker, so that the clock sees no gap between the end of an attempt and the loop's next turn.
     attempts: JoinSet<Worker>,
     turn: u64,
-    /// What the queue was told last.
-    closed: Vec<Closed>,
+    /// What was reported to the queue last.
+    closed: Vec<ClosedLane>,
+    /// The closed lanes in which mail waits, with the kind of reason that was logged.
+    waits: BTreeSet<(Line, &'static str)>,
     /// The latest time that the clock has shown.
     latest: Option<Timestamp>,
 }
@@ -171,13 +173,13 @@ impl Delivery {
     pub fn new(settings: Settings, accounts: Vec<Account>, around: Surroundings) -> Delivery {
         let Surroundings { queue, router, catalogue, webhook, clock, ids, counters, drain } = around;
         let accounts: Vec<Arc<Account>> = accounts.into_iter().map(Arc::new).collect();
-        let lots = lots(&router, &accounts);
+        let pools = pools(&router, &accounts);
         let worker = clock.worker("delivery");
         Delivery(Arc::new(Shared {
             worker,
             settings,
             accounts,
-            lots,
+            pools,
             router,
             catalogue,
             webhook,
@@ -243,20 +245,18 @@ impl Delivery {
         self.pokes().clear();
         let now = self.0.clock.now();
         self.mind_the_clock(now, running).await?;
-        let standings: Vec<_> = self.0.accounts.iter().map(|account| account.standing(now)).collect();
-        let plan = plan(&self.0.lots, &standings, self.order(running.turn, now));
+        let accounts: Vec<AccountStatus> = self.0.accounts.iter().map(|account| account.status(now)).collect();
+        let plan = plan(&self.0.pools, &accounts, self.order(running.turn, now));
         running.turn += 1;
         self.publish(&plan, running).await?;
         let mut more = false;
-        for take in &plan.takes {
-            more |= self.take(take, running, now).await?;
+        for (account, request) in &plan.leases {
+            more |= self.begin_leases(*account, request, running, now).await?;
         }
         if more {
             return Ok(());
         }
-        let wants = plan.takes.into_iter().flat_map(|take| take.wants).collect();
-        let due = self.0.queue.next_due(wants).await?;
-        let next = [due, plan.wake].into_iter().flatten().min();
+        let next = self.next_event(&plan, &accounts, running, now).await?;
         tokio::select! {
             result = self.0.queue.wait() => result?,
             () = self.0.changed.notified() => {}
@@ -264,6 +264,48 @@ impl Delivery {
             () = self.sleep_until(next, running) => {}
         }
         Ok(())
+    }
+
+    /// When there is something to do at the latest: a message is due in an open lane, or a closed lane opens. What waits in
+    /// closed lanes is logged, and counts as waiting in vain where a budget closed them.
+    async fn next_event(
+        &self,
+        plan: &Plan,
+        accounts: &[AccountStatus],
+        running: &mut Running,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Error> {
+        let open: Vec<Line> = plan.leases.iter().flat_map(|(_, request)| request.lines()).collect();
+        let closed = plan.closed.iter().map(|closed| closed.line.clone());
+        let lines: Vec<Line> = open.iter().cloned().chain(closed).collect();
+        if lines.is_empty() {
+            return Ok(plan.wake);
+        }
+        let mut due = self.0.queue.first_due(lines).await?;
+        let waiting = due.split_off(open.len());
+        let is_due = |due: &Option<Timestamp>| due.is_some_and(|due| due <= now);
+        let waiting: Vec<&ClosedLane> =
+            plan.closed.iter().zip(&waiting).filter(|(_, due)| is_due(due)).map(|(closed, _)| closed).collect();
+        log_waits(&waiting, running);
+        let patience = self.note_vain(&waiting, accounts, now);
+        Ok(due.into_iter().flatten().chain(plan.wake).chain(patience).min())
+    }
+
+    /// Reports to the accounts in which of the lanes that their budgets have closed mail waits; when the first of these
+    /// lanes may take from the reserve.
+    fn note_vain(&self, waiting: &[&ClosedLane], accounts: &[AccountStatus], now: Timestamp) -> Option<Timestamp> {
+        let mut first: Option<Timestamp> = None;
+        for (place, status) in accounts.iter().enumerate() {
+            let serves = |line: &Line| {
+                self.0.pools.iter().any(|pool| *pool.pool == *line.pool && pool.accounts.contains(&place))
+            };
+            for lane in Lane::ALL.into_iter().filter(|&lane| status.lanes[lane as usize].is_err()) {
+                let waits = waiting.iter().any(|closed| closed.line.lane == lane && serves(&closed.line));
+                let opens = self.0.accounts[place].waits_in_vain(lane, waits, now);
+                first = first.into_iter().chain(opens).min();
+            }
+        }
+        first
     }
 
     /// A clock that was set back must not keep mail for as long as it was set back.
@@ -294,29 +336,33 @@ impl Delivery {
         }
     }
 
-    /// Tells the queue what is closed, so that whoever looks sees what waits, and until when.
+    /// Reports to the queue what is closed, so that lists show what waits, until when and why.
     async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), Error> {
         if running.closed != plan.closed {
-            let closed = plan.closed.iter();
-            let closed = closed.map(|c| (c.pool.to_string(), c.lane, c.until.unwrap_or(UNKNOWN))).collect();
-            self.0.queue.close_lanes(closed).await?;
+            self.0.queue.close_lanes(plan.closed.clone()).await?;
             running.closed.clone_from(&plan.closed);
         }
         Ok(())
     }
 
     /// Leases for one account and begins the attempts. True when there may be more for it at once.
-    async fn take(&self, take: &Take, running: &mut Running, now: Timestamp) -> Result<bool, Error> {
-        let mut leases = self.0.queue.lease(now, take.wants.clone(), take.total).await?;
-        let all = leases.len() == take.total;
-        let moved = self.hand_over(&self.0.accounts[take.account], &mut leases).await?;
+    async fn begin_leases(
+        &self,
+        place: usize,
+        request: &LeaseRequest,
+        running: &mut Running,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let account = &self.0.accounts[place];
+        let mut leases = self.0.queue.lease(now, request.clone()).await?;
+        let all = leases.len() == request.total;
+        let moved = self.hand_over(account, &mut leases).await?;
         for lease in leases {
             self.after_the_last(lease.entry.id, &mut running.attempts).await;
             if self.has_fallen(lease.entry.id) {
                 running.attempts.spawn(self.clone().let_rest(lease, now + QUEUE_REST));
                 continue;
             }
-            let account = &self.0.accounts[take.account];
             let Some(attempt) = begin(account, lease, now) else {
                 // The budget is spent: this one and those behind it go back as they were.
                 return Ok(true);
@@ -375,11 +421,32 @@ fn begin(account: &Arc<Account>, lease: Lease, now: Timestamp) -> Option<Attempt
 }
 
 /// The pools, with the places of their accounts.
-fn lots(router: &Router, accounts: &[Arc<Account>]) -> Vec<Lot> {
+fn pools(router: &Router, accounts: &[Arc<Account>]) -> Vec<PoolAccounts> {
     let place = |name: &String| accounts.iter().position(|account| account.name() == name);
-    let lot = |pool: Arc<str>| {
+    let with_accounts = |pool: Arc<str>| {
         let Pool { accounts, spread } = Pool::parse(&pool);
-        Lot { pool, accounts: accounts.iter().filter_map(place).collect(), spread }
+        PoolAccounts { pool, accounts: accounts.iter().filter_map(place).collect(), spread }
     };
-    router.pools().into_iter().map(lot).collect()
+    router.pools().into_iter().map(with_accounts).collect()
+}
+
+/// Logs when mail begins to wait in a lane, and when the reason becomes another one.
+fn log_waits(waiting: &[&ClosedLane], running: &mut Running) {
+    let mut waits = BTreeSet::new();
+    for ClosedLane { line, until, reason } in waiting {
+        let wait = (line.clone(), reason.kind());
+        if !running.waits.contains(&wait) {
+            let until = until.map_or_else(|| "an operator acts".to_owned(), Timestamp::rfc3339);
+            tracing::info!(
+                event = "waiting",
+                pool = line.pool,
+                lane = line.lane.name(),
+                reason = reason.kind(),
+                until,
+                "{reason}"
+            );
+        }
+        waits.insert(wait);
+    }
+    running.waits = waits;
 }

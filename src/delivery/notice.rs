@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::message::notice::{Failure, Letter, Notice, Reader, build, may_tell};
 use crate::queue::Lease;
 use crate::queue::entry::{NewMessage, Origin, Settlement};
@@ -98,6 +98,7 @@ impl Delivery {
             expires: now + self.0.settings.schedule.expire,
             origin: Origin {
                 client: OWN.to_owned(),
+                key: ClientKey::of_relay(),
                 addr: std::net::Ipv4Addr::LOCALHOST.into(),
                 listener: OWN.to_owned(),
                 helo: OWN.to_owned(),

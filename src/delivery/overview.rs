@@ -9,8 +9,8 @@ use crate::queue::Error;
 
 use super::account::{Account, Look};
 use super::breaker::Gate;
-use super::budget::{Left, Unit, Window};
-use super::plan::Use;
+use super::budget::Left;
+use super::plan::Access;
 use super::view::{AccountView, BudgetView};
 use super::{Delivery, account};
 
@@ -28,8 +28,17 @@ impl Delivery {
     /// for people. `None` while nobody knows, because every account of the pool is paused.
     pub fn expected(&self, pool: &str, lane: Lane, ahead: u64) -> Option<Timestamp> {
         let now = self.0.clock.now();
-        let lot = self.0.lots.iter().find(|lot| &*lot.pool == pool)?;
-        lot.accounts.iter().filter_map(|&place| self.0.accounts[place].expected(lane, ahead, now)).min()
+        let pool = self.0.pools.iter().find(|known| &*known.pool == pool)?;
+        pool.accounts.iter().filter_map(|&place| self.0.accounts[place].expected(lane, ahead, now)).min()
+    }
+
+    /// Whether an account takes mail of both pools.
+    pub fn share_an_account(&self, one: &str, other: &str) -> bool {
+        let accounts = |name: &str| {
+            let pool = self.0.pools.iter().find(|pool| &*pool.pool == name);
+            pool.map_or(&[][..], |pool| &pool.accounts)
+        };
+        one == other || accounts(one).iter().any(|account| accounts(other).contains(account))
     }
 
     /// The account of this name.
@@ -84,10 +93,10 @@ fn view(account: &Account, waiting: u64, now: Timestamp) -> AccountView {
     };
     let rests = state != "ready";
     let rest = rest.filter(|_| rests);
-    let next = match account.standing(now).use_ {
-        Use::Open | Use::Probe => opens,
-        Use::From(at) | Use::Blip(at) => Some(opens.map_or(at, |other| other.max(at))),
-        Use::Never => None,
+    let next = match account.status(now).access {
+        Access::Open | Access::Probe => opens,
+        Access::From(at, _) | Access::Blip(at, _) => Some(opens.map_or(at, |other| other.max(at))),
+        Access::Never(_) => None,
     };
     let account::Identity { name, provider, address, .. } = account.who();
     let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -114,19 +123,9 @@ fn view(account: &Account, waiting: u64, now: Timestamp) -> AccountView {
 }
 
 fn budget(left: &Left) -> BudgetView {
-    let unit = match left.unit {
-        Unit::Messages => "messages",
-        Unit::Recipients => "recipients",
-        Unit::Logins => "logins",
-    };
-    let window = match left.window {
-        Window::Minute => "minute",
-        Window::Hour => "hour",
-        Window::Day => "day",
-    };
     BudgetView {
-        unit: unit.to_owned(),
-        window: window.to_owned(),
+        unit: left.unit.name().to_owned(),
+        window: left.window.name().to_owned(),
         limit: left.limit,
         left: left.left,
         opens: left.opens.map(Timestamp::rfc3339),

@@ -1,176 +1,191 @@
-//! Who takes what now: from the pools and the standing of each account to the leases to ask for. Pure.
+//! Which account takes from which pool and lane now: from the status of each account to the leases to ask for. Pure.
 //!
 //! ```text
-//!   pool "office,backup"   alarm  -> office may     -> lease for office
-//!                          normal -> office is full, backup may -> lease for backup   (overflow)
-//!                          bulk   -> nobody may     -> closed until the first of them opens
+//!   pool "office,backup"   alarm  -> office may              -> lease for office
+//!                          normal -> office is full          -> lease for backup   (overflow)
+//!                          bulk   -> no account may          -> closed until the first of them opens, with the reason
 //! ```
 //!
-//! The first account of a pool that may be used takes its mail; the next one only when the first one's budget is spent
-//! (overflow), or when it rests (failover). An account that is merely busy is waited for: taking another one would put
-//! another sender on the mail for nothing. In a pool that spreads, the account with the least load takes the next one.
-//! Not here: what a budget or a breaker says (`budget`, `breaker`), and the messages themselves (`queue`).
+//! The first account of a pool that may be used takes its mail; the next one only when the budget of the first is spent
+//! (overflow), or when it rests (failover). An account that is merely busy is waited for: another one would put another
+//! sender on the mail without need. In a pool that spreads, the account with the least load takes the next message.
+//! Not here: budgets and breakers (`budget`, `breaker`), and which client is next (`queue::fair`).
 //!
-//! Invariants: a probe is one message, with nothing else under way; within one account the wants stand in the order of
-//! the lanes, so that an alarm of any pool goes before ordinary mail of any other.
+//! Invariants: a probe is one message, with nothing else under way; an account asks for each lane once, for all pools
+//! together, so that the clients of all these pools share it; a lane that is closed has a reason.
 
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::mail::Lane;
-use crate::queue::entry::Want;
+use crate::queue::request::{ClosedLane, LaneRequest, LeaseRequest, Line, WaitReason};
 
-/// Some accounts, by their places, that may take the mail of one pool.
+/// A pool, with the places of its accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lot {
+pub struct PoolAccounts {
     /// The pool's text, as messages carry it.
     pub pool: Arc<str>,
     /// Places of the accounts, the first choice first.
     pub accounts: Vec<usize>,
-    /// Whether they share the mail, rather than stand in for each other.
+    /// Whether they share the mail, rather than replace each other.
     pub spread: bool,
 }
 
 /// Whether an account may be used now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
     /// For anything.
     Open,
     /// For one message, to see whether it works again.
     Probe,
-    /// Not before then.
-    From(Timestamp),
-    /// Not before somebody does something.
-    Never,
-    /// Not before then, because its provider cannot be reached just now: no reason yet to take another account.
-    Blip(Timestamp),
+    /// From then on.
+    From(Timestamp, WaitReason),
+    /// Not until an operator acts.
+    Never(WaitReason),
+    /// From then on, because its provider cannot be reached just now: too short a time to take another account.
+    Blip(Timestamp, WaitReason),
+}
+
+/// A lane whose share of the budget is spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// When the budget lets one message of the lane go.
+    pub until: Timestamp,
+    /// Which limit it is.
+    pub reason: WaitReason,
 }
 
 /// What one account can do now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccountStatus {
+    /// Its name.
+    pub name: String,
     /// Whether it may be used.
-    pub use_: Use,
-    /// For each lane, in the order of [`Lane::ALL`]: how many messages its budget lets go now, or when it lets one go.
-    pub lanes: [Result<usize, Timestamp>; 3],
+    pub access: Access,
+    /// For each lane, in the order of [`Lane::ALL`]: how many messages its budget lets go now.
+    pub lanes: [Result<usize, Spent>; 3],
     /// How many more attempts may run beside those that do.
     pub room: usize,
     /// How many attempts run.
     pub under_way: usize,
     /// How much it has carried; only compared.
     pub load: u64,
-}
-
-/// What to lease for one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Take {
-    /// Its place.
-    pub account: usize,
-    /// From where, in order.
-    pub wants: Vec<Want>,
-    /// At most so many together.
-    pub total: usize,
-}
-
-/// A lane of a pool from which nobody may take anything now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// The pool.
-    pub pool: Arc<str>,
-    /// The lane.
-    pub lane: Lane,
-    /// Until when; `None`: until somebody does something about its accounts.
-    pub until: Option<Timestamp>,
+    /// The most recipients it offers in one transaction.
+    pub recipients: usize,
 }
 
 /// What to do now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to lease.
-    pub takes: Vec<Take>,
+    /// What to lease, with the place of the account.
+    pub leases: Vec<(usize, LeaseRequest)>,
     /// What is closed.
-    pub closed: Vec<Closed>,
+    pub closed: Vec<ClosedLane>,
     /// When the first thing that is closed opens.
     pub wake: Option<Timestamp>,
 }
 
 /// What a lane of a pool comes to.
 enum Choice {
-    /// This account takes it, up to so many.
+    /// This account takes it, up to this many messages.
     Account(usize, usize),
-    /// The account that should take it has its hands full.
+    /// The account that should take it is busy.
     Busy,
-    /// Nobody.
-    Closed(Option<Timestamp>),
+    /// No account can.
+    Closed(Option<Timestamp>, WaitReason),
 }
 
-/// Works out who takes what. `order` is the order in which the lanes go this time.
-pub fn plan(lots: &[Lot], standings: &[Standing], order: [Lane; 3]) -> Plan {
+/// Works out which account takes what. `order` is the order in which the lanes are served this time.
+pub fn plan(pools: &[PoolAccounts], accounts: &[AccountStatus], order: [Lane; 3]) -> Plan {
     let mut plan = Plan::default();
-    let mut takes: Vec<Take> =
-        (0..standings.len()).map(|account| Take { account, wants: Vec::new(), total: 0 }).collect();
+    let request = |status: &AccountStatus| LeaseRequest {
+        account: status.name.clone(),
+        recipients: status.recipients,
+        ..LeaseRequest::default()
+    };
+    let mut leases: Vec<LeaseRequest> = accounts.iter().map(request).collect();
     for lane in order {
-        for lot in lots {
-            match choose(lot, standings, lane) {
+        for pool in pools {
+            match choose(pool, accounts, lane) {
                 Choice::Account(account, limit) => {
-                    let pool = lot.pool.to_string();
-                    takes[account].wants.push(Want { pool, lane, limit });
-                    takes[account].total = takes[account].total.max(limit);
+                    let LeaseRequest { lanes, total, .. } = &mut leases[account];
+                    *total = (*total).max(limit);
+                    let name = pool.pool.to_string();
+                    match lanes.last_mut().filter(|request| request.lane == lane) {
+                        Some(request) => request.pools.push(name),
+                        None => lanes.push(LaneRequest { lane, pools: vec![name], limit }),
+                    }
                 }
                 Choice::Busy => {}
-                Choice::Closed(until) => plan.closed.push(Closed { pool: lot.pool.clone(), lane, until }),
+                Choice::Closed(until, reason) => {
+                    let line = Line { pool: pool.pool.to_string(), lane };
+                    plan.closed.push(ClosedLane { line, until, reason });
+                }
             }
         }
     }
-    plan.takes = takes.into_iter().filter(|take| take.total > 0).collect();
+    plan.leases = leases.into_iter().enumerate().filter(|(_, request)| request.total > 0).collect();
     plan.wake = plan.closed.iter().filter_map(|closed| closed.until).min();
     plan
 }
 
 /// The account that takes mail of `lane` from this pool now.
-fn choose(lot: &Lot, standings: &[Standing], lane: Lane) -> Choice {
-    let place = Lane::ALL.iter().position(|&one| one == lane).unwrap_or(1);
-    let mut opens: Option<Timestamp> = None;
+fn choose(pool: &PoolAccounts, accounts: &[AccountStatus], lane: Lane) -> Choice {
+    // The account that opens first, and why it is closed.
+    let mut opens: Option<(Timestamp, &WaitReason)> = None;
+    let mut never: Option<&WaitReason> = None;
     let mut candidates = Vec::new();
-    for &account in &lot.accounts {
-        let Some(standing) = standings.get(account) else { continue };
-        let soon = match (standing.use_, standing.lanes[place]) {
-            (Use::Never, _) => continue,
-            // Not a candidate yet, but nobody else is asked before it is clear that this lasts.
-            (Use::Blip(at), _) if !lot.spread && candidates.is_empty() => {
-                return Choice::Closed(Some(opens.map_or(at, |o| o.min(at))));
+    for &place in &pool.accounts {
+        let Some(status) = accounts.get(place) else { continue };
+        let (at, reason) = match (&status.access, &status.lanes[lane as usize]) {
+            (Access::Never(reason), _) => {
+                never = never.or(Some(reason));
+                continue;
             }
-            (Use::From(at) | Use::Blip(at), Ok(_)) => at,
-            (Use::From(at) | Use::Blip(at), Err(later)) => at.max(later),
-            (Use::Open | Use::Probe, Err(at)) => at,
-            (Use::Open | Use::Probe, Ok(left)) => {
-                candidates.push((account, left));
-                if lot.spread { continue } else { break }
+            // Not a candidate yet, but no other account is asked before it is clear that this lasts.
+            (Access::Blip(at, reason), _) if !pool.spread && candidates.is_empty() => {
+                let (at, reason) = opens.filter(|(first, _)| first <= at).unwrap_or((*at, reason));
+                return Choice::Closed(Some(at), reason.clone());
+            }
+            (Access::From(at, reason) | Access::Blip(at, reason), Ok(_)) => (*at, reason),
+            (Access::From(at, reason) | Access::Blip(at, reason), Err(spent)) if *at >= spent.until => (*at, reason),
+            (_, Err(spent)) => (spent.until, &spent.reason),
+            (Access::Open | Access::Probe, Ok(left)) => {
+                candidates.push((place, *left));
+                if pool.spread { continue } else { break }
             }
         };
-        opens = Some(opens.map_or(soon, |before| before.min(soon)));
+        opens = opens.filter(|(first, _)| *first <= at).or(Some((at, reason)));
     }
-    let least = candidates.into_iter().min_by_key(|&(account, _)| {
-        let standing = &standings[account];
-        // Who has room goes before who has not; then the one that has carried least.
-        (limit_of(standing, usize::MAX) == 0, standing.load + standing.under_way as u64)
+    let least = candidates.into_iter().min_by_key(|&(place, _)| {
+        let status = &accounts[place];
+        // One that has room goes before one that has not; then the one that has carried least.
+        (limit_of(status, usize::MAX) == 0, status.load + status.under_way as u64)
     });
-    match least {
-        None => Choice::Closed(opens),
-        Some((account, left)) => match limit_of(&standings[account], left) {
-            0 => Choice::Busy,
-            limit => Choice::Account(account, limit),
-        },
+    let Some((place, left)) = least else {
+        return match opens {
+            Some((at, reason)) => Choice::Closed(Some(at), reason.clone()),
+            None => Choice::Closed(None, never.cloned().unwrap_or_else(|| no_account(pool))),
+        };
+    };
+    match limit_of(&accounts[place], left) {
+        0 => Choice::Busy,
+        limit => Choice::Account(place, limit),
     }
 }
 
+/// The reason of a pool none of whose accounts is in the settings.
+fn no_account(pool: &PoolAccounts) -> WaitReason {
+    WaitReason::Account { account: pool.pool.to_string(), cause: "settings".to_owned(), text: String::new() }
+}
+
 /// How many messages may begin now: one at most while it is being found out whether the account works.
-fn limit_of(standing: &Standing, left: usize) -> usize {
-    match standing.use_ {
-        Use::Probe if standing.under_way > 0 => 0,
-        Use::Probe => left.min(1),
-        Use::Open => left.min(standing.room),
-        Use::From(_) | Use::Never | Use::Blip(_) => 0,
+fn limit_of(status: &AccountStatus, left: usize) -> usize {
+    match status.access {
+        Access::Probe if status.under_way > 0 => 0,
+        Access::Probe => left.min(1),
+        Access::Open => left.min(status.room),
+        Access::From(..) | Access::Never(_) | Access::Blip(..) => 0,
     }
 }
 

@@ -76,15 +76,6 @@ pub struct Tried<'a> {
     pub strict: bool,
 }
 
-/// The recipients of the next attempt, at most `most`: those nobody has tried, else all that are open.
-pub fn next_places(entry: &Entry, most: usize) -> Vec<usize> {
-    let fresh = |outcome: &Kept| matches!(outcome, Kept::Open { last: None });
-    let any_fresh = entry.open().any(|(_, recipient)| fresh(&recipient.outcome));
-    let wanted = entry.open().filter(|(_, recipient)| !any_fresh || fresh(&recipient.outcome));
-    let most = most.min(entry.chunk.map_or(usize::MAX, |chunk| chunk as usize)).max(1);
-    wanted.map(|(place, _)| place).take(most).collect()
-}
-
 /// Works out what to write for `entry` after an attempt.
 pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timestamp) -> (Settlement, Vec<Change>) {
     let rules = Rules::of(entry, tried, now);
@@ -105,6 +96,7 @@ pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timesta
         strict: rules.rewrites,
         account_state: None,
         usage: None,
+        unknown_since: None,
         untold: false,
     };
     (settlement, changes)

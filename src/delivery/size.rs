@@ -38,12 +38,12 @@ impl Delivery {
 
     /// The pool of those accounts of this message's pool that take its size; `None` when there is none.
     fn roomier(&self, lease: &Lease) -> Option<Arc<str>> {
-        let lot = self.0.lots.iter().find(|lot| *lot.pool == *lease.entry.pool)?;
+        let own = self.0.pools.iter().find(|pool| *pool.pool == *lease.entry.pool)?;
         let takes = |&&place: &&usize| too_large(self.0.accounts[place].who(), lease).is_none();
-        let places: Vec<usize> = lot.accounts.iter().filter(takes).copied().collect();
+        let places: Vec<usize> = own.accounts.iter().filter(takes).copied().collect();
         let names = |places: &[usize]| places.iter().map(|&place| self.0.accounts[place].name().to_owned()).collect();
-        let pool = |places: &[usize]| Pool { accounts: names(places), spread: lot.spread && places.len() > 1 }.text();
-        let known = |pool: &Arc<str>| self.0.lots.iter().any(|lot| lot.pool == *pool);
+        let pool = |places: &[usize]| Pool { accounts: names(places), spread: own.spread && places.len() > 1 }.text();
+        let known = |pool: &Arc<str>| self.0.pools.iter().any(|other| other.pool == *pool);
         // Each account is a pool by itself, in any settings.
         let first = places.first()?;
         Some(pool(&places)).filter(known).or_else(|| Some(pool(&[*first])))

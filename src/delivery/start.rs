@@ -55,7 +55,7 @@ impl Delivery {
 
     /// Routes may have changed since a message was stored; then it is routed as if it came now.
     async fn route_anew(&self) -> Result<(), Error> {
-        let known: HashSet<&str> = self.0.lots.iter().map(|lot| &*lot.pool).collect();
+        let known: HashSet<&str> = self.0.pools.iter().map(|pool| &*pool.pool).collect();
         let pools = self.0.queue.pools().await?;
         if pools.iter().all(|(pool, _)| known.contains(pool.as_str())) {
             return Ok(());

@@ -52,8 +52,8 @@ impl Delivery {
     /// reach as well, and what they would tell later is old by then.
     fn carries_mail_of(&self, account: &Account) -> bool {
         let Some(pool) = self.0.router.without(account.name()) else { return false };
-        let lot = self.0.lots.iter().find(|lot| lot.pool == pool);
-        let mut others = lot.into_iter().flat_map(|lot| &lot.accounts).map(|&place| &self.0.accounts[place]);
+        let own = self.0.pools.iter().find(|own| own.pool == pool);
+        let mut others = own.into_iter().flat_map(|own| &own.accounts).map(|&place| &self.0.accounts[place]);
         others.any(|other| !other.is_out_of_reach())
     }
 
@@ -112,8 +112,8 @@ impl Delivery {
     /// Puts the alarm into the queue, for any account but the one it is about.
     async fn by_mail(&self, account: &Account, alarm: &Alarm, now: Timestamp) -> Sent {
         let Some(pool) = self.0.router.without(account.name()) else { return Sent::GivenUp };
-        let lot = self.0.lots.iter().find(|lot| lot.pool == pool);
-        let Some(&other) = lot.and_then(|lot| lot.accounts.first()) else { return Sent::GivenUp };
+        let own = self.0.pools.iter().find(|own| own.pool == pool);
+        let Some(&other) = own.and_then(|own| own.accounts.first()) else { return Sent::GivenUp };
         let from = self.0.accounts[other].address();
         let to = self.reader_of_alarms(from);
         let (id, date) = (self.0.ids.next(now), now.rfc5322());
@@ -166,8 +166,8 @@ impl Delivery {
         // A queue that cannot be asked has its own ways to say so.
         let pools = self.0.queue.pools().await.unwrap_or_default();
         let serves = |pool: &str| {
-            let lot = self.0.lots.iter().find(|lot| &*lot.pool == pool);
-            lot.is_some_and(|lot| lot.accounts.iter().any(|&place| self.0.accounts[place].name() == account.name()))
+            let own = self.0.pools.iter().find(|own| &*own.pool == pool);
+            own.is_some_and(|own| own.accounts.iter().any(|&place| self.0.accounts[place].name() == account.name()))
         };
         pools.iter().filter(|(pool, _)| serves(pool)).map(|(_, count)| count).sum()
     }

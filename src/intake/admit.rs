@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::queue::Error;
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
@@ -177,6 +177,7 @@ impl Admission {
             expires: now + self.around.expire,
             origin: Origin {
                 client: self.peer.name.as_ref().to_owned(),
+                key: ClientKey::of_client(self.user.as_ref().map(|user| user.name.as_str()), self.peer.addr),
                 addr: self.peer.addr,
                 listener: self.settings.name.clone(),
                 helo: helo.to_owned(),

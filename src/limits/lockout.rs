@@ -9,9 +9,11 @@
 //! address counts with its whole /64, which is what one customer is given (RFC 6177). Time is an argument.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::mail::network_of;
 
 /// How many addresses are told apart (about 60 octets each).
 pub const MOST_KEYS: usize = 10_000;
@@ -71,13 +73,13 @@ impl Lockout {
     /// Whether `address` is not heard at the moment.
     pub fn is_locked(&self, address: IpAddr, now: Instant) -> bool {
         let forgiven = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
-        self.count(forgiven.get(&key(address)), now) >= self.patience.most
+        self.count(forgiven.get(&network_of(address)), now) >= self.patience.most
     }
 
     /// Notes a wrong password; tells the how many-th it was of those that are not forgiven.
     pub fn failed(&self, address: IpAddr, now: Instant) -> u32 {
         let mut all = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = key(address);
+        let key = network_of(address);
         if all.len() >= MOST_KEYS && !all.contains_key(&key) {
             self.make_room(&mut all, now);
         }
@@ -102,17 +104,6 @@ impl Lockout {
         ends.sort_unstable();
         let edge = ends[MOST_KEYS / 10];
         all.retain(|_, until| *until > edge);
-    }
-}
-
-/// Who counts as one.
-fn key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }
 

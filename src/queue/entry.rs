@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 
 use super::body::Stored;
+use super::request::WaitReason;
 
 /// Where a message is in its life (the names are part of the surface: list, metrics, log).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,8 @@ impl fmt::Display for State {
 pub struct Origin {
     /// The name of the client entry that matched, else the address as text.
     pub client: String,
+    /// Counts as one client where clients share an account.
+    pub key: ClientKey,
     /// The peer's address.
     pub addr: IpAddr,
     /// The listener's name.
@@ -190,14 +193,28 @@ pub struct Entry {
     pub chunk: Option<u32>,
     /// Whether the sender must be put on anew, because the provider refused it as it was.
     pub strict: bool,
+    /// When the provider first refused it with a reply that is not understood.
+    pub unknown_since: Option<Timestamp>,
     /// Why the message was set aside, if it was.
     pub trouble: Option<String>,
+    /// Why it does not leave although it is due; only in answers of [`super::Queue::list`] and [`super::Queue::show`].
+    pub wait: Option<WaitReason>,
 }
 
 impl Entry {
     /// The recipients that are still to be tried, with their places in the envelope.
     pub fn open(&self) -> impl Iterator<Item = (usize, &Recipient)> {
         self.recipients.iter().enumerate().filter(|(_, r)| r.outcome.is_open())
+    }
+
+    /// The recipients of the next attempt by their places, at most `most` and at least one: those that were never tried,
+    /// else all that are open.
+    pub fn offered(&self, most: usize) -> Vec<usize> {
+        let fresh = |outcome: &Outcome| matches!(outcome, Outcome::Open { last: None });
+        let any_fresh = self.open().any(|(_, recipient)| fresh(&recipient.outcome));
+        let wanted = self.open().filter(|(_, recipient)| !any_fresh || fresh(&recipient.outcome));
+        let most = most.min(self.chunk.map_or(usize::MAX, |chunk| chunk as usize)).max(1);
+        wanted.map(|(place, _)| place).take(most).collect()
     }
 }
 
@@ -232,6 +249,8 @@ pub struct Settlement {
     pub account_state: Option<AccountState>,
     /// What the try has used of the account's budget, to count in the same transaction.
     pub usage: Option<Usage>,
+    /// The provider refused it with a reply that is not understood; the first such time is kept.
+    pub unknown_since: Option<Timestamp>,
     /// Whether the owner is still to be told of what failed ([`super::Queue::untold`]); `false` leaves it as it was.
     pub untold: bool,
 }
@@ -265,17 +284,6 @@ pub struct Usage {
     pub recipients: u32,
     /// Log-ins that were tried.
     pub logins: u32,
-}
-
-/// What [`super::Queue::lease`] is asked for: messages of one pool and one lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want {
-    /// Exactly this pool.
-    pub pool: String,
-    /// Exactly this lane.
-    pub lane: Lane,
-    /// At most so many.
-    pub limit: usize,
 }
 
 /// The state of a message whose recipients ended as `outcomes` say: while one is open it waits as `next` says.

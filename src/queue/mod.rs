@@ -12,9 +12,10 @@
 //! 4. A body is deleted only after the row that named it has said, durably, that nobody needs it.
 //! 5. Nothing is deleted but: what [`Queue::drop_message`] names, delivered bodies, and records older than the
 //!    settings say. What is damaged is set aside where a person can look at it, and reported.
-//! 6. A message is given only to who asks for its pool and its lane. The queue reads neither: which accounts a pool
-//!    stands for, and which lane goes first, is decided by the delivery.
-//! 7. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
+//! 6. A message is leased only for a request that names its pool and its lane. Which accounts a pool has, and which lane
+//!    goes first, is decided by the delivery.
+//! 7. Clients share each account fairly (`fair`): no client can keep the mail of another one waiting by sending much.
+//! 8. Two processes never share an embedded queue: the second [`sqlite::Sqlite::open`] is refused.
 //!
 //! An error from the disk is never retried on the same file: after a failed sync nobody knows what was written.
 //!
@@ -35,17 +36,20 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::{Id, Lane};
+use crate::mail::Id;
 
 pub mod body;
 mod checksum;
 pub mod entry;
+mod fair;
+pub mod request;
 mod spool;
 pub mod sqlite;
 
 use body::{Draft, Stored};
 use bytes::Bytes;
-use entry::{AccountState, Entry, NewMessage, Settlement, State, Usage, Want};
+use entry::{AccountState, Entry, NewMessage, Settlement, State, Usage};
+use request::{ClosedLane, LeaseRequest, Line, WaitReason};
 
 /// The settings of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +148,8 @@ pub struct Depth {
     pub bytes: u64,
     /// When the oldest message that is not final arrived.
     pub oldest: Option<Timestamp>,
+    /// How many messages are due and do not leave, by reason, in the order of [`WaitReason::KINDS`].
+    pub waiting: [u64; WaitReason::KINDS.len()],
 }
 
 /// A message that nobody else may send until this is settled or dropped.
@@ -194,12 +200,15 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::Full`] and others: nothing was stored.
     fn put(&self, message: NewMessage) -> Answer<'_, ()>;
 
-    /// Leases messages that are due at `now` (queued, waiting or deferred): for each of `wants` in order, as many as it
-    /// says at most, the longest due first; `total` at most of all together.
+    /// Leases messages that are due at `now` (queued, waiting or deferred): lane by lane in the order of the request,
+    /// within a lane client by client in turn (`fair`), of one client the longest due first.
+    ///
+    /// A client is charged with the recipients that the attempt is for. [`Queue::settle`] corrects that to the recipients
+    /// that were really offered ([`Settlement::usage`]); a lease that is dropped costs nothing.
     ///
     /// # Errors
     /// [`Error::Database`] and others: nothing is leased.
-    fn lease(&self, now: Timestamp, wants: Vec<Want>, total: usize) -> Answer<'_, Vec<Lease>>;
+    fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>>;
 
     /// Writes how a try ended.
     ///
@@ -210,13 +219,12 @@ pub trait Queue: Send + Sync + 'static {
     fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()>;
 
     /// Returns when a message may have become due by something that happened after the last call: a put, a retry, a
-    /// dropped lease, a settlement with a next try. It does not watch the clock; [`Queue::next_due`] tells how long to
+    /// dropped lease, a settlement with a next try. It does not watch the clock; [`Queue::first_due`] returns how long to
     /// sleep at most. Made for one waiter: an event wakes one of them, and is kept for the next call if nobody waits.
     fn wait(&self) -> Answer<'_, ()>;
 
-    /// When the first message of these pools and lanes that is not leased becomes due, however much of them was wanted;
-    /// `None` when there is none.
-    fn next_due(&self, wants: Vec<Want>) -> Answer<'_, Option<Timestamp>>;
+    /// For each of these lines, when the first of its messages that are not leased becomes due; `None` when it has none.
+    fn first_due(&self, lines: Vec<Line>) -> Answer<'_, Vec<Option<Timestamp>>>;
 
     /// The pools of all messages that are not final, with how many each has, in the order of their names. The pool
     /// with the empty name holds those that nobody has assigned yet.
@@ -230,14 +238,14 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::TooLong`]: nothing was changed.
     fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()>;
 
-    /// Says which lanes of which pools nobody can take from, and until when; replaces what was said before. In memory
-    /// only.
+    /// Reports which lanes of which pools no account can take from, until when, and why; replaces the last report. In
+    /// memory only.
     ///
     /// It changes what is *shown*, nothing else: [`Queue::list`], [`Queue::show`] and [`Queue::depth`] show a message
     /// of such a lane that is due as `waiting`, due at that time. As due counts what is queued or waiting, and what is
     /// deferred until a time that the queue has since been told has come (the queue has no clock: it takes the time
     /// from the last lease, put, retry, wake or purge).
-    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()>;
+    fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()>;
 
     /// Counts what an account has used, durably: a log-in is counted before it is tried.
     ///

@@ -6,6 +6,7 @@ mod aliases;
 mod crash;
 mod day_story;
 mod disk;
+mod fairness;
 mod forecast;
 mod memory;
 mod relay;

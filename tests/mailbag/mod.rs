@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use yizhan::clock::Timestamp;
-use yizhan::mail::{Address, Id, Lane, ReversePath};
+use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement, Want};
+use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
+use yizhan::queue::request::{LaneRequest, LeaseRequest};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Error, Lease, Queue, Report, Settings};
 
@@ -76,6 +77,7 @@ pub fn message(n: u64, received: Timestamp, recipients: usize, body: Stored) -> 
         expires: received + LIFE,
         origin: Origin {
             client: "printer".to_owned(),
+            key: ClientKey::stored("192.0.2.7"),
             addr: "192.0.2.7".parse().unwrap(),
             listener: "lan".to_owned(),
             helo: "mfp-3".to_owned(),
@@ -166,23 +168,40 @@ pub fn settlement(outcomes: Vec<(usize, Outcome)>, next: Next) -> Settlement {
         strict: false,
         account_state: None,
         usage: None,
+        unknown_since: None,
         untold: false,
     }
 }
 
+/// Up to `limit` messages of one lane of `pool`.
+pub fn want(pool: &str, lane: Lane, limit: usize) -> LaneRequest {
+    LaneRequest { lane, pools: vec![pool.to_owned()], limit }
+}
+
 /// Up to `limit` messages of every lane of `pool`.
-pub fn wants(pool: &str, limit: usize) -> Vec<Want> {
-    Lane::ALL.map(|lane| Want { pool: pool.to_owned(), lane, limit }).to_vec()
+pub fn wants(pool: &str, limit: usize) -> Vec<LaneRequest> {
+    Lane::ALL.map(|lane| want(pool, lane, limit)).to_vec()
+}
+
+/// A request of the account `qq` for at most `total` messages of these lanes.
+pub fn request(lanes: Vec<LaneRequest>, total: usize) -> LeaseRequest {
+    LeaseRequest { account: "qq".to_owned(), lanes, total, recipients: 100 }
+}
+
+/// When the first message of these lanes is due.
+pub async fn earliest(queue: &dyn Queue, lanes: Vec<LaneRequest>) -> Option<Timestamp> {
+    let lines = request(lanes, 0).lines().collect();
+    queue.first_due(lines).await.unwrap().into_iter().flatten().min()
 }
 
 /// Leases what is due in the pool without a name.
 pub async fn lease_due(queue: &dyn Queue, now: Timestamp, limit: usize) -> Result<Vec<Lease>, Error> {
-    queue.lease(now, wants("", limit), limit).await
+    queue.lease(now, request(wants("", limit), limit)).await
 }
 
 /// When the first message of the pool without a name is due.
 pub async fn next_due(queue: &dyn Queue) -> Option<Timestamp> {
-    queue.next_due(wants("", 1)).await.unwrap()
+    earliest(queue, wants("", 1)).await
 }
 
 /// Says on the record that a test could not run here.

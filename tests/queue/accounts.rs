@@ -9,7 +9,8 @@ use crate::mailbag::*;
 use yizhan::clock::Timestamp;
 use yizhan::mail::{Id, Lane};
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, LONGEST_STATE, NewMessage, Next, State, Usage, Want};
+use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, LONGEST_STATE, NewMessage, Next, State, Usage};
+use yizhan::queue::request::{ClosedLane, Line, WaitReason};
 use yizhan::queue::{Error, Filter, KEEP_USAGE, Lease, Queue};
 
 contract!(
@@ -49,10 +50,6 @@ fn placed(n: u64, received: Timestamp, pool: &str, lane: Lane) -> NewMessage {
     NewMessage { pool: pool.to_owned(), lane, ..short(n, received) }
 }
 
-fn want(pool: &str, lane: Lane, limit: usize) -> Want {
-    Want { pool: pool.to_owned(), lane, limit }
-}
-
 fn used(account: &str, seconds: u64, [messages, recipients, logins]: [u32; 3]) -> Usage {
     Usage { account: account.to_owned(), at: at(seconds), messages, recipients, logins }
 }
@@ -66,7 +63,7 @@ fn ids(leases: &[Lease]) -> Vec<Id> {
 }
 
 async fn one(queue: &dyn Queue, pool: &str, now: Timestamp) -> Lease {
-    let mut leases = queue.lease(now, wants(pool, 1), 1).await.unwrap();
+    let mut leases = queue.lease(now, request(wants(pool, 1), 1)).await.unwrap();
     assert_eq!(leases.len(), 1);
     leases.pop().unwrap()
 }
@@ -109,13 +106,13 @@ async fn wants_are_served_in_order(open: Open<'_>) {
         want("c", Lane::Normal, 5),
         want("a", Lane::Bulk, 9),
     ];
-    let leases = queue.lease(at(2), asked.clone(), 7).await.unwrap();
+    let leases = queue.lease(at(2), request(asked.clone(), 7)).await.unwrap();
     assert_eq!(ids(&leases), [put[12], put[13], put[3], put[4], put[5], put[0], put[1]]);
     // The same again gives what is left, and nobody else's.
-    let rest = queue.lease(at(2), asked, 100).await.unwrap();
+    let rest = queue.lease(at(2), request(asked, 100)).await.unwrap();
     assert_eq!(ids(&rest), [put[14], put[2]]);
-    assert!(queue.lease(at(2), Vec::new(), 100).await.unwrap().is_empty());
-    assert!(queue.lease(at(2), wants("a", 5), 0).await.unwrap().is_empty());
+    assert!(queue.lease(at(2), request(Vec::new(), 100)).await.unwrap().is_empty());
+    assert!(queue.lease(at(2), request(wants("a", 5), 0)).await.unwrap().is_empty());
     drop((leases, rest));
 }
 
@@ -126,7 +123,7 @@ async fn a_line_is_served_the_longest_due_first(open: Open<'_>) {
         queue.put(placed(n + 10, at(n - 1), "b", Lane::Bulk)).await.unwrap();
     }
     for _ in 0..2 {
-        let due = queue.lease(at(5), vec![want("a", Lane::Bulk, 10)], 10).await.unwrap();
+        let due = queue.lease(at(5), request(vec![want("a", Lane::Bulk, 10)], 10)).await.unwrap();
         assert_eq!(due.iter().map(|lease| lease.entry.due).collect::<Vec<_>>(), [at(1), at(3), at(5)]);
     }
 }
@@ -135,10 +132,10 @@ async fn nothing_of_another_pool_is_leased(open: Open<'_>) {
     let queue = open();
     queue.put(placed(1, START, "office", Lane::Normal)).await.unwrap();
     for other in ["", "offic", "office ", "Office", "office,backup", "offica", "%"] {
-        assert!(queue.lease(at(9), wants(other, 9), 9).await.unwrap().is_empty(), "{other:?}");
-        assert_eq!(queue.next_due(wants(other, 1)).await.unwrap(), None, "{other:?}");
+        assert!(queue.lease(at(9), request(wants(other, 9), 9)).await.unwrap().is_empty(), "{other:?}");
+        assert_eq!(earliest(&*queue, wants(other, 1)).await, None, "{other:?}");
     }
-    assert!(queue.lease(at(9), vec![want("office", Lane::Alarm, 9)], 9).await.unwrap().is_empty());
+    assert!(queue.lease(at(9), request(vec![want("office", Lane::Alarm, 9)], 9)).await.unwrap().is_empty());
     one(&*queue, "office", at(9)).await;
 }
 
@@ -148,11 +145,11 @@ async fn next_due_asks_its_pools_only(open: Open<'_>) {
     {
         queue.put(placed(n, at(n), pool, lane)).await.unwrap();
     }
-    let next = async |pools: &[&str]| queue.next_due(pools.iter().flat_map(|p| wants(p, 1)).collect()).await.unwrap();
+    let next = async |pools: &[&str]| earliest(&*queue, pools.iter().flat_map(|p| wants(p, 1)).collect()).await;
     assert_eq!(next(&["a", "b"]).await, Some(at(2)));
     assert_eq!(next(&["a"]).await, Some(at(4)));
     assert_eq!((next(&[]).await, next(&["d"]).await), (None, None));
-    let held = queue.lease(at(2), wants("b", 9), 9).await.unwrap();
+    let held = queue.lease(at(2), request(wants("b", 9), 9)).await.unwrap();
     assert_eq!((held.len(), next(&["a", "b"]).await, next(&["b"]).await), (1, Some(at(4)), Some(at(7))));
 }
 
@@ -228,7 +225,7 @@ async fn assign_changes_what_waits_and_nothing_else(open: Open<'_>) {
     drop((leased, queue));
     let queue = open();
     assert_eq!(pools(&*queue).await, expected(State::Queued));
-    assert_eq!(ids(&queue.lease(at(99), wants("office", 9), 9).await.unwrap()), [named[3], named[1]]);
+    assert_eq!(ids(&queue.lease(at(99), request(wants("office", 9), 9)).await.unwrap()), [named[3], named[1]]);
 }
 
 /// What list, show and depth say of the messages that are not final.
@@ -249,9 +246,15 @@ async fn shown(queue: &dyn Queue) -> Vec<(State, Timestamp)> {
     list.iter().map(|entry| (entry.state, entry.due)).collect()
 }
 
-/// All lanes of these pools, closed for so many seconds.
-fn closed(pools: &[(&str, u64)]) -> Vec<(String, Lane, Timestamp)> {
-    pools.iter().flat_map(|(pool, s)| Lane::ALL.map(|lane| ((*pool).to_owned(), lane, at(*s)))).collect()
+/// One lane, closed for some seconds.
+fn closed_lane(pool: &str, lane: Lane, seconds: u64) -> ClosedLane {
+    let reason = WaitReason::Account { account: "qq".to_owned(), cause: "QQ-A3".to_owned(), text: String::new() };
+    ClosedLane { line: Line { pool: pool.to_owned(), lane }, until: Some(at(seconds)), reason }
+}
+
+/// All lanes of these pools, closed for some seconds.
+fn closed(pools: &[(&str, u64)]) -> Vec<ClosedLane> {
+    pools.iter().flat_map(|(pool, s)| Lane::ALL.map(|lane| closed_lane(pool, lane, *s))).collect()
 }
 
 async fn a_closed_pool_is_shown_as_waiting(open: Open<'_>) {
@@ -270,7 +273,7 @@ async fn a_closed_pool_is_shown_as_waiting(open: Open<'_>) {
     queue.put(placed(4, at(4), "a", Lane::Normal)).await.unwrap();
     assert_eq!(shown(&*queue).await[4], wait(900));
     // It is a picture: the line goes on as it was.
-    assert_eq!(queue.next_due(wants("a", 1)).await.unwrap(), Some(at(0)));
+    assert_eq!(earliest(&*queue, wants("a", 1)).await, Some(at(0)));
     let lease = one(&*queue, "a", at(9)).await;
     assert_eq!((lease.entry.state, lease.entry.due), (State::Sending, at(0)));
     assert_eq!(shown(&*queue).await[0], (State::Sending, at(0)));
@@ -295,7 +298,7 @@ async fn a_deferred_message_of_a_closed_pool_is_shown_as_it_is_until_it_is_due(o
     let wait = (State::Waiting, at(1_000));
     assert_eq!(shown(&*queue).await, [later(50), later(100), later(2_000)]);
     // The queue has no clock: it hears what time it is.
-    queue.lease(at(99), Vec::new(), 0).await.unwrap();
+    queue.lease(at(99), request(Vec::new(), 0)).await.unwrap();
     assert_eq!(shown(&*queue).await, [wait, later(100), later(2_000)]);
     queue.purge(at(100)).await.unwrap();
     assert_eq!(shown(&*queue).await, [wait, wait, later(2_000)]);
@@ -309,21 +312,22 @@ async fn a_lane_closes_by_itself(open: Open<'_>) {
     for n in 0..12 {
         queue.put(placed(n, at(n), ["a", "b"][n as usize / 6], Lane::ALL[n as usize % 3])).await.unwrap();
     }
-    let triple = |pool: &str, lane, seconds| (pool.to_owned(), lane, at(seconds));
-    let closed = vec![triple("a", Lane::Normal, 60), triple("a", Lane::Bulk, 90), triple("b", Lane::Alarm, 30)];
+    let closed =
+        vec![closed_lane("a", Lane::Normal, 60), closed_lane("a", Lane::Bulk, 90), closed_lane("b", Lane::Alarm, 30)];
     queue.close_lanes(closed).await.unwrap();
     let (ready, wait) = (|s| (State::Queued, at(s)), |s| (State::Waiting, at(s)));
     let first = [ready(0), wait(60), wait(90), ready(3), wait(60), wait(90)];
     let second = [wait(30), ready(7), ready(8), wait(30), ready(10), ready(11)];
     assert_eq!(shown(&*queue).await, [first, second].concat());
     // Leases and what is deferred count for their own lane only.
-    let leased = queue.lease(at(12), vec![want("a", Lane::Alarm, 1), want("a", Lane::Bulk, 1)], 2).await.unwrap();
+    let leased =
+        queue.lease(at(12), request(vec![want("a", Lane::Alarm, 1), want("a", Lane::Bulk, 1)], 2)).await.unwrap();
     let [alarm, bulk] = <[Lease; 2]>::try_from(leased).unwrap();
     let sending = |s| (State::Sending, at(s));
     assert_eq!(shown(&*queue).await[..6], [sending(0), wait(60), sending(2), ready(3), wait(60), wait(90)]);
     queue.settle(alarm, settlement(vec![], Next::Deferred(at(13)))).await.unwrap();
     queue.settle(bulk, settlement(vec![], Next::Deferred(at(14)))).await.unwrap();
-    queue.lease(at(15), Vec::new(), 0).await.unwrap();
+    queue.lease(at(15), request(Vec::new(), 0)).await.unwrap();
     let deferred = (State::Deferred, at(13));
     assert_eq!(shown(&*queue).await[..6], [deferred, wait(60), wait(90), ready(3), wait(60), wait(90)]);
     // The pool is counted as one, and what is given another pool waits in its own lane there.
@@ -331,7 +335,7 @@ async fn a_lane_closes_by_itself(open: Open<'_>) {
     let ids: Vec<Id> = queue.list(Filter::default()).await.unwrap().iter().map(|entry| entry.id).collect();
     queue.assign(vec![(ids[1], "b".to_owned()), (ids[3], "b".to_owned())]).await.unwrap();
     assert_eq!(shown(&*queue).await[..4], [deferred, ready(1), wait(90), wait(30)]);
-    queue.close_lanes(vec![triple("a", Lane::Alarm, 40)]).await.unwrap();
+    queue.close_lanes(vec![closed_lane("a", Lane::Alarm, 40)]).await.unwrap();
     assert_eq!(shown(&*queue).await[..4], [wait(40), ready(1), (State::Deferred, at(14)), ready(3)]);
 }
 
@@ -340,12 +344,12 @@ async fn the_depth_of_closed_pools_leaves_leases_alone(open: Open<'_>) {
     for n in 0..6 {
         queue.put(placed(n, START, if n < 4 { "a" } else { "b" }, Lane::Normal)).await.unwrap();
     }
-    let leases = queue.lease(at(0), wants("a", 3), 3).await.unwrap();
+    let leases = queue.lease(at(0), request(wants("a", 3), 3)).await.unwrap();
     queue.close_lanes(closed(&[("a", 60)])).await.unwrap();
     assert_eq!(queue.depth().await.unwrap().messages, [2, 3, 1, 0, 0, 0, 0]);
     drop(leases);
     assert_eq!(queue.depth().await.unwrap().messages, [2, 0, 4, 0, 0, 0, 0]);
-    for mut lease in queue.lease(at(0), wants("a", 9), 9).await.unwrap() {
+    for mut lease in queue.lease(at(0), request(wants("a", 9), 9)).await.unwrap() {
         lease.entry.state = State::Sending;
         queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
     }
@@ -381,7 +385,7 @@ async fn waiting_keeps_the_place_in_the_line(open: Open<'_>) {
     queue.settle(lease, settlement(vec![], Next::Waiting(due))).await.unwrap();
     let back = entry(&*queue, named[0]).await;
     assert_eq!((back.state, back.due, back.tries), (State::Waiting, at(0), 0));
-    assert_eq!(ids(&queue.lease(at(9), wants("", 9), 9).await.unwrap()), named);
+    assert_eq!(ids(&queue.lease(at(9), request(wants("", 9), 9)).await.unwrap()), named);
 }
 
 async fn who_was_not_tried_stays_open(open: Open<'_>) {
@@ -433,7 +437,9 @@ async fn usage_is_kept_by_the_minute(open: Open<'_>) {
     for n in 0..4 {
         queue.put(short(n, START)).await.unwrap();
     }
-    for (lease, seconds) in queue.lease(at(0), wants("", 9), 9).await.unwrap().into_iter().zip([0, 39, 40, 200]) {
+    for (lease, seconds) in
+        queue.lease(at(0), request(wants("", 9), 9)).await.unwrap().into_iter().zip([0, 39, 40, 200])
+    {
         let mut end = settlement(vec![(0, delivered(seconds))], Next::Deferred(at(60)));
         end.usage = Some(used("office", seconds, [1, 3, 0]));
         queue.settle(lease, end).await.unwrap();
@@ -548,7 +554,7 @@ async fn failures(queue: &dyn Queue) -> Vec<Id> {
         queue.put(short(n, at(n))).await.unwrap();
     }
     let mut named = Vec::new();
-    for (n, lease) in queue.lease(at(9), wants("", 9), 9).await.unwrap().into_iter().enumerate() {
+    for (n, lease) in queue.lease(at(9), request(wants("", 9), 9)).await.unwrap().into_iter().enumerate() {
         named.push(lease.entry.id);
         let mut end = settlement(vec![(0, failed(10))], Next::Deferred(at(60)));
         end.untold = n != 1;
@@ -652,7 +658,7 @@ async fn a_shared_body_is_two_bodies(open: Open<'_>) {
     }
     drop(queue);
     let queue = open();
-    for (n, lease) in [1, 3].into_iter().zip(queue.lease(at(1_000), wants("", 9), 9).await.unwrap()) {
+    for (n, lease) in [1, 3].into_iter().zip(queue.lease(at(1_000), request(wants("", 9), 9)).await.unwrap()) {
         // What has been stored can be shared as well.
         let again = lease.body.share().unwrap();
         assert!(read(&again).await.unwrap() == noise(n, lease.body.len() as usize));

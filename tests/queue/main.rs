@@ -3,6 +3,7 @@
 mod accounts;
 mod contract;
 mod damage;
+mod fair;
 mod model;
 mod survival;
 

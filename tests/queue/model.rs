@@ -12,9 +12,10 @@ use std::time::Duration;
 use crate::mailbag::*;
 use proptest::prelude::*;
 use yizhan::clock::Timestamp;
-use yizhan::mail::{Id, Lane};
+use yizhan::mail::{ClientKey, Id, Lane};
 use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage, Want, state_after};
+use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage, state_after};
+use yizhan::queue::request::{ClosedLane, Line, WaitReason};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Depth, Filter, KEEP_USAGE, Lease, Queue};
 
@@ -37,6 +38,7 @@ enum Action {
         long: bool,
         pool: usize,
         lane: usize,
+        client: u8,
     },
     /// What is wanted, as numbers of pools and lanes with a limit, and how many of all.
     Lease(Vec<(usize, usize, usize)>, usize),
@@ -71,6 +73,8 @@ struct Extra {
 /// The pools and the accounts of the model.
 const POOLS: [&str; 4] = ["", "a", "a,b", "旧"];
 const ACCOUNTS: [&str; 2] = ["a", "b"];
+/// The client of messages that name none.
+const OTHER_CLIENT: u8 = 255;
 
 fn extra() -> impl Strategy<Value = Extra> {
     let chunk = prop::option::weighted(0.2, 1..50u32);
@@ -88,8 +92,8 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => Just(End::FailedWithNotice),
     ];
     prop_oneof![
-        8 => (1..4usize, prop::bool::weighted(0.1), 0..4usize, 0..3usize)
-            .prop_map(|(recipients, long, pool, lane)| Action::Put { recipients, long, pool, lane }),
+        8 => (1..4usize, prop::bool::weighted(0.1), 0..4usize, 0..3usize, 0..3u8)
+            .prop_map(|(recipients, long, pool, lane, client)| Action::Put { recipients, long, pool, lane, client }),
         8 => (prop::collection::vec((0..4usize, 0..3usize, 0..4usize), 0..6), 0..6usize)
             .prop_map(|(wants, total)| Action::Lease(wants, total)),
         8 => (any::<usize>(), end, any::<bool>(), extra())
@@ -126,6 +130,7 @@ struct Kept {
     outcomes: Vec<Outcome>,
     pool: usize,
     lane: usize,
+    client: u8,
     chunk: Option<u32>,
     strict: bool,
     untold: bool,
@@ -168,7 +173,15 @@ struct Model {
 }
 
 impl Model {
-    fn put(&mut self, id: Id, received: Timestamp, recipients: usize, size: u64, (pool, lane): (usize, usize)) {
+    fn put(
+        &mut self,
+        id: Id,
+        received: Timestamp,
+        recipients: usize,
+        size: u64,
+        (pool, lane): (usize, usize),
+        client: u8,
+    ) {
         self.next += 1;
         let kept = Kept {
             seq: self.next,
@@ -184,6 +197,7 @@ impl Model {
             outcomes: vec![Outcome::Open { last: None }; recipients],
             pool,
             lane,
+            client,
             chunk: None,
             strict: false,
             untold: false,
@@ -191,16 +205,28 @@ impl Model {
         self.messages.insert(id, kept);
     }
 
-    fn lease(&mut self, now: Timestamp, wants: &[(usize, usize, usize)], total: usize) -> Vec<Id> {
-        let mut leased = Vec::new();
+    /// Each lane in its order, as full as it can be; of each client the longest due first. Which client is next is for
+    /// the tests of fair queueing.
+    fn lease(&mut self, now: Timestamp, wants: &[(usize, usize, usize)], total: usize, leased: &[Id]) {
+        let mut rest = leased;
         for &(pool, lane, limit) in wants {
             let fits = |m: &Kept| m.may_go() && m.due <= now && (m.pool, m.lane) == (pool, lane);
-            let mut due: Vec<_> = self.messages.iter_mut().filter(|(_, m)| fits(m)).collect();
-            due.sort_by_key(|(_, m)| (m.due, m.seq));
-            let most = limit.min(total - leased.len());
-            leased.extend(due.into_iter().take(most).map(|(id, m)| (m.leased = true, *id).1));
+            let due = self.messages.values().filter(|m| fits(m)).count();
+            let most = limit.min(total - (leased.len() - rest.len())).min(due);
+            let (these, others) = rest.split_at(most);
+            rest = others;
+            for id in these {
+                let own = &self.messages[id];
+                assert!(fits(own), "{id} is of this lane and due");
+                let before = self.messages.values().filter(|m| fits(m) && m.client == own.client);
+                assert!(
+                    before.map(|m| (m.due, m.seq)).min() == Some((own.due, own.seq)),
+                    "{id} is the first of its client"
+                );
+                self.messages.get_mut(id).unwrap().leased = true;
+            }
         }
-        leased
+        assert!(rest.is_empty(), "no more than was asked for");
     }
 
     fn spend(&mut self, account: usize, at: Timestamp, counts: [u32; 3]) {
@@ -295,25 +321,22 @@ impl Pair {
             self.model.heard = self.now;
         }
         match action {
-            Action::Put { recipients, long, pool, lane } => {
+            Action::Put { recipients, long, pool, lane, client } => {
                 self.number += 1;
                 let len = if long { 150_000 } else { (self.number * 97 % 3_000) as usize };
                 let stored = body(self.queue(), self.number, len).await;
                 let mut new = message(self.number, self.now, recipients, stored);
                 (new.pool, new.lane) = (POOLS[pool].to_owned(), Lane::ALL[lane]);
-                self.model.put(new.id, self.now, recipients, new.head.len() as u64 + len as u64, (pool, lane));
+                new.origin.key = ClientKey::stored(&format!("192.0.2.{client}"));
+                self.model.put(new.id, self.now, recipients, new.head.len() as u64 + len as u64, (pool, lane), client);
                 self.queue().put(new).await.unwrap();
             }
             Action::Lease(wants, total) => {
-                let want = |&(pool, lane, limit): &(usize, usize, usize)| Want {
-                    pool: POOLS[pool].to_owned(),
-                    lane: Lane::ALL[lane],
-                    limit,
-                };
-                let asked = wants.iter().map(want).collect();
-                let leases = self.queue().lease(self.now, asked, total).await.unwrap();
-                let expected = self.model.lease(self.now, &wants, total);
-                assert_eq!(leases.iter().map(|l| l.entry.id).collect::<Vec<_>>(), expected);
+                let asked = |&(pool, lane, limit): &(usize, usize, usize)| want(POOLS[pool], Lane::ALL[lane], limit);
+                let asked = wants.iter().map(asked).collect();
+                let leases = self.queue().lease(self.now, request(asked, total)).await.unwrap();
+                let leased: Vec<Id> = leases.iter().map(|l| l.entry.id).collect();
+                self.model.lease(self.now, &wants, total, &leased);
                 for lease in &leases {
                     let number: u64 =
                         String::from_utf8_lossy(&lease.head)[9..].split('\r').next().unwrap().parse().unwrap();
@@ -371,8 +394,10 @@ impl Pair {
             Action::Close(lanes) => {
                 let until = |(pool, lane, s)| ((pool, lane), self.now + Duration::from_secs(s));
                 let lanes: BTreeMap<_, _> = lanes.into_iter().map(until).collect();
-                let name = |(&(pool, lane), &until): (&(usize, usize), &Timestamp)| {
-                    (POOLS[pool].to_owned(), Lane::ALL[lane], until)
+                let name = |(&(pool, lane), &until): (&(usize, usize), &Timestamp)| ClosedLane {
+                    line: Line { pool: POOLS[pool].to_owned(), lane: Lane::ALL[lane] },
+                    until: Some(until),
+                    reason: WaitReason::Unreachable { account: "a".to_owned(), text: "refused".to_owned() },
                 };
                 self.queue().close_lanes(lanes.iter().map(name).collect()).await.unwrap();
                 self.model.closed = lanes;
@@ -414,7 +439,7 @@ impl Pair {
         let stored = Stored::from(bytes::Bytes::from(noise(self.number, 50)));
         let mut notice = message(self.number, self.now, 1, stored);
         notice.notice = true;
-        self.model.put(notice.id, self.now, 1, notice.head.len() as u64 + 50, (0, 1));
+        self.model.put(notice.id, self.now, 1, notice.head.len() as u64 + 50, (0, 1), OTHER_CLIENT);
         notice
     }
 
@@ -483,8 +508,14 @@ impl Pair {
                 (POOLS[m.pool], Lane::ALL[m.lane], m.chunk, m.strict)
             );
         }
-        let depth = self.model.depth();
-        assert_eq!(self.queue().depth().await.unwrap(), depth);
+        let mut depth = self.queue().depth().await.unwrap();
+        let all = self.queue().list(Filter { limit: 10_000, ..Filter::default() }).await.unwrap();
+        for (place, kind) in WaitReason::KINDS.into_iter().enumerate() {
+            let listed =
+                all.iter().filter(|entry| entry.wait.as_ref().is_some_and(|wait| wait.place() == place)).count();
+            assert_eq!(std::mem::take(&mut depth.waiting[place]), listed as u64, "{kind}");
+        }
+        assert_eq!(depth, self.model.depth());
         for state in State::ALL {
             let filter = Filter { states: vec![state], limit: 10_000, ..Filter::default() };
             let listed = self.queue().list(filter).await.unwrap();
@@ -502,7 +533,7 @@ impl Pair {
         let mut counts = Vec::new();
         for (pool, name) in POOLS.into_iter().enumerate() {
             let name = name.to_owned();
-            assert_eq!(self.queue().next_due(wants(&name, 1)).await.unwrap(), next(&[pool]));
+            assert_eq!(earliest(self.queue(), wants(&name, 1)).await, next(&[pool]));
             let filter = Filter { pool: Some(name.clone()), limit: 10_000, ..Filter::default() };
             let count = self.model.messages.values().filter(|m| m.pool == pool && !m.state.is_final()).count();
             assert_eq!(self.queue().list(filter).await.unwrap().len(), count);
@@ -511,7 +542,7 @@ impl Pair {
         assert_eq!(self.queue().pools().await.unwrap(), counts);
         let some = [0, 2];
         let named = some.iter().flat_map(|&pool| wants(POOLS[pool], 1)).collect();
-        assert_eq!(self.queue().next_due(named).await.unwrap(), next(&some));
+        assert_eq!(earliest(self.queue(), named).await, next(&some));
     }
 
     async fn compare_accounts(&self) {

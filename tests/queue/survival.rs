@@ -54,7 +54,7 @@ async fn settle_for_ever(queue: Arc<Sqlite>, task: u64, first: u64) {
     for n in (first..).step_by(TASKS as usize) {
         let new = NewMessage { pool: account.clone(), ..short(n, START) };
         queue.put(new).await.unwrap();
-        for lease in queue.lease(START, wants(&account, 9), 9).await.unwrap() {
+        for lease in queue.lease(START, request(wants(&account, 9), 9)).await.unwrap() {
             count += 1;
             let fails = task.is_multiple_of(4);
             let outcome = if fails { failed(1) } else { delivered(1) };
@@ -131,7 +131,7 @@ async fn check_accounts(queue: &Sqlite, acknowledged: &BTreeMap<String, u64>) {
 
 async fn check_digests(queue: &Sqlite) {
     let mut told: BTreeMap<String, u32> = BTreeMap::new();
-    for lease in queue.lease(at(9), wants("digest", usize::MAX), usize::MAX).await.unwrap() {
+    for lease in queue.lease(at(9), request(wants("digest", usize::MAX), usize::MAX)).await.unwrap() {
         let body = String::from_utf8(read(&lease.body).await.unwrap()).unwrap();
         body.lines().for_each(|id| *told.entry(id.to_owned()).or_default() += 1);
     }
@@ -172,7 +172,7 @@ async fn a_settlement_that_meets_a_damaged_page_spoils_nothing_else() {
     queue.close().await.unwrap();
     spoil(folder.path(), &["message_finished"]);
     let queue = open_clean(folder.path());
-    let mut leases = queue.lease(at(9), wants("", 9), 9).await.unwrap();
+    let mut leases = queue.lease(at(9), request(wants("", 9), 9)).await.unwrap();
     let (second, first) = (leases.pop().unwrap(), leases.pop().unwrap());
     let ids = [first.entry.id, second.entry.id];
     let (bad, good, put) = tokio::join!(
@@ -185,7 +185,7 @@ async fn a_settlement_that_meets_a_damaged_page_spoils_nothing_else() {
     put.unwrap();
     // The provider has the first one; nobody is given it again, and everything goes on.
     queue.put(short(3, at(9))).await.unwrap();
-    let leases = queue.lease(at(99), wants("", 9), 9).await.unwrap();
+    let leases = queue.lease(at(99), request(wants("", 9), 9)).await.unwrap();
     let leased: Vec<_> = leases.iter().map(|lease| lease.entry.id).collect();
     assert_eq!(leased, [short(2, at(9)).id, short(3, at(9)).id, ids[1]]);
 }
@@ -207,7 +207,7 @@ async fn damage_to_what_is_kept_of_accounts_stops_no_mail() {
     assert!(matches!(queue.recall().await, Err(Error::Database(_))));
     assert!(matches!(queue.usage("office".to_owned(), START).await, Err(Error::Database(_))));
     assert!(matches!(queue.spend(usage("office")).await, Err(Error::Database(_))));
-    let lease = queue.lease(at(0), wants("", 9), 9).await.unwrap().pop().unwrap();
+    let lease = queue.lease(at(0), request(wants("", 9), 9)).await.unwrap().pop().unwrap();
     let id = lease.entry.id;
     let mut end = settlement(vec![(0, delivered(1))], Next::Deferred(at(60)));
     (end.usage, end.account_state) = (Some(usage("office")), Some(small()));
@@ -248,7 +248,7 @@ async fn a_lane_or_a_pool_that_cannot_be_is_put_right() {
     assert!(report[0].contains("2 messages") && report[0].contains("\"urgent\""), "{report:?}");
     let pools = queue.pools().await.unwrap();
     assert_eq!(pools, [(String::new(), 4), ("a".to_owned(), 1)]);
-    let leases = queue.lease(at(9), wants("", 9), 9).await.unwrap();
+    let leases = queue.lease(at(9), request(wants("", 9), 9)).await.unwrap();
     let seen: Vec<_> = leases.iter().map(|lease| (lease.entry.due, lease.entry.lane)).collect();
     assert_eq!(
         seen,
@@ -292,9 +292,9 @@ async fn a_message_that_is_not_where_the_index_says_is_not_sent() {
         let next_id = next.id;
         queue.put(next).await.unwrap();
         // It cannot even be held, because its index cannot be changed: it is passed over, and the next one goes.
-        let leased = queue.lease(at(9), wants("a", 9), 9).await.unwrap();
+        let leased = queue.lease(at(9), request(wants("a", 9), 9)).await.unwrap();
         assert_eq!(leased.iter().map(|lease| lease.entry.id).collect::<Vec<_>>(), [next_id]);
-        assert!(queue.lease(at(9), wants("a", 9), 9).await.unwrap().is_empty());
+        assert!(queue.lease(at(9), request(wants("a", 9), 9)).await.unwrap().is_empty());
         assert!(!queue.show(id).await.unwrap().0.state.is_final());
     }
 }
@@ -317,7 +317,7 @@ async fn a_084_what_a_crash_leaves_of_a_shared_body_is_swept() {
     drop(shared);
     let (queue, report) = open(copy.path()).unwrap();
     assert!(report.len() == 1 && report[0].contains("belongs to no message"), "{report:?}");
-    let lease = queue.lease(at(0), wants("", 9), 9).await.unwrap().pop().unwrap();
+    let lease = queue.lease(at(0), request(wants("", 9), 9)).await.unwrap().pop().unwrap();
     assert!(read(&lease.body).await.unwrap() == noise(1, 300_000));
     assert_eq!(files(&copy.path().join("data/spool")).len(), 1);
     drop((lease, queue));
@@ -394,7 +394,7 @@ async fn a_queue_of_the_first_format_opens_and_loses_nothing() {
         assert_eq!(queue.pools().await.unwrap(), [(String::new(), 5)]);
         assert_eq!(queue.depth().await.unwrap().messages, [2, 0, 1, 1, 1, 1, 1]);
         assert!(queue.untold(9).await.unwrap().is_empty() && queue.recall().await.unwrap().is_empty());
-        let leases = queue.lease(at(99), wants("", 9), 9).await.unwrap();
+        let leases = queue.lease(at(99), request(wants("", 9), 9)).await.unwrap();
         assert_eq!(leases.iter().map(|lease| lease.entry.id).collect::<Vec<_>>(), [ids[0], ids[1], ids[2], ids[6]]);
         assert_eq!(read(&leases[1].body).await.unwrap(), b"body 1\r\n");
         assert!(read(&leases[3].body).await.unwrap() == noise(6, 200_000));
@@ -404,7 +404,7 @@ async fn a_queue_of_the_first_format_opens_and_loses_nothing() {
     queue.assign(ids.iter().map(|id| (*id, "office".to_owned())).collect()).await.unwrap();
     queue.retry(ids[3], at(50)).await.unwrap();
     queue.retry(ids[5], at(50)).await.unwrap();
-    for lease in queue.lease(at(99), wants("office", 9), 9).await.unwrap() {
+    for lease in queue.lease(at(99), request(wants("office", 9), 9)).await.unwrap() {
         let done = Outcome::Delivered { at: at(99), reply: "250".to_owned() };
         let mut end = settlement(vec![(0, done.clone()), (1, done)], Next::Deferred(at(60)));
         end.usage = Some(usage("office"));

@@ -196,7 +196,7 @@ async fn look_at_relay(settings: &Settings, show: &mut Show) -> Relay {
             Reply::Accounts(accounts) => relay.accounts = accounts,
             Reply::Messages(messages) => relay.messages = messages,
             // A relay of another version may refuse; then less is known.
-            Reply::Message(..) | Reply::Done | Reply::Depth(_) | Reply::Refused(_) => {}
+            Reply::Message(..) | Reply::Done | Reply::StillWaits(_) | Reply::Depth(_) | Reply::Refused(_) => {}
         }
     }
     relay

@@ -33,7 +33,7 @@ impl Budget {
         let (mut trial, mut at, mut ahead) = (self.clone(), now, ahead);
         for _ in 0..STEPS {
             match trial.opening(&SENDING, lane, at) {
-                Some(open) => at = open,
+                Some(closing) => at = closing.until,
                 None => {
                     let room = trial.room(Unit::Messages, lane).min(trial.room(Unit::Recipients, lane));
                     if u64::from(room) > ahead {

@@ -69,9 +69,9 @@ impl Learnt {
         self.limits.iter().find(|l| l.unit == unit && l.window == window).map(|l| l.limit.max(1))
     }
 
-    /// When the last of the closed windows ends; `None` when all are open.
-    pub(super) fn closed_until(&self) -> Option<Timestamp> {
-        self.closed.iter().map(|closed| closed.until).max()
+    /// The closed window that ends last; `None` when all are open.
+    pub(super) fn last_closed(&self) -> Option<&Closed> {
+        self.closed.iter().max_by_key(|closed| closed.until)
     }
 
     /// Takes in that `used` of `unit` filled the window.

@@ -22,6 +22,15 @@ pub enum Unit {
 impl Unit {
     /// All of them.
     pub const ALL: [Unit; 3] = [Unit::Messages, Unit::Recipients, Unit::Logins];
+
+    /// The word in lists and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unit::Messages => "messages",
+            Unit::Recipients => "recipients",
+            Unit::Logins => "logins",
+        }
+    }
 }
 
 /// How long is counted.
@@ -39,6 +48,15 @@ pub enum Window {
 impl Window {
     /// All of them, the shortest first.
     pub const ALL: [Window; 3] = [Window::Minute, Window::Hour, Window::Day];
+
+    /// The word in lists and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Window::Minute => "minute",
+            Window::Hour => "hour",
+            Window::Day => "day",
+        }
+    }
 
     /// Its length; 24 hours for a day.
     pub const fn length(self) -> Duration {

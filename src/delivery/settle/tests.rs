@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::queue::entry::{Origin, Recipient, State, state_after};
 
 use super::*;
@@ -26,6 +26,7 @@ fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> Entry 
         account: None,
         origin: Origin {
             client: "127.0.0.1".into(),
+            key: ClientKey::stored("127.0.0.1"),
             addr: [127, 0, 0, 1].into(),
             listener: "local".into(),
             helo: "printer".into(),
@@ -39,7 +40,9 @@ fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> Entry 
         pool: "a".into(),
         chunk: None,
         strict: false,
+        unknown_since: None,
         trouble: None,
+        wait: None,
     }
 }
 
@@ -109,18 +112,18 @@ fn uncertain_copies_come_to_an_end() {
 #[test]
 fn parts_follow_each_other_at_once_and_the_deferred_wait_for_the_end_of_the_round() {
     let first = entry(5, 0, 0, Duration::ZERO);
-    assert_eq!(next_places(&first, 2), [0, 1]);
+    assert_eq!(first.offered(2), [0, 1]);
     let (settlement, _) = tried(&first, &[0, 1], &[Fate::Later, Fate::Delivered], false);
     assert_eq!(settlement.next, Next::Waiting(first.due));
     let second = after(first, &settlement);
-    assert_eq!((next_places(&second, 2), second.tries), (vec![2, 3], 0));
+    assert_eq!((second.offered(2), second.tries), (vec![2, 3], 0));
     let (settlement, _) = tried(&second, &[2, 3], &[Fate::Delivered; 2], false);
     let third = after(second, &settlement);
-    assert_eq!(next_places(&third, 2), [4]);
+    assert_eq!(third.offered(2), [4]);
     let (settlement, _) = tried(&third, &[4], &[Fate::Delivered], false);
     assert!(matches!(settlement.next, Next::Deferred(at) if at > NOW), "{settlement:?}");
     let fourth = after(third, &settlement);
-    assert_eq!((next_places(&fourth, 2), fourth.tries), (vec![0], 1));
+    assert_eq!((fourth.offered(2), fourth.tries), (vec![0], 1));
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn a_list_that_is_too_long_gets_shorter_until_it_fits_or_fails() {
     // It took none: halves, down to one, which then fails.
     let (mut now, mut chunks) = (entry(8, 0, 0, Duration::ZERO), Vec::new());
     loop {
-        let places = next_places(&now, 100);
+        let places = now.offered(100);
         let (settlement, events) = tried(&now, &places, &vec![Fate::Split; places.len()], false);
         now = after(now, &settlement);
         chunks.push(settlement.chunk);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
-use crate::mail::{Id, Lane};
+use crate::mail::{ClientKey, Id, Lane};
 use crate::queue::body::Spool;
 use crate::queue::entry::{AccountState, LONGEST_POOL, NewMessage, Settlement, State, Usage};
 use crate::queue::{Error, Settings};
@@ -89,6 +89,25 @@ impl Write {
 }
 
 impl Write {
+    /// To how many recipients the provider was offered the message whose lease this ends.
+    pub(super) fn offered(&self) -> u32 {
+        match self {
+            Write::Settle { settlement, .. } => settlement.usage.as_ref().map_or(0, |usage| usage.recipients),
+            Write::Put(..)
+            | Write::Retry(..)
+            | Write::Drop(_)
+            | Write::Wake(_)
+            | Write::Hasten { .. }
+            | Write::Purge { .. }
+            | Write::Assign(_)
+            | Write::Spend(_)
+            | Write::Remember(_)
+            | Write::Tell { .. }
+            | Write::SetAside { .. }
+            | Write::Banish { .. } => 0,
+        }
+    }
+
     /// Leaves out what the change can do without, because a page was damaged; false when there is nothing of the kind.
     /// What the provider has taken must not be sent again, nor old records be kept, because a count is damaged.
     pub(super) fn forgo(&mut self) -> bool {
@@ -132,6 +151,8 @@ pub(super) struct Done {
     pub(super) freed: bool,
     /// Whether purge has more to do.
     pub(super) more: bool,
+    /// Whether the due times of many messages have changed.
+    pub(super) times: bool,
 }
 
 /// What a change may look at.
@@ -175,7 +196,8 @@ pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32) -> Resu
     short_enough("the name of a pool", &message.pool, LONGEST_POOL)?;
     let (seq, size) = rows::insert(context.conn, message, sum)?;
     let (pool, lane) = (message.pool.as_str().into(), message.lane);
-    let moves = vec![Move { from: None, to: Some(State::Queued), size, pool, lane }];
+    let (key, due) = (message.origin.key.clone(), Some(message.received));
+    let moves = vec![Move { from: None, to: Some(State::Queued), size, pool, lane, key, due }];
     Ok(Done { moves, stored: Some(seq), wake: true, ..Done::default() })
 }
 
@@ -191,12 +213,15 @@ struct Found {
     size: u64,
     pool: Arc<str>,
     lane: Lane,
+    key: ClientKey,
+    due: Option<Timestamp>,
 }
 
 impl Found {
     /// The change of this row from one state to another.
-    fn goes(&self, from: State, to: Option<State>) -> Move {
-        Move { from: Some(from), to, size: self.size, pool: self.pool.clone(), lane: self.lane }
+    fn goes(&self, from: State, to: Option<State>, due: Option<Timestamp>) -> Move {
+        let (pool, lane, key) = (self.pool.clone(), self.lane, self.key.clone());
+        Move { from: Some(from), to, size: self.size, pool, lane, key, due }
     }
 }
 
@@ -210,11 +235,25 @@ pub(super) fn lane_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Resul
     Ok(row.get_ref(column)?.as_str().ok().and_then(Lane::parse).unwrap_or_default())
 }
 
+/// The client as the counts have it. Octets that are not text are damage, and must not stop a change.
+pub(super) fn key_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ClientKey> {
+    Ok(ClientKey::stored(&String::from_utf8_lossy(row.get_ref(column)?.as_bytes().unwrap_or_default())))
+}
+
 fn find(context: &Context<'_>, id: Id) -> Result<Found, Failure> {
-    let sql = "SELECT seq, state, size, pool, lane FROM message WHERE id = ?1";
+    let sql = "SELECT seq, state, size, pool, lane, client_key, due FROM message WHERE id = ?1";
     let found = context.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| {
         let (state, size) = (State::parse(&row.get::<_, String>(1)?), row.get::<_, i64>(2)?.max(0) as u64);
-        Ok(Found { seq: row.get(0)?, state, size, pool: pool_of(row, 3)?, lane: lane_of(row, 4)? })
+        let due = row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis);
+        Ok(Found {
+            seq: row.get(0)?,
+            state,
+            size,
+            pool: pool_of(row, 3)?,
+            lane: lane_of(row, 4)?,
+            key: key_of(row, 5)?,
+            due,
+        })
     });
     let found = found.optional()?.ok_or(Error::NotFound(id))?;
     if context.ledger.is_leased(found.seq) { Err(Error::Busy(id).into()) } else { Ok(found) }
@@ -228,11 +267,11 @@ fn retry(context: &Context<'_>, id: Id, now: Timestamp) -> Result<Done, Failure>
         Some(state) => state,
     };
     let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, trouble = NULL, \
-               untold = 0, expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
+               untold = 0, unknown_since = NULL, expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
     context.conn.prepare_cached(sql)?.execute(params![found.seq, now.millis()])?;
     let sql = "UPDATE recipient SET outcome = 'open', at = NULL WHERE seq = ?1 AND outcome = 'failed'";
     context.conn.prepare_cached(sql)?.execute([found.seq])?;
-    let moves = vec![found.goes(from, Some(State::Queued))];
+    let moves = vec![found.goes(from, Some(State::Queued), Some(now))];
     Ok(Done { moves, touched: vec![found.seq], wake: true, ..Done::default() })
 }
 
@@ -240,7 +279,7 @@ fn drop_message(context: &Context<'_>, id: Id) -> Result<Done, Failure> {
     let found = find(context, id)?;
     let unlink = delete_content(context.conn, context.spool, found.seq)?.into_iter().collect();
     delete_row(context.conn, found.seq)?;
-    let moves = found.state.map(|from| found.goes(from, None));
+    let moves = found.state.map(|from| found.goes(from, None, None));
     Ok(Done { moves: moves.into_iter().collect(), unlink, touched: vec![found.seq], freed: true, ..Done::default() })
 }
 
@@ -259,13 +298,13 @@ pub(super) fn delete_content(conn: &Connection, spool: &Spool, seq: i64) -> rusq
 fn wake(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
     let sql = "UPDATE message SET due = ?1 WHERE state = 'waiting' AND due > ?1";
     let changed = context.conn.prepare_cached(sql)?.execute([now.millis()])?;
-    Ok(Done { wake: changed > 0, ..Done::default() })
+    Ok(Done { wake: changed > 0, times: changed > 0, ..Done::default() })
 }
 
 fn hasten(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
     let sql = "UPDATE message SET due = ?1 WHERE state = 'deferred' AND due > ?2";
     let changed = context.conn.prepare_cached(sql)?.execute([now.millis(), latest.millis()])?;
-    Ok(Done { wake: changed > 0, ..Done::default() })
+    Ok(Done { wake: changed > 0, times: changed > 0, ..Done::default() })
 }
 
 /// Gives messages new pools; those that are leased, final or gone stay as they are.
@@ -282,8 +321,14 @@ fn assign(context: &Context<'_>, changes: &[(Id, String)]) -> Result<Done, Failu
         };
         let Some(state) = found.state.filter(|state| !state.is_final() && *found.pool != **pool) else { continue };
         statement.execute(params![found.seq, pool])?;
-        let left = found.goes(state, None);
-        done.moves.push(Move { from: None, to: Some(state), pool: pool.as_str().into(), ..left.clone() });
+        let left = found.goes(state, None, None);
+        done.moves.push(Move {
+            from: None,
+            to: Some(state),
+            pool: pool.as_str().into(),
+            due: found.due,
+            ..left.clone()
+        });
         done.moves.push(left);
         done.touched.push(found.seq);
     }
@@ -296,20 +341,21 @@ fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Fai
     for (state, keep) in
         [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
     {
-        let sql = "SELECT seq, size, pool, lane FROM message \
+        let sql = "SELECT seq, size, pool, lane, client_key FROM message \
                    WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 LIMIT ?3";
         let left = (PURGE_STEP - done.moves.len()) as i64;
-        let old: Vec<(i64, i64, Arc<str>, Lane)> = context
+        let old: Vec<(i64, i64, Arc<str>, Lane, ClientKey)> = context
             .conn
             .prepare_cached(sql)?
             .query_map(params![state.name(), (now - keep).millis(), left], |row| {
-                Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?))
+                Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?, key_of(row, 4)?))
             })?
             .collect::<Result<_, _>>()?;
-        for (seq, size, pool, lane) in old {
+        for (seq, size, pool, lane, key) in old {
             done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
             delete_row(context.conn, seq)?;
-            done.moves.push(Move { from: Some(state), to: None, size: size.max(0) as u64, pool, lane });
+            let size = size.max(0) as u64;
+            done.moves.push(Move { from: Some(state), to: None, size, pool, lane, key, due: None });
         }
     }
     done.more = done.moves.len() == PURGE_STEP;
@@ -322,15 +368,16 @@ fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Fai
 
 /// Sets a message aside whose content is damaged: held, with the reason where a person sees it, and never sent.
 pub(super) fn hold(conn: &Connection, seq: i64, reason: &str) -> rusqlite::Result<Done> {
-    let sql = "SELECT state, size, pool, lane FROM message WHERE seq = ?1";
-    let (from, size, pool, lane): (String, i64, Arc<str>, Lane) = conn
+    let sql = "SELECT state, size, pool, lane, client_key FROM message WHERE seq = ?1";
+    let (from, size, pool, lane, key): (String, i64, Arc<str>, Lane, ClientKey) = conn
         .prepare_cached(sql)?
-        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?)))?;
+        .query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?, key_of(row, 4)?)))?;
     let sql = "UPDATE message SET state = 'held', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
     let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
     conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;
-    let change = Move { from: State::parse(&from), to: Some(State::Held), size: size.max(0) as u64, pool, lane };
+    let size = size.max(0) as u64;
+    let change = Move { from: State::parse(&from), to: Some(State::Held), size, pool, lane, key, due: None };
     Ok(Done { moves: vec![change], touched: vec![seq], ..Done::default() })
 }
 
@@ -340,15 +387,17 @@ fn banish(conn: &Connection, seq: i64, reason: &str) -> Result<Done, Failure> {
     if rows::entry(conn, seq).is_ok() {
         return Ok(hold(conn, seq, reason)?);
     }
-    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER), pool, lane FROM message WHERE seq = ?1";
+    let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER), pool, lane, client_key FROM message WHERE seq = ?1";
     let before = conn.prepare_cached(sql)?.query_row([seq], |row| {
-        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?, pool_of(row, 2)?, lane_of(row, 3)?))
+        let (pool, lane, key) = (pool_of(row, 2)?, lane_of(row, 3)?, key_of(row, 4)?);
+        Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?, pool, lane, key))
     });
     let sql = "UPDATE message SET state = 'aside', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
-    let (state, size, pool, lane) = before.unwrap_or_else(|_| (None, None, "".into(), Lane::default()));
+    let nothing = |_| (None, None, "".into(), Lane::default(), ClientKey::stored(""));
+    let (state, size, pool, lane, key) = before.unwrap_or_else(nothing);
     let from = state.as_deref().and_then(State::parse);
     let size = size.unwrap_or(0).max(0) as u64;
-    let moves = from.map(|from| Move { from: Some(from), to: None, size, pool, lane });
+    let moves = from.map(|from| Move { from: Some(from), to: None, size, pool, lane, key, due: None });
     Ok(Done { moves: moves.into_iter().collect(), touched: vec![seq], ..Done::default() })
 }

@@ -52,7 +52,9 @@ impl Fresh {
             pool: message.pool,
             chunk: None,
             strict: false,
+            unknown_since: None,
             trouble: None,
+            wait: None,
         };
         self.messages.insert(seq, (entry, message.head, body));
     }

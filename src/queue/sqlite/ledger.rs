@@ -1,4 +1,4 @@
-//! What the writer knows by heart: how many messages are in each state, pool and lane, and who holds a lease on what.
+//! In-memory counters and leases of the writer: how many messages each state, pool and lane has, and what is leased.
 //!
 //! Values only, no database. Invariants: the counts say what the tables say as of the last commit, with leased messages
 //! under the state they have in the table; a pool that has only final messages is not here; a message has at most one
@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::mail::{Id, Lane};
+use crate::mail::{ClientKey, Id, Lane};
 use crate::queue::Depth;
 use crate::queue::entry::State;
 
@@ -25,6 +25,10 @@ pub(super) struct Move {
     pub(super) pool: Arc<str>,
     /// Its lane, which stays as it is.
     pub(super) lane: Lane,
+    /// Its client.
+    pub(super) key: ClientKey,
+    /// When it is due from now on; `None` where that did not change, or where it is due no more.
+    pub(super) due: Option<Timestamp>,
 }
 
 /// A message that is being sent.
@@ -36,6 +40,11 @@ pub(super) struct Leased {
     pub(super) due: Timestamp,
     pub(super) pool: Arc<str>,
     pub(super) lane: Lane,
+    pub(super) key: ClientKey,
+    /// The account it was leased for.
+    pub(super) account: Arc<str>,
+    /// Recipients that its client was charged with.
+    pub(super) charged: u32,
 }
 
 /// How many messages of one pool and lane are in one state, and how many octets they have.
@@ -134,10 +143,11 @@ impl Ledger {
         token
     }
 
-    /// Ends a lease; false when there was none.
-    pub(super) fn release(&mut self, token: u64) -> bool {
-        let held = self.leased.remove(&token);
-        held.is_some_and(|leased| self.tokens.remove(&leased.seq).is_some())
+    /// Ends a lease, and gives what was leased.
+    pub(super) fn release(&mut self, token: u64) -> Option<Leased> {
+        let held = self.leased.remove(&token)?;
+        self.tokens.remove(&held.seq);
+        Some(held)
     }
 
     /// The message that `token` stands for.
@@ -163,6 +173,6 @@ impl Ledger {
             *count = count.saturating_sub(1);
             messages[State::Sending as usize] += 1;
         }
-        Depth { messages, bytes: self.bytes, oldest: None }
+        Depth { messages, bytes: self.bytes, ..Depth::default() }
     }
 }

@@ -33,10 +33,11 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::clock::Timestamp;
-use crate::mail::{Id, Lane};
+use crate::mail::Id;
 
 use super::body::{Draft, Spool, Stored};
-use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage, Want};
+use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage};
+use super::request::{ClosedLane, LeaseRequest, Line};
 use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings};
 
 mod accounts;
@@ -45,7 +46,9 @@ mod astray;
 mod fault;
 mod fresh;
 mod group;
+mod lease;
 mod ledger;
+mod lines;
 mod lock;
 mod lookup;
 mod revoke;
@@ -58,7 +61,8 @@ mod view;
 mod writer;
 
 use apply::Write;
-use lookup::{Candidate, Read, Reply};
+use lease::Candidate;
+use lookup::{Read, Reply};
 use writer::{Message, Writer};
 
 /// Room for what waits to be written, in units of 4 KiB: 8 MB.
@@ -106,6 +110,7 @@ impl Sqlite {
             settings: settings.clone(),
             spool: spool.clone(),
             ledger,
+            lines: lines::Lines::default(),
             fresh: fresh::Fresh::default(),
             skip: std::collections::HashSet::new(),
             closed: std::collections::HashMap::new(),
@@ -224,9 +229,9 @@ impl Queue for Sqlite {
         })
     }
 
-    fn lease(&self, now: Timestamp, wants: Vec<Want>, total: usize) -> Answer<'_, Vec<Lease>> {
+    fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>> {
         Box::pin(async move {
-            let candidates = self.ask(|reply| Message::Read(Read::Lease(now, wants, total, reply))).await?;
+            let candidates = self.ask(|reply| Message::Read(Read::Lease(now, request, reply))).await?;
             let mut leases = Vec::with_capacity(candidates.len());
             for candidate in candidates {
                 leases.extend(self.checked(candidate).await?);
@@ -263,8 +268,8 @@ impl Queue for Sqlite {
         })
     }
 
-    fn next_due(&self, wants: Vec<Want>) -> Answer<'_, Option<Timestamp>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::NextDue(wants, reply))))
+    fn first_due(&self, lines: Vec<Line>) -> Answer<'_, Vec<Option<Timestamp>>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::FirstDue(lines, reply))))
     }
 
     fn pools(&self) -> Answer<'_, Vec<(String, u64)>> {
@@ -276,7 +281,7 @@ impl Queue for Sqlite {
         Box::pin(async move { self.change(Write::Assign(changes), octets).await.map(drop) })
     }
 
-    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()> {
+    fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()> {
         Box::pin(self.ask(|reply| Message::CloseLanes(closed, reply)))
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Id, Lane, ReversePath};
+use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::queue::body::{Spool, SpoolFile, Stored};
 use crate::queue::checksum::Checksum;
 use crate::queue::entry::{Entry, NewMessage, Origin, Outcome, Recipient, State};
@@ -42,7 +42,7 @@ fn damaged(what: &str) -> Unreadable {
 /// Reads the message in row `seq`, without its content.
 pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
     let sql = "SELECT id, state, received, expires, due, tries, uncertain, account, client, addr, listener, helo, \
-               sender, size, repairs, notice, lane, pool, chunk, strict, trouble FROM message WHERE seq = ?1";
+               sender, size, repairs, notice, lane, pool, chunk, strict, trouble, client_key, unknown_since FROM message WHERE seq = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([seq])?;
     let row = rows.next()?.ok_or(Unreadable::Missing)?;
@@ -59,6 +59,7 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
         account: row.get(7)?,
         origin: Origin {
             client: name(row, 8, "the client's name")?,
+            key: ClientKey::stored(&name(row, 21, "the client's key")?),
             addr: text(row, 9)?.parse().map_err(|_| damaged("the client's address"))?,
             listener: name(row, 10, "the listener's name")?,
             helo: name(row, 11, "the name in HELO")?,
@@ -72,7 +73,9 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
         pool: text(row, 17)?.to_owned(),
         chunk: row.get(18)?,
         strict: row.get(19)?,
+        unknown_since: row.get::<_, Option<i64>>(22)?.map(Timestamp::from_millis),
         trouble: row.get(20)?,
+        wait: None,
     })
 }
 
@@ -180,8 +183,8 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
     let size = message.head.len() as u64 + message.body.len();
     let repairs = serde_json::to_string(&message.repairs).expect("a list of texts is always JSON");
     let sql = "INSERT INTO message (id, state, received, expires, due, client, addr, listener, helo, sender, size, \
-               repairs, notice, lane, pool) \
-               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+               repairs, notice, lane, pool, client_key) \
+               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     conn.prepare_cached(sql)?.execute(params![
         message.id.as_str(),
         message.received.millis(),
@@ -196,6 +199,7 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
         message.notice,
         message.lane.name(),
         message.pool,
+        message.origin.key.as_str(),
     ])?;
     let seq = conn.last_insert_rowid();
     let sql = "INSERT INTO recipient (seq, place, address, outcome) VALUES (?1, ?2, ?3, 'open')";

@@ -18,14 +18,16 @@
 //!
 //! | column | | written by |
 //! | --- | --- | --- |
-//! | pool, lane | who may take it, and how urgent it is | put; assign changes the pool of what is not final |
+//! | pool, lane | which accounts may take it, and how urgent it is | put; assign changes the pool of what is not final |
+//! | client_key | counts as one client where clients share an account | put |
+//! | unknown_since | when a reply that is not understood first refused it | settle, once; retry takes it off |
 //! | chunk, strict | what a try has taught about the message | settle, which never takes it back |
 //! | untold | 1: its owner is still to be told of what failed | settle; tell and retry take it off |
 //!
 //! `usage` has one row for an account and a minute since 1970, written by settle and spend, deleted by purge;
 //! `account` has what the delivery wants to know after a restart, written by settle and remember.
 //!
-//! How it is asked (a test holds each question to its index): who is next in one line, and when (`message_line`); what
+//! How it is asked (a test holds each question to its index): what a client has in a line, and when (`message_line`); what
 //! is there by state, pool and lane, and how many octets (`message_place`); what is deferred and due in a closed lane
 //! (`message_deferred`); who is to be told (`message_untold`); what is old (`message_finished`).
 
@@ -40,7 +42,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::queue::Error;
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// `YIZH`, kept in `application_id`: tells our database from somebody else's.
 const APPLICATION: i64 = 0x5949_5a48;
 
@@ -96,7 +98,6 @@ CREATE INDEX content_spool ON content (spool) WHERE spool IS NOT NULL;
 /// What version 2 added: several accounts share the queue. Runs on new databases as well, so that there is one text.
 const SHARED: &str = "
 CREATE INDEX message_place ON message (state, pool, lane, id, size);
-CREATE INDEX message_line ON message (pool, lane, due) WHERE due IS NOT NULL;
 CREATE INDEX message_deferred ON message (state, pool, lane, due) WHERE state = 'deferred';
 CREATE INDEX message_untold ON message (id) WHERE untold = 1 AND state = 'failed';
 CREATE TABLE usage (
@@ -113,6 +114,16 @@ CREATE TABLE account (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 3 added: clients share an account, and doubt about a message outlives the process. The client of an
+/// older message is its address; its user was not kept.
+const CLIENTS: &str = "
+ALTER TABLE message ADD COLUMN client_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN unknown_since INTEGER;
+UPDATE message SET client_key = CASE WHEN notice THEN 'relay' ELSE addr END WHERE state <> 'delivered';
+DROP INDEX IF EXISTS message_line;
+CREATE INDEX message_line ON message (pool, lane, client_key, due) WHERE due IS NOT NULL;
+";
+
 /// From version 1: what it lacks is added, and what is there stays as it is.
 const FROM_1: &str = "
 ALTER TABLE message ADD COLUMN lane TEXT NOT NULL DEFAULT 'normal';
@@ -123,6 +134,14 @@ ALTER TABLE message ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
 DROP INDEX message_state;
 DROP INDEX message_due;
 ";
+
+/// The steps to a new database.
+const NEW: &[&str] = &[TABLES, SHARED, CLIENTS];
+
+/// The steps from an earlier version.
+const fn from(version: i64) -> &'static [&'static str] {
+    if version == 1 { &[FROM_1, SHARED, CLIENTS] } else { &[CLIENTS] }
+}
 
 /// Opens the database, makes it when it is missing, and sets what a connection must have. True: it was empty.
 ///
@@ -159,11 +178,11 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
     let damaged = |reason: String| Err(Error::Damaged { path: path.to_owned(), reason });
     match (version, application, tables) {
         (0, 0, 0) => {
-            upgrade(&conn, TABLES).map_err(|e| explain(&e, path))?;
+            upgrade(&conn, NEW).map_err(|e| explain(&e, path))?;
             Ok((conn, true))
         }
-        (1, APPLICATION, _) => {
-            upgrade(&conn, FROM_1).map_err(|e| explain(&e, path))?;
+        (1 | 2, APPLICATION, _) => {
+            upgrade(&conn, from(version)).map_err(|e| explain(&e, path))?;
             tracing::info!(event = "queue_upgraded", path = %path.display(), format = VERSION, "the queue has a new format; earlier versions cannot read it");
             Ok((conn, false))
         }
@@ -176,10 +195,11 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
     }
 }
 
-/// Brings a database up to [`VERSION`], in one transaction: `first`, then what version 2 added.
-fn upgrade(conn: &Connection, first: &str) -> rusqlite::Result<()> {
+/// Brings a database up to [`VERSION`] by these steps, in one transaction.
+fn upgrade(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    let steps = steps.concat();
     let sql = format!(
-        "BEGIN IMMEDIATE; {first} {SHARED} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
+        "BEGIN IMMEDIATE; {steps} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     );
     let done = conn.execute_batch(&sql);
     if done.is_err() && !conn.is_autocommit() {

@@ -6,6 +6,7 @@
 
 use rusqlite::params;
 
+use crate::clock::Timestamp;
 use crate::mail::Id;
 use crate::queue::Error;
 use crate::queue::entry::{Next, Outcome, Recipient, Settlement, State, state_after};
@@ -13,7 +14,7 @@ use crate::queue::entry::{Next, Outcome, Recipient, Settlement, State, state_aft
 use super::accounts;
 use super::apply::{Context, Done, delete_content, put};
 use super::fault::Failure;
-use super::ledger::Move;
+use super::ledger::{Leased, Move};
 use super::rows::{self, Unreadable};
 
 /// Writes how the try that `token` stands for ended.
@@ -49,7 +50,8 @@ pub(super) fn settle(
     let spent = to != State::Delivered && matches!(settlement.next, Next::Deferred(_));
     let sql = "UPDATE message SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, \
                uncertain = uncertain + ?6, account = coalesce(?7, account), chunk = coalesce(?8, chunk), \
-               strict = max(strict, ?9), untold = max(untold, ?10) WHERE seq = ?1";
+               strict = max(strict, ?9), untold = max(untold, ?10), \
+               unknown_since = coalesce(unknown_since, ?11) WHERE seq = ?1";
     context.conn.prepare_cached(sql)?.execute(params![
         seq,
         to.name(),
@@ -61,6 +63,7 @@ pub(super) fn settle(
         settlement.chunk,
         settlement.strict,
         settlement.untold,
+        settlement.unknown_since.map(Timestamp::millis),
     ])?;
     accounts::settle(context.conn, id, settlement)?;
     let mut done = Done { released: Some(token), touched: vec![seq], wake: !to.is_final(), ..Done::default() };
@@ -68,8 +71,9 @@ pub(super) fn settle(
         done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
         done.freed = true;
     }
-    let (pool, lane) = (leased.pool, leased.lane);
-    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool, lane });
+    let Leased { pool, lane, key, .. } = leased;
+    let due = due.map(Timestamp::from_millis);
+    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool, lane, key, due });
     if let Some(notice) = &settlement.notice {
         let stored = put(context, notice, notice_sum)?;
         done.moves.extend(stored.moves);

@@ -13,7 +13,7 @@ use std::path::Path;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::mail::Lane;
+use crate::mail::{ClientKey, Lane};
 use crate::queue::body::Spool;
 use crate::queue::entry::State;
 use crate::queue::{Error, Report};
@@ -87,33 +87,68 @@ pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report
     Ok(())
 }
 
-/// A message in a lane or a pool whose name nobody can say would never be asked for: it becomes a normal one that is
-/// not assigned yet. Goes from line to line by the index, so the time depends on their number only.
-fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    let sql = "SELECT pool, lane FROM message WHERE due IS NOT NULL AND (pool, lane) > (?1, ?2) \
-               ORDER BY pool, lane LIMIT 1";
-    let mut next = conn.prepare(sql)?;
-    let mut line: (Vec<u8>, Vec<u8>) = (Vec::new(), Vec::new());
+/// The first message of the client that comes after these in the index.
+pub(super) const NEXT_CLIENT: &str = "SELECT pool, lane, client_key, due FROM message \
+    WHERE due IS NOT NULL AND (pool, lane, client_key) > (?1, ?2, ?3) ORDER BY pool, lane, client_key, due LIMIT 1";
+
+/// Calls `each` for every client of every pool and lane that has something due at some time: with the pool, the lane and
+/// the key as they are stored, and the due time of its first message. Goes from client to client by the index, so the time
+/// depends on their number only.
+pub(super) fn each_client(
+    conn: &Connection,
+    mut each: impl FnMut(&[Vec<u8>; 3], i64) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut next = conn.prepare(NEXT_CLIENT)?;
+    let mut names: [Vec<u8>; 3] = Default::default();
     loop {
-        let found = next.query_row(params![as_text(&line.0), as_text(&line.1)], |row| {
+        let parameters = params![as_text(&names[0]), as_text(&names[1]), as_text(&names[2])];
+        let found = next.query_row(parameters, |row| {
             let octets =
                 |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_bytes().unwrap_or_default().to_vec());
-            Ok((octets(0)?, octets(1)?))
+            Ok(([octets(0)?, octets(1)?, octets(2)?], row.get::<_, i64>(3)?))
         });
         // In a damaged index the next one may not come after this one.
-        let Some(found) = found.optional()?.filter(|found| *found > line) else { return Ok(()) };
-        let lane = str::from_utf8(&found.1).ok().and_then(Lane::parse);
-        if lane.is_none() || str::from_utf8(&found.0).is_err() {
-            let sql = "UPDATE message SET pool = '', lane = ?3 WHERE pool = ?1 AND lane = ?2 AND due IS NOT NULL";
-            let lane = lane.unwrap_or_default().name();
-            let changed = conn.execute(sql, params![as_text(&found.0), as_text(&found.1), lane])?;
-            let (pool, lane) = (String::from_utf8_lossy(&found.0), String::from_utf8_lossy(&found.1));
-            report.push(format!(
-                "{changed} messages were in lane {lane:?} of pool {pool:?}, which cannot be; they are assigned anew"
-            ));
-        }
-        line = found;
+        let Some((found, due)) = found.optional()?.filter(|(found, _)| *found > names) else { return Ok(()) };
+        each(&found, due)?;
+        names = found;
     }
+}
+
+/// Which clients wait in which pool and lane, with the due time of the first message of each.
+pub(super) fn clients(conn: &Connection) -> rusqlite::Result<Vec<(String, Lane, ClientKey, i64)>> {
+    let mut clients = Vec::new();
+    each_client(conn, |[pool, lane, key], due| {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let lane = Lane::parse(&text(lane)).unwrap_or_default();
+        clients.push((text(pool), lane, ClientKey::stored(&text(key)), due));
+        Ok(())
+    })?;
+    Ok(clients)
+}
+
+/// A message in a lane, a pool or of a client whose name is damaged would never be leased: it becomes a normal one that is
+/// not assigned yet, of a client without a name.
+fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let mut damaged = Vec::new();
+    each_client(conn, |names, _| {
+        let [pool, lane, key] = names;
+        let lane = str::from_utf8(lane).ok().and_then(Lane::parse);
+        if lane.is_none() || str::from_utf8(pool).is_err() || str::from_utf8(key).is_err() {
+            damaged.push((names.clone(), lane.unwrap_or_default()));
+        }
+        Ok(())
+    })?;
+    for ([pool, lane, key], mended) in damaged {
+        let sql = "UPDATE message SET pool = '', client_key = '', lane = ?4 \
+                   WHERE pool = ?1 AND lane = ?2 AND client_key = ?3 AND due IS NOT NULL";
+        let parameters = params![as_text(&pool), as_text(&lane), as_text(&key), mended.name()];
+        let changed = conn.execute(sql, parameters)?;
+        let (pool, lane) = (String::from_utf8_lossy(&pool), String::from_utf8_lossy(&lane));
+        report.push(format!(
+            "{changed} messages were in lane {lane:?} of pool {pool:?}, which cannot be; they are assigned anew"
+        ));
+    }
+    Ok(())
 }
 
 /// Octets that a column gave as text, as a parameter.

@@ -4,6 +4,8 @@
 
 use rusqlite::Connection;
 
+use crate::clock::Timestamp;
+use crate::mail::{ClientKey, Lane};
 use crate::queue::Error;
 
 use super::fault::Fault;
@@ -24,6 +26,24 @@ impl Writer {
                 tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted")
             }
         }
+        match self.conn().and_then(start::clients) {
+            Ok(clients) => self.refill(clients),
+            Err(error) => {
+                tracing::error!(event = "queue_error", %error, "the clients that wait could not be read");
+            }
+        }
+    }
+
+    /// Takes in which clients wait. Leases outlive the connection under which they were given.
+    fn refill(&mut self, clients: Vec<(String, Lane, ClientKey, i64)>) {
+        self.lines.clear();
+        for (pool, lane, key, due) in clients {
+            self.lines.note(&pool, lane, &key, Timestamp::from_millis(due));
+        }
+        for leased in self.ledger.all_leased() {
+            self.lines.restore(&leased.pool, leased.lane, &leased.key);
+        }
+        self.lines.forget_times();
     }
 
     /// Gives the connection up. Closing it first makes SQLite drop the frames of a commit that failed.

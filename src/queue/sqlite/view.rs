@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::mail::{Id, Lane};
 use crate::queue::body::Stored;
 use crate::queue::entry::{Entry, State};
+use crate::queue::request::{ClosedLane, Line, WaitReason};
 use crate::queue::{Depth, Error, Filter};
 
 use super::rows::{self, Unreadable};
@@ -35,6 +36,9 @@ pub(super) const DEFERRED: &str =
 /// What each address has in the queue. A scan, for once in a while.
 const BY_ADDR: &str = "SELECT addr, sum(size) FROM message \
      WHERE state IN ('queued', 'sending', 'waiting', 'deferred', 'held') GROUP BY addr";
+
+/// Later than any date that is shown.
+const UNTIL_AN_OPERATOR_ACTS: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// The names of a pool and a lane, as octets: what is damaged may not be text.
 type Names = (Vec<u8>, Vec<u8>);
@@ -90,16 +94,16 @@ impl Writer {
         Ok(entries)
     }
 
-    /// Until when this lane of `pool` is closed; `None` when it is not.
-    fn closed_until(&self, pool: &str, lane: Lane) -> Option<Timestamp> {
-        self.closed.get(pool).and_then(|lanes| lanes[lane as usize])
+    /// Why this lane of `pool` is closed; `None` when it is not.
+    fn closed(&self, pool: &str, lane: Lane) -> Option<&ClosedLane> {
+        self.closed.get(&Line { pool: pool.to_owned(), lane })
     }
 
     /// Which messages of this pool and lane that the table has in `state` are shown in a state that is wanted.
     fn part(&self, filter: &Filter, state: State, (pool, lane): &Names) -> Option<Part> {
         let lane = std::str::from_utf8(lane).ok().and_then(Lane::parse);
-        let until = std::str::from_utf8(pool).ok().zip(lane).and_then(|(pool, lane)| self.closed_until(pool, lane));
-        let closed = until.is_some();
+        let closed =
+            std::str::from_utf8(pool).ok().zip(lane).and_then(|(pool, lane)| self.closed(pool, lane)).is_some();
         let (as_is, as_waiting) = (wanted(filter, state), wanted(filter, State::Waiting));
         match state {
             State::Queued if closed => as_waiting.then_some(Part::All),
@@ -185,10 +189,13 @@ impl Writer {
             State::Deferred => entry.due <= self.now,
             State::Sending | State::Held | State::Delivered | State::Failed => false,
         };
-        if let Some(until) = self.closed_until(&entry.pool, entry.lane)
-            && due
-        {
-            (entry.state, entry.due) = (State::Waiting, entry.due.max(until));
+        let closed = self.closed(&entry.pool, entry.lane).filter(|_| due);
+        if let Some(ClosedLane { until, reason, .. }) = closed {
+            (entry.state, entry.wait) = (State::Waiting, Some(reason.clone()));
+            entry.due = entry.due.max(until.unwrap_or(UNTIL_AN_OPERATOR_ACTS));
+        } else if entry.state == State::Queued && self.ledger.all_leased().next().is_some() {
+            // Nothing is in its way but those that are sent now.
+            entry.wait = Some(WaitReason::Share);
         }
         Ok(entry)
     }
@@ -212,8 +219,8 @@ impl Writer {
     pub(super) fn depth(&mut self) -> Result<Depth, Error> {
         let read = || -> rusqlite::Result<Depth> {
             let mut depth = self.ledger.depth();
-            let lanes = self.closed.keys().flat_map(|pool| Lane::ALL.map(|lane| (pool, lane)));
-            for (pool, lane) in lanes.filter(|(pool, lane)| self.closed_until(pool, *lane).is_some()) {
+            for ClosedLane { line: Line { pool, lane }, reason, .. } in self.closed.values() {
+                let (lane, moved_before) = (*lane, depth.messages[State::Waiting as usize]);
                 let leased = |state, due: Timestamp| {
                     let here = self.ledger.all_leased().filter(|leased| leased.lane == lane && *leased.pool == **pool);
                     here.filter(|leased| leased.state == state && leased.due <= due).count() as u64
@@ -228,6 +235,13 @@ impl Writer {
                     depth.messages[state as usize] -= moved;
                     depth.messages[State::Waiting as usize] += moved;
                 }
+                let stored = self.ledger.in_lane(pool, lane, State::Waiting);
+                let stored = stored.saturating_sub(leased(State::Waiting, Timestamp::from_millis(i64::MAX)));
+                let moved = depth.messages[State::Waiting as usize] - moved_before;
+                depth.waiting[reason.place()] += moved + stored;
+            }
+            if self.ledger.all_leased().next().is_some() {
+                depth.waiting[WaitReason::Share.place()] += depth.messages[State::Queued as usize];
             }
             depth.oldest = self.oldest()?;
             Ok(depth)

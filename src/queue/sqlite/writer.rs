@@ -18,9 +18,9 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::clock::Timestamp;
-use crate::mail::Lane;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
+use crate::queue::request::{ClosedLane, Line};
 use crate::queue::{Error, Settings};
 
 use super::apply::{Done, Write};
@@ -28,6 +28,7 @@ use super::fault::Fault;
 use super::fresh::Fresh;
 use super::group::{Committed, Ended};
 use super::ledger::Ledger;
+use super::lines::Lines;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
 use super::revoke::Revoked;
@@ -45,8 +46,8 @@ pub(super) enum Message {
     Write(Write, Option<Reply<bool>>, Option<OwnedSemaphorePermit>),
     /// A question.
     Read(Read),
-    /// Lanes that are closed, and until when. Needs no database.
-    CloseLanes(Vec<(String, Lane, Timestamp)>, Reply<()>),
+    /// Lanes that are closed. Needs no database.
+    CloseLanes(Vec<ClosedLane>, Reply<()>),
     /// A lease was dropped.
     Release(u64),
     /// The end.
@@ -65,11 +66,12 @@ pub(super) struct Writer {
     pub(super) settings: Settings,
     pub(super) spool: Arc<Spool>,
     pub(super) ledger: Ledger,
+    pub(super) lines: Lines,
     pub(super) fresh: Fresh,
     /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
     pub(super) skip: HashSet<i64>,
-    /// Until when nobody can take from a lane of a pool, by pool and lane; `None` where somebody can.
-    pub(super) closed: HashMap<String, [Option<Timestamp>; Lane::ALL.len()]>,
+    /// The lanes that no account can take from.
+    pub(super) closed: HashMap<Line, ClosedLane>,
     /// The time, as it was told last; before that, long ago.
     pub(super) now: Timestamp,
     /// For the leases that are handed out: the way back.
@@ -137,17 +139,10 @@ impl Writer {
                 Message::Write(write, reply, permit) => jobs.push(Job { write, reply, _permit: permit }),
                 Message::Read(read) => reads.push(read),
                 Message::CloseLanes(closed, reply) => {
-                    self.closed.clear();
-                    for (pool, lane, until) in closed {
-                        self.closed.entry(pool).or_default()[lane as usize] = Some(until);
-                    }
+                    self.closed = closed.into_iter().map(|closed| (closed.line.clone(), closed)).collect();
                     let _ = reply.send(Ok(()));
                 }
-                Message::Release(token) => {
-                    if self.ledger.release(token) {
-                        self.due.notify_one();
-                    }
-                }
+                Message::Release(token) => self.release(token),
                 Message::Close(reply) => {
                     close = Some(reply);
                     break;
@@ -234,9 +229,20 @@ impl Writer {
     pub(super) fn finish(&mut self, job: Job, result: Result<Done, Error>) {
         let answer = match result {
             Ok(done) => {
-                done.moves.iter().for_each(|change| self.ledger.apply(change));
+                for change in &done.moves {
+                    self.ledger.apply(change);
+                    if change.from.is_some() {
+                        self.lines.doubt(&change.pool, change.lane, &change.key);
+                    }
+                    if let Some(due) = change.due {
+                        self.lines.note(&change.pool, change.lane, &change.key, due);
+                    }
+                }
+                if done.times {
+                    self.lines.forget_times();
+                }
                 if let Some(token) = done.released {
-                    self.ledger.release(token);
+                    self.end_lease(token, job.write.offered());
                 }
                 for &seq in &done.touched {
                     self.fresh.take(seq);
@@ -262,10 +268,8 @@ impl Writer {
             }
             Err(error) => {
                 // A settlement that was refused gives its message back, as a dropped lease does.
-                if let Write::Settle { token, .. } | Write::SetAside { token, .. } = &job.write
-                    && self.ledger.release(*token)
-                {
-                    self.due.notify_one();
+                if let Write::Settle { token, .. } | Write::SetAside { token, .. } = &job.write {
+                    self.release(*token);
                 }
                 // First the file of a message that was refused goes, then the answer.
                 drop(job.write);

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use yizhan::app::Relay;
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::config::Settings;
-use yizhan::mail::{Id, Lane};
+use yizhan::mail::Id;
 use yizhan::queue::body::{Draft, Stored};
-use yizhan::queue::entry::{AccountState, Entry, NewMessage, Settlement, Usage, Want};
+use yizhan::queue::entry::{AccountState, Entry, NewMessage, Settlement, Usage};
+use yizhan::queue::request::{ClosedLane, LeaseRequest, Line};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue};
 use yizhan::sandbox::Limits;
@@ -83,8 +84,8 @@ impl Queue for Brittle {
     fn put(&self, message: NewMessage) -> Answer<'_, ()> {
         self.touch("put").put(message)
     }
-    fn lease(&self, now: Timestamp, wants: Vec<Want>, total: usize) -> Answer<'_, Vec<Lease>> {
-        self.touch("lease").lease(now, wants, total)
+    fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>> {
+        self.touch("lease").lease(now, request)
     }
     fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()> {
         self.touch("settle").settle(lease, settlement)
@@ -92,8 +93,8 @@ impl Queue for Brittle {
     fn wait(&self) -> Answer<'_, ()> {
         self.touch("wait").wait()
     }
-    fn next_due(&self, wants: Vec<Want>) -> Answer<'_, Option<Timestamp>> {
-        self.touch("next_due").next_due(wants)
+    fn first_due(&self, lines: Vec<Line>) -> Answer<'_, Vec<Option<Timestamp>>> {
+        self.touch("first_due").first_due(lines)
     }
     fn pools(&self) -> Answer<'_, Vec<(String, u64)>> {
         self.touch("pools").pools()
@@ -101,7 +102,7 @@ impl Queue for Brittle {
     fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()> {
         self.touch("assign").assign(changes)
     }
-    fn close_lanes(&self, closed: Vec<(String, Lane, Timestamp)>) -> Answer<'_, ()> {
+    fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()> {
         self.touch("close_lanes").close_lanes(closed)
     }
     fn spend(&self, usage: Usage) -> Answer<'_, ()> {

@@ -146,7 +146,7 @@ async fn a_093_a_panic_in_an_order_ends_that_order_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_093_a_panic_in_a_loop_ends_the_relay_and_loses_nothing() {
     for (call, part) in [
-        ("next_due", "the delivery"),
+        ("first_due", "the delivery"),
         ("depth", "the chores"),
         ("purge", "the chores"),
         ("untold", "the one who tells"),

@@ -14,13 +14,13 @@ pub(super) const KEYS: &[Key] = &[
     fixed(
         "limits.messages_per_client",
         Kind::Rate,
-        r#""600/min""#,
+        r#""10000/min""#,
         "messages of one client address: N/s, N/min or N/h",
     ),
     fixed(
         "limits.recipients_per_client",
         Kind::Rate,
-        r#""3000/min""#,
+        r#""30000/min""#,
         "recipients of one client address, of all its messages together",
     ),
     fixed(

@@ -2,7 +2,7 @@
 
 use rusqlite::types::Null;
 
-use crate::queue::sqlite::{accounts, lookup, view};
+use crate::queue::sqlite::{accounts, lease, start, view};
 
 use super::*;
 
@@ -17,10 +17,10 @@ fn plan(conn: &Connection, sql: &str) -> String {
 #[test]
 fn each_question_has_its_index() {
     let conn = Connection::open_in_memory().unwrap();
-    upgrade(&conn, TABLES).unwrap();
+    upgrade(&conn, NEW).unwrap();
     for (sql, way) in [
-        (lookup::LINE, "COVERING INDEX message_line (pool=? AND lane=? AND due<?)"),
-        (lookup::FIRST, "COVERING INDEX message_line (pool=? AND lane=? AND due>?)"),
+        (lease::FLOW, "COVERING INDEX message_line (pool=? AND lane=? AND client_key=? AND due>?)"),
+        (start::NEXT_CLIENT, "COVERING INDEX message_line ((pool,lane,client_key)>(?,?,?))"),
         (view::FIRST_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
         (view::NEXT_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
         (view::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND lane=? AND id>?)"),
@@ -47,13 +47,16 @@ fn an_upgraded_database_is_like_a_new_one() {
         lines.map(|line| line.unwrap().unwrap_or_default()).collect()
     };
     let new = Connection::open_in_memory().unwrap();
-    upgrade(&new, TABLES).unwrap();
-    let old = Connection::open_in_memory().unwrap();
-    old.execute_batch(include_str!("../../../../tests/queue/queue_format_1.sql")).unwrap();
-    upgrade(&old, FROM_1).unwrap();
-    assert_eq!(shape(&old), shape(&new));
-    // A step that fails takes back those before it.
-    let before = shape(&old);
-    assert!(upgrade(&old, FROM_1).is_err() && old.is_autocommit());
-    assert_eq!(shape(&old), before);
+    upgrade(&new, NEW).unwrap();
+    let first = Connection::open_in_memory().unwrap();
+    first.execute_batch(include_str!("../../../../tests/queue/queue_format_1.sql")).unwrap();
+    let second = Connection::open_in_memory().unwrap();
+    upgrade(&second, &[TABLES, SHARED]).unwrap();
+    for (version, old) in [(1, first), (2, second)] {
+        upgrade(&old, from(version)).unwrap();
+        assert_eq!(shape(&old), shape(&new), "from version {version}");
+        // A step that fails takes back those before it.
+        assert!(upgrade(&old, from(version)).is_err() && old.is_autocommit());
+        assert_eq!(shape(&old), shape(&new));
+    }
 }

@@ -1,0 +1,143 @@
+//! Fair queueing between clients: whose message goes next through an account. Pure.
+//!
+//! Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) with recipients as the unit of service. A client that
+//! was served until virtual time F starts its next message at `max(V, F)`, where V is the start of the message that was
+//! served last; the client with the earliest start is next. It is served first and charged afterwards.
+//!
+//! Invariants, for each account and lane: of two clients that both wait all the time, the recipients served differ by at
+//! most the largest message of each; a client that has just come waits for at most one message of every other client.
+//! There is one clock for each account and lane, because accounts differ in speed: compared across accounts, the
+//! times of a fast one would make the clients of a slow one wait without a bound.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::mail::{ClientKey, Lane};
+
+/// Clients that are remembered beyond those that wait, before the table is cleared of the others.
+const SPARE: usize = 1024;
+
+/// A client, by its place in the table of keys.
+pub(super) type Client = u32;
+
+/// The virtual clock of one account and lane.
+#[derive(Debug, Default)]
+struct VirtualClock {
+    /// The start of the message that was served last.
+    now: u64,
+    /// Until when each client was served, by its place; a client that is not here was never served.
+    finish: Vec<u64>,
+}
+
+impl VirtualClock {
+    fn finish(&self, client: Client) -> u64 {
+        self.finish.get(client as usize).copied().unwrap_or(0)
+    }
+}
+
+/// How much service the clients have had.
+#[derive(Debug, Default)]
+pub(super) struct Service {
+    places: HashMap<ClientKey, Client>,
+    keys: Vec<ClientKey>,
+    clocks: HashMap<Arc<str>, [VirtualClock; Lane::ALL.len()]>,
+}
+
+/// When a client starts, then when it was served last: of those that start at one time, the one that waited longest
+/// is next.
+pub(super) type Turn = (u64, u64);
+
+impl Service {
+    /// The place of a client, which is given one if it has none.
+    pub(super) fn place(&mut self, key: &ClientKey) -> Client {
+        if let Some(&place) = self.places.get(key) {
+            return place;
+        }
+        let place = self.keys.len() as Client;
+        self.keys.push(key.clone());
+        self.places.insert(key.clone(), place);
+        place
+    }
+
+    /// The place of a client, if it has one.
+    pub(super) fn known(&self, key: &ClientKey) -> Option<Client> {
+        self.places.get(key).copied()
+    }
+
+    /// The client in this place.
+    pub(super) fn key(&self, client: Client) -> &ClientKey {
+        &self.keys[client as usize]
+    }
+
+    /// When each client may start on this account and lane: smaller goes first.
+    pub(super) fn turns(&self, account: &str, lane: Lane) -> impl Fn(Client) -> Turn + '_ {
+        let clock = self.clocks.get(account).map(|lanes| &lanes[lane as usize]);
+        move |client| {
+            let (now, finish) = clock.map_or((0, 0), |clock| (clock.now, clock.finish(client)));
+            (now.max(finish), finish)
+        }
+    }
+
+    /// Serves a client on this account and lane, and charges it.
+    pub(super) fn serve(&mut self, account: &str, lane: Lane, client: Client, recipients: u32) {
+        let lanes = match self.clocks.get_mut(account) {
+            Some(lanes) => lanes,
+            None => self.clocks.entry(account.into()).or_default(),
+        };
+        let clock = &mut lanes[lane as usize];
+        let start = clock.now.max(clock.finish(client));
+        clock.now = start;
+        let place = client as usize;
+        if clock.finish.len() <= place {
+            clock.finish.resize(place + 1, 0);
+        }
+        clock.finish[place] = start.saturating_add(u64::from(recipients.max(1)));
+    }
+
+    /// Takes back a part of what a client was charged: the message was not offered to so many recipients.
+    pub(super) fn refund(&mut self, account: &str, lane: Lane, client: Client, recipients: u32) {
+        let clock = self.clocks.get_mut(account).map(|lanes| &mut lanes[lane as usize]);
+        if let Some(finish) = clock.and_then(|clock| clock.finish.get_mut(client as usize)) {
+            *finish = finish.saturating_sub(u64::from(recipients));
+        }
+    }
+
+    /// Whether the table has grown far beyond the `waiting` clients, so that [`Service::forget`] is worth its time.
+    pub(super) fn is_crowded(&self, waiting: usize) -> bool {
+        self.keys.len() > 2 * waiting + SPARE
+    }
+
+    /// Forgets the clients that do not wait. One that returns is served as a newcomer, which costs the others at most its
+    /// last message. Returns the new place of each old one.
+    pub(super) fn forget(&mut self, waits: impl Fn(Client) -> bool) -> Vec<Option<Client>> {
+        let stay: Vec<bool> = (0..self.keys.len() as Client).map(waits).collect();
+        let mut next = 0;
+        let places: Vec<Option<Client>> = stay
+            .iter()
+            .map(|&stays| {
+                stays.then(|| {
+                    next += 1;
+                    next - 1
+                })
+            })
+            .collect();
+        let mut at = 0;
+        self.keys.retain(|_| {
+            at += 1;
+            stay[at - 1]
+        });
+        self.places = self.keys.iter().cloned().zip(0..).collect();
+        for clock in self.clocks.values_mut().flatten() {
+            let mut at = 0;
+            clock.finish.resize(stay.len(), 0);
+            clock.finish.retain(|_| {
+                at += 1;
+                stay[at - 1]
+            });
+        }
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests;
