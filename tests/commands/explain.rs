@@ -82,7 +82,7 @@ async fn every_row_is_explained_in_both_languages() {
             }
         }
     }
-    assert_eq!(explained, 2 * 188);
+    assert_eq!(explained, 2 * 210);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,8 +27,8 @@ fn every_row_classifies_its_own_sample_in_every_one_of_its_phases() {
         }
         assert!(ids.insert(row.verdict.cause), "{} twice", row.verdict.cause);
     }
-    // 175 that were collected, and 13 that this program needs so that there is always an answer.
-    assert_eq!(TABLE.len(), 188);
+    // Of these, 13 are what this program needs so that there is always an answer.
+    assert_eq!(TABLE.len(), 210);
 }
 
 #[test]
@@ -87,6 +87,10 @@ const LIARS: &[(&str, char, bool)] = &[
     ("IC-Q1", '5', true),
     ("ZO-Q1", '5', true),
     ("MG-A2", '4', false),
+    ("MS-Q5", '5', true),
+    ("MS-Q6", '5', true),
+    ("AL-Q3", '5', true),
+    ("AL-Q4", '5', true),
     ("XX-11", '5', true),
     ("XX-12", '5', true),
 ];
@@ -324,7 +328,7 @@ proptest! {
     /// Every pattern of the table is run on texts like the samples, filter or not; both must say the same.
     #[test]
     fn no_filter_of_the_table_is_stricter_than_its_pattern(
-        row in 0usize..188, cut in 0usize..40, before in "\\PC{0,20}", after in "\\PC{0,20}",
+        row in 0usize..210, cut in 0usize..40, before in "\\PC{0,20}", after in "\\PC{0,20}",
     ) {
         let (code, text) = TABLE[row].sample.split_once(' ').unwrap();
         let cut = text.floor_char_boundary(cut.min(text.len()));
