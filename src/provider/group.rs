@@ -39,13 +39,45 @@ pub enum Group {
     Sendgrid,
     /// Mailgun.
     Mailgun,
+    /// China Mobile 139 Mail.
+    #[serde(rename = "139")]
+    Mail139,
+    /// China Telecom 189 Mail.
+    #[serde(rename = "189")]
+    Mail189,
+    /// Tencent Cloud SES, which has other words than QQ Mail.
+    TencentSes,
+    /// SendCloud.
+    Sendcloud,
+    /// Yandex Mail.
+    Yandex,
+    /// Mail.ru.
+    Mailru,
+    /// GMX.
+    Gmx,
+    /// GoDaddy Workspace and Professional Email.
+    Godaddy,
+    /// Brevo.
+    Brevo,
+    /// Mailtrap.
+    Mailtrap,
+    /// Hostinger Email.
+    Hostinger,
+    /// OVHcloud mailboxes.
+    Ovh,
+    /// Orange and Wanadoo.
+    Orange,
+    /// Purelymail.
+    Purelymail,
+    /// Web hosts with cPanel, whose server is Exim.
+    Cpanel,
     /// No chapter of its own.
     Generic,
 }
 
 impl Group {
     /// All groups; the generic one comes last.
-    pub const ALL: [Group; 15] = [
+    pub const ALL: [Group; 30] = [
         Group::Tencent,
         Group::Netease,
         Group::Aliyun,
@@ -60,6 +92,21 @@ impl Group {
         Group::Ses,
         Group::Sendgrid,
         Group::Mailgun,
+        Group::Mail139,
+        Group::Mail189,
+        Group::TencentSes,
+        Group::Sendcloud,
+        Group::Yandex,
+        Group::Mailru,
+        Group::Gmx,
+        Group::Godaddy,
+        Group::Brevo,
+        Group::Mailtrap,
+        Group::Hostinger,
+        Group::Ovh,
+        Group::Orange,
+        Group::Purelymail,
+        Group::Cpanel,
         Group::Generic,
     ];
 
@@ -80,6 +127,21 @@ impl Group {
             Group::Ses => "ses",
             Group::Sendgrid => "sendgrid",
             Group::Mailgun => "mailgun",
+            Group::Mail139 => "139",
+            Group::Mail189 => "189",
+            Group::TencentSes => "tencent-ses",
+            Group::Sendcloud => "sendcloud",
+            Group::Yandex => "yandex",
+            Group::Mailru => "mailru",
+            Group::Gmx => "gmx",
+            Group::Godaddy => "godaddy",
+            Group::Brevo => "brevo",
+            Group::Mailtrap => "mailtrap",
+            Group::Hostinger => "hostinger",
+            Group::Ovh => "ovh",
+            Group::Orange => "orange",
+            Group::Purelymail => "purelymail",
+            Group::Cpanel => "cpanel",
             Group::Generic => "generic",
         }
     }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::app;
 use crate::config::{self, Overrides, Sources};
-use crate::provider::{Action, Catalogue, Group, Phase, Verdict, names, preset, reply_text};
+use crate::provider::{Action, Catalogue, Grade, Group, Phase, Verdict, names, preset, reply_text};
 
 use super::screen::{self, Ink, Lang, Paint, harmless, say};
 use super::{BAD_SETTINGS, NOT_FOUND};
@@ -190,8 +190,8 @@ fn answer(catalogue: &Catalogue, arguments: &Arguments, (code, text): (u16, Stri
     Answer { reply: format!("{code} {text}"), known, readings: readings.collect() }
 }
 
-/// Asks for every provider and phase that may be meant, and keeps the best: rows of a provider, else generic rows, else
-/// what the first digit says.
+/// Asks for every provider and phase that may be meant, and keeps the best: verified rows of a provider, else generic rows,
+/// else unverified rows of a provider, else what the first digit says.
 fn look_up(catalogue: &Catalogue, arguments: &Arguments, code: u16, text: &str) -> Vec<Met> {
     let groups = arguments.provider.as_ref().map_or(Group::ALL.to_vec(), |provider| vec![provider.group]);
     let phases = arguments
@@ -220,18 +220,20 @@ fn look_up(catalogue: &Catalogue, arguments: &Arguments, code: u16, text: &str) 
             }
         }
     }
-    let best = met.iter().map(rank).min().unwrap_or(u8::MAX);
-    met.retain(|one| rank(one) == best);
+    let best = met.iter().map(|one| rank(catalogue, one)).min().unwrap_or(u8::MAX);
+    met.retain(|one| rank(catalogue, one) == best);
     met
 }
 
-/// The lower the better.
-fn rank(one: &Met) -> u8 {
+/// The lower the better. An unverified row may match by the code alone, and is not listed beside rows that were seen.
+fn rank(catalogue: &Catalogue, one: &Met) -> u8 {
+    let verified = catalogue.entry(one.verdict.cause).is_none_or(|entry| entry.grade != Grade::Unverified);
     match (one.verdict.known, one.verdict.cause.starts_with("XX-")) {
-        (true, false) => 0,
+        (true, false) if verified => 0,
         (true, true) if one.verdict.action != Action::Ok => 1,
-        (true, true) => 2,
-        (false, _) => 3,
+        (true, false) => 2,
+        (true, true) => 3,
+        (false, _) => 4,
     }
 }
 

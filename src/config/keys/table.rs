@@ -121,7 +121,7 @@ const SECTIONS: &[Key] = &[
         r#"["scanner@example.com"]"#,
         "whom it may send as, in MAIL FROM; * stands for any characters; one or a list; default: anybody",
     ),
-    open("account.*.provider", Kind::Provider, r#""qq""#, "one of {providers} (custom needs `host`)"),
+    open("account.*.provider", Kind::Provider, r#""qq""#, "one of {providers} (cpanel, custom and ses need `host`)"),
     open("account.*.user", Kind::User, r#""10000@qq.com""#, "the log-in name, which for most providers is the address"),
     open(
         "account.*.address",

@@ -4,7 +4,7 @@ use super::*;
 use crate::provider::{DayWindow, Windows};
 
 /// Every provider that has a preset, in the order of the alphabet.
-const ALL: [&str; 31] = [
+const ALL: [&str; 44] = [
     "126",
     "139",
     "163",
@@ -13,6 +13,8 @@ const ALL: [&str; 31] = [
     "aliyun",
     "aliyun-enterprise",
     "aol",
+    "brevo",
+    "cpanel",
     "custom",
     "directmail",
     "exmail",
@@ -20,11 +22,20 @@ const ALL: [&str; 31] = [
     "feishu",
     "foxmail",
     "gmail",
+    "gmx",
+    "godaddy",
+    "hostinger",
     "icloud",
     "lark",
     "mailgun",
+    "mailru",
+    "mailtrap",
+    "mandrill",
     "office365",
+    "orange",
     "outlook",
+    "ovh",
+    "purelymail",
     "qq",
     "sendcloud",
     "sendgrid",
@@ -34,6 +45,8 @@ const ALL: [&str; 31] = [
     "tencent-ses",
     "workspace-relay",
     "yahoo",
+    "yahoo-japan",
+    "yandex",
     "yeah",
     "zoho",
 ];
@@ -49,7 +62,7 @@ fn the_tables_parse_and_are_complete() {
         assert!(preset.endpoints.iter().all(|p| p.port != 0 && p.port != 25), "{name}");
         assert!(preset.recipients > 0 && preset.connections > 0 && preset.messages_per_connection > 0, "{name}");
         assert!(preset.idle_seconds > 0 && preset.connection_age_seconds > preset.idle_seconds, "{name}");
-        assert_eq!(preset.hosts.is_empty(), ["custom", "ses"].contains(&name), "{name}");
+        assert_eq!(preset.hosts.is_empty(), ["cpanel", "custom", "ses"].contains(&name), "{name}");
         assert_eq!(preset.note.is_some(), preset.note_zh.is_some(), "{name}");
         // Only a server of one's own needs no word of explanation.
         assert_eq!(preset.note.is_some(), name != "custom", "{name}");
@@ -109,6 +122,8 @@ fn what_a_provider_publishes_is_what_the_table_says() {
     assert_eq!(figure("office365").endpoints("h")[0].tls, Tls::StartTls);
     assert_eq!((figure("icloud").recipients, figure("icloud").budget.messages.day), (500, Some(1000)));
     assert_eq!((figure("tencent-ses").messages_per_second, figure("tencent-ses").recipients), (Some(20), 1));
+    assert_eq!(figure("tencent-ses").size_limit, Some(10_000_000));
+    assert_eq!((figure("yandex").recipients, figure("yandex").budget.recipients.day), (35, Some(500)));
     assert_eq!((figure("ses").messages_per_second, figure("ses").recipients), (Some(1), 50));
     assert!(figure("outlook").note.as_ref().unwrap().contains("OAuth2"));
 }
