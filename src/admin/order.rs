@@ -178,8 +178,7 @@ async fn try_carry_out(
             // It is due now; what keeps it back all the same is not undone by a retry.
             match queue.show(id).await {
                 Ok((entry, ..)) if entry.state == State::Waiting => {
-                    let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
-                    Ok(Reply::StillWaits(Box::new(message)))
+                    Ok(Reply::StillWaits(Box::new(Message::from(&entry))))
                 }
                 Ok(_) | Err(_) => Ok(Reply::Done),
             }

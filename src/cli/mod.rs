@@ -122,5 +122,6 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// A runtime for a command: two workers are plenty beside the queue's own thread.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?)
+    let start = || tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+    Ok(crate::telemetry::panic::fatal(start)?)
 }

@@ -26,11 +26,14 @@ use super::budget::{self, Budget, Closing, Grant, Left};
 use super::keep::{Kept, SecretMark};
 use super::pace::Pace;
 use super::plan::{Access, AccountStatus, Spent};
+use super::unknown_replies::UnknownReplies;
 
 mod learn;
 mod say;
+mod weigh;
 
 pub use learn::Learnt;
+pub use weigh::Weighed;
 
 /// How long a fault of the line is waited for before another account stands in.
 const BLIP: Duration = Duration::from_secs(120);
@@ -88,6 +91,8 @@ struct State {
     load: u64,
     /// What the owner was told about it.
     alarms: AlarmState,
+    /// Replies that are not understood.
+    unknown: UnknownReplies,
     /// What was written last of what must outlive the process.
     written: Option<Kept>,
 }
@@ -111,6 +116,8 @@ pub struct Look {
     pub remedy: Option<Remedy>,
     /// How it shows that its provider cannot be reached.
     pub down: Option<String>,
+    /// The last reply that was not understood; empty when there is none.
+    pub unknown: String,
     /// What its budget still has.
     pub left: Vec<Left>,
     /// When a message of the ordinary lane may go.
@@ -141,6 +148,7 @@ impl Account {
             remedy: None,
             load: 0,
             alarms: AlarmState::default(),
+            unknown: UnknownReplies::default(),
             written: None,
         };
         Account {
@@ -186,6 +194,7 @@ impl Account {
         state.budget.restore(kept.learnt);
         state.refused = kept.refused;
         state.alarms = kept.alarms;
+        state.unknown = kept.unknown;
         if let Some(rest) = kept.rest {
             state.remedy = kept.remedy.map(|(en, zh)| super::keep::remedy(&en, &zh));
             state.breaker = Breaker::restore(rest, now);
@@ -200,6 +209,7 @@ impl Account {
             learnt: state.budget.learnt(),
             refused: state.refused,
             alarms: state.alarms,
+            unknown: state.unknown.clone(),
             remedy: state.remedy.map(|remedy| (remedy.en.to_owned(), remedy.zh.to_owned())),
         }
     }
@@ -269,6 +279,8 @@ impl Account {
                 }
             }
             (Gate::Open | Gate::Probe, Some(closing)) => Access::From(closing.until, self.budget_reason(&closing)),
+            // One by one, until it is known whether the account works.
+            (Gate::Open, None) if state.unknown.one_by_one() => Access::Probe,
             (Gate::Open, None) => Access::Open,
             (Gate::Probe, None) => Access::Probe,
         }
@@ -422,7 +434,8 @@ impl Account {
         let left = state.budget.left(now);
         let opens = state.budget.opens(Lane::Normal, now);
         let down = state.down.as_ref().map(|down| down.text.clone());
-        Look { gate, rest: state.breaker.kept(), remedy: state.remedy, down, left, opens }
+        let unknown = state.unknown.last().to_owned();
+        Look { gate, rest: state.breaker.kept(), remedy: state.remedy, down, unknown, left, opens }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -434,4 +447,5 @@ impl Account {
 fn resume(state: &mut State) {
     state.breaker.resume();
     (state.remedy, state.refused, state.no_login, state.down) = (None, None, None, None);
+    state.unknown.begin_anew();
 }

@@ -5,6 +5,7 @@
 //!  cooling, and the catalogue says +ALERT        alarm at once
 //!  cooling for an hour                           alarm then
 //!  its provider out of reach for an hour         alarm at the next try that meets it
+//!  its provider refuses in unknown words         alarm when `unknown_replies` says so
 //!  still so a day after the last alarm           the same alarm again
 //!  ready, and an alarm was told                  all-clear, over the channels that told it
 //!  ready, and it was not told yet                nothing: the alarm is taken back
@@ -15,7 +16,7 @@
 //! is tried again (`webhook::retry`, whose answer comes in as [`Sent::Later`]).
 //!
 //! Invariants: an alarm never goes over the account it is about (the caller picks another one, or says that there is no
-//! mail channel); an account makes at most three alarms (one of each kind) and as many all-clears an hour. The state
+//! mail channel); an account makes at most four alarms (one of each kind) and as many all-clears an hour. The state
 //! is a value that is stored: a restart neither repeats what was told nor forgets what was not.
 
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub enum Event {
     },
     /// Its provider cannot be reached, or the line was lost.
     Unreachable,
+    /// Its provider refuses mail with words that are not understood.
+    Refusing,
     /// It works: something went out.
     Ready,
 }
@@ -55,6 +58,8 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    /// Its provider refuses mail with words that are not understood; the account is used on.
+    Refusing,
     /// Its provider cannot be reached; it is tried all the time.
     Unreachable,
     /// It rests, and goes on by itself.
@@ -190,6 +195,7 @@ impl AlarmState {
             Event::Paused => (Kind::Paused, true),
             Event::Cooling { alert } => (Kind::Cooling, alert),
             Event::Unreachable => (Kind::Unreachable, false),
+            Event::Refusing => (Kind::Refusing, true),
             Event::Ready => return self.clear(now),
         };
         match &mut self.outage {

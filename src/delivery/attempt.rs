@@ -15,7 +15,7 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
 use crate::message::rewrite::{FromPolicy, Seal, seal_among};
-use crate::provider::{Action, Scope, Verdict};
+use crate::provider::{Action, Basis, Scope, Verdict};
 use crate::queue::entry::{Entry, Next, Usage};
 use crate::queue::{Error, Lease};
 use crate::telemetry::{counter, panic};
@@ -23,7 +23,7 @@ use crate::upstream::turn::Turn;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
 
 use super::Delivery;
-use super::account::{Account, Identity, Learnt, UnderWay};
+use super::account::{Account, Identity, Learnt, UnderWay, Weighed};
 use super::breaker::Gate;
 use super::budget::Grant;
 use super::settle::{Change, Event, Tried, settle};
@@ -73,6 +73,7 @@ struct Sent {
 /// How an attempt ended, and what it cost.
 struct Ended {
     report: Report,
+    weighed: Weighed,
     /// The policy under which the sender was put on.
     policy: FromPolicy,
     now: Timestamp,
@@ -102,8 +103,11 @@ impl Delivery {
         let Some(sent) = panic::confined("delivery", &self.0.counters, self.ask(attempt, policy, &asked)).await else {
             return Some(self.broken_off(attempt, policy, asked.into_inner()));
         };
-        let Sent { turn, report, now } = sent?;
+        let Sent { turn, mut report, now } = sent?;
         let account = &account;
+        doubt_guesses(&mut report, policy);
+        let weigh = || account.weigh(&attempt.lease.entry, &attempt.places, &mut report, now);
+        let weighed = panic::caught("delivery", &self.0.counters, weigh).unwrap_or_default();
         // Before anything is learnt: what was refused has used up no quota.
         attempt.give_back_unless_reached(&report, now);
         // What another message was told for all who waited with it is learnt once, from that message.
@@ -119,10 +123,10 @@ impl Delivery {
             account.upstream().close_idle().await;
             self.0.gates.notify_waiters();
         }
-        if learnt.tell {
+        if learnt.tell || weighed.alert {
             self.0.tellings.notify_one();
         }
-        Some(Ended { report, policy, now })
+        Some(Ended { report, weighed, policy, now })
     }
 
     /// Waits for a turn and asks the provider. `asked` is set as soon as it may hear of the message.
@@ -150,26 +154,30 @@ impl Delivery {
         let (id, account) = (attempt.lease.entry.id, attempt.account.name());
         tracing::error!(event = "attempt_broken", %id, account, asked, "a mistake in the relay ended this attempt; the line above says where");
         let fate = if asked { Fate::Uncertain } else { Fate::Later };
-        let one = Outcome { fate, text: BROKEN.to_owned(), verdict: None };
+        let one = Outcome { fate, text: BROKEN.to_owned(), verdict: None, phase: None };
         // It says nothing about the account.
         let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
-        Ended { report, policy, now: self.0.clock.now() }
+        Ended { report, weighed: Weighed::default(), policy, now: self.0.clock.now() }
     }
 
     /// What the provider would only refuse after it had taken all of it is not sent.
     fn refused_here(&self, attempt: &Attempt, text: &str) -> Ended {
-        let one = Outcome { fate: Fate::Refused, text: text.to_owned(), verdict: Some(TOO_LARGE) };
+        let one = Outcome { fate: Fate::Refused, text: text.to_owned(), verdict: Some(TOO_LARGE), phase: None };
         // It says nothing about the account.
         let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
-        Ended { report, policy: FromPolicy::MustEqualLogin, now: self.0.clock.now() }
+        let policy = FromPolicy::MustEqualLogin;
+        Ended { report, weighed: Weighed::default(), policy, now: self.0.clock.now() }
     }
 
     async fn finish(&self, mut attempt: Attempt, ended: Ended) {
-        let Ended { report, policy, now } = ended;
+        let Ended { report, weighed, policy, now } = ended;
         attempt.give_back_unless_reached(&report, now);
         let Attempt { account, lease, places, grant: _, under_way } = attempt;
         let entry = lease.entry.clone();
-        let tried = Tried { places: &places, outcomes: &report.outcomes, strict: policy == FromPolicy::MustEqualLogin };
+        self.count_unknown(account.name(), &report);
+        let strict = policy == FromPolicy::MustEqualLogin;
+        let accepted_since = weighed.accepted_since;
+        let tried = Tried { places: &places, outcomes: &report.outcomes, strict, accepted_since };
         let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, tried, now);
         settlement.account = Some(account.name().to_owned());
         let usage = reached(&report).then(|| {
@@ -206,6 +214,15 @@ impl Delivery {
             }
         }
         drop(under_way);
+    }
+
+    /// Counts replies that no row of the catalogue describes.
+    fn count_unknown(&self, account: &str, report: &Report) {
+        let unknown = |outcome: &&Outcome| outcome.verdict.is_some_and(|verdict| verdict.basis != Basis::Row);
+        let count = report.outcomes.iter().filter(unknown).count();
+        if count > 0 {
+            self.0.counters.add(counter::UNKNOWN_REPLIES, &[("account", account)], count as u64);
+        }
     }
 
     /// Counts what the provider has seen although the message itself is gone (somebody dropped it meanwhile).
@@ -271,7 +288,7 @@ const TOO_LARGE: Verdict = Verdict {
     scope: Scope::Message,
     action: Action::Bounce,
     alert: false,
-    known: true,
+    basis: Basis::Row,
     remedy: crate::provider::Remedy {
         en: "Send a smaller message: scan with a lower resolution, or split the attachment.",
         zh: "请发送更小的邮件：降低扫描分辨率，或拆分附件。",
@@ -289,10 +306,37 @@ pub(super) fn too_large(who: &Identity, lease: &Lease) -> Option<String> {
 /// Whether the provider has seen the envelope: then it has counted it, whatever it said.
 fn reached(report: &Report) -> bool {
     report.outcomes.iter().any(|outcome| match outcome.fate {
-        Fate::Delivered | Fate::Uncertain | Fate::Split | Fate::Rewrite => true,
+        Fate::Delivered | Fate::Uncertain | Fate::Split | Fate::Rewrite | Fate::Unknown | Fate::Guessed => true,
         Fate::Later | Fate::Refused => outcome.verdict.is_some_and(|verdict| verdict.cause != TOO_LARGE.cause),
         Fate::Waits => false,
     })
+}
+
+/// If the repair that a general rule asks for is made already, the reply is not understood.
+fn doubt_guesses(report: &mut Report, policy: FromPolicy) {
+    let (alone, mut doubted) = (report.outcomes.len() == 1, false);
+    for outcome in &mut report.outcomes {
+        let guessed = outcome.verdict.is_some_and(|verdict| verdict.basis == Basis::Words);
+        let repaired = match outcome.fate {
+            Fate::Rewrite => policy == FromPolicy::MustEqualLogin,
+            Fate::Split => alone,
+            Fate::Delivered
+            | Fate::Later
+            | Fate::Waits
+            | Fate::Refused
+            | Fate::Uncertain
+            | Fate::Guessed
+            | Fate::Unknown => false,
+        };
+        if guessed && repaired {
+            outcome.fate = Fate::Unknown;
+            doubted = true;
+        }
+    }
+    let accepted = report.outcomes.iter().any(|outcome| outcome.fate == Fate::Delivered);
+    if doubted && !accepted && report.condition == Condition::Works {
+        report.condition = Condition::Unclear;
+    }
 }
 
 /// By how much the end of this account's day is left behind: always the same for the same account.

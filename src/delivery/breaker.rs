@@ -10,6 +10,7 @@
 //!
 //!   rest                after strike   1       2       3       4 ...
 //!   Quarter                         15 min  30 min     1 h     2 h, 4 h ... 24 h
+//!   Guess                           15 min  15 min  15 min  ...
 //!   QuarterThenPause                15 min  30 min   paused
 //!   Hour                               1 h     2 h     4 h    24 h, 24 h ...
 //!   HourThenPause                      1 h     2 h   paused
@@ -37,6 +38,8 @@ use crate::clock::Timestamp;
 pub enum Event {
     /// A log-in or a message went well.
     Works,
+    /// The provider answered, and that says nothing about the account.
+    Answered,
     /// The log-in was refused, or a limit was named: rest.
     Refused(Rest),
     /// Only the owner can mend it: nothing more until somebody resumes the account.
@@ -50,6 +53,8 @@ pub enum Event {
 pub enum Rest {
     /// A quarter of an hour, doubled with each strike: refused, cause not certain.
     Quarter,
+    /// A quarter of an hour each time: only guessed to be the account's fault.
+    Guess,
     /// The same twice, then a pause.
     QuarterThenPause,
     /// An hour, two, four, then a day: a rate limit.
@@ -66,6 +71,8 @@ pub enum Rest {
 pub enum Kind {
     /// [`Rest::Quarter`].
     Quarter,
+    /// [`Rest::Guess`].
+    Guess,
     /// [`Rest::QuarterThenPause`].
     QuarterThenPause,
     /// [`Rest::Hour`].
@@ -193,6 +200,7 @@ impl Breaker {
                     self.rest = None;
                 }
             }
+            Event::Answered => self.down = None,
             Event::Unreachable => self.lost(before, now),
             Event::Pause if before != Gate::Paused => self.stop(false, why, now),
             Event::Pause => {}
@@ -281,6 +289,7 @@ impl Rest {
     const fn kind(self) -> Kind {
         match self {
             Rest::Quarter => Kind::Quarter,
+            Rest::Guess => Kind::Guess,
             Rest::QuarterThenPause => Kind::QuarterThenPause,
             Rest::Hour => Kind::Hour,
             Rest::HourThenPause => Kind::HourThenPause,
@@ -292,6 +301,7 @@ impl Rest {
     fn length(self, strikes: u32, same: u32, now: Timestamp) -> Duration {
         match self {
             Rest::Quarter | Rest::QuarterThenPause => doubled(QUARTER, strikes, LONGEST),
+            Rest::Guess => QUARTER,
             Rest::Hour | Rest::HourThenPause if strikes > 3 => LONGEST,
             Rest::Hour | Rest::HourThenPause => doubled(HOUR, strikes, LONGEST),
             Rest::Until(end) => end.since(now).clamp(doubled(LEAST, same, LONGEST), LONGEST),

@@ -40,6 +40,8 @@ pub struct Grant {
     pub recipients: u32,
     at: Timestamp,
     epoch: u64,
+    /// The lane, and since when its mail had waited in vain.
+    vain: (Lane, Option<Timestamp>),
 }
 
 /// What is left of one limit.
@@ -130,14 +132,16 @@ impl Budget {
         let most = if own { self.room(Unit::Recipients, lane).max(1) } else { 1 };
         let recipients = recipients.clamp(1, most);
         self.spend(now, &Spent { messages: 1, recipients, logins: 0 }, now);
-        self.vain[lane as usize] = None;
-        Ok(Grant { recipients, at: now, epoch: self.epoch })
+        let vain = (lane, self.vain[lane as usize].take());
+        Ok(Grant { recipients, at: now, epoch: self.epoch, vain })
     }
 
     /// Gives back what was never used: it came to no transaction. After the clock was set back nothing is given back,
     /// because it is not known any more where it was counted.
     pub fn give_back(&mut self, grant: Grant, now: Timestamp) {
         self.turn(now);
+        let (lane, since) = grant.vain;
+        self.vain[lane as usize] = self.vain[lane as usize].or(since.map(|since| since.min(now)));
         if grant.epoch == self.epoch {
             let spent = Spent { messages: 1, recipients: grant.recipients, logins: 0 };
             self.tracks.iter_mut().for_each(|track| track.take_back(grant.at, &spent));

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::mail::{Address, Id};
 use crate::message::header::Header;
 use crate::message::notice::digest::{Digest as Words, MOST_ROWS, Row, build};
-use crate::provider::{Phase, Verdict};
+use crate::provider::{Basis, Phase, Verdict};
 use crate::queue::Error;
 use crate::queue::entry::{Entry, Outcome};
 
@@ -129,7 +129,10 @@ impl Delivery {
         let account = self.0.accounts.iter().find(|account| Some(account.name()) == entry.account.as_deref())?;
         let group = account.upstream().settings().group;
         let ask = |phase| self.0.catalogue.classify(group, phase, code, words);
-        [Phase::Data, Phase::Rcpt, Phase::Mail].into_iter().map(ask).find(|verdict| verdict.known)
+        let verdicts = [Phase::Data, Phase::Rcpt, Phase::Mail].map(ask);
+        // A row is better than a general rule, which may mean something else in another phase.
+        let row = verdicts.into_iter().find(|verdict| verdict.basis == Basis::Row);
+        row.or_else(|| verdicts.into_iter().find(Verdict::is_known))
     }
 
     /// The mailbox of the account that tried last.

@@ -13,6 +13,7 @@ use crate::queue::entry::AccountState;
 use crate::secret::Secret;
 
 use super::alarm::AlarmState;
+use super::unknown_replies::UnknownReplies;
 use super::{breaker, budget};
 
 /// What is kept of one account.
@@ -27,6 +28,8 @@ pub struct Kept {
     pub refused: Option<SecretMark>,
     /// What the owner was told.
     pub alarms: AlarmState,
+    /// Replies that are not understood.
+    pub unknown: UnknownReplies,
     /// What the owner should do, in English and in Chinese.
     pub remedy: Option<(String, String)>,
 }

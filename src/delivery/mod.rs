@@ -15,7 +15,7 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ pub mod settle;
 mod size;
 mod start;
 mod teller;
+pub mod unknown_replies;
 pub mod view;
 mod watch;
 
@@ -275,34 +276,38 @@ impl Delivery {
         running: &mut Running,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, Error> {
-        let open: Vec<Line> = plan.leases.iter().flat_map(|(_, request)| request.lines()).collect();
-        let closed = plan.closed.iter().map(|closed| closed.line.clone());
-        let lines: Vec<Line> = open.iter().cloned().chain(closed).collect();
-        if lines.is_empty() {
-            return Ok(plan.wake);
-        }
-        let mut due = self.0.queue.first_due(lines).await?;
-        let waiting = due.split_off(open.len());
-        let is_due = |due: &Option<Timestamp>| due.is_some_and(|due| due <= now);
-        let waiting: Vec<&ClosedLane> =
-            plan.closed.iter().zip(&waiting).filter(|(_, due)| is_due(due)).map(|(closed, _)| closed).collect();
-        log_waits(&waiting, running);
-        let patience = self.note_vain(&waiting, accounts, now);
-        Ok(due.into_iter().flatten().chain(plan.wake).chain(patience).min())
+        let line = |pool: &PoolAccounts, lane| Line { pool: pool.pool.to_string(), lane };
+        let lines: Vec<Line> = self.0.pools.iter().flat_map(|pool| Lane::ALL.map(|lane| line(pool, lane))).collect();
+        let first = self.0.queue.first_due(lines.clone()).await?;
+        let due: BTreeMap<Line, Timestamp> =
+            lines.into_iter().zip(first).filter_map(|(line, first)| Some((line, first?))).collect();
+        log_waits(plan, &due, running, now);
+        let patience = self.note_vain(&due, accounts, now);
+        let open = plan.leases.iter().flat_map(|(_, request)| request.lines());
+        let open = open.filter_map(|line| due.get(&line).copied());
+        Ok(open.chain(plan.wake).chain(patience).min())
     }
 
-    /// Reports to the accounts in which of the lanes that their budgets have closed mail waits; when the first of these
-    /// lanes may take from the reserve.
-    fn note_vain(&self, waiting: &[&ClosedLane], accounts: &[AccountStatus], now: Timestamp) -> Option<Timestamp> {
+    /// Reports to the accounts in which lanes mail is due whose share of the budget is spent; when the first of these lanes
+    /// may take from the reserve.
+    fn note_vain(
+        &self,
+        due: &BTreeMap<Line, Timestamp>,
+        accounts: &[AccountStatus],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
         for (place, status) in accounts.iter().enumerate() {
             let serves = |line: &Line| {
                 self.0.pools.iter().any(|pool| *pool.pool == *line.pool && pool.accounts.contains(&place))
             };
-            for lane in Lane::ALL.into_iter().filter(|&lane| status.lanes[lane as usize].is_err()) {
-                let waits = waiting.iter().any(|closed| closed.line.lane == lane && serves(&closed.line));
-                let opens = self.0.accounts[place].waits_in_vain(lane, waits, now);
-                first = first.into_iter().chain(opens).min();
+            for lane in Lane::ALL {
+                let waits = due.iter().any(|(line, at)| line.lane == lane && *at <= now && serves(line));
+                // While the lane is open its mail does not wait in vain, but it has not been served yet either.
+                if status.lanes[lane as usize].is_err() || !waits {
+                    let opens = self.0.accounts[place].waits_in_vain(lane, waits, now);
+                    first = first.into_iter().chain(opens).min();
+                }
             }
         }
         first
@@ -430,12 +435,13 @@ fn pools(router: &Router, accounts: &[Arc<Account>]) -> Vec<PoolAccounts> {
     router.pools().into_iter().map(with_accounts).collect()
 }
 
-/// Logs when mail begins to wait in a lane, and when the reason becomes another one.
-fn log_waits(waiting: &[&ClosedLane], running: &mut Running) {
-    let mut waits = BTreeSet::new();
-    for ClosedLane { line, until, reason } in waiting {
-        let wait = (line.clone(), reason.kind());
-        if !running.waits.contains(&wait) {
+/// Logs when mail begins to wait in a lane, and when the reason becomes another one. A lane that opens for a moment and closes
+/// again is the same wait, as long as mail is due in it.
+fn log_waits(plan: &Plan, due: &BTreeMap<Line, Timestamp>, running: &mut Running, now: Timestamp) {
+    let is_due = |line: &Line| due.get(line).is_some_and(|at| *at <= now);
+    running.waits.retain(|(line, _)| is_due(line));
+    for ClosedLane { line, until, reason } in plan.closed.iter().filter(|closed| is_due(&closed.line)) {
+        if running.waits.insert((line.clone(), reason.kind())) {
             let until = until.map_or_else(|| "an operator acts".to_owned(), Timestamp::rfc3339);
             tracing::info!(
                 event = "waiting",
@@ -446,7 +452,5 @@ fn log_waits(waiting: &[&ClosedLane], running: &mut Running) {
                 "{reason}"
             );
         }
-        waits.insert(wait);
     }
-    running.waits = waits;
 }

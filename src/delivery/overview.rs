@@ -84,7 +84,7 @@ impl Delivery {
 }
 
 fn view(account: &Account, waiting: u64, now: Timestamp) -> AccountView {
-    let Look { gate, rest, remedy, left, opens, down: _ } = account.look(now);
+    let Look { gate, rest, remedy, left, opens, down: _, unknown: _ } = account.look(now);
     let state = match gate {
         // The provider cannot be reached; the account itself is in order.
         Gate::Open | Gate::Probe | Gate::Down(_) => "ready",

@@ -8,10 +8,13 @@
 //! line; a message is not given up before it had [`FEWEST_TRIES`] tries, nor at a try that was due while it still had time,
 //! whatever the clock says; an uncertain delivery
 //! is repeated at most [`MOST_UNCERTAIN`] times; a list of recipients that was too long gets shorter each time; the
-//! sender is put on anew at most once.
+//! sender is put on anew at most once; a refusal that is not understood is final only when it comes a second time after
+//! another message of the account was accepted, or at expiry.
+
+use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::provider::Remedy;
+use crate::provider::{Phase, Remedy};
 use crate::queue::entry::{Entry, Next, Outcome as Kept, Settlement};
 use crate::upstream::{Fate, Outcome};
 
@@ -21,6 +24,18 @@ use super::schedule::Settings;
 pub const FEWEST_TRIES: u32 = 3;
 /// After so many tries that ended between the final dot and its reply, the message has probably arrived: no more copies.
 pub const MOST_UNCERTAIN: u32 = 3;
+/// How long a message waits after its first unknown permanent refusal.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(3600);
+/// What stands before an unknown reply in the list; a recipient whose last words begin so was refused with one.
+const UNKNOWN_REPLY: &str = "unknown reply, tried again before it is final: ";
+/// How long it waits where the words are guessed to be about the account.
+const GUESSED_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Whether this recipient was refused before with a reply that is not understood.
+pub(super) fn refused_before(entry: &Entry, place: usize) -> bool {
+    let last = entry.recipients.get(place).map(|one| &one.outcome);
+    matches!(last, Some(Kept::Open { last: Some(text) }) if text.starts_with(UNKNOWN_REPLY))
+}
 
 /// What became of one recipient, for the log and the notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +89,8 @@ pub struct Tried<'a> {
     pub outcomes: &'a [Outcome],
     /// Whether the sender stood in its strictest form, so that nothing is left to rewrite.
     pub strict: bool,
+    /// Whether another message was accepted since this one was first refused with a reply that is not understood.
+    pub accepted_since: bool,
 }
 
 /// Works out what to write for `entry` after an attempt.
@@ -81,7 +98,7 @@ pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timesta
     let rules = Rules::of(entry, tried, now);
     let (mut changes, mut kept) = (Vec::new(), Vec::new());
     for (&place, outcome) in tried.places.iter().zip(tried.outcomes) {
-        let (event, text) = rules.judge(outcome);
+        let (event, text) = rules.judge(outcome, refused_before(entry, place));
         kept.push((place, keep(outcome.fate, event, &text, now)));
         let (remedy, cause) = (outcome.verdict.map(|v| v.remedy), outcome.verdict.map(|v| v.cause));
         changes.push(Change { place, event, text, remedy, cause });
@@ -96,7 +113,7 @@ pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timesta
         strict: rules.rewrites,
         account_state: None,
         usage: None,
-        unknown_since: None,
+        unknown_since: tried.outcomes.iter().any(|o| matches!(o.fate, Fate::Unknown)).then_some(now),
         untold: false,
     };
     (settlement, changes)
@@ -112,6 +129,7 @@ struct Rules {
     chunk: Option<u32>,
     /// Whether the message goes once more with another sender.
     rewrites: bool,
+    accepted_since: bool,
 }
 
 impl Rules {
@@ -130,10 +148,12 @@ impl Rules {
             too_uncertain: uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN,
             chunk: (split > 0 && all > 1).then_some(fewer.max(1) as u32),
             rewrites: count(Fate::Rewrite) > 0 && !tried.strict,
+            accepted_since: tried.accepted_since,
         }
     }
 
-    fn judge(&self, outcome: &Outcome) -> (Event, String) {
+    /// `again`: the recipient was refused before with a reply that is not understood.
+    fn judge(&self, outcome: &Outcome, again: bool) -> (Event, String) {
         let text = &outcome.text;
         match outcome.fate {
             Fate::Delivered => (Event::Delivered, text.clone()),
@@ -147,7 +167,12 @@ impl Rules {
                 (Event::Waiting, format!("goes again with the account's own address: {text}"))
             }
             Fate::Rewrite => (Event::Failed, text.clone()),
-            Fate::Later if self.give_up => (Event::Failed, format!("given up after {} tries: {text}", self.tries)),
+            Fate::Unknown if again && self.accepted_since => (Event::Failed, text.clone()),
+            Fate::Later | Fate::Guessed | Fate::Unknown if self.give_up => {
+                (Event::Failed, format!("given up after {} tries: {text}", self.tries))
+            }
+            Fate::Guessed => (Event::Deferred, format!("perhaps not the fault of the message, tried again: {text}")),
+            Fate::Unknown => (Event::Deferred, format!("{UNKNOWN_REPLY}{text}")),
             Fate::Later => (Event::Deferred, text.clone()),
             Fate::Uncertain if self.too_uncertain => {
                 (Event::Failed, format!("given up after {MOST_UNCERTAIN} copies that may all have arrived: {text}"))
@@ -162,14 +187,32 @@ fn next(schedule: &Settings, entry: &Entry, tried: Tried<'_>, kept: &[(usize, Ke
     let after = |place: usize| kept.iter().find(|(at, _)| *at == place).map(|(_, outcome)| outcome);
     let mut left = entry.open().map(|(place, recipient)| after(place).unwrap_or(&recipient.outcome));
     let fresh = left.any(|outcome| matches!(outcome, Kept::Open { last: None }));
-    let failed = tried.outcomes.iter().any(|o| matches!(o.fate, Fate::Later | Fate::Uncertain));
+    let spends = |fate| matches!(fate, Fate::Later | Fate::Uncertain | Fate::Guessed | Fate::Unknown);
+    let failed = tried.outcomes.iter().any(|o| spends(o.fate));
     let waits = tried.outcomes.iter().any(|o| o.fate == Fate::Waits);
     if fresh || (waits && !failed) {
         // Its old time keeps its place in the line.
         Next::Waiting(entry.due.min(now))
     } else {
         // Those of this attempt that failed, and those that failed in an earlier part of the same round.
-        Next::Deferred(schedule.next_try(entry.tries + 1, entry.id, now))
+        let least = tried.outcomes.iter().map(|o| least_wait(entry, o)).max().unwrap_or_default();
+        Next::Deferred(schedule.next_try(entry.tries + 1, entry.id, now).max(now + least))
+    }
+}
+
+/// How long a message waits at the least after this, whatever the schedule says.
+fn least_wait(entry: &Entry, outcome: &Outcome) -> Duration {
+    match outcome.fate {
+        Fate::Guessed => GUESSED_WAIT,
+        Fate::Unknown if outcome.phase != Some(Phase::Mail) && entry.unknown_since.is_none() => UNKNOWN_WAIT,
+        Fate::Unknown
+        | Fate::Delivered
+        | Fate::Later
+        | Fate::Waits
+        | Fate::Refused
+        | Fate::Split
+        | Fate::Rewrite
+        | Fate::Uncertain => Duration::ZERO,
     }
 }
 

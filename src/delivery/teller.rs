@@ -19,6 +19,9 @@ use super::breaker::Gate;
 use super::digest::Digest;
 use super::{Delivery, NoticeTo};
 
+/// The cause of a refusal that is not understood, in alarms and lists.
+const UNKNOWN_REPLY: &str = "unknown-reply";
+
 impl Delivery {
     /// Tells what is to be told until the drain starts.
     pub(super) async fn tell(&self) {
@@ -75,7 +78,7 @@ impl Delivery {
     }
 
     fn alarm(&self, account: &Account, tell: &Tell, waiting: u64, now: Timestamp) -> Alarm {
-        let Look { gate, rest, remedy, down, .. } = account.look(now);
+        let Look { gate, rest, remedy, down, unknown, .. } = account.look(now);
         let Identity { name, provider, address, .. } = account.who();
         let (kind, again) = match (tell.what, gate) {
             (What::AllClear, _) => (Told::Resumed, false),
@@ -86,10 +89,12 @@ impl Delivery {
             (What::Alarm { kind: Kind::Cooling, again }, _) => (Told::Cooling { until: now.rfc3339() }, again),
             (What::Alarm { kind: Kind::Paused, again }, _) => (Told::Paused, again),
             (What::Alarm { kind: Kind::Unreachable, again }, _) => (Told::Unreachable, again),
+            (What::Alarm { kind: Kind::Refusing, again }, _) => (Told::Refusing, again),
         };
         let (cause, reply, remedy) = match &kind {
             // It may have rested before; that is not what keeps it from sending.
             Told::Unreachable => (String::new(), down.unwrap_or_default(), Some(UNREACHABLE)),
+            Told::Refusing => (UNKNOWN_REPLY.to_owned(), unknown, None),
             Told::Paused | Told::Cooling { .. } | Told::Resumed | Told::Failed { .. } => {
                 rest.map_or_else(|| (String::new(), String::new(), remedy), |rest| (rest.cause, rest.text, remedy))
             }

@@ -4,7 +4,7 @@
 //!  preset     qq, 163, gmail, custom ...   host, ports, log-in, limits      <- presets/*.toml
 //!  group      providers whose replies have the same wording
 //!  reply      octets of a reply     -> one line of text
-//!  catalogue  (group, phase, code, text) -> a verdict                       <- catalogue.tsv
+//!  catalogue  (group, phase, code, text) -> a verdict                       <- catalogue.tsv, words.tsv
 //!  verdict    who is condemned, what follows, what the owner should do
 //! ```
 //!
@@ -24,4 +24,4 @@ pub use catalogue::{Catalogue, Entry, Grade, RowError, UserRow};
 pub use group::Group;
 pub use preset::{Endpoint, FromPolicy, Mechanism, Preset, Tls, UserForm, names, preset};
 pub use reply::reply_text;
-pub use verdict::{Action, Phase, Remedy, Scope, Verdict};
+pub use verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};

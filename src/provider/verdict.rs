@@ -150,11 +150,13 @@ pub enum Action {
     Rewrite,
     /// Halve the list of recipients and send both; with one recipient it has failed.
     Split,
+    /// Try again later. It has failed only when it is refused again after the account was proved to work.
+    RetryThenBounce,
 }
 
 impl Action {
     /// All actions with their words in the tables.
-    pub(super) const WORDS: [(&'static str, Action); 12] = [
+    pub(super) const WORDS: [(&'static str, Action); 13] = [
         ("ok", Action::Ok),
         ("retry_soon", Action::RetrySoon),
         ("cool15", Action::Cool15),
@@ -167,6 +169,7 @@ impl Action {
         ("bounce_rcpt", Action::BounceRecipient),
         ("rewrite", Action::Rewrite),
         ("split", Action::Split),
+        ("retry>bounce", Action::RetryThenBounce),
     ];
 
     /// The word in the tables and the settings, in lower case, such as `cool15>pause`.
@@ -185,10 +188,32 @@ pub struct Remedy {
     pub zh: &'static str,
 }
 
+/// How a verdict was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Basis {
+    /// A row of the catalogue or of the owner, also a row that was written for another code or phase.
+    Row,
+    /// A general rule on the words of the reply.
+    Words,
+    /// Only the code.
+    Digit,
+}
+
+impl Basis {
+    /// The word in JSON output and logs, such as `words`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Basis::Row => "row",
+            Basis::Words => "words",
+            Basis::Digit => "digit",
+        }
+    }
+}
+
 /// What a reply means for the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
-    /// The row of the catalogue, such as `QQ-A3`; goes into logs and notices.
+    /// The row of the catalogue, such as `QQ-A3`, or the general rule, such as `W-RATE`; goes into logs and notices.
     pub cause: &'static str,
     /// Whom it condemns.
     pub scope: Scope,
@@ -196,13 +221,18 @@ pub struct Verdict {
     pub action: Action,
     /// Whether the owner must look even though the relay goes on by itself.
     pub alert: bool,
-    /// False when nothing but the first digit of the code was understood.
-    pub known: bool,
+    /// How it was reached.
+    pub basis: Basis,
     /// What the owner should do.
     pub remedy: Remedy,
 }
 
 impl Verdict {
+    /// Whether more than the code was understood.
+    pub fn is_known(&self) -> bool {
+        self.basis != Basis::Digit
+    }
+
     /// The same for a refused log-in. Whatever it says, it speaks of the account, no mail is lost by it, and it is not tried
     /// again at once: each try feeds the limiter of the provider.
     pub fn for_log_in(self) -> Verdict {
@@ -215,9 +245,12 @@ impl Verdict {
             | Action::RetryDay
             | Action::Pause => self,
             // Another mechanism is not tried by itself, and there is no message that could be at fault.
-            Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
-                Verdict { action: Action::Cool15ThenPause, scope: Scope::Account, ..self }
-            }
+            Action::Ok
+            | Action::Bounce
+            | Action::BounceRecipient
+            | Action::Rewrite
+            | Action::Split
+            | Action::RetryThenBounce => Verdict { action: Action::Cool15ThenPause, scope: Scope::Account, ..self },
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::mail::{ClientKey, Lane};
 
-/// Clients that are remembered beyond those that wait, before the table is cleared of the others.
+/// Idle clients kept before [`Service::forget`] runs.
 const SPARE: usize = 1024;
 
 /// A client, by its place in the table of keys.
@@ -43,12 +43,12 @@ pub(super) struct Service {
     clocks: HashMap<Arc<str>, [VirtualClock; Lane::ALL.len()]>,
 }
 
-/// When a client starts, then when it was served last: of those that start at one time, the one that waited longest
-/// is next.
+/// Rank of a client: its start, then its finish. The smallest is next, so that of those that start together the one that was
+/// served longest ago goes first.
 pub(super) type Turn = (u64, u64);
 
 impl Service {
-    /// The place of a client, which is given one if it has none.
+    /// Returns the place of a client; a new client is assigned one.
     pub(super) fn place(&mut self, key: &ClientKey) -> Client {
         if let Some(&place) = self.places.get(key) {
             return place;
@@ -94,7 +94,7 @@ impl Service {
         clock.finish[place] = start.saturating_add(u64::from(recipients.max(1)));
     }
 
-    /// Takes back a part of what a client was charged: the message was not offered to so many recipients.
+    /// Refunds recipients that were charged but not offered.
     pub(super) fn refund(&mut self, account: &str, lane: Lane, client: Client, recipients: u32) {
         let clock = self.clocks.get_mut(account).map(|lanes| &mut lanes[lane as usize]);
         if let Some(finish) = clock.and_then(|clock| clock.finish.get_mut(client as usize)) {

@@ -15,6 +15,8 @@ pub const REFUSED: &str = "yizhan_refused_total";
 pub const REPAIRS: &str = "yizhan_repairs_total";
 /// Recipients, by what became of a try. Labels: account, outcome.
 pub const DELIVERIES: &str = "yizhan_deliveries_total";
+/// Replies that no row of the catalogue describes, by recipient. Label: account.
+pub const UNKNOWN_REPLIES: &str = "yizhan_unknown_replies_total";
 /// Log-ins tried. Labels: account, outcome.
 pub const LOGINS: &str = "yizhan_logins_total";
 /// Pieces of work that were lost to a mistake of ours. Label: task (session, proxy, delivery, settlement, order).

@@ -9,12 +9,16 @@ use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use super::counter::{Counters, PANICS};
 
 /// The longest text of a panic that is written, in characters.
 const LONGEST: usize = 200;
+
+/// Whether a panic ends the process ([`fatal`]).
+static FATAL: AtomicBool = AtomicBool::new(false);
 
 /// From now on every panic of this process is one line of the log, with its place, in place of Rust's own words.
 pub fn report() {
@@ -30,6 +34,18 @@ fn say(info: &PanicHookInfo<'_>) {
     let trace = Backtrace::capture();
     let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
     tracing::error!(event = "panic", %place, thread, trace, "panicked: {words}; this is a mistake in yizhan, please report it");
+    if FATAL.load(Ordering::SeqCst) {
+        std::process::exit(1);
+    }
+}
+
+/// Runs `work`; a panic in it ends the process with exit code 1, once it is logged. For the start of the runtime, which after
+/// a panic would wait for ever for the threads that it could not start.
+pub fn fatal<T>(work: impl FnOnce() -> T) -> T {
+    FATAL.store(true, Ordering::SeqCst);
+    let end = work();
+    FATAL.store(false, Ordering::SeqCst);
+    end
 }
 
 /// What may be written of the text of a panic: all of a text that stands in the source; of one that was put together,

@@ -6,7 +6,7 @@
 //! never spends a try; what is wrong with one recipient is not held against the others.
 
 use crate::clock::Timestamp;
-use crate::provider::{Action, Phase, Remedy, Scope, Verdict, reply_text};
+use crate::provider::{Action, Basis, Phase, Remedy, Scope, Verdict, reply_text};
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
 use crate::smtp::reply::Reply;
 
@@ -30,6 +30,10 @@ pub enum Fate {
     Rewrite,
     /// The line was lost between the final dot and its reply: nobody knows.
     Uncertain,
+    /// Refused with words from which a general rule guesses that the account or this host is the cause.
+    Guessed,
+    /// Refused for good, with words that are not understood.
+    Unknown,
 }
 
 /// The fate of one recipient, with the words that decided it.
@@ -41,6 +45,8 @@ pub struct Outcome {
     pub text: String,
     /// What the reply was understood as; none when it was a success, or when there was no reply.
     pub verdict: Option<Verdict>,
+    /// Where in the dialogue the reply came, if there was one to this recipient or this message.
+    pub phase: Option<Phase>,
 }
 
 /// What the attempt says about the account.
@@ -48,6 +54,8 @@ pub struct Outcome {
 pub enum Condition {
     /// It works.
     Works,
+    /// The provider refused mail, and it is not known whether the mail or the account is the cause.
+    Unclear,
     /// The provider could not be reached, or the line was lost: not the account's fault.
     Line(String),
     /// The account must rest, as the action says: whatever the scope, nothing goes through it before.
@@ -69,7 +77,7 @@ pub enum Condition {
 /// A fault of our own that only the owner can mend, with a remedy as if it had been a reply.
 const fn own_fault(cause: &'static str, action: Action, en: &'static str, zh: &'static str) -> Verdict {
     let remedy = Remedy { en, zh };
-    Verdict { cause, scope: Scope::Config, action, alert: true, known: true, remedy }
+    Verdict { cause, scope: Scope::Config, action, alert: true, basis: Basis::Row, remedy }
 }
 
 /// The server offers no log-in mechanism that the account may use (RFC 4954 section 3).
@@ -131,12 +139,12 @@ impl Report {
     /// Every one of `count` recipients has this fate, because of what is wrong with the line or the account.
     pub fn all(count: usize, condition: Condition) -> Report {
         let (fate, text, verdict) = match &condition {
-            Condition::Works => (Fate::Later, String::new(), None),
+            Condition::Works | Condition::Unclear => (Fate::Later, String::new(), None),
             Condition::Line(text) => (Fate::Later, text.clone(), None),
             Condition::Held { text, .. } => (Fate::Waits, text.clone(), None),
             Condition::Account { text, verdict } => (Fate::Waits, text.clone(), Some(*verdict)),
         };
-        Report { outcomes: vec![Outcome { fate, text, verdict }; count], condition }
+        Report { outcomes: vec![Outcome { fate, text, verdict, phase: None }; count], condition }
     }
 }
 
@@ -160,20 +168,28 @@ fn shown(mut words: String) -> String {
 /// Reads what the client machine says of a transaction that ran to its end.
 pub fn of_transaction(settings: &Settings, outcomes: &[RecipientOutcome]) -> Report {
     let mut condition = Condition::Works;
-    let outcomes = outcomes.iter().map(|one| of_recipient(settings, one, &mut condition)).collect();
+    let outcomes: Vec<Outcome> = outcomes.iter().map(|one| of_recipient(settings, one, &mut condition)).collect();
+    let any = |fits: fn(Fate) -> bool| outcomes.iter().any(|one| fits(one.fate));
+    let unclear = any(|fate| matches!(fate, Fate::Guessed | Fate::Unknown));
+    if condition == Condition::Works && unclear && !any(|fate| fate == Fate::Delivered) {
+        condition = Condition::Unclear;
+    }
     Report { outcomes, condition }
 }
 
 fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Condition) -> Outcome {
     match one {
-        RecipientOutcome::Accepted(reply) => Outcome { fate: Fate::Delivered, text: text_of(reply), verdict: None },
+        RecipientOutcome::Accepted(reply) => {
+            Outcome { fate: Fate::Delivered, text: text_of(reply), verdict: None, phase: Some(Phase::Data) }
+        }
         RecipientOutcome::Refused { phase, reply } => {
             let (verdict, text) = judge(settings, *phase, reply);
+            let phase = phase_of(*phase);
             let fate = fate_of(verdict);
             if fate == Fate::Waits {
                 *condition = Condition::Account { verdict, text: text.clone() };
             }
-            Outcome { fate, text, verdict: Some(verdict) }
+            Outcome { fate, text, verdict: Some(verdict), phase: Some(phase) }
         }
         RecipientOutcome::Uncertain { lost } => {
             let text = format!("no reply to the final dot ({}); the message may have been sent", words_of(*lost));
@@ -181,14 +197,14 @@ fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Con
             if *condition == Condition::Works {
                 *condition = Condition::Line(text.clone());
             }
-            Outcome { fate: Fate::Uncertain, text, verdict: None }
+            Outcome { fate: Fate::Uncertain, text, verdict: None, phase: None }
         }
         RecipientOutcome::NotTried { phase, lost } => {
             let text = format!("{} ({})", words_of(*lost), name_of(*phase));
             if *condition == Condition::Works {
                 *condition = Condition::Line(text.clone());
             }
-            Outcome { fate: Fate::Later, text, verdict: None }
+            Outcome { fate: Fate::Later, text, verdict: None, phase: None }
         }
     }
 }
@@ -198,7 +214,7 @@ fn judge(settings: &Settings, phase: client::Phase, reply: &Reply) -> (Verdict, 
     let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
     let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
     let words = shown(words);
-    if !verdict.known {
+    if verdict.basis != Basis::Row {
         settings.catalogue.note_unknown(&settings.account, phase, code, &words);
     }
     (verdict, format!("{code} {words}"))
@@ -211,6 +227,13 @@ fn fate_of(verdict: Verdict) -> Fate {
         (Action::Bounce | Action::BounceRecipient, _) => Fate::Refused,
         (Action::Rewrite, _) => Fate::Rewrite,
         (Action::Split, _) => Fate::Split,
+        (Action::RetryThenBounce, _) => Fate::Unknown,
+        // One message is no proof: the account cools only at the second.
+        (Action::Cool15, Scope::Session | Scope::Account | Scope::Host | Scope::Domain | Scope::Config)
+            if verdict.basis == Basis::Words =>
+        {
+            Fate::Guessed
+        }
         // A connection that is over, or a message that is not wanted yet: this message alone comes again.
         (Action::RetrySoon, Scope::Session | Scope::Message | Scope::Recipient) => Fate::Later,
         (
@@ -268,9 +291,14 @@ fn of_refused_session(phase: client::Phase, verdict: Verdict, text: String) -> C
     }
     match fate_of(verdict) {
         Fate::Waits => Condition::Account { verdict, text },
-        Fate::Delivered | Fate::Later | Fate::Uncertain | Fate::Refused | Fate::Split | Fate::Rewrite => {
-            Condition::Line(text)
-        }
+        Fate::Delivered
+        | Fate::Later
+        | Fate::Uncertain
+        | Fate::Refused
+        | Fate::Split
+        | Fate::Rewrite
+        | Fate::Guessed
+        | Fate::Unknown => Condition::Line(text),
     }
 }
 

@@ -78,7 +78,7 @@ fn object(language: Language, alarm: &Alarm, text: &str) -> Value {
     let (until, failed) = match &alarm.kind {
         Kind::Cooling { until } => (Some(until), None),
         Kind::Failed { mails } => (None, Some(mails)),
-        Kind::Paused | Kind::Unreachable | Kind::Resumed => (None, None),
+        Kind::Paused | Kind::Unreachable | Kind::Refusing | Kind::Resumed => (None, None),
     };
     json!({
         "event": alarm.kind.event(),

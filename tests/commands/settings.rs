@@ -100,7 +100,10 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!((limits.connections, limits.connections_per_client, limits.recipients), (500, 50, 100));
     assert_eq!((limits.message_size, limits.queue_size, limits.disk_free), (50 << 20, 5 << 30, 200 << 20));
     assert_eq!((limits.messages_per_client.count, limits.messages_per_client.per), (10_000, Duration::from_secs(60)));
-    assert_eq!((limits.recipients_per_client.count, limits.recipients_per_client.per), (3000, Duration::from_secs(60)));
+    assert_eq!(
+        (limits.recipients_per_client.count, limits.recipients_per_client.per),
+        (30_000, Duration::from_secs(60))
+    );
     assert_eq!((limits.bytes_per_client.octets, limits.bytes_per_client.per), (8 << 30, Duration::from_secs(3600)));
     assert_eq!((limits.failures_per_client.count, limits.failures_per_client.per), (100, Duration::from_secs(60)));
     assert_eq!((limits.messages_per_sender, limits.queue_size_per_client), (None, 2 << 30));

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crate::support::day::Day;
 use crate::support::office::{Device, Office, UNLIMITED, provider_at};
 use crate::support::pair::route;
+use bytes::Bytes;
 use yizhan::admin::order::{Message, Order, Reply, carry_out};
 use yizhan::config::{Budget, Windows};
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};

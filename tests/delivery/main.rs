@@ -13,6 +13,7 @@ mod relay;
 mod simulated_day;
 mod survival;
 mod transactions;
+mod unknown_replies;
 mod webhook;
 
 #[path = "../support/mod.rs"]

@@ -194,10 +194,11 @@ async fn a_098_the_server_refuses_for_good() {
         // HELO would offer no log-in, so it is not even said.
         (&["-f", "EHLO"], Waiting, WORDS),
         (&["-f", "AUTH"], Waiting, WORDS),
-        (&["-f", "MAIL"], Failed, WORDS),
-        (&["-f", "RCPT"], Failed, WORDS),
-        (&["-f", "DATA"], Failed, WORDS),
-        (&["-f", "."], Failed, WORDS),
+        // Words that say nothing may be about the account: the message is not given up at once.
+        (&["-f", "MAIL"], Deferred, WORDS),
+        (&["-f", "RCPT"], Deferred, WORDS),
+        (&["-f", "DATA"], Deferred, WORDS),
+        (&["-f", "."], Deferred, WORDS),
         (&["-f", ".", "-B", "554 5.7.1 spam"], Failed, "554 5.7.1 spam"),
         (&["-f", "QUIT"], Delivered, "250 2.0.0 Ok"),
     ])
@@ -208,7 +209,7 @@ async fn a_098_the_server_refuses_for_good() {
 async fn a_101_a_112_the_server_is_odd_or_slow() {
     all(&[
         // 354, then 550 before the end: the verdict stands, and nothing is uncertain.
-        (&["-A", "0"], Failed, "550 This violates SMTP"),
+        (&["-A", "0"], Deferred, "550 This violates SMTP"),
         (&["-w", "1"], Delivered, "250 2.0.0 Ok"),
         // Without PIPELINING: a sink that waits at RCPT looks at DATA first, and refuses it.
         (&["-p", "-W", "RCPT:1"], Delivered, "250 2.0.0 Ok"),

@@ -37,8 +37,11 @@ const PURE: &[&str] = &[
     "smtp",
     "message",
     "mail.rs",
+    "mail",
     "provider",
     "queue/entry.rs",
+    "queue/fair.rs",
+    "queue/request.rs",
     "delivery/alarm.rs",
     "delivery/digest.rs",
     "delivery/schedule.rs",
@@ -49,6 +52,7 @@ const PURE: &[&str] = &[
     "delivery/lane.rs",
     "delivery/plan.rs",
     "delivery/settle.rs",
+    "delivery/unknown_replies.rs",
     "language.rs",
     "upstream/outcome.rs",
     "webhook/answer.rs",
@@ -62,7 +66,8 @@ const PURE: &[&str] = &[
 const IMPURE: &[&str] =
     &["tokio", "std::net::Tcp", "std::fs", "std::time::Instant", "SystemTime", "std::thread", "std::env", "Clock::"];
 
-const LONGEST_FILE: usize = 400;
+/// A prompt to think: a type and its methods stay in one file.
+const LONGEST_FILE: usize = 480;
 const LONGEST_FUNCTION: usize = 80;
 
 /// Files of `src`, with their text up to the first test module.

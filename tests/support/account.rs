@@ -96,7 +96,9 @@ pub fn delivered(report: &Report) {
 pub fn line_trouble(report: &Report) -> &str {
     match &report.condition {
         Condition::Line(text) => text,
-        Condition::Works | Condition::Account { .. } | Condition::Held { .. } => panic!("not the line: {report:?}"),
+        Condition::Works | Condition::Unclear | Condition::Account { .. } | Condition::Held { .. } => {
+            panic!("not the line: {report:?}")
+        }
     }
 }
 

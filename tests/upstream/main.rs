@@ -5,6 +5,7 @@ mod catalogue;
 mod connections;
 mod proxy;
 mod sandbox;
+mod unseen_replies;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,17 +13,22 @@ use serde::Serialize;
 
 use crate::app;
 use crate::config::{self, Overrides, Sources};
-use crate::provider::{Action, Catalogue, Grade, Group, Phase, Verdict, names, preset, reply_text};
+use crate::provider::{Action, Basis, Catalogue, Grade, Group, Phase, Verdict, names, preset};
 
 use super::screen::{self, Ink, Lang, Paint, harmless, say};
 use super::{BAD_SETTINGS, NOT_FOUND};
 
+mod copied;
 mod words;
+
+use copied::Copied;
 
 /// What `explain` takes.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The reply as the log or a notice shows it, such as "550 Ip frequency limited"; several, one argument each
+    /// The reply as a log, a notice or a program shows it, such as "550 Ip frequency limited": with words in front, in
+    /// several lines, as a Python exception, as one of our log lines in JSON, or without its code; several, one argument
+    /// each
     #[arg(value_name = "REPLY", required = true)]
     replies: Vec<String>,
     /// Whose reply it is: a preset, such as qq (default: any)
@@ -65,15 +70,15 @@ pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
     };
     let mut answers = Vec::new();
     for reply in &arguments.replies {
-        let Some((code, text)) = read(reply) else {
+        let Some(copied) = copied::read(reply) else {
             let reason = lang.pick(
-                "is no reply: a reply begins with three digits, such as 550",
-                "不是一条回复：回复以三位数字开头，例如 550",
+                "is no reply: a reply has words, and most begin with three digits, such as 550",
+                "不是一条回复：回复里有文字，通常以三位数字开头，例如 550",
             );
             screen::complain(&format!("\"{}\" {reason}", harmless(reply)));
             return ExitCode::from(NOT_FOUND);
         };
-        answers.push(answer(&catalogue, arguments, (code, text), lang));
+        answers.push(answer(&catalogue, arguments, copied, lang));
     }
     if arguments.json {
         say(&serde_json::to_string(&answers).expect("texts and lists of texts have a form in JSON"));
@@ -112,44 +117,24 @@ fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, ExitCode> {
     }
 }
 
-/// Code and text of a reply, from however it was copied: of several lines each has the code again (RFC 5321 section
-/// 4.2.1), and words of a log may stand in front.
-fn read(copied: &str) -> Option<(u16, String)> {
-    let start = copied.char_indices().map(|(at, _)| at).find(|&at| {
-        let before = copied[..at].chars().next_back();
-        let apart = before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '.' && c != '-');
-        apart && code_of(&copied[at..]).is_some()
-    })?;
-    let (code, _) = code_of(&copied[start..])?;
-    let lines = copied[start..].lines().map(|line| match code_of(line.trim_start()) {
-        Some((again, rest)) if again == code => rest,
-        Some(_) | None => line,
-    });
-    Some((code, reply_text(lines)))
-}
-
-/// The code that a line begins with, and what follows it.
-fn code_of(line: &str) -> Option<(u16, &str)> {
-    let (digits, rest) = line.split_at_checked(3)?;
-    let code = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()?;
-    let apart = rest.is_empty() || rest.starts_with([' ', '-', '\t', '\r']);
-    ((200..600).contains(&code) && apart).then(|| (code, rest.get(1..).unwrap_or("")))
-}
-
 /// What there is to say of one reply.
 #[derive(Debug, Serialize)]
 struct Answer {
     reply: String,
-    /// False when only the first digit was understood.
+    /// False when only the code was understood.
     known: bool,
+    /// Whether the pasted text has a code. Without one it is read as 550, or by its enhanced code.
+    has_code: bool,
     readings: Vec<Reading>,
 }
 
 /// One way to read it. Without a provider or a phase there may be several.
 #[derive(Debug, Serialize)]
 struct Reading {
-    /// The row of the catalogue.
+    /// The row of the catalogue, or the class of the general rule.
     cause: &'static str,
+    /// How the verdict was reached: row, words or digit.
+    basis: &'static str,
     /// Presets it holds for; empty: any provider.
     providers: Vec<String>,
     phases: Vec<&'static str>,
@@ -172,11 +157,14 @@ struct Met {
     phases: Vec<Phase>,
 }
 
-fn answer(catalogue: &Catalogue, arguments: &Arguments, (code, text): (u16, String), lang: Lang) -> Answer {
-    let met = look_up(catalogue, arguments, code, &text);
-    let known = met.iter().any(|one| one.verdict.known);
+fn answer(catalogue: &Catalogue, arguments: &Arguments, copied: Copied, lang: Lang) -> Answer {
+    let Copied { code: given, text, phase } = copied;
+    let code = given.unwrap_or_else(|| assumed_code(&text));
+    let met = look_up(catalogue, arguments, arguments.phase.or(phase), (code, &text));
+    let known = met.iter().any(|one| one.verdict.is_known());
     let readings = met.iter().map(|one| Reading {
         cause: one.verdict.cause,
+        basis: one.verdict.basis.word(),
         providers: providers(one, arguments.provider.as_ref()),
         phases: one.phases.iter().map(|phase| phase.word()).collect(),
         scope: one.verdict.scope.word(),
@@ -187,16 +175,26 @@ fn answer(catalogue: &Catalogue, arguments: &Arguments, (code, text): (u16, Stri
         owner: lang.pick(one.verdict.remedy.en, one.verdict.remedy.zh),
         founded: words::founded(one.verdict, catalogue.entry(one.verdict.cause).map(|entry| entry.grade), lang),
     });
-    Answer { reply: format!("{code} {text}"), known, readings: readings.collect() }
+    let reply = if given.is_some() { format!("{code} {text}") } else { text.clone() };
+    Answer { reply, known, has_code: given.is_some(), readings: readings.collect() }
 }
 
-/// Asks for every provider and phase that may be meant, and keeps the best: verified rows of a provider, else generic rows,
-/// else unverified rows of a provider, else what the first digit says.
-fn look_up(catalogue: &Catalogue, arguments: &Arguments, code: u16, text: &str) -> Vec<Met> {
+/// The code that a text without one is read with: one that calls itself permanent, unless its enhanced code (RFC 3463)
+/// begins with 4.
+fn assumed_code(text: &str) -> u16 {
+    let transient = text.split(' ').next().is_some_and(|first| {
+        let parts: Vec<&str> = first.split('.').collect();
+        parts.len() == 3 && parts[0] == "4" && parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
+    });
+    if transient { 450 } else { 550 }
+}
+
+/// Asks for every provider and phase that may be meant, and keeps the best: verified rows of a provider, else generic rows
+/// and general rules on the words, else unverified rows of a provider, else what the code says.
+fn look_up(catalogue: &Catalogue, arguments: &Arguments, phase: Option<Phase>, (code, text): (u16, &str)) -> Vec<Met> {
     let groups = arguments.provider.as_ref().map_or(Group::ALL.to_vec(), |provider| vec![provider.group]);
-    let phases = arguments
-        .phase
-        .map_or_else(|| Phase::ALL.into_iter().filter(|phase| phase.matters()).collect(), |phase| vec![phase]);
+    let phases =
+        phase.map_or_else(|| Phase::ALL.into_iter().filter(|phase| phase.matters()).collect(), |phase| vec![phase]);
     let mut met: Vec<Met> = Vec::new();
     for &group in &groups {
         for &phase in &phases {
@@ -220,20 +218,24 @@ fn look_up(catalogue: &Catalogue, arguments: &Arguments, code: u16, text: &str) 
             }
         }
     }
-    let best = met.iter().map(|one| rank(catalogue, one)).min().unwrap_or(u8::MAX);
-    met.retain(|one| rank(catalogue, one) == best);
+    let rank = |one: &Met| rank(catalogue, one, arguments.provider.is_some());
+    let best = met.iter().map(rank).min().unwrap_or(u8::MAX);
+    met.retain(|one| rank(one) == best);
     met
 }
 
-/// The lower the better. An unverified row may match by the code alone, and is not listed beside rows that were seen.
-fn rank(catalogue: &Catalogue, one: &Met) -> u8 {
-    let verified = catalogue.entry(one.verdict.cause).is_none_or(|entry| entry.grade != Grade::Unverified);
-    match (one.verdict.known, one.verdict.cause.starts_with("XX-")) {
-        (true, false) if verified => 0,
-        (true, true) if one.verdict.action != Action::Ok => 1,
-        (true, false) => 2,
-        (true, true) => 3,
-        (false, _) => 4,
+/// The lower the better. An unverified row may match by the code alone: without the name of its provider it is not listed
+/// beside rows that were seen.
+fn rank(catalogue: &Catalogue, one: &Met, named: bool) -> u8 {
+    let verified = named || catalogue.entry(one.verdict.cause).is_none_or(|entry| entry.grade != Grade::Unverified);
+    match (one.verdict.basis, one.verdict.cause.starts_with("XX-")) {
+        (Basis::Row, false) if verified => 0,
+        (Basis::Row, false) => 2,
+        (Basis::Row, true) if one.verdict.action == Action::Ok => 3,
+        // Known by its code alone, and by that not well.
+        (Basis::Row, true) if one.verdict.action == Action::RetryThenBounce => 4,
+        (Basis::Row, true) | (Basis::Words, _) => 1,
+        (Basis::Digit, _) => 4,
     }
 }
 
@@ -242,7 +244,8 @@ fn providers(one: &Met, wanted: Option<&Provider>) -> Vec<String> {
     if let Some(provider) = wanted {
         return vec![provider.name.clone()];
     }
-    if one.verdict.cause.starts_with("XX-") || one.groups.len() == Group::ALL.len() {
+    if one.verdict.cause.starts_with("XX-") || one.verdict.basis == Basis::Words || one.groups.len() == Group::ALL.len()
+    {
         return Vec::new();
     }
     let belongs = |name: &&str| preset(name).is_some_and(|preset| one.groups.contains(&preset.group));
@@ -255,6 +258,14 @@ fn show(answer: &Answer, lang: Lang) {
     if !answer.known {
         let unknown = "Not in the catalogue: only the first digit was understood.";
         say(&format!("  {}", paint.ink(Ink::Bad, lang.pick(unknown, "目录里没有这条回复：只看懂了第一位数字。"))));
+    } else if answer.readings.iter().all(|reading| reading.basis == Basis::Words.word()) {
+        let guessed = "Not in the catalogue: guessed from its words.";
+        say(&format!("  {}", paint.ink(Ink::Quiet, lang.pick(guessed, "目录里没有这条回复：根据其中的词语推测。"))));
+    }
+    if !answer.has_code {
+        let assumed = "It has no code; it is read as a refusal that calls itself permanent, unless it begins with 4.";
+        let zh = "其中没有代码；除非以 4 开头，都按自称永久的拒绝来看。";
+        say(&format!("  {}", paint.ink(Ink::Quiet, lang.pick(assumed, zh))));
     }
     for reading in &answer.readings {
         let any = lang.pick("any provider", "任何服务商");
@@ -273,31 +284,6 @@ fn show(answer: &Answer, lang: Lang) {
                 Lang::Zh => format!("{zh}{}", " ".repeat(6 - 2 * zh.chars().count())),
             };
             say(&format!("    {}{text}", paint.ink(Ink::Quiet, &label)));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reply_is_found_however_it_was_copied() {
-        let cases = [
-            ("550 Ip frequency limited", Some((550, "Ip frequency limited"))),
-            ("  550-5.7.8 Username and\n550 5.7.8 Password", Some((550, "5.7.8 Username and Password"))),
-            ("550-one\r\n550-two\r\n550 three\r\n", Some((550, "one two three"))),
-            ("host smtp.qq.com said: 550 no (in reply to end of DATA)", Some((550, "no (in reply to end of DATA)"))),
-            ("why=535 Login fail", Some((535, "Login fail"))),
-            ("454", Some((454, ""))),
-            ("from 10.0.0.250 at 5.7.550 x", None),
-            ("no code", None),
-            ("999 what", None),
-            ("5501 what", None),
-            ("", None),
-        ];
-        for (copied, wanted) in cases {
-            assert_eq!(read(copied), wanted.map(|(code, text)| (code, text.to_owned())), "{copied}");
         }
     }
 }

@@ -4,13 +4,13 @@
 //! and they say no more than what the relay does.
 
 use crate::cli::screen::Lang;
-use crate::provider::{Action, Grade, Scope, Verdict};
+use crate::provider::{Action, Basis, Grade, Scope, Verdict};
 
 /// What the provider wants to say, whatever the first digit is.
 pub(super) fn means(verdict: Verdict, code: u16, lang: Lang) -> String {
     let (en, zh) = match verdict.action {
         // More than that would be a guess.
-        _ if !verdict.known => ("Nobody has described these words yet.", "还没有人描述过这种说法。"),
+        _ if !verdict.is_known() => ("Nobody has described these words yet.", "还没有人描述过这种说法。"),
         Action::Ok => ("It is no refusal.", "这不是拒绝。"),
         Action::RetrySoon => ("Not now; it passes within minutes.", "暂时不行，几分钟内会过去。"),
         Action::Cool15 => ("Too much for the moment; it passes.", "一时太多，会自己过去。"),
@@ -30,6 +30,7 @@ pub(super) fn means(verdict: Verdict, code: u16, lang: Lang) -> String {
         Action::BounceRecipient => ("This recipient is refused for good.", "这个收件人被永久拒绝。"),
         Action::Rewrite => ("The form of the sender or the header is not liked.", "发件人或邮件头的写法不被接受。"),
         Action::Split => ("Too many recipients at one time.", "一次的收件人太多。"),
+        Action::RetryThenBounce => ("The code says that it is refused for good.", "代码表示永久拒绝。"),
     };
     let (about, about_zh) = match verdict.scope {
         Scope::Session => ("this connection", "这条连接"),
@@ -55,7 +56,8 @@ fn lie(verdict: Verdict, code: u16) -> (&'static str, &'static str) {
     );
     let stays = matches!(verdict.action, Action::Pause | Action::Bounce | Action::BounceRecipient | Action::Rewrite);
     match code / 100 {
-        _ if !verdict.known => ("", ""),
+        // A guess does not contradict the provider.
+        _ if verdict.basis != Basis::Row => ("", ""),
         5 if passes => (" The 5 in front says the opposite, and is wrong.", "开头的 5 表示永久，其实不是。"),
         4 if stays => (" The 4 in front says that it passes, and is wrong.", "开头的 4 表示暂时，其实不是。"),
         _ => ("", ""),
@@ -82,6 +84,10 @@ pub(super) fn relay(verdict: Verdict, lang: Lang) -> String {
         {
             ("Tries this message again later; all other mail goes on.", "稍后重试这封邮件，其他邮件照常发送。")
         }
+        Action::Cool15 if verdict.basis == Basis::Words => (
+            "Tries the message again after a quarter of an hour. If a second message or recipient meets such words before one is accepted, it holds the mail of the account for a quarter of an hour at a time. Nothing bounces.",
+            "一刻钟后重试这封邮件；若在有邮件被接收之前又有一封邮件或一位收件人遇到类似的话，就暂停该账号的邮件，每次一刻钟。不会退信。",
+        ),
         Action::Cool15 => (
             "Holds the mail of the account for a quarter of an hour, then goes on. Nothing bounces.",
             "暂停该账号的邮件一刻钟，然后继续。不会退信。",
@@ -115,6 +121,10 @@ pub(super) fn relay(verdict: Verdict, lang: Lang) -> String {
             "把发件人和邮件头改成最严格的写法再发一次；若再被拒，就放弃并发出失败通知。",
         ),
         Action::Split => ("Sends to fewer recipients at a time.", "分成更小的批次发送。"),
+        Action::RetryThenBounce => (
+            "Tries again later; gives up, with a notice, only when it is refused again while other mail goes out.",
+            "稍后再试；只有在其他邮件能发出而它仍被拒时才放弃，并发出失败通知。",
+        ),
     };
     let told = match (verdict.alert, lang) {
         (false, _) => "",
@@ -127,7 +137,7 @@ pub(super) fn relay(verdict: Verdict, lang: Lang) -> String {
 /// Where the catalogue has it from.
 pub(super) fn founded(verdict: Verdict, grade: Option<Grade>, lang: Lang) -> &'static str {
     let (en, zh) = match grade {
-        _ if !verdict.known => ("the first digit only", "仅凭第一位数字"),
+        _ if !verdict.is_known() => ("the first digit only", "仅凭第一位数字"),
         None => ("the first digit only", "仅凭第一位数字"),
         Some(Grade::Sure) => {
             ("a document of the provider, a standard, or two transcripts", "服务商文档、标准，或两份会话记录")
@@ -135,6 +145,7 @@ pub(super) fn founded(verdict: Verdict, grade: Option<Grade>, lang: Lang) -> &'s
         Some(Grade::Seen) => ("one report", "一份报告"),
         Some(Grade::Hearsay) => ("hearsay", "传闻"),
         Some(Grade::Unverified) => ("not confirmed by anybody", "未经证实"),
+        Some(Grade::Guessed) => ("a guess from the words of the reply", "根据回复里的词语推测"),
         Some(Grade::Own) => ("your own row", "您自己的规则"),
     };
     lang.pick(en, zh)

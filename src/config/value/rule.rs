@@ -27,6 +27,7 @@ pub(in crate::config) const ACTIONS: &[&str] = &[
     "BOUNCE_RCPT",
     "REWRITE",
     "SPLIT",
+    "RETRY>BOUNCE",
 ];
 
 /// Behind an action: and tell the owner.

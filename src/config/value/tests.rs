@@ -301,6 +301,7 @@ fn words_of_the_reply_catalogue() {
         ("cool15>pause", "COOL15>PAUSE"),
         ("RETRY_HOUR>PAUSE+ALERT", "RETRY_HOUR>PAUSE+ALERT"),
         ("bounce_rcpt +alert", "BOUNCE_RCPT+ALERT"),
+        ("retry>bounce", "RETRY>BOUNCE"),
     ] {
         assert_eq!(action(text).as_deref(), Ok(meaning));
     }

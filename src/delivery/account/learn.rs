@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::provider::{Action, Scope};
+use crate::provider::{Action, Basis, Scope};
 use crate::upstream::Condition;
 
 use super::super::breaker::{Event, Gate, Rest};
@@ -47,10 +47,12 @@ impl Account {
     fn event_of(&self, state: &mut State, condition: &Condition, spread: Duration, now: Timestamp) -> Option<Event> {
         match condition {
             Condition::Works => Some(Event::Works),
+            Condition::Unclear => Some(Event::Answered),
             Condition::Line(_) => Some(Event::Unreachable),
             // Our own budget said no: nobody was asked.
             Condition::Held { .. } => None,
             Condition::Account { verdict, .. } => Some(match verdict.action {
+                Action::Cool15 if verdict.basis != Basis::Row => Event::Refused(Rest::Guess),
                 Action::Cool15 => Event::Refused(Rest::Quarter),
                 Action::Cool15ThenPause => Event::Refused(Rest::QuarterThenPause),
                 Action::RetryHour => Event::Refused(Rest::Hour),
@@ -69,9 +71,12 @@ impl Account {
                 // Too fast, or too much at once; some minutes set it right (the list of retries says how many later).
                 Action::RetrySoon => Event::Refused(Rest::Until(now + SOON)),
                 // Not said of an account; the careful reading is a short rest.
-                Action::Ok | Action::Bounce | Action::BounceRecipient | Action::Rewrite | Action::Split => {
-                    Event::Refused(Rest::Quarter)
-                }
+                Action::Ok
+                | Action::Bounce
+                | Action::BounceRecipient
+                | Action::Rewrite
+                | Action::Split
+                | Action::RetryThenBounce => Event::Refused(Rest::Quarter),
             }),
         }
     }

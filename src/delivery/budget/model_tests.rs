@@ -177,6 +177,9 @@ impl Model {
         if let Some(counted) = self.counted.get_mut(counted) {
             counted.1 = Spent::default();
         }
+        let (lane, since) = grant.vain;
+        let since = since.map(|since| since.min(self.now));
+        self.vain[lane as usize] = self.vain[lane as usize].or(since);
         self.budget.give_back(grant, self.now);
     }
 

@@ -48,8 +48,9 @@ fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> Entry 
 
 fn tried(entry: &Entry, places: &[usize], fates: &[Fate], strict: bool) -> (Settlement, Vec<Event>) {
     let outcomes: Vec<Outcome> =
-        fates.iter().map(|&fate| Outcome { fate, text: "why".into(), verdict: None }).collect();
-    let (settlement, changes) = settle(&Settings::default(), entry, Tried { places, outcomes: &outcomes, strict }, NOW);
+        fates.iter().map(|&fate| Outcome { fate, text: "why".into(), verdict: None, phase: None }).collect();
+    let (settlement, changes) =
+        settle(&Settings::default(), entry, Tried { places, outcomes: &outcomes, strict, accepted_since: false }, NOW);
     (settlement, changes.into_iter().map(|c| c.event).collect())
 }
 
@@ -156,4 +157,56 @@ fn the_sender_is_put_on_anew_once() {
     let second = after(first, &settlement);
     let (settlement, events) = tried(&second, &[0, 1], &[Fate::Rewrite, Fate::Rewrite], true);
     assert_eq!((settlement.strict, events), (false, vec![Event::Failed; 2]));
+}
+
+/// The second attempt of a message that was refused with an unknown reply at `NOW`, `minutes` later.
+fn again(first: &Entry, accepted_since: bool, minutes: u64) -> (Settlement, Vec<Event>) {
+    let now = NOW + Duration::from_secs(minutes * 60);
+    let outcomes = [Outcome { fate: Fate::Unknown, text: "554 no".into(), verdict: None, phase: None }];
+    let tried = Tried { places: &[0], outcomes: &outcomes, strict: true, accepted_since };
+    let (settlement, changes) = settle(&Settings::default(), first, tried, now);
+    (settlement, changes.into_iter().map(|c| c.event).collect())
+}
+
+#[test]
+fn an_unknown_refusal_waits_an_hour_and_is_final_only_after_other_mail_has_passed() {
+    let fresh = entry(1, 0, 0, Duration::ZERO);
+    let (first, events) = run(&fresh, &[Fate::Unknown]);
+    let Next::Deferred(next) = first.next else { panic!("{first:?}") };
+    assert_eq!((events, first.unknown_since), (vec![Event::Deferred], Some(NOW)));
+    assert!(next >= NOW + Duration::from_secs(3600), "{next:?}");
+    let waits = Entry { unknown_since: Some(NOW), ..after(fresh, &first) };
+    // Nothing else was accepted: it is not given up, and comes again by the schedule.
+    let (second, events) = again(&waits, false, 61);
+    assert_eq!(events, [Event::Deferred]);
+    assert!(matches!(second.next, Next::Deferred(at) if at < NOW + Duration::from_secs(61 * 60 + 3600)), "{second:?}");
+    // Another message was: now it is the message.
+    assert_eq!(again(&waits, true, 61).1, [Event::Failed]);
+    // A recipient that was not tried before has its first refusal, whatever happened to the others.
+    let other = entry(1, 1, 0, Duration::ZERO);
+    let mut untried = Entry { unknown_since: Some(NOW), ..other };
+    assert_eq!(again(&untried, true, 61).1, [Event::Deferred]);
+    // Neither has one that was put off for another reason.
+    untried.recipients[0].outcome = Kept::Open { last: Some("451 greylisted".into()) };
+    assert_eq!(again(&untried, true, 61).1, [Event::Deferred]);
+}
+
+#[test]
+fn an_unknown_refusal_at_mail_follows_the_schedule_and_ends_at_expiry() {
+    let fresh = entry(1, 0, 0, Duration::ZERO);
+    let at_mail = [Outcome { fate: Fate::Unknown, text: "550 no".into(), verdict: None, phase: Some(Phase::Mail) }];
+    let tried = Tried { places: &[0], outcomes: &at_mail, strict: true, accepted_since: false };
+    let (first, _) = settle(&Settings::default(), &fresh, tried, NOW);
+    assert!(matches!(first.next, Next::Deferred(at) if at < NOW + Duration::from_secs(120)), "{first:?}");
+    let old = entry(1, FEWEST_TRIES, 0, Settings::default().expire);
+    let old = Entry { due: old.expires, unknown_since: Some(NOW), ..old };
+    assert_eq!(again(&old, false, 1).1, [Event::Failed]);
+}
+
+#[test]
+fn a_guess_about_the_account_waits_a_quarter_of_an_hour_and_fails_nothing() {
+    let fresh = entry(1, 0, 0, Duration::ZERO);
+    let (settlement, events) = run(&fresh, &[Fate::Guessed]);
+    assert_eq!((events, settlement.unknown_since), (vec![Event::Deferred], None));
+    assert!(matches!(settlement.next, Next::Deferred(at) if at >= NOW + Duration::from_secs(900)), "{settlement:?}");
 }

@@ -26,6 +26,8 @@ pub enum Kind {
     },
     /// The provider cannot be reached; the relay tries all the time.
     Unreachable,
+    /// The provider refuses mail with words that the relay does not know.
+    Refusing,
     /// The account works again.
     Resumed,
     /// Many mails failed at once.
@@ -42,6 +44,7 @@ impl Kind {
             Kind::Paused => "account_paused",
             Kind::Cooling { .. } => "account_cooling",
             Kind::Unreachable => "unreachable",
+            Kind::Refusing => "unknown_replies",
             Kind::Resumed => "account_resumed",
             Kind::Failed { .. } => "mails_failed",
         }
@@ -102,6 +105,13 @@ impl Alarm {
                 format!("account {name} {}cannot reach its provider", still(Tongue::En)),
                 format!("账号 {name} {}连不上邮件服务商", still(Tongue::Zh)),
             ),
+            Kind::Refusing => (
+                format!(
+                    "the provider of account {name} {}refuses mail in words the relay does not know",
+                    still(Tongue::En)
+                ),
+                format!("账号 {name} 的服务商{}用中继不认识的话拒收邮件", still(Tongue::Zh)),
+            ),
             Kind::Resumed => (format!("account {name} sends again"), format!("账号 {name} 已恢复发信")),
             Kind::Failed { mails } => {
                 (format!("{} not delivered", super::mails(*mails)), format!("{mails} 封邮件未能送达"))
@@ -120,7 +130,7 @@ impl Alarm {
     fn one_tongue(&self, tongue: Tongue, most_reply: usize) -> String {
         let mut out = self.happened(tongue);
         match &self.kind {
-            Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable => {
+            Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing => {
                 out.push_str(&self.heard(most_reply, tongue));
                 out.push_str(&self.meaning(tongue));
                 if let Some(remedy) = &self.remedy {
@@ -154,6 +164,12 @@ impl Alarm {
             (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::Zh) => {
                 format!("账号 {name}（{provider}，{address}）自 {since} 起无法发信。\n\n")
             }
+            (Kind::Refusing, Tongue::En) => {
+                format!("Mail through the account {name} ({provider}, {address}) is refused since {since}.\n\n")
+            }
+            (Kind::Refusing, Tongue::Zh) => {
+                format!("自 {since} 起，经账号 {name}（{provider}，{address}）发出的邮件被拒。\n\n")
+            }
             (Kind::Resumed, Tongue::En) => {
                 format!("The account {name} ({provider}, {address}) sends again. It could not since {since}.\n\n")
             }
@@ -171,7 +187,7 @@ impl Alarm {
     fn heard(&self, most: usize, tongue: Tongue) -> String {
         match (&self.kind, plain(&self.reply, most)) {
             (Kind::Unreachable, fault) => format!("{}{fault}\n", tongue.pick("What happens: ", "现象：")),
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Resumed | Kind::Failed { .. }, _) => {
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Refusing | Kind::Resumed | Kind::Failed { .. }, _) => {
                 failure::said(&self.reply, most, tongue)
             }
         }
@@ -206,6 +222,17 @@ impl Alarm {
                 "说明：账号本身未被拒绝，只是从本机连不上服务商的服务器。驿站每分钟重试一次，连上后自动恢复。\n"
                     .to_owned()
             }
+            (Kind::Refusing, Tongue::En) => {
+                "What it means: the relay does not know whether the mail or the account is the cause. It tries each message \
+                 again, and gives none up before another one has passed or its time is over. Read the words above: where \
+                 they name the account, sign in to the mailbox and look for a notice.\n"
+                    .to_owned()
+            }
+            (Kind::Refusing, Tongue::Zh) => {
+                "说明：中继不知道原因在邮件还是在账号。每封邮件都会重试，在别的邮件发送成功或超过期限之前不会放弃。\
+                 请看上面的原话：如果说的是账号，请登录邮箱查看有没有通知。\n"
+                    .to_owned()
+            }
             (Kind::Resumed | Kind::Failed { .. }, _) => String::new(),
         }
     }
@@ -215,10 +242,10 @@ impl Alarm {
         let waiting = self.waiting;
         let count = super::mails(waiting);
         match (&self.kind, tongue) {
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::En) => format!(
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing, Tongue::En) => format!(
                 "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it.\n"
             ),
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::Zh) => {
+            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing, Tongue::Zh) => {
                 format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号可用后自动发出。\n")
             }
             (Kind::Resumed, Tongue::En) => {

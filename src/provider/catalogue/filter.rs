@@ -39,8 +39,24 @@ impl Filter {
         };
         // What stands behind the code in a pattern is not searched in the code.
         let text = if self.codes.is_some() { line.get(3..).unwrap_or("") } else { line };
-        self.codes.as_ref().is_none_or(|codes| codes.iter().any(fits))
-            && self.words.iter().all(|one_of| one_of.iter().any(|word| text.contains(word.as_str())))
+        self.codes.as_ref().is_none_or(|codes| codes.iter().any(fits)) && self.words_are_in(text)
+    }
+
+    /// Whether the text has the words, whatever its code.
+    pub(super) fn words_are_in(&self, text: &str) -> bool {
+        self.words.iter().all(|one_of| one_of.iter().any(|word| text.contains(word.as_str())))
+    }
+
+    /// A code that the pattern fits; `None` when it begins in another way.
+    pub(super) fn some_code(&self) -> Option<String> {
+        let lowest = |mask: &u16| char::from(b'0' + u8::try_from(mask.trailing_zeros()).unwrap_or(0));
+        self.codes.as_ref()?.first().map(|masks| masks.iter().map(lowest).collect())
+    }
+
+    /// Whether it fits codes with this first digit.
+    pub(super) fn fits_class(&self, digit: u16) -> bool {
+        let mask = u8::try_from(digit).map_or(0, |digit| 1_u16.checked_shl(u32::from(digit)).unwrap_or(0));
+        self.codes.as_ref().is_none_or(|codes| codes.iter().any(|[first, ..]| first & mask != 0))
     }
 
     /// Whether what passes fits: there is nothing left to run.
@@ -54,10 +70,9 @@ impl Filter {
         !(self.whole && self.words.is_empty() && self.codes.as_ref().is_some_and(digits))
     }
 
-    /// Whether it says anything of the text.
-    #[cfg(test)]
+    /// Whether it asks for words, and not only for a code.
     pub(super) fn has_words(&self) -> bool {
-        !self.words.is_empty()
+        self.words.iter().any(|one_of| one_of.iter().all(|word| !word.is_empty()))
     }
 }
 

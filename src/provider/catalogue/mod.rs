@@ -3,15 +3,15 @@
 //! ```text
 //!  Catalogue::classify(group, phase, code, text)
 //!     1  rows of the owner           Catalogue::with
-//!     2  rows of the group           catalogue.tsv
-//!     3  generic rows                catalogue.tsv; the last of them go by the first digit
+//!     2  rows of the group           catalogue.tsv; as written, then for another code or phase (`loose`)
+//!     3  rules about recipients      words.tsv
+//!     4  generic rows with words     catalogue.tsv; as 2
+//!     5  other rules                 words.tsv
+//!     6  generic rows without words  catalogue.tsv; by the code, the last of them by its first digit
 //! ```
 //!
 //! Text decides first, the first digit of the code last: RFC 5321 section 4.2.1 says that 5yz is for ever and 4yz will
 //! pass, and the providers this relay talks to do not keep to it. Within each step the first row that fits decides.
-//!
-//! Not here: how octets become text (`reply`), what a verdict does (`delivery`), and a connection that ended without a
-//! reply, which has no verdict at all.
 //!
 //! Invariant: [`Catalogue::classify`] is total. Every code and text gets a verdict, and no unknown reply makes mail
 //! disappear.
@@ -21,12 +21,18 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
 
 use super::group::Group;
-use super::verdict::{Action, Phase, Remedy, Scope, Verdict};
+use super::verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};
+use line::Line;
 use row::{Row, TABLE};
+use words::{CLASSES, RULES, about_recipient, decide};
 
 mod filter;
+mod line;
+mod loose;
 mod owner;
+mod phrase;
 mod row;
+mod words;
 
 pub use owner::{RowError, UserRow};
 pub use row::Grade;
@@ -43,10 +49,10 @@ const UNREADABLE: Verdict = Verdict {
     scope: Scope::Session,
     action: Action::RetrySoon,
     alert: false,
-    known: false,
+    basis: Basis::Digit,
     remedy: Remedy {
-        en: "What the server said is not SMTP. Look at host and port in the settings; the relay tries again.",
-        zh: "服务器说的不是 SMTP。请检查设置里的服务器和端口；中继会再试。",
+        en: "The reply is not SMTP: its code is none that the standard knows. The relay tries again over a new connection.",
+        zh: "这条回复不是 SMTP：标准里没有这样的代码。中继会换一条连接再试。",
     },
 };
 
@@ -60,10 +66,10 @@ struct Inner {
     unknown: Mutex<BTreeSet<u64>>,
 }
 
-/// What is known of one row of the table beside its verdict.
+/// What is known of one row of the table, or of a class of general rules, beside its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// A reply the row was made for, with its code; empty for a row of the owner.
+    /// A reply the row was made for, with its code; empty for a row of the owner and for a general rule.
     pub sample: &'static str,
     /// How well it is founded.
     pub grade: Grade,
@@ -94,23 +100,32 @@ impl Catalogue {
         if code > 999 {
             return UNREADABLE;
         }
-        let line = format!("{code:03} {}", start_of(text));
-        let lower = line.to_ascii_lowercase();
+        let line = Line::new(code, start_of(text));
         let of = |wanted: Group| TABLE.iter().filter(move |row| row.group == Some(wanted));
+        let exact = |row: &&Row| row.fits(phase, &line);
         let owner = self.0.owner.iter().filter(|row| row.group.is_none_or(|one| one == group));
-        let own = of(group).filter(|_| group != Group::Generic);
-        let mut rows = owner.chain(own).chain(of(Group::Generic));
-        rows.find(|row| row.fits(phase, &line, &lower)).map_or(UNREADABLE, |row| row.verdict)
+        let own = || of(group).filter(|_| group != Group::Generic);
+        let with_words = || of(Group::Generic).filter(|row| row.filter.has_words());
+        let row = owner.chain(own()).find(exact).or_else(|| loose::find(own, phase, &line));
+        row.map(|row| row.verdict)
+            .or_else(|| decide(RULES.iter().take_while(|rule| about_recipient(rule)), phase, &line))
+            .or_else(|| {
+                let row = with_words().find(exact).or_else(|| loose::find(with_words, phase, &line));
+                row.map(|row| row.verdict)
+            })
+            .or_else(|| decide(RULES.iter().skip_while(|rule| about_recipient(rule)), phase, &line))
+            .or_else(|| of(Group::Generic).find(exact).map(|row| row.verdict))
+            .unwrap_or(UNREADABLE)
     }
 
-    /// Logs a reply that only its first digit explains, once for each wording, so that the catalogue can learn it.
+    /// Logs a reply that no row describes, once for each wording, so that the catalogue can learn it.
     ///
     /// Digits and addresses differ from reply to reply and do not make a wording; a few hundred are remembered.
     pub fn note_unknown(&self, account: &str, phase: Phase, code: u16, text: &str) {
         if self.is_news(code, text) {
             let reply = format!("{code:03} {}", start_of(text));
             tracing::info!(event = "unknown_reply", account, phase = phase.word(), text = %reply,
-                "not in the catalogue; the first digit decided");
+                "not in the catalogue; general words or the first digit decided");
         }
     }
 
@@ -129,7 +144,9 @@ impl Catalogue {
     /// What else is known of the row that a verdict names as its cause.
     pub fn entry(&self, cause: &str) -> Option<Entry> {
         let mut rows = self.0.owner.iter().chain(TABLE.iter());
-        rows.find(|row| row.verdict.cause == cause).map(|row| Entry { sample: row.sample, grade: row.grade })
+        let row = rows.find(|row| row.verdict.cause == cause).map(|row| Entry { sample: row.sample, grade: row.grade });
+        let rule = || CLASSES.iter().any(|class| class.cause == cause);
+        row.or_else(|| rule().then_some(Entry { sample: "", grade: Grade::Guessed }))
     }
 }
 
@@ -139,4 +156,8 @@ fn start_of(text: &str) -> &str {
 }
 
 #[cfg(test)]
+mod mutation_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod words_tests;

@@ -5,7 +5,7 @@
 
 use super::super::group::Group;
 use super::super::preset::names;
-use super::super::verdict::{Action, Phase, Remedy, Scope, Verdict};
+use super::super::verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};
 use super::row::{Row, action_of, compile, phases_of, scope_of};
 
 /// A row as the owner writes it. All words may be in upper or lower case.
@@ -134,7 +134,7 @@ pub(super) fn read(place: usize, row: UserRow) -> Result<Row, RowError> {
         },
     };
     let cause = format!("own-{}", place + 1).leak();
-    let verdict = Verdict { cause, scope, action, alert, known: true, remedy };
+    let verdict = Verdict { cause, scope, action, alert, basis: Basis::Row, remedy };
     Ok(Row::of_owner(group.transpose()?, phases, (row.pattern.leak(), regex), verdict))
 }
 
@@ -148,7 +148,7 @@ fn usual_scope(action: Action) -> Scope {
         | Action::RetryHourThenPause
         | Action::RetryDay
         | Action::Pause => Scope::Account,
-        Action::Bounce | Action::Rewrite | Action::Split => Scope::Message,
+        Action::Bounce | Action::Rewrite | Action::Split | Action::RetryThenBounce => Scope::Message,
         Action::BounceRecipient => Scope::Recipient,
     }
 }

@@ -9,8 +9,9 @@ use std::sync::{LazyLock, OnceLock};
 use regex_lite::{Regex, RegexBuilder};
 
 use super::filter::Filter;
+use super::line::Line;
 use crate::provider::group::Group;
-use crate::provider::verdict::{Action, Phase, Remedy, Scope, Verdict};
+use crate::provider::verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};
 
 /// Octets of a compiled pattern; the largest of the table needs a tenth.
 const LARGEST_PATTERN: usize = 64 * 1024;
@@ -26,6 +27,8 @@ pub enum Grade {
     Hearsay,
     /// Nobody has confirmed it.
     Unverified,
+    /// A general rule on the words of a reply, whoever sent it.
+    Guessed,
     /// The owner of this relay wrote it.
     Own,
 }
@@ -37,7 +40,7 @@ pub(super) struct Row {
     pub(super) group: Option<Group>,
     pub(super) phases: Vec<Phase>,
     pub(super) filter: Filter,
-    pattern: &'static str,
+    pub(super) pattern: &'static str,
     regex: OnceLock<Option<Regex>>,
     pub(super) verdict: Verdict,
     /// A reply the row was made for, with its code; empty for the rows of the owner.
@@ -74,14 +77,15 @@ impl Row {
         };
         let (action, alert) = action_of(action)?;
         let filter = Filter::of(pattern);
-        let known = filter.is_particular() || action == Action::Ok;
+        let particular = filter.is_particular() || action == Action::Ok;
+        let basis = if particular { Basis::Row } else { Basis::Digit };
         Some(Row {
             group: Some(Group::ALL.into_iter().find(|one| one.word() == group)?),
             phases: phases_of(phases)?,
             filter,
             pattern,
             regex: OnceLock::new(),
-            verdict: Verdict { cause, scope: scope_of(scope)?, action, alert, known, remedy: Remedy { en, zh } },
+            verdict: Verdict { cause, scope: scope_of(scope)?, action, alert, basis, remedy: Remedy { en, zh } },
             sample,
             grade: match grade {
                 "A" => Grade::Sure,
@@ -93,11 +97,26 @@ impl Row {
         })
     }
 
-    /// Whether the row is for this reply. `line` is code and text, `lower` the same in lower case.
-    pub(super) fn fits(&self, phase: Phase, line: &str, lower: &str) -> bool {
+    /// Whether the row is for this reply.
+    pub(super) fn fits(&self, phase: Phase, line: &Line) -> bool {
         self.phases.contains(&phase)
-            && self.filter.lets_pass(lower)
-            && (self.filter.is_whole_pattern() || self.regex().is_some_and(|regex| regex.is_match(line)))
+            && line.forms().any(|(text, lower)| {
+                self.filter.lets_pass(lower) && (self.filter.is_whole_pattern() || self.matches(text))
+            })
+    }
+
+    /// Whether the words of the row are in this reply, whatever its code.
+    pub(super) fn has_words_of(&self, line: &Line) -> bool {
+        let Some(code) = self.filter.some_code().filter(|_| self.filter.has_words()) else { return false };
+        line.forms().any(|(text, lower)| {
+            let behind_code = |text: &str| text.get(3..).unwrap_or("").to_owned();
+            self.filter.words_are_in(lower.get(3..).unwrap_or(""))
+                && (self.filter.is_whole_pattern() || self.matches(&(code.clone() + &behind_code(text))))
+        })
+    }
+
+    fn matches(&self, line: &str) -> bool {
+        self.regex().is_some_and(|regex| regex.is_match(line))
     }
 
     /// None for a pattern that is none; a test compiles those of the table.

@@ -27,8 +27,8 @@ fn every_row_classifies_its_own_sample_in_every_one_of_its_phases() {
         }
         assert!(ids.insert(row.verdict.cause), "{} twice", row.verdict.cause);
     }
-    // Of these, 13 are what this program needs so that there is always an answer.
-    assert_eq!(TABLE.len(), 284);
+    // Of these, 14 are what this program needs so that there is always an answer.
+    assert_eq!(TABLE.len(), 285);
 }
 
 #[test]
@@ -51,6 +51,10 @@ fn every_row_tells_the_owner_what_to_do_in_both_languages() {
         if row.grade == Grade::Hearsay {
             assert!(en.to_lowercase().contains("probably") && zh.contains("可能"), "{cause}: {en}");
         }
+        let misleads = ["most often the address", "Probably nothing", "Look at host and port"]
+            .iter()
+            .any(|what| en.contains(what));
+        assert!(!misleads || row.group != Some(Group::Generic), "{cause}: {en}");
         let waits = !matches!(row.verdict.action, Action::Pause | Action::Bounce | Action::BounceRecipient);
         assert!(waits || !en.starts_with("Nothing to do"), "{cause}");
     }
@@ -164,7 +168,8 @@ fn gbk_octets_are_understood() {
 
 #[test]
 fn a_group_hides_its_rows_from_the_others() {
-    assert_eq!(classify(Group::Generic, Phase::Data, 550, "Ip frequency limited").cause, "XX-10");
+    // The general rules still understand what others can read.
+    assert_eq!(classify(Group::Generic, Phase::Data, 550, "Ip frequency limited").cause, "W-RATE");
     assert_eq!(classify(Group::Gmail, Phase::Data, 554, "MI:STC").cause, "XX-10");
 }
 
@@ -199,13 +204,13 @@ fn nothing_said_after_the_dot_matters() {
 }
 
 #[test]
-fn every_code_has_a_verdict_and_only_5yz_bounces_without_a_text() {
+fn every_code_has_a_verdict_and_none_bounces_without_a_text() {
     for phase in Phase::ALL {
         for group in Group::ALL {
             for code in 0..=1000 {
                 let verdict = classify(group, phase, code, "");
                 let bounced = matches!(verdict.action, Action::Bounce | Action::BounceRecipient);
-                assert!(!bounced || (500..600).contains(&code), "{phase:?} {code} {verdict:?}");
+                assert!(!bounced, "{phase:?} {code} {verdict:?}");
                 let good = (200..400).contains(&code) || !phase.matters() && (0..1000).contains(&code);
                 assert_eq!(verdict.action == Action::Ok, good, "{phase:?} {code} {verdict:?}");
             }
@@ -229,7 +234,7 @@ fn what_only_the_digit_decided_is_not_known() {
         (Phase::Mail, 503, true),
         (Phase::Data, 199, false),
     ] {
-        assert_eq!(classify(Group::Generic, phase, code, "words of nobody").known, known, "{phase:?} {code}");
+        assert_eq!(classify(Group::Generic, phase, code, "words of nobody").is_known(), known, "{phase:?} {code}");
     }
 }
 
@@ -268,11 +273,11 @@ fn rows_of_the_owner_come_first() {
     let catalogue = Catalogue::with(rows).unwrap();
     let verdict = catalogue.classify(Group::Tencent, Phase::Rcpt, 550, "MAILBOX not found");
     assert_eq!((verdict.cause, verdict.scope, verdict.action), ("own-1", Scope::Account, Action::RetryDay));
-    assert!(verdict.alert && verdict.known);
+    assert!(verdict.alert && verdict.basis == Basis::Row);
     assert_eq!(verdict.remedy, Remedy { en: "Call Ms Li.", zh: "Call Ms Li." });
     // Another phase, another provider: the built-in rows.
-    assert_eq!(catalogue.classify(Group::Tencent, Phase::Mail, 550, "Mailbox not found").cause, "XX-10");
-    assert_eq!(catalogue.classify(Group::Gmail, Phase::Rcpt, 550, "mailbox not found").cause, "XX-10R");
+    assert_eq!(catalogue.classify(Group::Tencent, Phase::Data, 550, "Ip frequency limited").cause, "QQ-F1");
+    assert_eq!(catalogue.classify(Group::Gmail, Phase::Rcpt, 550, "mailbox not found").cause, "W-RCPT");
     for group in Group::ALL {
         let verdict = catalogue.classify(group, Phase::Connect, 554, "5.7.1 the Quota of the Moon");
         assert_eq!((verdict.cause, verdict.scope, verdict.action), ("own-2", Scope::Recipient, Action::Cool15));
@@ -340,7 +345,7 @@ proptest! {
     /// Every pattern of the table is run on texts like the samples, filter or not; both must say the same.
     #[test]
     fn no_filter_of_the_table_is_stricter_than_its_pattern(
-        row in 0usize..284, cut in 0usize..40, before in "\\PC{0,20}", after in "\\PC{0,20}",
+        row in 0usize..285, cut in 0usize..40, before in "\\PC{0,20}", after in "\\PC{0,20}",
     ) {
         let (code, text) = TABLE[row].sample.split_once(' ').unwrap();
         let cut = text.floor_char_boundary(cut.min(text.len()));

@@ -1,7 +1,7 @@
 //! Which messages are leased, and when the next one will be due. Runs on the writer's connection, after its commit.
 //!
-//! Whose turn it is says `lines`, in memory; the database gives the oldest message of that client. The one thing this changes
-//! in the tables: a row that cannot be read is set aside, so that the others go on.
+//! `lines` picks the next client in memory; the database returns that client's oldest message. The one thing this changes in
+//! the tables: a row that cannot be read is set aside, so that the others go on.
 
 use std::collections::VecDeque;
 
@@ -80,7 +80,11 @@ impl Writer {
                     head.rows.pop_front();
                     let after = head.rows.front().map(|&(_, due)| due);
                     let complete = head.complete;
-                    self.take(seq, request, pool, lane.lane, &key, leases)?;
+                    if !self.take(seq, request, pool, lane.lane, &key, leases)? {
+                        // The row was set aside in a commit, which may have changed anything: all is read anew.
+                        heads.clear();
+                        continue;
+                    }
                     if after.is_some() || complete {
                         self.lines.learn(pool, lane.lane, client, after);
                     }
@@ -94,7 +98,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Leases row `seq`, or sets it aside if it cannot be read.
+    /// Leases row `seq`; false when it cannot be read and was set aside.
     fn take(
         &mut self,
         seq: i64,
@@ -103,14 +107,17 @@ impl Writer {
         lane: Lane,
         key: &ClientKey,
         leases: &mut Vec<Candidate>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         match self.candidate(seq, request, pool, lane, key) {
-            Ok(candidate) => leases.push(candidate),
+            Ok(candidate) => {
+                leases.push(candidate);
+                return Ok(true);
+            }
             Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
             Err(Unreadable::Missing) => self.unreadable(seq, "the row is gone".to_owned()),
             Err(Unreadable::Damaged(reason)) => self.unreadable(seq, reason),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The first rows of a client in a line that may be leased, at most `limit`; true when there are no others.
@@ -218,7 +225,8 @@ impl Writer {
     /// A lease was dropped: the message is as it was.
     pub(super) fn release(&mut self, token: u64) {
         if let Some(leased) = self.ledger.holder(token) {
-            self.lines.note(&leased.pool, leased.lane, &leased.key, leased.due);
+            // Its due time may have changed meanwhile: the database knows.
+            self.lines.look_again(&leased.pool, leased.lane, &leased.key);
             self.end_lease(token, 0);
             self.due.notify_one();
         }

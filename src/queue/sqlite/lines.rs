@@ -1,7 +1,7 @@
 //! Which clients have mail in each line, and when the first of it is due: an index in memory over `message_line`.
 //!
-//! A lease must not depend on how much waits. So the clients of a line are found here, and one look into the database gives
-//! the oldest message of the one that is next. Values only, no database.
+//! The cost of a lease must not depend on the length of the queue. So the clients of a line are found here, and one look into
+//! the database gives the oldest message of the next client. Values only, no database.
 //!
 //! Invariants: each client that has a message with a due time is in its line, unless all of these messages are leased;
 //! [`Flow::next`] is never later than the first due time of those that are not. A line without clients is not here.
@@ -71,6 +71,13 @@ impl Lines {
     /// A lease that was taken before this was cleared.
     pub(super) fn restore(&mut self, pool: &str, lane: Lane, key: &ClientKey) {
         self.enter(pool, lane, key).leased += 1;
+        self.look_again(pool, lane, key);
+    }
+
+    /// Nothing is known of when the messages of this client are due.
+    pub(super) fn look_again(&mut self, pool: &str, lane: Lane, key: &ClientKey) {
+        let flow = self.enter(pool, lane, key);
+        (flow.next, flow.exact) = (UNKNOWN, false);
     }
 
     /// A lease has ended, and the message was not offered to `unused` of the recipients it was charged for.
@@ -83,7 +90,7 @@ impl Lines {
         self.leave_if_empty(pool, lane, client);
     }
 
-    /// A message of this client is no longer what it was: the first of them may be another one.
+    /// A message of this client has changed: the due time of the first one is no longer exact.
     pub(super) fn doubt(&mut self, pool: &str, lane: Lane, key: &ClientKey) {
         let Some(client) = self.service.known(key) else { return };
         if let Some(flow) = self.flow(pool, lane, client).filter(|flow| flow.next != NEVER) {

@@ -43,7 +43,6 @@ impl Writer {
         for leased in self.ledger.all_leased() {
             self.lines.restore(&leased.pool, leased.lane, &leased.key);
         }
-        self.lines.forget_times();
     }
 
     /// Gives the connection up. Closing it first makes SQLite drop the frames of a commit that failed.

@@ -3,6 +3,7 @@
 //! Only the picture is changed, never a row ([`crate::queue::Queue::close_lanes`]). Invariant: list, show and depth tell
 //! the same story, whatever is leased or closed.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use crate::queue::entry::{Entry, State};
 use crate::queue::request::{ClosedLane, Line, WaitReason};
 use crate::queue::{Depth, Error, Filter};
 
+use super::ledger::Leased;
 use super::rows::{self, Unreadable};
 use super::start::as_text;
 use super::writer::Writer;
@@ -193,8 +195,8 @@ impl Writer {
         if let Some(ClosedLane { until, reason, .. }) = closed {
             (entry.state, entry.wait) = (State::Waiting, Some(reason.clone()));
             entry.due = entry.due.max(until.unwrap_or(UNTIL_AN_OPERATOR_ACTS));
-        } else if entry.state == State::Queued && self.ledger.all_leased().next().is_some() {
-            // Nothing is in its way but those that are sent now.
+        } else if entry.state == State::Queued && self.ledger.all_leased().any(|leased| *leased.pool == *entry.pool) {
+            // Nothing is in its way but those of its pool that are sent now.
             entry.wait = Some(WaitReason::Share);
         }
         Ok(entry)
@@ -240,13 +242,24 @@ impl Writer {
                 let moved = depth.messages[State::Waiting as usize] - moved_before;
                 depth.waiting[reason.place()] += moved + stored;
             }
-            if self.ledger.all_leased().next().is_some() {
-                depth.waiting[WaitReason::Share.place()] += depth.messages[State::Queued as usize];
-            }
+            depth.waiting[WaitReason::Share.place()] = self.share();
             depth.oldest = self.oldest()?;
             Ok(depth)
         };
         read().map_err(|error| self.failed(&error))
+    }
+
+    /// How many messages wait only for others of their pool that are being sent.
+    fn share(&self) -> u64 {
+        let pools: BTreeSet<&str> = self.ledger.all_leased().map(|leased| &*leased.pool).collect();
+        let lanes = pools.into_iter().flat_map(|pool| Lane::ALL.map(|lane| (pool, lane)));
+        let open = lanes.filter(|(pool, lane)| self.closed(pool, *lane).is_none());
+        open.map(|(pool, lane)| {
+            let here = |leased: &&Leased| leased.lane == lane && *leased.pool == *pool && leased.state == State::Queued;
+            let leased = self.ledger.all_leased().filter(here).count() as u64;
+            self.ledger.in_lane(pool, lane, State::Queued).saturating_sub(leased)
+        })
+        .sum()
     }
 
     /// Octets of all messages that are not final, by address. An address that cannot be read any more has none.

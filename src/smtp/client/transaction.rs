@@ -69,7 +69,7 @@ impl Client {
         self.state = State::Busy(Box::new(progress));
         if let Some(limit) = self.extensions.max_size.filter(|&limit| tx.size > limit) {
             // RFC 1870 section 6.1: no need to ask.
-            let text = format!("5.3.4 The message has {} octets, the server takes {limit}", tx.size);
+            let text = format!("5.3.4 Message size exceeds limit: it has {} octets, the server takes {limit}", tx.size);
             let event = self.all_refused(Phase::Mail, &Reply::new(552, &text), true);
             self.ready = Some(event);
             return;

@@ -133,7 +133,7 @@ fn faults_of_our_own_have_remedies() {
     let report = Report::all(2, condition);
     assert!(report.outcomes.iter().all(|one| one.fate == Fate::Waits && one.verdict == Some(NO_MECHANISM)));
     for verdict in [NO_MECHANISM, NO_SECRET, NO_TLS] {
-        assert!(verdict.known && verdict.alert && verdict.scope.holds_account());
+        assert!(verdict.is_known() && verdict.alert && verdict.scope.holds_account());
         assert!(verdict.remedy.en.ends_with('.') && verdict.remedy.zh.ends_with('。'), "{verdict:?}");
     }
 }

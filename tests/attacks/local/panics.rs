@@ -207,6 +207,7 @@ fn bomb() -> NewMessage {
         received: now,
         expires: now + Duration::from_secs(1000),
         origin: Origin {
+            key: yizhan::mail::ClientKey::of_relay(),
             client: "bomb".to_owned(),
             addr: [127, 0, 0, 1].into(),
             listener: "local".to_owned(),

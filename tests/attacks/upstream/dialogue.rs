@@ -267,10 +267,15 @@ async fn u_04_a_log_in_that_works_again_needs_nobody() {
 /// Every 5yz that speaks of one message fails it, and no other; before MAIL nothing is failed by it.
 #[tokio::test]
 async fn a_098_a_refusal_for_good_fails_what_it_was_said_of() {
-    let of_the_mail = [Stage::Mail, Stage::Rcpt(None), Stage::Data, Stage::FinalDot];
-    for stage in of_the_mail {
+    let of_the_mail = [
+        (Stage::Mail, "552 5.3.4 Message size exceeds fixed limit"),
+        (Stage::Rcpt(None), "550 5.1.1 User unknown in virtual mailbox table"),
+        (Stage::Data, "554 5.6.0 Message contains a virus"),
+        (Stage::FinalDot, "554 5.6.0 Message contains a virus"),
+    ];
+    for (stage, reply) in of_the_mail {
         let scene = Scene::open("a-098").await;
-        scene.office.sandbox.fault(Fault::reply(stage.clone(), "550 5.7.1 something nobody has seen before"));
+        scene.office.sandbox.fault(Fault::reply(stage.clone(), reply));
         let entry = scene.send(&["a@else.test"]).await;
         assert_eq!((entry.state, scene.notices().await), (State::Failed, 1), "{stage:?}: {entry:?}");
         assert_eq!(scene.send(&["b@else.test"]).await.state, State::Delivered, "{stage:?}");

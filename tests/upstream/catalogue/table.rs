@@ -53,6 +53,7 @@ fn expected(action: &str, scope: &str, stage: &Stage) -> End {
         "BOUNCE" | "BOUNCE_RCPT" => End::Failed,
         "REWRITE" => End::Strict,
         "SPLIT" => End::Split,
+        "RETRY>BOUNCE" => End::Deferred,
         // A log-in is never tried again at once, whatever is said to it.
         "RETRY_SOON" if log_in => rest(2 * MINUTE),
         "RETRY_SOON" if this_mail_only || matches!(scope, "session" | "connection") => End::Deferred,

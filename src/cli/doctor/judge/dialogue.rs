@@ -203,7 +203,7 @@ fn later() -> Words {
 /// What the owner should do about a refused log-in; and nothing at once, whatever it is.
 fn advice(verdict: Verdict) -> Words {
     let wait = later();
-    let (en, zh) = match verdict.known {
+    let (en, zh) = match verdict.is_known() {
         true => (verdict.remedy.en, verdict.remedy.zh),
         false => (
             "check user and secret, and whether the mailbox allows SMTP with a code or app password",
