@@ -165,7 +165,7 @@ struct Running {
     closed: Vec<ClosedLane>,
     /// The closed lanes in which mail waits, with the kind of reason that was logged.
     waits: BTreeSet<(Line, &'static str)>,
-    /// The latest time that the clock has shown.
+    /// The latest time that the clock has shown since due times were brought back to it; `None`: they were not yet.
     latest: Option<Timestamp>,
 }
 
@@ -313,17 +313,22 @@ impl Delivery {
         first
     }
 
-    /// A clock that was set back must not keep mail for as long as it was set back.
+    /// A clock that was set back must not keep mail for as long as it was set back. What it did before this process
+    /// began is not known, so the first call brings the due times back as well.
     async fn mind_the_clock(&self, now: Timestamp, running: &mut Running) -> Result<(), Error> {
-        let before = running.latest.replace(now);
-        if let Some(before) = before.filter(|before| now + clock::BACK < *before) {
+        if let Some(latest) = running.latest {
+            if now + clock::BACK >= latest {
+                running.latest = Some(latest.max(now));
+                return Ok(());
+            }
             tracing::warn!(
                 event = "clock_set_back",
-                seconds = before.since(now).as_secs(),
+                seconds = latest.since(now).as_secs(),
                 "the machine's clock was set back; what waited for a later time is tried now"
             );
-            self.0.queue.hasten(now, now + self.0.settings.schedule.longest()).await?;
         }
+        self.0.queue.hasten(now, now + self.0.settings.schedule.longest()).await?;
+        running.latest = Some(now);
         Ok(())
     }
 

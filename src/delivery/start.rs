@@ -22,15 +22,6 @@ impl Delivery {
         if let Err(error) = self.route_anew().await {
             tracing::error!(event = "queue_error", "messages could not be given to accounts: {error}");
         }
-        // The clock may have been set back since they were told to wait.
-        let now = self.0.clock.now();
-        if let Err(error) = self.0.queue.hasten(now, now + self.0.settings.schedule.longest()).await {
-            tracing::error!(event = "queue_error", "{error}");
-        }
-        // An older version made messages of a resting account due later; now their pool holds them.
-        if let Err(error) = self.0.queue.wake(now).await {
-            tracing::error!(event = "queue_error", "{error}");
-        }
     }
 
     /// Reads what was kept of the accounts.

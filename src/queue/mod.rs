@@ -244,7 +244,7 @@ pub trait Queue: Send + Sync + 'static {
     /// It changes what is *shown*, nothing else: [`Queue::list`], [`Queue::show`] and [`Queue::depth`] show a message
     /// of such a lane that is due as `waiting`, due at that time. As due counts what is queued or waiting, and what is
     /// deferred until a time that the queue has since been told has come (the queue has no clock: it takes the time
-    /// from the last lease, put, retry, wake or purge).
+    /// from the last lease, put, retry, hasten or purge).
     fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()>;
 
     /// Counts what an account has used, durably: a log-in is counted before it is tried.
@@ -299,10 +299,10 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::NotFound`]; [`Error::Busy`] while it is being sent.
     fn drop_message(&self, id: Id) -> Answer<'_, ()>;
 
-    /// Makes every waiting message due at `now` (an account is back).
-    fn wake(&self, now: Timestamp) -> Answer<'_, ()>;
-
-    /// Makes every deferred message due at `now` that would wait beyond `latest` (the clock was set back).
+    /// Brings back due times that a clock left behind which was ahead: a queued or waiting message that is due after
+    /// `now`, and a deferred one that is due after `latest`, is due at `now`. That holds for leased messages as well.
+    ///
+    /// Looks at all messages: for a start, and for a clock that was set back.
     fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()>;
 
     /// Octets of all messages that are not final, by the address they came from. Looks at all of them: not for every

@@ -35,7 +35,7 @@ contract!(
         retry_opens_what_failed,
         drop_deletes_whatever_it_is,
         busy_and_unknown_messages_are_named,
-        wake_makes_the_waiting_due,
+        a_clock_that_was_set_back_keeps_no_message,
         lists_can_be_read_in_pages,
         depth_counts_what_is_there,
         purge_deletes_what_is_old,
@@ -190,7 +190,7 @@ async fn everything_that_makes_a_message_due_wakes(open: Open<'_>) {
     let lease = lease_one(&*queue, at(1)).await;
     queue.settle(lease, settlement(vec![], Next::Waiting(at(50)))).await.unwrap();
     queue.wait().await.unwrap();
-    queue.wake(at(2)).await.unwrap();
+    queue.hasten(at(2), at(2)).await.unwrap();
     queue.wait().await.unwrap();
     assert!(!ready(queue.wait()));
 }
@@ -380,17 +380,37 @@ async fn busy_and_unknown_messages_are_named(open: Open<'_>) {
     queue.drop_message(id).await.unwrap();
 }
 
-async fn wake_makes_the_waiting_due(open: Open<'_>) {
+/// Five messages of a clock that was eight hours ahead: the due time is brought back in every state, for a message that
+/// is leased meanwhile, and for one that was never read back from the disk.
+async fn a_clock_that_was_set_back_keeps_no_message(open: Open<'_>) {
+    const AHEAD: u64 = 8 * 3600;
     let queue = open();
-    for (n, next) in [Next::Waiting(at(500)), Next::Waiting(at(5)), Next::Deferred(at(500))].into_iter().enumerate() {
-        queue.put(short(n as u64, START)).await.unwrap();
-        let lease = lease_one(&*queue, at(0)).await;
-        queue.settle(lease, settlement(vec![], next)).await.unwrap();
+    for n in 0..5 {
+        queue.put(short(n, at(AHEAD + n))).await.unwrap();
     }
-    queue.wake(at(10)).await.unwrap();
-    let due = lease_due(&*queue, at(10), 10).await.unwrap();
-    // What had been due before keeps its place.
-    assert_eq!(due.iter().map(|lease| lease.entry.due).collect::<Vec<_>>(), [at(5), at(10)]);
+    let mut leases = lease_due(&*queue, at(AHEAD + 10), 4).await.unwrap();
+    let leased = leases.pop().unwrap();
+    for next in [Next::Deferred(at(AHEAD + 900)), Next::Deferred(at(AHEAD + 60)), Next::Waiting(at(AHEAD))] {
+        queue.settle(leases.pop().unwrap(), settlement(vec![], next)).await.unwrap();
+    }
+    queue.wait().await.unwrap();
+    queue.hasten(at(10), at(AHEAD + 60)).await.unwrap();
+    queue.wait().await.unwrap();
+    let numbers = |leases: &[yizhan::queue::Lease]| -> Vec<(String, Timestamp)> {
+        leases.iter().map(|l| (l.entry.recipients[0].address.to_string(), l.entry.due)).collect()
+    };
+    let due = |n: u64| (format!("r0.{n}@example.com"), at(10));
+    assert_eq!(next_due(&*queue).await, Some(at(10)));
+    let others = lease_due(&*queue, at(10), 10).await.unwrap();
+    assert_eq!(numbers(&others), [due(0), due(2), due(4)]);
+    // What is deferred no longer than the schedule says stays as it is.
+    assert_eq!(next_due(&*queue).await, Some(at(AHEAD + 60)));
+    drop(leased);
+    let dropped = lease_due(&*queue, at(10), 10).await.unwrap();
+    assert_eq!(numbers(&dropped), [due(3)]);
+    drop((others, dropped, queue));
+    let queue = open();
+    assert_eq!(numbers(&lease_due(&*queue, at(10), 10).await.unwrap()), [due(0), due(2), due(3), due(4)]);
 }
 
 async fn lists_can_be_read_in_pages(open: Open<'_>) {

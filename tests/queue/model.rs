@@ -46,7 +46,8 @@ enum Action {
     DropLease(usize),
     Retry(usize),
     Drop(usize),
-    Wake,
+    /// The clock is set back by so many seconds, and a wait may last so many.
+    SetBack(u64, u64),
     Purge,
     Assign(Vec<(usize, usize)>),
     /// Pools and lanes to close, and for how many seconds.
@@ -106,7 +107,7 @@ fn actions() -> impl Strategy<Value = Action> {
         2 => any::<usize>().prop_map(Action::DropLease),
         2 => any::<usize>().prop_map(Action::Retry),
         1 => any::<usize>().prop_map(Action::Drop),
-        1 => Just(Action::Wake),
+        1 => (0u64..2_000, 0u64..400).prop_map(|(back, longest)| Action::SetBack(back, longest)),
         1 => Just(Action::Purge),
         3 => (1..500u64).prop_map(Action::Advance),
         1 => Just(Action::Reopen),
@@ -317,7 +318,7 @@ impl Pair {
     }
 
     async fn step(&mut self, action: Action) {
-        if let Action::Put { .. } | Action::Lease(..) | Action::Wake | Action::Purge = action {
+        if let Action::Put { .. } | Action::Lease(..) | Action::Purge = action {
             self.model.heard = self.now;
         }
         match action {
@@ -365,10 +366,14 @@ impl Pair {
                 assert_eq!(done, !self.model.messages[&id].leased);
                 self.model.messages.retain(|other, _| !done || *other != id);
             }
-            Action::Wake => {
-                self.queue().wake(self.now).await.unwrap();
-                for m in self.model.messages.values_mut().filter(|m| m.state == State::Waiting) {
-                    m.due = m.due.min(self.now);
+            Action::SetBack(back, longest) => {
+                self.now = (self.now - Duration::from_secs(back)).max(START);
+                self.model.heard = self.now;
+                let latest = self.now + Duration::from_secs(longest);
+                self.queue().hasten(self.now, latest).await.unwrap();
+                for m in self.model.messages.values_mut().filter(|m| !m.state.is_final()) {
+                    let limit = if m.state == State::Deferred { latest } else { self.now };
+                    m.due = if m.due > limit { self.now } else { m.due };
                 }
             }
             Action::Purge => {

@@ -35,8 +35,7 @@ pub(super) enum Write {
     },
     Retry(Id, Timestamp),
     Drop(Id),
-    Wake(Timestamp),
-    /// What is deferred beyond `latest` is due at `now`.
+    /// What is due too late is due at `now`.
     Hasten {
         now: Timestamp,
         latest: Timestamp,
@@ -73,9 +72,7 @@ impl Write {
     pub(super) fn time(&self) -> Option<Timestamp> {
         match self {
             Write::Put(message, _) => Some(message.received),
-            Write::Retry(_, now) | Write::Wake(now) | Write::Hasten { now, .. } | Write::Purge { now, .. } => {
-                Some(*now)
-            }
+            Write::Retry(_, now) | Write::Hasten { now, .. } | Write::Purge { now, .. } => Some(*now),
             Write::Settle { .. }
             | Write::Drop(_)
             | Write::Assign(_)
@@ -96,7 +93,6 @@ impl Write {
             Write::Put(..)
             | Write::Retry(..)
             | Write::Drop(_)
-            | Write::Wake(_)
             | Write::Hasten { .. }
             | Write::Purge { .. }
             | Write::Assign(_)
@@ -120,7 +116,6 @@ impl Write {
             Write::Put(..)
             | Write::Retry(..)
             | Write::Drop(_)
-            | Write::Wake(_)
             | Write::Hasten { .. }
             | Write::Assign(_)
             | Write::Spend(_)
@@ -151,8 +146,8 @@ pub(super) struct Done {
     pub(super) freed: bool,
     /// Whether purge has more to do.
     pub(super) more: bool,
-    /// Whether the due times of many messages have changed.
-    pub(super) times: bool,
+    /// Due times were brought back: to this time, and those of deferred messages that were later than the second one.
+    pub(super) hastened: Option<(Timestamp, Timestamp)>,
 }
 
 /// What a change may look at.
@@ -172,7 +167,6 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
         }
         Write::Retry(id, now) => retry(context, *id, *now),
         Write::Drop(id) => drop_message(context, *id),
-        Write::Wake(now) => wake(context, *now),
         Write::Hasten { now, latest } => hasten(context, *now, *latest),
         Write::Purge { now, usage } => purge(context, *now, *usage),
         Write::Assign(changes) => assign(context, changes),
@@ -295,16 +289,12 @@ pub(super) fn delete_content(conn: &Connection, spool: &Spool, seq: i64) -> rusq
     Ok(name.flatten().and_then(|name| spool.path(&name)))
 }
 
-fn wake(context: &Context<'_>, now: Timestamp) -> Result<Done, Failure> {
-    let sql = "UPDATE message SET due = ?1 WHERE state = 'waiting' AND due > ?1";
-    let changed = context.conn.prepare_cached(sql)?.execute([now.millis()])?;
-    Ok(Done { wake: changed > 0, times: changed > 0, ..Done::default() })
-}
-
 fn hasten(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
-    let sql = "UPDATE message SET due = ?1 WHERE state = 'deferred' AND due > ?2";
+    // Only what is in a state with a due time is in the index.
+    let sql = "UPDATE message SET due = ?1 WHERE (state <> 'deferred' OR due > ?2) \
+               AND seq IN (SELECT seq FROM message INDEXED BY message_line WHERE due > ?1)";
     let changed = context.conn.prepare_cached(sql)?.execute([now.millis(), latest.millis()])?;
-    Ok(Done { wake: changed > 0, times: changed > 0, ..Done::default() })
+    Ok(Done { wake: changed > 0, hastened: (changed > 0).then_some((now, latest)), ..Done::default() })
 }
 
 /// Gives messages new pools; those that are leased, final or gone stay as they are.

@@ -143,6 +143,14 @@ impl Ledger {
         token
     }
 
+    /// Due times were brought back, those of leased messages as well: see [`crate::queue::Queue::hasten`].
+    pub(super) fn hasten(&mut self, now: Timestamp, latest: Timestamp) {
+        for leased in self.leased.values_mut() {
+            let limit = if leased.state == State::Deferred { latest } else { now };
+            leased.due = if leased.due > limit { now } else { leased.due };
+        }
+    }
+
     /// Ends a lease, and gives what was leased.
     pub(super) fn release(&mut self, token: u64) -> Option<Leased> {
         let held = self.leased.remove(&token)?;

@@ -330,10 +330,6 @@ impl Queue for Sqlite {
         Box::pin(async move { self.change(Write::Drop(id), 0).await.map(drop) })
     }
 
-    fn wake(&self, now: Timestamp) -> Answer<'_, ()> {
-        Box::pin(async move { self.change(Write::Wake(now), 0).await.map(drop) })
-    }
-
     fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
         Box::pin(async move { self.change(Write::Hasten { now, latest }, 0).await.map(drop) })
     }

@@ -39,7 +39,6 @@ impl Revoked {
             }
             Write::Retry(..)
             | Write::Drop(_)
-            | Write::Wake(_)
             | Write::Hasten { .. }
             | Write::Purge { .. }
             | Write::Assign(_)

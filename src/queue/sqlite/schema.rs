@@ -5,7 +5,7 @@
 //! | state | due | content | moved by |
 //! | --- | --- | --- | --- |
 //! | queued | set | kept | put, retry; settle takes it on |
-//! | waiting, deferred | set | kept | settle; wake and retry make it due |
+//! | waiting, deferred | set | kept | settle; hasten and retry make it due |
 //! | held | null | kept | set aside when damaged; retry |
 //! | delivered | null | deleted | settle; purge deletes the record |
 //! | failed | null | kept | settle; retry, purge |

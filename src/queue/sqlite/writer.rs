@@ -238,8 +238,10 @@ impl Writer {
                         self.lines.note(&change.pool, change.lane, &change.key, due);
                     }
                 }
-                if done.times {
+                if let Some((now, latest)) = done.hastened {
                     self.lines.forget_times();
+                    self.ledger.hasten(now, latest);
+                    self.fresh.clear();
                 }
                 if let Some(token) = done.released {
                     self.end_lease(token, job.write.offered());
@@ -329,7 +331,6 @@ fn message_of(write: Write) -> Option<NewMessage> {
         Write::Tell { notice, .. } => notice.map(|notice| *notice),
         Write::Retry(..)
         | Write::Drop(_)
-        | Write::Wake(_)
         | Write::Hasten { .. }
         | Write::Purge { .. }
         | Write::Assign(_)

@@ -135,9 +135,6 @@ impl Queue for Brittle {
     fn drop_message(&self, id: Id) -> Answer<'_, ()> {
         self.touch("drop_message").drop_message(id)
     }
-    fn wake(&self, now: Timestamp) -> Answer<'_, ()> {
-        self.touch("wake").wake(now)
-    }
     fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
         self.touch("hasten").hasten(now, latest)
     }

@@ -113,6 +113,49 @@ async fn a_088_a_clock_that_was_set_back_while_the_relay_was_stopped() {
     all_arrive(&office, &day, 5 * HOUR).await;
 }
 
+/// A machine that boots with its clock eight hours ahead takes twenty messages, which wait because the account is paused.
+async fn taken_ahead(name: &str) -> (Day, Office) {
+    let day = Day::new();
+    day.clock().set(day.at(8, 0));
+    let office = Office::at(day.clock(), name, Limits::default(), |_| {}).await;
+    let delivery = office.relay.delivery();
+    delivery.pause(delivery.account("office").unwrap(), "a test").await.unwrap();
+    for _ in 0..20 {
+        office.send(&["a@else.test"], MAIL).await;
+    }
+    day.rest().await;
+    assert_eq!(office.list(&[State::Waiting]).await.len(), 20);
+    day.clock().set(day.at(0, 0));
+    (day, office)
+}
+
+/// The account may send again: everything is sent at once, not in eight hours.
+async fn all_are_sent_now(office: &Office, day: &Day) {
+    let delivery = office.relay.delivery();
+    delivery.resume(delivery.account("office").unwrap()).await.unwrap();
+    until("everything to be sent", async || {
+        day.rest().await;
+        all(office).await.iter().all(|entry| entry.state == State::Delivered).then_some(())
+    })
+    .await;
+    assert_eq!((office.sandbox.stats().accepted, day.now()), (20, day.at(0, 0)));
+}
+
+#[tokio::test]
+async fn a_088_mail_of_a_clock_that_was_ahead_goes_when_it_is_set_back() {
+    let (day, office) = taken_ahead("ahead").await;
+    day.rest().await;
+    all_are_sent_now(&office, &day).await;
+}
+
+#[tokio::test]
+async fn a_088_mail_of_a_clock_that_was_ahead_goes_after_a_restart() {
+    let (day, office) = taken_ahead("ahead_stopped").await;
+    let office = office.restart_at(day.clock()).await;
+    day.rest().await;
+    all_are_sent_now(&office, &day).await;
+}
+
 /// The real program under `faketime`, which reads the shift from a file again and again.
 fn shifted(site: &Site, shift: &Path) -> Result<Command, Missing> {
     program("faketime")?;
