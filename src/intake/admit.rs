@@ -11,7 +11,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
-use crate::queue::Error;
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
@@ -46,6 +45,27 @@ struct Envelope {
 struct Incoming {
     arrival: Arrival,
     fault: Option<Refusal>,
+}
+
+/// What is reported of a message once it is stored.
+struct Accepted {
+    id: Id,
+    from: String,
+    recipients: usize,
+    size: u64,
+    repairs: Vec<String>,
+}
+
+impl Accepted {
+    fn of(message: &NewMessage) -> Accepted {
+        Accepted {
+            id: message.id,
+            from: message.sender.to_string(),
+            recipients: message.recipients.len(),
+            size: message.head.len() as u64 + 2 + message.body.len(),
+            repairs: message.repairs.clone(),
+        }
+    }
 }
 
 impl Admission {
@@ -193,35 +213,26 @@ impl Admission {
         })
     }
 
-    /// Stores all of them, or none: the client is told once, of the first.
+    /// Stores all of them, or none: a client that is refused sends to all recipients again. Its reply has the id of the
+    /// first.
     async fn store(&self, messages: Vec<NewMessage>) -> Result<Reply, Refusal> {
-        let ids: Vec<Id> = messages.iter().map(|message| message.id).collect();
-        let (client, listener) = (&*self.peer.name, self.settings.name.as_str());
-        for (stored, message) in messages.into_iter().enumerate() {
-            if let Err(error) = self.put(message).await {
-                // What was stored before would be sent a second time when the client comes again.
-                for &id in &ids[..stored] {
-                    let _ = self.around.queue.drop_message(id).await;
-                }
-                return Err(not_stored(error));
-            }
-        }
-        let id = ids.first().ok_or_else(refusal::fault)?;
-        self.around.counters.add(counter::ACCEPTED, &[("listener", listener), ("client", client)], 1);
+        let accepted: Vec<Accepted> = messages.iter().map(Accepted::of).collect();
+        self.around.queue.put_all(messages).await.map_err(not_stored)?;
+        accepted.iter().for_each(|one| self.report(one));
+        let first = accepted.first().ok_or_else(refusal::fault)?;
+        let labels = [("listener", self.settings.name.as_str()), ("client", &*self.peer.name)];
+        self.around.counters.add(counter::ACCEPTED, &labels, 1);
         self.look_around();
-        Ok(Reply::new(250, &format!("2.0.0 queued as {id}")))
+        Ok(Reply::new(250, &format!("2.0.0 queued as {}", first.id)))
     }
 
-    async fn put(&self, message: NewMessage) -> Result<(), Error> {
-        let (id, size) = (message.id, message.head.len() as u64 + 2 + message.body.len());
-        let (from, recipients, repairs) =
-            (message.sender.to_string(), message.recipients.len(), message.repairs.clone());
-        self.around.queue.put(message).await?;
+    /// Counts and logs a message that is stored.
+    fn report(&self, message: &Accepted) {
+        let Accepted { id, ref from, recipients, size, ref repairs } = *message;
         self.around.guard.holds(self.peer.addr, size);
         let (client, listener) = (&*self.peer.name, self.settings.name.as_str());
         tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
-        self.report_repairs(id, &repairs);
-        Ok(())
+        self.report_repairs(id, repairs);
     }
 
     /// Says once when a day of messages came through one address translator.

@@ -2,8 +2,8 @@
 //!
 //! # Promises
 //!
-//! 1. When [`Queue::put`] returns `Ok`, the message is committed and synced: neither `kill -9` nor a power cut loses
-//!    it. When it returns an error, the message is not there, and never will be half there.
+//! 1. When [`Queue::put_all`] returns `Ok`, the messages are committed and synced: neither `kill -9` nor a power cut
+//!    loses one of them. When it returns an error, none of them is there, and none ever will be.
 //! 2. A message that is leased is given to nobody else until its lease is settled or dropped. A lease that is dropped
 //!    (a task that died, a process that was killed) puts the message back as it was.
 //! 3. [`Queue::settle`] is one transaction: the outcomes, the next try, the failure notice, what the account has used
@@ -23,7 +23,7 @@
 //!
 //! | crash | afterwards |
 //! | --- | --- |
-//! | before `put` answered | nothing, or the whole message (it was durable, the answer was lost); a spool file without a row is swept at start |
+//! | before `put` or `put_all` answered | nothing, or all of the messages, whole (they were durable, the answer was lost); a spool file without a row is swept at start |
 //! | while leased | the message as it was before the lease |
 //! | before `settle` answered | the state before, or the state after, never a mixture; the same for `tell` and `assign` |
 //! | before `spend` answered | counted, or not |
@@ -194,11 +194,20 @@ pub trait Queue: Send + Sync + 'static {
     /// A place for a body that is about to arrive: in memory while it is small, then a file.
     fn draft(&self) -> Draft;
 
-    /// Stores a message durably.
+    /// Stores messages durably, in one transaction: all of them or none. None of them is leased before the others are
+    /// stored.
     ///
     /// # Errors
     /// [`Error::Full`] and others: nothing was stored.
-    fn put(&self, message: NewMessage) -> Answer<'_, ()>;
+    fn put_all(&self, messages: Vec<NewMessage>) -> Answer<'_, ()>;
+
+    /// Stores one message durably.
+    ///
+    /// # Errors
+    /// As [`Queue::put_all`].
+    fn put(&self, message: NewMessage) -> Answer<'_, ()> {
+        self.put_all(vec![message])
+    }
 
     /// Leases messages that are due at `now` (queued, waiting or deferred): lane by lane in the order of the request,
     /// within a lane client by client in turn (`fair`), of one client the longest due first.

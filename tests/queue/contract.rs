@@ -10,7 +10,7 @@ use crate::mailbag::*;
 use yizhan::clock::Timestamp;
 use yizhan::mail::Id;
 use yizhan::queue::body::{INLINE_LIMIT, Stored};
-use yizhan::queue::entry::{Next, Outcome, State};
+use yizhan::queue::entry::{LONGEST_POOL, NewMessage, Next, Outcome, State};
 use yizhan::queue::{Error, Filter, Queue};
 
 contract!(
@@ -20,6 +20,7 @@ contract!(
         what_was_put_comes_back_whole,
         bodies_of_every_size_come_back,
         a_draft_or_a_body_that_is_not_put_leaves_no_trace,
+        several_messages_are_put_together_or_not_at_all,
         a_message_is_leased_once,
         the_longest_due_goes_first,
         a_dropped_lease_gives_the_message_back,
@@ -121,6 +122,45 @@ async fn a_draft_or_a_body_that_is_not_put_leaves_no_trace(open: Open<'_>) {
     assert!(!path.exists());
     drop(queue);
     open();
+}
+
+async fn several_messages_are_put_together_or_not_at_all(open: Open<'_>) {
+    let queue = open();
+    queue.put_all(Vec::new()).await.unwrap();
+    assert!(!ready(queue.wait()), "nothing was put");
+    queue
+        .put_all(vec![short(1, at(1)), message(2, at(2), 3, body(&*queue, 2, 300_000).await), short(3, at(3))])
+        .await
+        .unwrap();
+    queue.wait().await.unwrap();
+    assert!(!ready(queue.wait()), "they wake once");
+    let before = queue.depth().await.unwrap();
+    assert_eq!(before.messages[State::Queued as usize], 3);
+    // Each of these spoils those beside it, wherever it stands.
+    let too_long = NewMessage { pool: "x".repeat(LONGEST_POOL + 1), ..short(6, at(6)) };
+    let nobody = NewMessage { recipients: Vec::new(), ..short(6, at(6)) };
+    for (place, bad) in [short(1, at(1)), short(4, at(4)), too_long, nobody].into_iter().enumerate() {
+        let Stored::Spooled(file) = body(&*queue, 5, 400_000).await else { panic!("it is too long to be inline") };
+        let path = file.path().to_owned();
+        let mut messages = vec![short(4, at(4)), message(5, at(5), 1, Stored::Spooled(file))];
+        messages.insert(if place == 0 { 0 } else { 2 }, bad);
+        queue.put_all(messages).await.unwrap_err();
+        assert!(!path.exists() && !ready(queue.wait()), "{place}");
+        assert_eq!(queue.depth().await.unwrap(), before, "{place}");
+        assert!(matches!(queue.show(short(4, at(4)).id).await, Err(Error::NotFound(_))), "{place}");
+    }
+    // Once out of memory, once from the disk.
+    let mut queue = queue;
+    for _ in 0..2 {
+        let leases = lease_due(&*queue, at(10), 10).await.unwrap();
+        let recipients: Vec<usize> = leases.iter().map(|lease| lease.entry.recipients.len()).collect();
+        assert_eq!(recipients, [1, 3, 1]);
+        assert_eq!(read(&leases[0].body).await.unwrap(), b"body 1\r\n");
+        assert_eq!(read(&leases[1].body).await.unwrap(), noise(2, 300_000));
+        assert_eq!(read(&leases[2].body).await.unwrap(), b"body 3\r\n");
+        drop((leases, queue));
+        queue = open();
+    }
 }
 
 async fn a_message_is_leased_once(open: Open<'_>) {

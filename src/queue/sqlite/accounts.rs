@@ -111,7 +111,8 @@ pub(super) fn untold(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<i6
 
 /// Puts the notice, if there is one, and takes the marks off.
 pub(super) fn tell(context: &Context<'_>, notice: Option<&NewMessage>, sum: u32, ids: &[Id]) -> Result<Done, Failure> {
-    let done = notice.map_or_else(|| Ok(Done::default()), |notice| put(context, notice, sum))?;
+    let mut done = Done::default();
+    notice.map_or(Ok(()), |notice| put(context, notice, sum, &mut done))?;
     mark(context.conn, ids, false)?;
     Ok(done)
 }

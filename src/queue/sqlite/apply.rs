@@ -24,8 +24,8 @@ const PURGE_STEP: usize = 256;
 /// A change that was asked for.
 #[derive(Debug)]
 pub(super) enum Write {
-    /// A new message and its checksum.
-    Put(Box<NewMessage>, u32),
+    /// New messages, each with its checksum: all of them or none.
+    Put(Vec<(NewMessage, u32)>),
     /// The end of a try; the number is the checksum of the notice, if there is one.
     Settle {
         id: Id,
@@ -71,7 +71,7 @@ impl Write {
     /// What time it is, if the change says so.
     pub(super) fn time(&self) -> Option<Timestamp> {
         match self {
-            Write::Put(message, _) => Some(message.received),
+            Write::Put(messages) => messages.last().map(|(message, _)| message.received),
             Write::Retry(_, now) | Write::Hasten { now, .. } | Write::Purge { now, .. } => Some(*now),
             Write::Settle { .. }
             | Write::Drop(_)
@@ -134,8 +134,8 @@ pub(super) struct Done {
     pub(super) moves: Vec<Move>,
     /// Files that no row names any more.
     pub(super) unlink: Vec<PathBuf>,
-    /// The row of the message that was put, if one was, and its size.
-    pub(super) stored: Option<i64>,
+    /// The rows of the messages that were put, in the order of the change.
+    pub(super) stored: Vec<i64>,
     /// Rows that are no longer what they were when they were put.
     pub(super) touched: Vec<i64>,
     /// A lease that has ended.
@@ -161,7 +161,11 @@ pub(super) struct Context<'a> {
 /// Does one change inside the open transaction.
 pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failure> {
     match write {
-        Write::Put(message, sum) => put(context, message, *sum),
+        Write::Put(messages) => {
+            let mut done = Done::default();
+            messages.iter().try_for_each(|(message, sum)| put(context, message, *sum, &mut done))?;
+            Ok(done)
+        }
         Write::Settle { id, token, settlement, notice_sum } => {
             settle::settle(context, *id, *token, settlement, *notice_sum)
         }
@@ -182,8 +186,8 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
     }
 }
 
-/// Stores a new message.
-pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32) -> Result<Done, Failure> {
+/// Stores a new message, and adds to `done` what follows from that.
+pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32, done: &mut Done) -> Result<(), Failure> {
     if message.recipients.is_empty() {
         return Err(Error::Database(format!("message {} has no recipient", message.id)).into());
     }
@@ -191,8 +195,10 @@ pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32) -> Resu
     let (seq, size) = rows::insert(context.conn, message, sum)?;
     let (pool, lane) = (message.pool.as_str().into(), message.lane);
     let (key, due) = (message.origin.key.clone(), Some(message.received));
-    let moves = vec![Move { from: None, to: Some(State::Queued), size, pool, lane, key, due }];
-    Ok(Done { moves, stored: Some(seq), wake: true, ..Done::default() })
+    done.moves.push(Move { from: None, to: Some(State::Queued), size, pool, lane, key, due });
+    done.stored.push(seq);
+    done.wake = true;
+    Ok(())
 }
 
 /// Refuses a text that is longer than the tables are made for.

@@ -221,11 +221,11 @@ impl Queue for Sqlite {
         Draft::new(self.spool.clone())
     }
 
-    fn put(&self, message: NewMessage) -> Answer<'_, ()> {
+    fn put_all(&self, messages: Vec<NewMessage>) -> Answer<'_, ()> {
         Box::pin(async move {
-            let octets = octets_of(&message);
-            let sum = rows::checksum_new(&message);
-            self.change(Write::Put(Box::new(message), sum), octets).await.map(drop)
+            let octets = messages.iter().map(octets_of).sum();
+            let sums: Vec<u32> = messages.iter().map(rows::checksum_new).collect();
+            self.change(Write::Put(messages.into_iter().zip(sums).collect()), octets).await.map(drop)
         })
     }
 

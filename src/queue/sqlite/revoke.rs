@@ -25,17 +25,20 @@ pub(super) struct Revoked {
 }
 
 impl Revoked {
-    /// The message that `write` may have stored.
-    pub(super) fn of(write: &mut Write) -> Option<Revoked> {
+    /// The messages that `write` may have stored.
+    pub(super) fn of(write: &mut Write) -> Vec<Revoked> {
         match write {
-            Write::Put(message, _) => Some(Revoked::message(message, Vec::new())),
+            Write::Put(messages) => {
+                messages.iter_mut().map(|(message, _)| Revoked::message(message, Vec::new())).collect()
+            }
             Write::Tell { notice, ids, .. } => {
                 let untold = std::mem::take(ids);
-                notice.as_mut().map(|notice| Revoked::message(notice, untold))
+                notice.iter_mut().map(|notice| Revoked::message(notice, untold.clone())).collect()
             }
             // The notice stays with its settlement, and is stored again with it.
             Write::Settle { settlement, .. } => {
-                settlement.notice.as_ref().map(|n| Revoked { id: n.id, file: None, untold: Vec::new() })
+                let revoked = |id| Revoked { id, file: None, untold: Vec::new() };
+                settlement.notice.iter().map(|notice| revoked(notice.id)).collect()
             }
             Write::Retry(..)
             | Write::Drop(_)
@@ -45,7 +48,7 @@ impl Revoked {
             | Write::Spend(_)
             | Write::Remember(_)
             | Write::SetAside { .. }
-            | Write::Banish { .. } => None,
+            | Write::Banish { .. } => Vec::new(),
         }
     }
 

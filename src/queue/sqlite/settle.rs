@@ -75,9 +75,7 @@ pub(super) fn settle(
     let due = due.map(Timestamp::from_millis);
     done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool, lane, key, due });
     if let Some(notice) = &settlement.notice {
-        let stored = put(context, notice, notice_sum)?;
-        done.moves.extend(stored.moves);
-        (done.stored, done.wake) = (stored.stored, true);
+        put(context, notice, notice_sum, &mut done)?;
     }
     Ok(done)
 }

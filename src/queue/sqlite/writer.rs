@@ -192,8 +192,9 @@ impl Writer {
                     self.abandon();
                 }
                 for (job, result) in group.iter_mut().zip(results) {
-                    let stored = matches!(result, Ok(done) if done.stored.is_some());
-                    self.revoked.extend(stored.then(|| Revoked::of(&mut job.write)).flatten());
+                    if result.is_ok_and(|done| !done.stored.is_empty()) {
+                        self.revoked.extend(Revoked::of(&mut job.write));
+                    }
                 }
                 self.fail(group, &fault);
             }
@@ -256,7 +257,7 @@ impl Writer {
                         self.skip.remove(&seq)
                     };
                 }
-                if let (Some(seq), Some(message)) = (done.stored, message_of(job.write)) {
+                for (seq, message) in done.stored.into_iter().zip(messages_of(job.write)) {
                     self.fresh.add(seq, kept(message));
                 }
                 for path in done.unlink {
@@ -323,12 +324,12 @@ impl Writer {
     }
 }
 
-/// The message that a change stores.
-fn message_of(write: Write) -> Option<NewMessage> {
+/// The messages that a change stores, in the order of [`Done::stored`].
+fn messages_of(write: Write) -> Vec<NewMessage> {
     match write {
-        Write::Put(message, _) => Some(*message),
-        Write::Settle { settlement, .. } => settlement.notice.map(|notice| *notice),
-        Write::Tell { notice, .. } => notice.map(|notice| *notice),
+        Write::Put(messages) => messages.into_iter().map(|(message, _)| message).collect(),
+        Write::Settle { settlement, .. } => settlement.notice.into_iter().map(|notice| *notice).collect(),
+        Write::Tell { notice, .. } => notice.into_iter().map(|notice| *notice).collect(),
         Write::Retry(..)
         | Write::Drop(_)
         | Write::Hasten { .. }
@@ -337,7 +338,7 @@ fn message_of(write: Write) -> Option<NewMessage> {
         | Write::Spend(_)
         | Write::Remember(_)
         | Write::SetAside { .. }
-        | Write::Banish { .. } => None,
+        | Write::Banish { .. } => Vec::new(),
     }
 }
 

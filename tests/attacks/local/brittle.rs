@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -10,7 +11,7 @@ use yizhan::clock::{Clock, Timestamp};
 use yizhan::config::Settings;
 use yizhan::mail::Id;
 use yizhan::queue::body::{Draft, Stored};
-use yizhan::queue::entry::{AccountState, Entry, NewMessage, Settlement, Usage};
+use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, NewMessage, Settlement, Usage};
 use yizhan::queue::request::{ClosedLane, LeaseRequest, Line};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue};
@@ -19,11 +20,16 @@ use yizhan::sandbox::Limits;
 use crate::support::folder::Folder;
 use crate::support::office::{Office, provider, settings};
 
+/// Long enough for a message that is stored to reach the provider.
+const SLOW: Duration = Duration::from_millis(500);
+
 /// The embedded queue, and where it panics next.
 pub(crate) struct Brittle {
     sound: Sqlite,
     /// The calls that panic, each with how many of them go well before.
     next: Mutex<Vec<(&'static str, u32)>>,
+    /// The pool whose messages the queue cannot store.
+    refused: Mutex<Option<&'static str>>,
 }
 
 impl Brittle {
@@ -35,6 +41,11 @@ impl Brittle {
     /// The nth call of this name from now on panics.
     pub(crate) fn panic_at_nth(&self, call: &'static str, nth: u32) {
         self.next().push((call, nth - 1));
+    }
+
+    /// From now on a message of this pool is refused, and only after a while; `None`: of no pool.
+    pub(crate) fn refuse_pool(&self, pool: Option<&'static str>) {
+        *self.refused.lock().expect("no panic holds it") = pool;
     }
 
     fn next(&self) -> MutexGuard<'_, Vec<(&'static str, u32)>> {
@@ -57,7 +68,7 @@ impl Brittle {
 
 /// A queue that is sound until it is told otherwise.
 pub(crate) fn brittle(sound: Sqlite) -> Arc<Brittle> {
-    Arc::new(Brittle { sound, next: Mutex::default() })
+    Arc::new(Brittle { sound, next: Mutex::default(), refused: Mutex::default() })
 }
 
 /// The settings of the queue, as the relay would have them.
@@ -81,8 +92,20 @@ impl Queue for Brittle {
     fn draft(&self) -> Draft {
         self.touch("draft").draft()
     }
-    fn put(&self, message: NewMessage) -> Answer<'_, ()> {
-        self.touch("put").put(message)
+    fn put_all(&self, mut messages: Vec<NewMessage>) -> Answer<'_, ()> {
+        let sound = self.touch("put");
+        let refused = *self.refused.lock().expect("no panic holds it");
+        let mut fails = false;
+        for message in messages.iter_mut().filter(|message| Some(message.pool.as_str()) == refused) {
+            message.pool = "x".repeat(LONGEST_POOL + 1);
+            fails = true;
+        }
+        Box::pin(async move {
+            if fails {
+                tokio::time::sleep(SLOW).await;
+            }
+            sound.put_all(messages).await
+        })
     }
     fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>> {
         self.touch("lease").lease(now, request)

@@ -5,13 +5,17 @@ use std::path::Path;
 
 use rustix::process::{Signal, kill_process};
 
+use yizhan::queue::entry::State;
 use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::secret::Secret;
 
+use super::brittle::office;
 use super::{nobody_home, not_now, run_as, send, taken};
 use crate::support::folder::set_mode;
 use crate::support::harm::{Disk, Tracer, start_under_strace, trace, traced};
 use crate::support::load::{Books, Courier, letter};
-use crate::support::office::{Device, provider, until};
+use crate::support::office::{Device, USER, provider, until};
+use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, route};
 use crate::support::peers::{account, program, require_root};
 use crate::support::program::{Program, QUICK, Site, clean, files};
 use crate::support::skip::{Missing, need};
@@ -215,6 +219,110 @@ async fn a_082_each_sync_that_fails_is_no_250_and_is_not_tried_again() {
     }
     println!("{injected} syncs failed, {refused} letters were refused");
     assert!(injected >= 14, "{injected}");
+}
+
+/// The second of the two messages that one letter becomes cannot be stored: the first one does not leave either, because
+/// the client, which was refused, sends the letter again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_082_a_letter_for_two_pools_is_stored_whole_or_not_at_all() {
+    let (office, queue) = office("two-pools", |settings| {
+        add_account(settings, "spare", SPARE, SPARE_CODE);
+        let mut spare = route(&["spare"]);
+        spare.recipients = vec!["*@spare.test".into()];
+        settings.routes = vec![spare];
+    })
+    .await;
+    pair::open_spare(&office);
+    queue.refuse_pool(Some("spare"));
+    let mut device = Device::connect(office.door()).await;
+    let to = ["a@else.test", "b@spare.test"];
+    device.ask("MAIL FROM:<device@lan.local>", "250").await;
+    for to in to {
+        device.ask(&format!("RCPT TO:<{to}>"), "250").await;
+    }
+    device.ask("DATA", "354").await;
+    device
+        .write(&[b"Subject: large\r\n\r\n".to_vec(), b"0123456789abcde\r\n".repeat(20_000), b".\r\n".to_vec()].concat())
+        .await;
+    assert_eq!(device.expect("451").await, NOT_STORED);
+    assert!(office.list(&State::ALL).await.is_empty(), "neither of them is there");
+    let left = files(&office.folder.path().join("data/spool"));
+    assert!(left.is_empty(), "{left:?}");
+    queue.refuse_pool(None);
+    device.send("device@lan.local", &to, b"Subject: again\r\n\r\nbody\r\n").await;
+    office.received(2).await;
+    office.wait_empty().await;
+    assert_eq!(office.sandbox.stats().accepted, 2, "each recipient has it once");
+}
+
+/// Hands in a letter for the two pools of `two_pools`, and gives the reply.
+async fn send_to_both(relay: &Program, subject: &str, lines: usize) -> String {
+    let mut device = Device::connect(relay.door()).await;
+    for command in ["MAIL FROM:<d@lan.local>", "RCPT TO:<a@else.test>", "RCPT TO:<b@spare.test>"] {
+        device.ask(command, "250").await;
+    }
+    device.ask("DATA", "354").await;
+    let head = format!("Subject: {subject}\r\n\r\n").into_bytes();
+    device.write(&[head, b"0123456789abcde\r\n".repeat(lines), b".\r\n".to_vec()].concat()).await;
+    device.reply().await.expect("it does not hang up")
+}
+
+/// A site with a second account, through which the mail for `spare.test` leaves.
+fn two_pools(sandbox: &Sandbox) -> Site {
+    sandbox.set_secret(SPARE, Secret::new(SPARE_CODE));
+    let site = Site::new("two-pools-sync", sandbox, QUICK);
+    let (text, code) = (fs::read_to_string(&site.config).expect("it is ours"), site.folder.file("spare", SPARE_CODE));
+    let first =
+        &text[text.find("[account.office]").expect("there is one")..text.find("[limits]").expect("there is one")];
+    let second = first
+        .replace("[account.office]", "[account.spare]")
+        .replace(USER, SPARE)
+        .replace(&site.code.display().to_string(), &code.display().to_string());
+    let route = "[[route]]\nrecipient = \"*@spare.test\"\naccount = \"spare\"\n";
+    site.folder.file("yizhan.toml", format!("{text}{second}{route}"));
+    site
+}
+
+/// The disk fails at the commit of such a letter: what the database may have kept of the two messages is deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_082_a_commit_that_fails_leaves_nothing_of_a_letter_for_two_pools() {
+    let sandbox = provider(Limits::default()).await;
+    nobody_home(&sandbox);
+    let site = two_pools(&sandbox);
+    site.start().await.stop().await;
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    for nth in 1..=6 {
+        let inject = format!("inject=fsync,fdatasync:error=EIO:when={nth}");
+        let relay = need!(start_under_strace(&site, &["-e", "trace=fsync,fdatasync", "-e", &inject]).await);
+        for (number, lines) in [50, 9000, 50, 9000, 50, 50].into_iter().enumerate() {
+            let subject = format!("letter {nth}.{number}");
+            let reply = send_to_both(&relay, &subject, lines).await;
+            if reply.starts_with("250 ") {
+                taken.push(subject);
+            } else {
+                assert_eq!(reply, NOT_STORED, "{nth}");
+                refused += 1;
+            }
+        }
+        let last = format!("letter {nth}.last");
+        assert!(send_to_both(&relay, &last, 50).await.starts_with("250 "), "{nth}: the faults are over");
+        taken.push(last);
+        kill_process(traced(&site), Signal::KILL).expect("it lives");
+        let _ = relay.end().await;
+    }
+    assert!(refused >= 4, "{refused}");
+    sandbox.clear_faults();
+    let relay = site.start().await;
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    for user in [USER, SPARE] {
+        let mut subjects: Vec<String> = sandbox.received_from(user).iter().map(|one| one.subject()).collect();
+        subjects.sort();
+        taken.sort();
+        assert_eq!(subjects, taken, "{user}");
+    }
+    let left = files(&site.data.join("spool"));
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// How many syncs failed that a letter needs: of its body, of the body's folder, of the log of the database. None of those
