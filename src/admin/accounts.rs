@@ -11,6 +11,7 @@ use crate::delivery::view::AccountView;
 use crate::delivery::{Account, Delivery};
 use crate::mail::Lane;
 use crate::queue::Error;
+use crate::queue::entry::Entry;
 
 /// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -23,6 +24,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Whether an account takes mail of both pools, so that their clients share it.
     fn share_an_account(&self, one: &str, other: &str) -> bool;
+
+    /// The pool for a message whose own pool was removed from the settings; `None` when it needs no other one.
+    fn new_pool(&self, entry: &Entry) -> Option<String>;
 
     /// All of them, in the order of the settings.
     fn list(&self) -> Answer<'_, Vec<AccountView>>;
@@ -55,6 +59,10 @@ impl Accounts for Delivery {
 
     fn share_an_account(&self, one: &str, other: &str) -> bool {
         self.share_an_account(one, other)
+    }
+
+    fn new_pool(&self, entry: &Entry) -> Option<String> {
+        self.new_pool(entry)
     }
 
     fn list(&self) -> Answer<'_, Vec<AccountView>> {

@@ -172,17 +172,7 @@ async fn try_carry_out(
             let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
             Ok(Reply::Message(Box::new(message), String::from_utf8_lossy(&head).into_owned()))
         }
-        Order::Retry { id } => {
-            let id = parse(&id)?;
-            queue.retry(id, now).await.map_err(text)?;
-            // It is due now; what keeps it back all the same is not undone by a retry.
-            match queue.show(id).await {
-                Ok((entry, ..)) if entry.state == State::Waiting => {
-                    Ok(Reply::StillWaits(Box::new(Message::from(&entry))))
-                }
-                Ok(_) | Err(_) => Ok(Reply::Done),
-            }
-        }
+        Order::Retry { id } => retry(queue, accounts, now, parse(&id)?).await.map_err(text),
         Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
         Order::Depth {} => {
             let depth = queue.depth().await.map_err(text)?;
@@ -192,6 +182,23 @@ async fn try_carry_out(
         Order::Accounts {} => Ok(Reply::Accounts(accounts.list().await)),
         Order::PauseAccount { name, reason } => accounts.pause(name, reason).await.map(|()| Reply::Done),
         Order::ResumeAccount { name } => accounts.resume(name).await.map(|()| Reply::Done),
+    }
+}
+
+async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: Id) -> Result<Reply, Error> {
+    queue.retry(id, now).await?;
+    let Ok((mut entry, ..)) = queue.show(id).await else { return Ok(Reply::Done) };
+    // A final message keeps its pool when the settings change. No account leases from one that they do not have.
+    if let Some(pool) = accounts.new_pool(&entry) {
+        queue.assign(vec![(id, pool)]).await?;
+        (entry, ..) = queue.show(id).await?;
+    }
+    // It is due now; what keeps it back all the same is not undone by a retry.
+    match entry.state {
+        State::Waiting => Ok(Reply::StillWaits(Box::new(Message::from(&entry)))),
+        State::Queued | State::Sending | State::Deferred | State::Held | State::Delivered | State::Failed => {
+            Ok(Reply::Done)
+        }
     }
 }
 

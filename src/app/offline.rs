@@ -13,6 +13,7 @@ use crate::delivery::view::AccountView;
 use crate::drain::Drain;
 use crate::mail::{IdSource, Lane};
 use crate::queue::Queue;
+use crate::queue::entry::Entry;
 use crate::telemetry::counter::Counters;
 
 use super::{StartError, delivery_of, seed};
@@ -53,6 +54,10 @@ impl Accounts for Offline {
 
     fn share_an_account(&self, one: &str, other: &str) -> bool {
         self.0.share_an_account(one, other)
+    }
+
+    fn new_pool(&self, entry: &Entry) -> Option<String> {
+        self.0.new_pool(entry)
     }
 
     fn list(&self) -> Answer<'_, Vec<AccountView>> {

@@ -1,8 +1,8 @@
-//! What the last process left: states and usage of the accounts, and messages whose pool is none any more.
+//! What the last process left: states and usage of the accounts, and messages whose pool was removed from the settings.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::queue::entry::Entry;
 use crate::queue::{Error, Filter};
 
 use super::Delivery;
@@ -44,11 +44,9 @@ impl Delivery {
         Ok(())
     }
 
-    /// Routes may have changed since a message was stored; then it is routed as if it came now.
+    /// Gives every message that is not final a pool that the settings have.
     async fn route_anew(&self) -> Result<(), Error> {
-        let known: HashSet<&str> = self.0.pools.iter().map(|pool| &*pool.pool).collect();
-        let pools = self.0.queue.pools().await?;
-        if pools.iter().all(|(pool, _)| known.contains(pool.as_str())) {
+        if self.0.queue.pools().await?.iter().all(|(pool, _)| self.has_pool(pool)) {
             return Ok(());
         }
         let mut after = None;
@@ -56,12 +54,22 @@ impl Delivery {
             let page = self.0.queue.list(Filter { limit: PAGE, after, ..Filter::default() }).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
-            let stray = page.iter().filter(|entry| !known.contains(entry.pool.as_str()));
-            let changes = stray.filter_map(|entry| {
-                let recipient = entry.open().next().map(|(_, recipient)| &recipient.address)?;
-                Some((entry.id, self.0.router.pool(&entry.origin.client, &entry.sender, recipient).to_string()))
-            });
+            let changes = page.iter().filter_map(|entry| Some((entry.id, self.new_pool(entry)?)));
             self.0.queue.assign(changes.collect()).await?;
         }
+    }
+
+    /// The pool for a message whose own pool was removed from the settings: the one that it would get if it came now.
+    /// `None` when its pool is still there, or none of its recipients is open.
+    pub fn new_pool(&self, entry: &Entry) -> Option<String> {
+        if self.has_pool(&entry.pool) {
+            return None;
+        }
+        let recipient = entry.open().next().map(|(_, recipient)| &recipient.address)?;
+        Some(self.0.router.pool(&entry.origin.client, &entry.sender, recipient).to_string())
+    }
+
+    fn has_pool(&self, name: &str) -> bool {
+        self.0.pools.iter().any(|pool| *pool.pool == *name)
     }
 }

@@ -58,6 +58,10 @@ impl Accounts for Made {
         one == other
     }
 
+    fn new_pool(&self, _: &yizhan::queue::entry::Entry) -> Option<String> {
+        None
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountView>> {
         Box::pin(async { self.views.lock().unwrap().clone() })
     }

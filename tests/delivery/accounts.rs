@@ -3,16 +3,21 @@
 //! Real time, real sockets. What survives the process is in `tests/delivery/survival.rs`, how a message is cut into
 //! transactions in `tests/delivery/transactions.rs`; days with real figures are in `tests/delivery/day_story.rs`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::office::{CODE, Device, Office, PATIENCE, USER, field, until};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, burst, client, route};
+use yizhan::admin::order::carry_out;
 use yizhan::admin::{Order, Reply, control};
+use yizhan::app::accounts_offline;
 use yizhan::config::{Auth, Budget, Route, Settings, User, Windows};
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::{Id, Lane};
+use yizhan::queue::Queue as _;
 use yizhan::queue::entry::State;
-use yizhan::sandbox::{Limits, Received};
+use yizhan::queue::sqlite::Sqlite;
+use yizhan::sandbox::{Fault, Limits, Received, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
 
 const MAIL: &[u8] = b"From: Scanner <scan@corp.lan>\r\nSubject: scan\r\n\r\nbody\r\n";
@@ -186,6 +191,39 @@ async fn recipients_with_different_routes_make_two_messages_and_each_is_reached_
     office.received(3).await;
     office.wait_empty().await;
     assert_eq!((office.list(&[State::Delivered]).await.len(), office.sandbox.stats().accepted), (3, 3));
+}
+
+/// An account is renamed, or goes: what failed before that is routed as if it came now when it is retried.
+#[tokio::test]
+async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
+    let mut office = Office::open("renamed").await;
+    office.sandbox.fault(Fault::forever(Stage::Rcpt(None), What::Reply(b"550 5.1.1 no such user\r\n".to_vec())));
+    let (id, other) = (office.send(&["a@else.test"], MAIL).await, office.send(&["b@else.test"], MAIL).await);
+    office.wait_state(id, State::Failed).await;
+    office.wait_state(other, State::Failed).await;
+    office.sandbox.clear_faults();
+    office.settings.accounts[0].name = "other".to_owned();
+    let data = office.settings.queue.data_dir.clone();
+    office = office.restart().await;
+    // By then the start has looked at what the last process left.
+    office.send(&["b@else.test"], MAIL).await;
+    office.received(1).await;
+    let retry = Order::Retry { id: id.to_string() };
+    assert_eq!(control::ask(&data, &retry).await.expect("it answers"), Reply::Done);
+    let entry = office.wait_state(id, State::Delivered).await;
+    assert_eq!((entry.pool.as_str(), entry.account.as_deref()), ("other", Some("other")));
+    // The same of a relay that does not run.
+    let Office { relay, settings, .. } = office;
+    relay.stop(PATIENCE).await;
+    let of = &settings.queue;
+    let (keep_delivered, keep_failed) = (of.keep_delivered, of.keep_failed);
+    let own = yizhan::queue::Settings { data_dir: of.data_dir.clone(), keep_delivered, keep_failed };
+    let (queue, clock) = (Arc::new(Sqlite::open(&own).expect("it is free").0), yizhan::clock::Clock::system());
+    let accounts = accounts_offline(&settings, queue.clone(), &clock).expect("there is an account");
+    let retry = Order::Retry { id: other.to_string() };
+    assert_eq!(carry_out(queue.as_ref(), accounts.as_ref(), &clock, retry).await, Reply::Done);
+    let entry = queue.show(other).await.expect("it is there").0;
+    assert_eq!((entry.pool.as_str(), entry.state), ("other", State::Queued));
 }
 
 /// The message waits without an end that is known, and has spent no try.
