@@ -83,6 +83,7 @@ pub(super) fn listeners(settings: &Settings) -> Result<Vec<intake::Settings>, St
             hostname: settings.hostname.clone(),
             recipients: settings.limits.recipients,
             message_size: settings.limits.message_size,
+            messages_per_connection: settings.limits.messages_per_connection,
             deadlines: intake::Deadlines::default(),
         })
     };

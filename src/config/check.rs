@@ -237,6 +237,7 @@ impl Check<'_> {
         Some(Limits {
             connections: whole("connections")?,
             connections_per_client: whole("connections_per_client")?,
+            messages_per_connection: u32::try_from(whole("messages_per_connection")?).ok()?,
             messages_per_client: get!(self, "limits.messages_per_client", Rate)?,
             recipients_per_client: get!(self, "limits.recipients_per_client", Rate)?,
             bytes_per_client: get!(self, "limits.bytes_per_client", Flow)?,

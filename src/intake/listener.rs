@@ -271,6 +271,7 @@ fn session_settings(settings: &Settings) -> server::Settings {
         starttls: settings.tls.as_ref().is_some_and(|tls| !tls.implicit),
         max_message: settings.message_size,
         max_recipients: settings.recipients,
+        max_messages: settings.messages_per_connection,
         ..server::Settings::relay(&settings.hostname)
     }
 }

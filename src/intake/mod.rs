@@ -77,6 +77,8 @@ pub struct Settings {
     pub recipients: usize,
     /// Octets of one message.
     pub message_size: u64,
+    /// Most messages of one connection.
+    pub messages_per_connection: u32,
     /// How long a client may take.
     pub deadlines: Deadlines,
 }

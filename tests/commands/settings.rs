@@ -97,6 +97,7 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!(local.bind, ["127.0.0.1:25".parse().unwrap()]);
     assert_eq!(local.allow, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     let limits = &settings.limits;
+    assert_eq!(limits.messages_per_connection, 100_000);
     assert_eq!((limits.connections, limits.connections_per_client, limits.recipients), (500, 50, 100));
     assert_eq!((limits.message_size, limits.queue_size, limits.disk_free), (50 << 20, 5 << 30, 200 << 20));
     assert_eq!((limits.messages_per_client.count, limits.messages_per_client.per), (10_000, Duration::from_secs(60)));

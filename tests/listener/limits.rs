@@ -217,6 +217,22 @@ async fn a_058_a_share_of_the_queue_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn a_058_messages_of_one_connection_have_a_limit_that_can_be_set() {
+    let office = Office::with("per_connection", Limits::default(), |settings| {
+        settings.limits.messages_per_connection = 2;
+    })
+    .await;
+    let mut device = Device::connect(office.door()).await;
+    for _ in 0..2 {
+        send(&mut device, 64).await;
+    }
+    device.ask("MAIL FROM:<a@b.c>", "421 4.7.0 Enough messages for one connection").await;
+    assert_eq!(device.reply().await, None, "and that was the end");
+    send(&mut Device::connect(office.door()).await, 64).await;
+    office.received(3).await;
+}
+
+#[tokio::test]
 async fn a_058_what_was_delivered_is_held_no_more() {
     let office = Office::open("delivered").await;
     let id = office.send(&["a@else.test"], DATA).await;

@@ -111,6 +111,7 @@ fn listener() -> Settings {
         hostname: "door.test".to_owned(),
         recipients: 100,
         message_size: 10 << 20,
+        messages_per_connection: 100_000,
         tls: None,
         deadlines: Deadlines {
             command: PATIENCE,

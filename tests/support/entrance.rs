@@ -175,6 +175,7 @@ impl Entrance {
             hostname: "door.test".to_owned(),
             recipients: 100,
             message_size: 10 << 20,
+            messages_per_connection: 100_000,
             deadlines: plan.deadlines,
         };
         let listener = Listener::bind(settings, around).expect("loopback has free ports");

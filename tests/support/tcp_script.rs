@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub const OWNER: &str = "owner@peer.test";
 
 /// Settings of a session for which a listener has no setting of its own, and names that only the scripted driver refuses.
-const NOT_AT_A_LISTENER: [&str; 5] = ["auth-required", "starttls", "max-errors", "max-junk", "max-messages"];
+const NOT_AT_A_LISTENER: [&str; 4] = ["auth-required", "starttls", "max-errors", "max-junk"];
 const REFUSED_BY_THE_DRIVER: [&str; 3] = ["refused@", "later@", "nodata@"];
 
 /// Whether the listener can be set up as the script wants it, and its admission answers as the script says.
@@ -95,6 +95,7 @@ impl Door {
             hostname: "relay.test".to_owned(),
             recipients: session.max_recipients,
             message_size: session.max_message,
+            messages_per_connection: session.max_messages,
             tls: None,
             deadlines: Deadlines::default(),
         };

@@ -11,6 +11,8 @@ pub struct Limits {
     pub connections: usize,
     /// Most connections of one client address.
     pub connections_per_client: usize,
+    /// Most messages of one connection.
+    pub messages_per_connection: u32,
     /// Most messages of one client address.
     pub messages_per_client: Rate,
     /// Most recipients of one client address, of all its messages together.

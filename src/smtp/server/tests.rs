@@ -54,6 +54,23 @@ fn a_refused_connection_closes_after_its_reply() {
 }
 
 #[test]
+fn a_kept_connection_carries_many_thousands_of_messages() {
+    let (mut session, mut input) = session(relay());
+    for n in 0..20_000 {
+        input.extend_from_slice(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n");
+        loop {
+            match session.step(&mut input) {
+                Event::Close => panic!("closed before message {n}: {:?}", session.output()),
+                Event::More if input.is_empty() => break,
+                Event::Mail { .. } | Event::Rcpt(_) | Event::Data | Event::End => session.answer(Reply::new(250, "OK")),
+                _ => {}
+            }
+        }
+        session.output().clear();
+    }
+}
+
+#[test]
 fn the_greeting_is_one_short_line() {
     //
     let (mut session, _) = session(relay());

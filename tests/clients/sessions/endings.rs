@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{LENIENT, Log, PROFILES, blindly, codes, door, office, replies};
+use super::{LENIENT, Log, PROFILES, blindly, codes, door, door_with, office, replies};
 use crate::support::ca::{NAMES, TestCa};
 use crate::support::entrance::{Entrance, Line, Plan};
 use crate::support::office::{Device, Office, PATIENCE, until};
@@ -205,7 +205,7 @@ async fn q_120_quit_is_answered_before_the_connection_closes() {
 
 #[tokio::test]
 async fn q_121_a_thousand_messages_on_a_connection_and_no_421_inside_of_one() {
-    let door = door("thousand", Profile::Tolerant);
+    let door = door_with("thousand", Profile::Tolerant, |plan| plan.listener.messages_per_connection = 1000);
     let mut device = Device::connect(door.addr).await;
     // Some begin anew between messages, some do not.
     let group: Vec<u8> = ["", "RSET\r\n", "EHLO again\r\n", "NOOP\r\n", "HELO again\r\n"]

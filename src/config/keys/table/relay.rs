@@ -12,6 +12,12 @@ pub(super) const KEYS: &[Key] = &[
     fixed("limits.connections", Kind::Whole(1, 100_000), "500", "connections of all clients together"),
     fixed("limits.connections_per_client", Kind::Whole(1, 100_000), "50", "connections of one client address"),
     fixed(
+        "limits.messages_per_connection",
+        Kind::Whole(1, 1_000_000_000),
+        "100000",
+        "messages of one connection; the next MAIL is answered 421, and the client connects again",
+    ),
+    fixed(
         "limits.messages_per_client",
         Kind::Rate,
         r#""10000/min""#,
