@@ -4,8 +4,16 @@
 //! callers are the log-in dialogues, the comparison of passwords, and the doctor, who looks at its shape. The memory is
 //! wiped when it is dropped (`secrecy`).
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -16,11 +24,12 @@ pub mod password;
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Keeps `text`, less the blanks around it and, for an authorization code pasted as `abcd efgh ijkl mnop`, the
-    /// blanks inside (QQ prints codes in groups of four; a code never has one).
+    /// Keeps `text`, less the byte order mark and the blanks around it and, for an authorization code pasted as
+    /// `abcd efgh ijkl mnop`, the blanks inside (QQ prints codes in groups of four; a code never has one).
     pub fn new(text: &str) -> Secret {
-        let trimmed = text.trim();
-        let groups: Vec<&str> = trimmed.split(' ').collect();
+        // Windows editors write U+FEFF at the begin of a file.
+        let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        let groups: Vec<&str> = trimmed.split_whitespace().collect();
         let is_code =
             groups.len() == 4 && groups.iter().all(|g| g.len() == 4 && g.bytes().all(|b| b.is_ascii_alphanumeric()));
         Secret(SecretString::from(if is_code { groups.concat() } else { trimmed.to_owned() }))
@@ -64,7 +73,7 @@ pub enum SecretError {
         /// The file that was named.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The environment variable is not set.
     #[error("the environment variable {0}, which should hold the secret, is not set")]
@@ -74,8 +83,26 @@ pub enum SecretError {
     Empty,
 }
 
+/// How long a file may take to be read: a network disk that does not answer makes a reader wait for ever.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+/// Most threads that read one file at a time. The thread of a read that hangs stays until the disk answers.
+const READERS: usize = 4;
+/// Octets of the stack of such a thread.
+const STACK: usize = 128 * 1024;
+
 impl SecretSource {
-    /// Reads the secret from where it is kept.
+    /// As [`SecretSource::read`], for a task: a file is read on a thread of its own, within five seconds.
+    ///
+    /// # Errors
+    /// [`SecretError`] when it is missing, unreadable, empty, or not read in time.
+    pub async fn read_apart(&self) -> Result<Secret, SecretError> {
+        match self {
+            SecretSource::File(path) => read_within(path, READ_LIMIT).await,
+            SecretSource::Env(_) | SecretSource::Plain(_) => self.read(),
+        }
+    }
+
+    /// Reads the secret from where it is kept. Blocks for as long as the disk does.
     ///
     /// # Errors
     /// [`SecretError`] when it is missing, unreadable or empty.
@@ -93,6 +120,35 @@ impl SecretSource {
     }
 }
 
+async fn read_within(path: &Path, limit: Duration) -> Result<Secret, SecretError> {
+    let failed = |source| SecretError::File { path: path.to_owned(), source };
+    let read = async {
+        let seat = seats(path).acquire_owned().await.map_err(|error| failed(io::Error::other(error)))?;
+        let (sender, receiver) = oneshot::channel();
+        let source = SecretSource::File(path.to_owned());
+        // Not one of the runtime's threads: those would be waited for when the process ends.
+        let work = move || {
+            // The caller may have gone.
+            let _ = sender.send(source.read());
+            drop(seat);
+        };
+        thread::Builder::new().name("secret".to_owned()).stack_size(STACK).spawn(work).map_err(failed)?;
+        receiver.await.map_err(|error| failed(io::Error::other(error)))?
+    };
+    let late = || {
+        let text = format!("no answer within {} seconds", limit.as_secs());
+        Err(failed(io::Error::new(io::ErrorKind::TimedOut, text)))
+    };
+    timeout(limit, read).await.unwrap_or_else(|_| late())
+}
+
+/// The readers that a file may have. There is one entry for each file that the settings name.
+fn seats(path: &Path) -> Arc<Semaphore> {
+    static SEATS: Mutex<BTreeMap<PathBuf, Arc<Semaphore>>> = Mutex::new(BTreeMap::new());
+    let mut all = SEATS.lock().unwrap_or_else(PoisonError::into_inner);
+    all.entry(path.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(READERS))).clone()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +157,42 @@ mod tests {
     fn a_pasted_code_loses_its_blanks_and_a_pass_phrase_keeps_them() {
         assert_eq!(Secret::new(" abcd efgh ijkl mnop\n").expose(), "abcdefghijklmnop");
         assert_eq!(Secret::new("correct horse\n").expose(), "correct horse");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret() {
+        let path = std::env::temp_dir().join(format!("yizhan-bom-{}", std::process::id()));
+        for (octets, secret) in [
+            ("\u{feff}abcdefghijklmnop\r\n", "abcdefghijklmnop"),
+            ("\u{feff} abcd efgh ijkl mnop \n", "abcdefghijklmnop"),
+            ("\u{feff}\u{a0}abcd\u{a0}efgh\u{a0}ijkl\u{a0}mnop", "abcdefghijklmnop"),
+        ] {
+            std::fs::write(&path, octets).unwrap();
+            assert_eq!(SecretSource::File(path.clone()).read().unwrap().expose(), secret, "{octets:?}");
+        }
+        std::fs::write(&path, "\u{feff}\r\n").unwrap();
+        assert!(matches!(SecretSource::File(path.clone()).read(), Err(SecretError::Empty)));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_hangs_is_given_up_in_time_and_takes_few_threads() {
+        let path = std::env::temp_dir().join(format!("yizhan-hung-{}", std::process::id()));
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        // A pipe that nobody writes to, in place of a network disk.
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for _ in 0..READERS + 2 {
+            let error = read_within(&path, Duration::from_millis(20)).await.unwrap_err().to_string();
+            assert!(error.contains("no answer within") && error.contains("yizhan-hung"), "{error}");
+        }
+        assert_eq!(seats(&path).available_permits(), 0);
+        // It answers again: each reader comes to its end, and the next one is served.
+        drop(std::fs::OpenOptions::new().write(true).open(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "abcdefghijklmnop\n").unwrap();
+        let source = SecretSource::File(path.clone());
+        assert_eq!(source.read_apart().await.unwrap().expose(), "abcdefghijklmnop");
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

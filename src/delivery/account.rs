@@ -17,11 +17,10 @@ use crate::message::rewrite::FromPolicy;
 use crate::provider::Remedy;
 use crate::queue::entry::Usage;
 use crate::queue::request::WaitReason;
-use crate::secret::Secret;
 use crate::upstream::Upstream;
 
 use super::alarm::{AlarmState, Channels, Sent, Tell};
-use super::breaker::{Breaker, Gate, Why};
+use super::breaker::{Breaker, Gate};
 use super::budget::{self, Budget, Closing, Grant, Left};
 use super::keep::{Kept, SecretMark};
 use super::pace::Pace;
@@ -29,6 +28,7 @@ use super::plan::{Access, AccountStatus, Spent};
 use super::unknown_replies::UnknownReplies;
 
 mod learn;
+mod resume;
 mod say;
 mod weigh;
 
@@ -374,44 +374,6 @@ impl Account {
         state.budget.login(now)
     }
 
-    /// Whether a new secret would be worth a look: the account rests, and not because an operator wants it.
-    pub fn watches_secret(&self, now: Timestamp) -> bool {
-        let mut state = self.state();
-        let rests = matches!(state.breaker.gate(now), Gate::Cooling(_) | Gate::Paused);
-        rests && state.refused.is_some() && state.breaker.rest().is_none_or(|rest| !rest.by_operator)
-    }
-
-    /// While the account rests: whether the secret is another one than the one that was refused. If so, the account is
-    /// ready again.
-    pub fn resume_if_secret_changed(&self, now: Timestamp) -> bool {
-        if !self.watches_secret(now) {
-            return false;
-        }
-        let new = self.upstream.settings().secret.read().ok();
-        let mut state = self.state();
-        let changed = new.is_some_and(|new: Secret| state.refused.is_none_or(|old| !old.fits(&new)));
-        if changed {
-            resume(&mut state);
-            tracing::info!(event = "account_resumed", account = self.name(), why = "the secret was changed");
-        }
-        changed
-    }
-
-    /// An operator stops it.
-    pub fn pause(&self, reason: &str, now: Timestamp) {
-        let mut state = self.state();
-        state.breaker.pause(true, Why { cause: "operator", text: reason }, now);
-        state.remedy = None;
-        drop(state);
-        tracing::warn!(event = "account_paused", account = self.name(), cause = "operator", why = reason);
-    }
-
-    /// An operator lets it go on: strikes and rests are forgotten; what the budget knows is not.
-    pub fn resume(&self) {
-        resume(&mut self.state());
-        tracing::info!(event = "account_resumed", account = self.name(), why = "an operator asked for it");
-    }
-
     /// What the owner is to be told now, over these ways.
     pub fn due_alarms(&self, channels: Channels, now: Timestamp) -> Vec<Tell> {
         self.state().alarms.due(channels, now)
@@ -442,10 +404,4 @@ impl Account {
         // Each part of it is replaced as a whole.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-fn resume(state: &mut State) {
-    state.breaker.resume();
-    (state.remedy, state.refused, state.no_login, state.down) = (None, None, None, None);
-    state.unknown.begin_anew();
 }

@@ -114,7 +114,8 @@ impl Delivery {
         let learnt = match turn.is_second_hand() {
             true => Learnt::default(),
             false => {
-                let learn = || account.learn(&report.condition, spread(account.name()), now);
+                let secret = account.secret_mark(&report.condition).await;
+                let learn = || account.learn(&report.condition, secret, spread(account.name()), now);
                 panic::caught("delivery", &self.0.counters, learn).unwrap_or_default()
             }
         };

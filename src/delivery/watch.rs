@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
+use crate::clock::Timestamp;
+
 use super::Delivery;
 
 /// How often the secret of a resting account is looked at.
@@ -24,19 +28,26 @@ impl Delivery {
             tokio::pin!(asked);
             asked.as_mut().enable();
             let now = self.0.clock.now();
-            let mut resting = false;
-            for account in &self.0.accounts {
-                if account.resume_if_secret_changed(now) {
-                    self.went_on(account).await;
-                }
-                resting |= account.watches_secret(now);
+            // Side by side: a disk that hangs holds up the accounts whose secret is on it, and no others.
+            let mut looks = JoinSet::new();
+            for account in self.0.accounts.iter().filter(|account| account.watches_secret(now)) {
+                let (this, account) = (self.clone(), account.clone());
+                looks.spawn(async move { this.look_at_secret(&account, now).await });
             }
+            while looks.join_next().await.is_some() {}
+            let resting = self.0.accounts.iter().any(|account| account.watches_secret(now));
             tokio::select! {
                 () = worker.sleep_until(resting.then(|| now + EVERY)) => {}
                 () = self.0.clock.set_back(now) => {}
                 () = asked => {}
                 () = self.0.drain.asked() => return,
             }
+        }
+    }
+
+    async fn look_at_secret(&self, account: &super::Account, now: Timestamp) {
+        if account.resume_if_secret_changed(now).await {
+            self.went_on(account).await;
         }
     }
 

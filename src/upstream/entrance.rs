@@ -81,7 +81,9 @@ impl Upstream {
         let epoch = self.epoch();
         let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
         let secret = match settings.user {
-            Some(_) => Some(settings.secret.read().map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?),
+            Some(_) => {
+                Some(settings.secret.read_apart().await.map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?)
+            }
             None => None,
         };
         let mut last = Condition::Line("the account has no server to go to".to_owned());

@@ -29,12 +29,13 @@ pub struct Learnt {
 
 impl Account {
     /// Takes in what an attempt said about the account, and logs what changes. `spread` moves the end of a day by some
-    /// minutes, so that accounts do not all come back at once.
-    pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
+    /// minutes, so that accounts do not all come back at once. `secret` is the mark of the account's secret as it is now
+    /// ([`Account::secret_mark`]): the caller reads it, because that may take long and this holds a lock.
+    pub fn learn(&self, condition: &Condition, secret: SecretMark, spread: Duration, now: Timestamp) -> Learnt {
         let mut state = self.state();
         let event = self.event_of(&mut state, condition, spread, now);
         let after = event.and_then(|event| state.breaker.on(event, say::why_of(condition), now));
-        self.note(&mut state, condition, after, now);
+        note(&mut state, condition, secret, after, now);
         let gate = state.breaker.gate(now);
         let tell = say::alarm_of(&mut state.alarms, gate, condition, now);
         let down = state.down.as_ref().map(|down| (down.since, now.since(down.since)));
@@ -80,29 +81,27 @@ impl Account {
             }),
         }
     }
+}
 
-    /// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
-    fn note(&self, state: &mut State, condition: &Condition, after: Option<Gate>, now: Timestamp) {
-        match (after, condition) {
-            (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
-                state.remedy = Some(verdict.remedy);
-                // When it cannot be read now, any readable one is a new one.
-                let secret = self.upstream.settings().secret.read().ok();
-                state.refused = Some(SecretMark::of(secret.as_ref()));
-            }
-            (Some(Gate::Open), _) => (state.remedy, state.refused) = (None, None),
-            (Some(_) | None, _) => {}
+/// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
+fn note(state: &mut State, condition: &Condition, secret: SecretMark, after: Option<Gate>, now: Timestamp) {
+    match (after, condition) {
+        (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
+            state.remedy = Some(verdict.remedy);
+            state.refused = Some(secret);
         }
-        match state.breaker.gate(now) {
-            Gate::Down(_) => {
-                let since = state.down.as_ref().map_or(now, |down| down.since);
-                if let Condition::Line(text) = condition {
-                    state.down = Some(Down { since, text: text.clone() });
-                }
+        (Some(Gate::Open), _) => (state.remedy, state.refused) = (None, None),
+        (Some(_) | None, _) => {}
+    }
+    match state.breaker.gate(now) {
+        Gate::Down(_) => {
+            let since = state.down.as_ref().map_or(now, |down| down.since);
+            if let Condition::Line(text) = condition {
+                state.down = Some(Down { since, text: text.clone() });
             }
-            // A probe that is under way does not say yet that the line is back.
-            Gate::Probe => {}
-            Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,
         }
+        // A probe that is under way does not say yet that the line is back.
+        Gate::Probe => {}
+        Gate::Open | Gate::Cooling(_) | Gate::Paused => state.down = None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,14 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
 
+use yizhan::admin::control;
+use yizhan::admin::{Order, Reply};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::secret::Secret;
 
 use super::{nobody_home, not_now, run_as, send, taken};
 use crate::support::load::{Books, Courier};
-use crate::support::office::{Device, USER, provider, until};
+use crate::support::office::{CODE, Device, USER, provider, until};
 use crate::support::peers::{account, program, require_root};
 use crate::support::program::{Program, QUICK, Site, clean, finish};
 use crate::support::skip::{Missing, need};
@@ -243,4 +246,47 @@ async fn a_092_queued_mail_uses_the_new_password() {
     let lines = relay.stop().await;
     assert!(!lines.iter().any(|line| line.contains("newcode")), "{lines:?}");
     assert_eq!((books.audit(&sandbox.received()), sandbox.stats().logins_refused), (0, 1));
+}
+
+/// Puts a pipe that nobody writes to in place of a file: who reads it waits, as on a network disk that hangs.
+fn hang(file: &Path) {
+    fs::remove_file(file).expect("it is ours");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, file, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe can be made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_092_a_secret_file_that_hangs_holds_up_nothing_but_log_ins() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("secret-hangs", &sandbox, QUICK);
+    let relay = site.start().await;
+    let mut device = Device::connect(relay.door()).await;
+    device.send("a@b.c", &["d@e.f"], b"Subject: 1\r\n\r\nx\r\n").await;
+    sandbox.wait_for(1).await;
+    hang(&site.code);
+    sandbox.fault(Fault::reply(Stage::Mail, "550 Sender frequency limited."));
+    device.send("a@b.c", &["d@e.f"], b"Subject: 2\r\n\r\nx\r\n").await;
+    relay.event("account_cooling").await;
+    // Not by the command line, which looks at the files that the settings name, and would hang as well.
+    let ask = async |order: Order| {
+        let asked = tokio::time::timeout(Duration::from_secs(15), control::ask(&site.data, &order)).await;
+        asked.expect("the relay answers").expect("the socket works")
+    };
+    for _ in 0..3 {
+        let Reply::Accounts(accounts) = ask(Order::Accounts {}).await else { panic!("another answer") };
+        assert_eq!(accounts[0].state, "cooling");
+    }
+    assert_eq!(ask(Order::ResumeAccount { name: "office".to_owned() }).await, Reply::Done);
+    // The next log-in cannot read it either; that is said, and waits for the file.
+    let why =
+        relay.line("that the secret cannot be read", |line| line.contains("secret file").then(|| line.to_owned()));
+    let why = why.await;
+    assert!(why.contains("seconds"), "{why}");
+    // The disk is there again: who waits for it goes on.
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+    drop(rustix::fs::open(&site.code, flags, rustix::fs::Mode::empty()));
+    fs::remove_file(&site.code).expect("it is ours");
+    fs::write(&site.code, CODE).expect("it is ours");
+    sandbox.wait_for(2).await;
+    relay.stop().await;
 }
