@@ -11,6 +11,8 @@ use crate::drain::Drain;
 use crate::limits::guard::Guard;
 use crate::limits::room::{Levels, Room};
 use crate::queue::Queue;
+use crate::telemetry::counter::Counters;
+use crate::telemetry::log;
 
 /// How often the levels are measured: a full disk is seen this late at most, and `put` sees it at once anyway.
 const LEVELS: Duration = Duration::from_secs(2);
@@ -24,14 +26,15 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// Does the chores until the drain starts.
 pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, door: Door, data_dir: PathBuf, drain: Drain) {
     tokio::join!(
-        levels(queue.as_ref(), &door.room, &data_dir, &drain),
+        levels(queue.as_ref(), &door, &data_dir, &drain),
         shares(queue.as_ref(), &door.guard, &drain),
         records(queue.as_ref(), &clock, &drain)
     );
 }
 
-/// Whom the levels are told.
+/// Whom the levels are told, and where it is counted.
 pub(super) struct Door {
+    pub(super) counters: Counters,
     pub(super) room: Room,
     pub(super) guard: Arc<Guard>,
 }
@@ -58,10 +61,11 @@ async fn shares(queue: &dyn Queue, guard: &Guard, drain: &Drain) {
     }
 }
 
-async fn levels(queue: &dyn Queue, room: &Room, data_dir: &Path, drain: &Drain) {
+async fn levels(queue: &dyn Queue, door: &Door, data_dir: &Path, drain: &Drain) {
     loop {
+        log::count_dropped(&door.counters);
         if let Ok(depth) = queue.depth().await {
-            room.set_levels(measure(data_dir, depth.bytes));
+            door.room.set_levels(measure(data_dir, depth.bytes));
         }
         tokio::select! {
             () = drain.asked() => return,

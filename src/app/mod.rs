@@ -180,7 +180,8 @@ impl Relay {
         let addresses =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
         let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
-        relay.launch(listeners, control, clock, chores::Door { room, guard }, data_dir);
+        let door = chores::Door { counters: relay.counters.clone(), room, guard };
+        relay.launch(listeners, control, clock, door, data_dir);
         Ok(relay)
     }
 

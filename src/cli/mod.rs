@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::telemetry::log;
+
 mod account;
 mod check;
 mod demo;
@@ -88,6 +90,15 @@ pub fn main() -> ExitCode {
     run_with(std::env::args_os())
 }
 
+/// Waits for the log when a command ends, also by a panic.
+struct LastLines;
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        log::flush();
+    }
+}
+
 /// Runs a command line: `arguments` begins with the name of the program.
 pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -99,6 +110,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let lang = arguments.lang.unwrap_or_else(Lang::from_environment);
+    let _last_lines = LastLines;
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments, lang),
         Command::Demo(arguments) => demo::run(arguments, lang),

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::secret::Secret;
+use crate::telemetry::log;
 
 /// Whether there is a person to ask.
 pub(super) fn can_ask() -> bool {
@@ -17,6 +18,7 @@ pub(super) fn can_ask() -> bool {
 /// What the terminal says; an empty answer.
 pub(super) fn secret(question: &str) -> anyhow::Result<Secret> {
     let stdin = std::io::stdin();
+    log::flush();
     write!(std::io::stderr(), "{question}")?;
     let before = tcgetattr(&stdin)?;
     let mut silent = before.clone();

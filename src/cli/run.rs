@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         Err(code) => return Ok(code),
     };
     let mut settings = loaded.settings;
-    log::start(log_settings(&settings));
+    log::start(log_settings(&settings)).context("the log could not be started")?;
     panic::report();
     for warning in &loaded.warnings {
         tracing::warn!(event = "settings", "{warning}");

@@ -4,7 +4,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use crate::telemetry::log::{harmless_json, obeyed};
+use crate::telemetry::log::{self, harmless_json, obeyed};
 
 /// The language of what people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,9 @@ pub(super) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Prints a line on standard error.
+/// Prints a line on standard error, behind what the log has to say.
 pub(super) fn complain(line: &str) {
+    log::flush();
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

@@ -3,10 +3,14 @@
 //! A fact is a `tracing` event with the field `event` (`accepted`, `delivered` ...) and fields beside it, `id` first:
 //! `info!(event = "accepted", id = %id, ...)`. Events of the libraries appear from level `warn` on, with their target as
 //! `event`. Text from peers is escaped, so that one fact is always one line and a terminal obeys nobody but us.
+//! Lines are written by a thread of their own ([`writer`]): a reader that stops costs lines, never mail.
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -15,6 +19,19 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::Clock;
+
+use super::counter::{Counters, LOG_DROPPED};
+use writer::{Report, Writer};
+
+mod writer;
+
+/// Octets of lines that may wait for the reader of standard error: some 5,000 lines.
+const WAITING: usize = 1 << 20;
+/// How long the end of the process waits for a reader that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The log of this process, once it was started.
+static WRITER: OnceLock<Writer> = OnceLock::new();
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +52,48 @@ pub struct Settings {
 }
 
 /// Starts the log of this process. A second call does nothing (tests run in one process).
-pub fn start(settings: Settings) {
+///
+/// # Errors
+/// The system gives no thread, or standard error is closed.
+pub fn start(settings: Settings) -> std::io::Result<()> {
     let lines = Lines { format: settings.format, level: settings.level, clock: Clock::system() };
+    if WRITER.get().is_none() {
+        // Not through `std::io::stderr`, whose lock a write that waits would keep from everybody else.
+        let sink = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
+        let _ = WRITER.set(Writer::start(WAITING, report(settings.format), sink)?);
+    }
     // The only error is "there is a subscriber already", which is what the doc comment promises to accept.
     let _ = tracing_subscriber::registry().with(lines).try_init();
+    Ok(())
+}
+
+/// Waits until every line is written, as long as the reader goes on. To be called before the process ends, and before
+/// anything else is written to standard error.
+pub fn flush() {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(PATIENCE);
+    }
+}
+
+/// Adds the lines that were dropped since the last call to the counters.
+pub fn count_dropped(counters: &Counters) {
+    let dropped = WRITER.get().map_or(0, Writer::take_dropped);
+    if dropped > 0 {
+        counters.add(LOG_DROPPED, &[], dropped);
+    }
+}
+
+/// What stands in the place of lines that were dropped.
+fn report(format: Format) -> Report {
+    let clock = Clock::system();
+    Box::new(move |dropped| {
+        let mut fact = Fact { format: Some(format), name: "log_dropped".to_owned(), ..Fact::default() };
+        fact.fields = match format {
+            Format::Text => format!(" lines={dropped}"),
+            Format::Json => format!(",\"lines\":{dropped}"),
+        };
+        fact.line(&clock.now().rfc3339(), Level::WARN, "").to_owned()
+    })
 }
 
 struct Lines {
@@ -62,8 +117,9 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut fact);
         let (level, target) = (*event.metadata().level(), event.metadata().target());
         let line = fact.line(&self.clock.now().rfc3339(), level, target);
-        // A log that cannot be written must not stop the mail.
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        if let Some(writer) = WRITER.get() {
+            writer.push(line.as_bytes());
+        }
         fact.keep();
     }
 }
@@ -283,6 +339,17 @@ mod tests {
         assert!(json.trim_end().chars().all(|c| !obeyed(c)), "{json}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["why"], evil);
+    }
+
+    #[test]
+    fn a_report_of_dropped_lines_is_a_fact_like_any_other() {
+        let text = report(Format::Text)(7);
+        assert!(text.ends_with(" WARN  log_dropped lines=7\n"), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&report(Format::Json)(7)).unwrap();
+        assert_eq!(
+            (&value["event"], &value["level"], &value["lines"]),
+            (&"log_dropped".into(), &"warn".into(), &7.into())
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -191,6 +192,8 @@ struct Log {
     lines: Mutex<Vec<String>>,
     /// How many lines there are, and whether the program has closed its standard error.
     seen: watch::Sender<(usize, bool)>,
+    /// Its standard error is not read for now.
+    unread: AtomicBool,
 }
 
 /// One run of the program. Dropping it kills it.
@@ -213,7 +216,11 @@ impl Program {
         let mut guard = Command::new("/bin/sh");
         guard.args(["-c", GUARD, "guard"]).arg(pid.as_raw_nonzero().to_string()).process_group(0);
         let mut guard = guard.stdin(Stdio::piped()).spawn().expect("/bin/sh starts");
-        let log = Arc::new(Log { lines: Mutex::default(), seen: watch::Sender::new((0, false)) });
+        let log = Arc::new(Log {
+            lines: Mutex::default(),
+            seen: watch::Sender::new((0, false)),
+            unread: AtomicBool::new(false),
+        });
         let (pipe, shared) = (child.stderr.take().expect("it is piped"), log.clone());
         std::thread::spawn(move || read_log(pipe, &shared));
         Program { child, pid, guard_pipe: guard.stdin.take(), guard, log }
@@ -266,6 +273,11 @@ impl Program {
     pub fn door(&self) -> SocketAddr {
         let line = self.told("listening").into_iter().next().expect("it has started");
         field_of(&line, "addr").and_then(|text| text.parse().ok()).expect("the line has an address")
+    }
+
+    /// Stops reading its standard error, or goes on: a pipe that nobody reads takes 64 KiB.
+    pub fn leave_unread(&self, unread: bool) {
+        self.log.unread.store(unread, Ordering::SeqCst);
     }
 
     /// Its process id.
@@ -336,6 +348,9 @@ fn read_log(pipe: ChildStderr, log: &Log) {
         log.lines.lock().expect("no test holds it").push(String::from_utf8_lossy(&line).trim_end().to_owned());
         log.seen.send_modify(|(count, _)| *count += 1);
         line.clear();
+        while log.unread.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
     log.seen.send_modify(|(_, ended)| *ended = true);
 }

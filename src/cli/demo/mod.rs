@@ -41,7 +41,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    log::start(log::Settings { format: log::Format::Text, level: LevelFilter::OFF });
+    log::start(log::Settings { format: log::Format::Text, level: LevelFilter::OFF })?;
     super::runtime()?.block_on(demonstrate(arguments.keep, lang))
 }
 

@@ -17,9 +17,9 @@ use yizhan::secret::Secret;
 
 use super::{nobody_home, not_now, run_as, send, taken};
 use crate::support::load::{Books, Courier};
-use crate::support::office::{CODE, Device, USER, provider, until};
+use crate::support::office::{CODE, Device, PATIENCE, USER, provider, until};
 use crate::support::peers::{account, program, require_root};
-use crate::support::program::{Program, QUICK, Site, clean, finish};
+use crate::support::program::{Program, QUICK, Site, clean, event_of, field_of, finish};
 use crate::support::skip::{Missing, need};
 
 /// Sets a limit of a running process (prlimit(1)).
@@ -246,6 +246,34 @@ async fn a_092_queued_mail_uses_the_new_password() {
     let lines = relay.stop().await;
     assert!(!lines.iter().any(|line| line.contains("newcode")), "{lines:?}");
     assert_eq!((books.audit(&sandbox.received()), sandbox.stats().logins_refused), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_does_not_stop_the_mail() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("log-unread", &sandbox, &format!("{QUICK}level = \"debug\"\n"));
+    let relay = site.start().await;
+    relay.leave_unread(true);
+    let mut device = Device::connect(relay.door()).await;
+    let mut ids = Vec::new();
+    for n in 0..400 {
+        let text = format!("Subject: {n}\r\n\r\nbody\r\n");
+        let id = device.send(&format!("a{}@b.c", "x".repeat(40)), &["d@e.f"], text.as_bytes()).await;
+        ids.push(id.to_string());
+    }
+    let all = tokio::time::timeout(PATIENCE, sandbox.wait_for(400)).await;
+    assert!(all.is_ok(), "the mail stands still: {:?}", sandbox.stats());
+    // Everything else is answered as well.
+    site.ask(&["queue", "list"]).await.with_code(0);
+    relay.signal(Signal::TERM);
+    relay.leave_unread(false);
+    let (status, lines) = relay.end().await;
+    assert_eq!(status.code(), Some(0), "{status}");
+    let told = |event: &str| lines.iter().filter(|line| event_of(line).as_deref() == Some(event)).count();
+    assert_eq!((told("delivered"), told("stopped"), told("log_dropped")), (400, 1, 0), "nothing is lost: it fits");
+    let accepted = lines.iter().filter(|line| event_of(line).as_deref() == Some("accepted"));
+    assert_eq!(accepted.filter_map(|line| field_of(line, "id")).collect::<Vec<_>>(), ids, "the order stays");
+    assert!(lines.iter().map(String::len).sum::<usize>() > 3 * 64 * 1024, "more than a pipe holds");
 }
 
 /// Puts a pipe that nobody writes to in place of a file: who reads it waits, as on a network disk that hangs.
