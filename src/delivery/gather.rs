@@ -50,6 +50,10 @@ impl Delivery {
             Ok(mails) => {
                 tracing::info!(event = "digest", mails, "failures were told in one mail");
                 self.poke();
+                if mails >= MOST {
+                    // There may be more, of this process or of the last one, whose number was not counted to its end.
+                    self.digests().put_back(untold.saturating_sub(mails as u64).max(1), now);
+                }
             }
             Err(error) => {
                 tracing::error!(event = "queue_error", "a digest could not be written: {error}");
@@ -58,7 +62,7 @@ impl Delivery {
         }
     }
 
-    /// Tells all that is untold: one mail for each reader. Returns how many mails had failed.
+    /// Tells what is untold, up to [`MOST`]: one mail for each reader. Returns how many mails had failed.
     async fn gather(&self, now: Timestamp) -> Result<usize, Error> {
         let untold = self.0.queue.untold(MOST).await?;
         let mut by_reader: BTreeMap<String, (Address, Vec<Entry>)> = BTreeMap::new();

@@ -3,18 +3,25 @@
 //! Simulated time, real sockets. The words themselves are tested where they are made (`message::notice`), the forms of the
 //! webhooks in `tests/delivery/webhook.rs`; here it is who hears of what, how often, and over which way.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
 
 use crate::support::day::Day;
 use crate::support::hook::{Answer, Hook};
 use crate::support::office::{CODE, Office, USER, endpoint};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, burst};
-use yizhan::config::{self, NoticeTo, Settings};
+use yizhan::clock::Timestamp;
+use yizhan::config::{self, NoticeTo, QueueSettings, Settings};
 use yizhan::language::Language;
-use yizhan::mail::{Address, Lane};
+use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::provider::Tls;
-use yizhan::queue::Filter;
-use yizhan::queue::entry::{Entry, State};
+use yizhan::queue::entry::{Entry, NewMessage, Next, Origin, Outcome, Settlement, State};
+use yizhan::queue::request::{LaneRequest, LeaseRequest};
+use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::{Filter, Queue};
 use yizhan::sandbox::{Fault, Limits, Received, Stage};
 use yizhan::secret::{Secret, SecretSource};
 
@@ -283,6 +290,82 @@ async fn thirty_failures_make_five_notices_and_one_digest() {
     office = office.restart_at(day.clock()).await;
     day.run_until(day.at(12, 0)).await;
     assert_eq!(office.sandbox.received().len(), 6, "told is told");
+}
+
+/// A message that waits in a pool of its own.
+fn in_pool(n: u64, now: Timestamp) -> NewMessage {
+    NewMessage {
+        id: Id::new(now, n),
+        received: now,
+        expires: now + Duration::from_secs(86_400),
+        origin: Origin {
+            client: "printer".to_owned(),
+            key: ClientKey::stored("192.0.2.7"),
+            addr: "192.0.2.7".parse().expect("an address"),
+            listener: "lan".to_owned(),
+            helo: "mfp-3".to_owned(),
+        },
+        sender: ReversePath::parse("scan@office.example").expect("a sender"),
+        recipients: vec![Address::parse("gone@else.test").expect("a mailbox")],
+        head: Bytes::from_static(b"Subject: scan\r\n"),
+        body: Bytes::from_static(b"x\r\n").into(),
+        repairs: Vec::new(),
+        notice: false,
+        lane: Lane::Normal,
+        pool: "past".to_owned(),
+    }
+}
+
+/// Leaves `count` failures in the queue that nobody was told of, as an outage leaves them.
+async fn leave_untold(settings: &Settings, count: u64, now: Timestamp) {
+    let QueueSettings { data_dir, keep_delivered, keep_failed, .. } = settings.queue.clone();
+    let keep = yizhan::queue::Settings { data_dir, keep_delivered, keep_failed };
+    let queue = Arc::new(Sqlite::open(&keep).expect("nobody else has it").0);
+    let mut tasks = JoinSet::new();
+    for n in 0..count {
+        let queue = queue.clone();
+        tasks.spawn(async move { queue.put(in_pool(n, now)).await });
+    }
+    assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    let lane = LaneRequest { pools: vec!["past".to_owned()], lane: Lane::Normal, limit: 10_000 };
+    let request = LeaseRequest { account: "office".to_owned(), lanes: vec![lane], total: 10_000, recipients: 100 };
+    let mut tasks = JoinSet::new();
+    for lease in queue.lease(now, request).await.expect("the queue can be read") {
+        let queue = queue.clone();
+        let settlement = Settlement {
+            outcomes: vec![(0, Outcome::Failed { reason: "550 5.1.1 no such user".to_owned(), at: now })],
+            next: Next::Deferred(now),
+            account: Some("office".to_owned()),
+            untold: true,
+            uncertain: false,
+            notice: None,
+            chunk: None,
+            strict: false,
+            account_state: None,
+            usage: None,
+            unknown_since: None,
+        };
+        tasks.spawn(async move { queue.settle(lease, settlement).await });
+    }
+    assert_eq!(tasks.join_all().await.iter().filter(|end| end.is_ok()).count() as u64, count);
+    queue.close().await.expect("the disk works");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_failures_than_one_digest_holds_are_told_in_the_next() {
+    let day = Day::new();
+    let Office { sandbox, relay, settings, folder } = pair(&day, "told-many", |_| {}).await;
+    assert!(relay.stop(crate::support::office::PATIENCE).await);
+    leave_untold(&settings, 5003, day.now()).await;
+    let relay = yizhan::app::Relay::start(&settings, day.clock()).expect("it starts again");
+    let office = Office { sandbox, relay, settings, folder };
+    day.run_until(day.at(2, 0)).await;
+    let told = office.sandbox.received();
+    let numbers: Vec<bool> = told.iter().zip(["5000", "3"]).map(|(mail, count)| read(mail).0.contains(count)).collect();
+    assert_eq!(numbers, [true, true], "{:?}", subjects(&told));
+    let apart = told[1].at.since(told[0].at);
+    assert!(apart >= Duration::from_secs(600) && told.len() == 2, "{apart:?}");
+    assert!(office.relay.queue().untold(1).await.expect("the queue can be read").is_empty());
 }
 
 #[tokio::test]
