@@ -19,7 +19,7 @@ use crate::queue::entry::Usage;
 use crate::queue::request::WaitReason;
 use crate::upstream::Upstream;
 
-use super::alarm::{AlarmState, Channels, Sent, Tell};
+use super::alarm::AlarmState;
 use super::breaker::{Breaker, Gate};
 use super::budget::{self, Budget, Closing, Grant, Left};
 use super::keep::{Kept, SecretMark};
@@ -95,6 +95,8 @@ struct State {
     unknown: UnknownReplies,
     /// What was written last of what must outlive the process.
     written: Option<Kept>,
+    /// When the state of the last process was taken over.
+    restored: Option<Timestamp>,
 }
 
 /// A provider that cannot be reached.
@@ -150,6 +152,7 @@ impl Account {
             alarms: AlarmState::default(),
             unknown: UnknownReplies::default(),
             written: None,
+            restored: None,
         };
         Account {
             who,
@@ -190,6 +193,7 @@ impl Account {
             (row.at, spent)
         });
         state.budget.load(rows, now);
+        state.restored = Some(now);
         let Some(kept) = kept else { return };
         state.budget.restore(kept.learnt);
         state.refused = kept.refused;
@@ -372,21 +376,6 @@ impl Account {
         let mut state = self.state();
         state.no_login = state.budget.login_closing(now);
         state.budget.login(now)
-    }
-
-    /// What the owner is to be told now, over these ways.
-    pub fn due_alarms(&self, channels: Channels, now: Timestamp) -> Vec<Tell> {
-        self.state().alarms.due(channels, now)
-    }
-
-    /// What came of telling it.
-    pub fn alarm_sent(&self, tell: &Tell, sent: Sent) {
-        self.state().alarms.sent(tell, sent);
-    }
-
-    /// When there may be something to tell.
-    pub fn next_alarm(&self, channels: Channels, now: Timestamp) -> Option<Timestamp> {
-        self.state().alarms.next(channels, now)
     }
 
     /// What an operator sees.

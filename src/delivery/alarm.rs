@@ -3,7 +3,7 @@
 //! ```text
 //!  paused                                        alarm at once
 //!  cooling, and the catalogue says +ALERT        alarm at once
-//!  cooling for an hour                           alarm then
+//!  cooling for an hour                           alarm then; the caller lets a probe that is due go first
 //!  its provider out of reach for an hour         alarm at the next try that meets it
 //!  its provider refuses in unknown words         alarm when `unknown_replies` says so
 //!  still so a day after the last alarm           the same alarm again

@@ -369,6 +369,28 @@ async fn more_failures_than_one_digest_holds_are_told_in_the_next() {
 }
 
 #[tokio::test]
+async fn the_first_alarm_after_a_restart_names_what_was_refused_last() {
+    let day = Day::new();
+    let mut office = pair(&day, "told-last", |_| {}).await;
+    office.sandbox.fault(Fault::reply(Stage::Mail, "550 Sender frequency limited."));
+    office.send(&["boss@else.test"], MAIL).await;
+    day.run_until(day.at(0, 30)).await;
+    assert_eq!(own_mails(&office).await.len(), 0, "half an hour is nobody's business");
+    // While the relay is stopped, the code becomes void and the rest ends.
+    let Office { sandbox, relay, settings, folder } = office;
+    assert!(relay.stop(crate::support::office::PATIENCE).await);
+    sandbox.revoke(USER);
+    day.clock().set(day.at(3, 0));
+    let relay = yizhan::app::Relay::start(&settings, day.clock()).expect("it starts again");
+    office = Office { sandbox, relay, settings, folder };
+    day.run_until(day.at(3, 10)).await;
+    let told = office.sandbox.received_from(SPARE);
+    assert_eq!(told.len(), 1, "{:?}", subjects(&told));
+    let (_, text) = read(&told[0]);
+    assert!(text.contains("535 Login fail.") && !text.contains("frequency limited."), "{text}");
+}
+
+#[tokio::test]
 async fn a_notice_that_fails_makes_no_notice() {
     let day = Day::new();
     let office = pair(&day, "told-no-loop", |settings| {
