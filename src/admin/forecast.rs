@@ -42,6 +42,9 @@ impl<'a> Ahead<'a> {
     }
 }
 
+/// A line of a list: what is ahead in it, and the recipients of each client that were listed so far.
+type Line<'a> = (Ahead<'a>, HashMap<&'a ClientKey, u64>);
+
 fn recipients(entry: &Entry) -> u64 {
     entry.open().count() as u64
 }
@@ -49,7 +52,7 @@ fn recipients(entry: &Entry) -> u64 {
 /// The messages of a list, with the times at which those that wait may leave. What the list leaves out is not counted.
 pub(super) fn of_list(accounts: &dyn Accounts, entries: &[Entry]) -> Vec<Message> {
     let waiting: Vec<&Entry> = entries.iter().filter(|entry| entry.state == State::Waiting).collect();
-    let mut lines: HashMap<(&str, Lane), (Ahead<'_>, HashMap<&ClientKey, u64>)> = HashMap::new();
+    let mut lines: HashMap<(&str, Lane), Line<'_>> = HashMap::new();
     let mut messages = Vec::with_capacity(entries.len());
     for entry in entries {
         let message = Message::from(entry);

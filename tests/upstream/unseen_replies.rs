@@ -73,6 +73,7 @@ fn act(verdict: Verdict) -> &'static str {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the figures are a part of the result")]
 fn nine_of_ten_unseen_replies_get_the_right_act_and_no_passing_cause_is_bounced() {
     let (catalogue, all) = (Catalogue::built_in(), graded());
     assert!(all.len() >= 60);
