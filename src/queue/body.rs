@@ -8,9 +8,8 @@
 //! finished file is synced, carries its final name, and its folder is synced. Whoever holds a file that no row names
 //! removes it when it is dropped. No name of a file ever comes from a peer.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::Error;
 use super::checksum::Checksum;
+use super::folder::{self, fault};
 pub use super::spool::Spool;
 
 mod open;
@@ -31,14 +31,6 @@ pub const INLINE_LIMIT: usize = 128 * 1024;
 
 /// How much goes to or comes from a file at a time.
 const PIECE: usize = 64 * 1024;
-
-/// Turns what the system said about `path` into the error that intake can act on.
-fn fault(what: &str, path: &Path, source: io::Error) -> Error {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full(path.to_owned()),
-        _ => Error::Io { what: format!("cannot {what} {}", path.display()), source },
-    }
-}
 
 /// A body that is arriving. Dropped before [`Draft::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -180,29 +172,19 @@ fn create(path: &Path) -> Result<File, Error> {
     open::fresh(path).map_err(|source| fault("create", path, source))
 }
 
-/// Makes the folder of a spool file where it is missing, and its name durable.
+/// Makes the folder of a spool file where it is missing.
 fn make_folder_of(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().expect("every spool file has a folder");
-    if folder.is_dir() {
-        return Ok(());
-    }
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| fault("make", folder, source))?;
-    folder.parent().map_or(Ok(()), sync_folder)
+    let parent = path.parent().expect("every spool file has a folder");
+    if parent.is_dir() { Ok(()) } else { folder::make(parent) }
 }
 
 /// The three steps after which a power cut cannot take the file away.
 fn seal(file: File, part: &Remove, path: &Path) -> Result<(), Error> {
     file.sync_data().map_err(|source| fault("sync", &part.path, source))?;
     fs::rename(&part.path, path).map_err(|source| fault("rename", &part.path, source))?;
-    let folder = path.parent().expect("every spool file has a folder");
-    sync_folder(folder).inspect_err(|_| {
+    folder::sync(path.parent().expect("every spool file has a folder")).inspect_err(|_| {
         let _ = fs::remove_file(path);
     })
-}
-
-/// Makes the names in `folder` durable.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|source| fault("sync", folder, source))
 }
 
 /// A body that can be read, as often as one likes.

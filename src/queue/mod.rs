@@ -42,6 +42,7 @@ pub mod body;
 mod checksum;
 pub mod entry;
 mod fair;
+mod folder;
 pub mod request;
 mod spool;
 pub mod sqlite;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
@@ -143,6 +144,31 @@ async fn a_082_a_disk_that_fails_to_sync_gets_no_letter_acknowledged_and_loses_n
     site.drained(&sandbox).await;
     relay.stop().await;
     println!("{} copies", books.audit(&sandbox.received()));
+}
+
+/// A power cut must not take the data folder away because its name was never written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_085_the_names_of_new_folders_are_synced() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::with("new-folder", &sandbox, QUICK, |folder| folder.path().join("one/two/data"));
+    let relay = need!(start_under_strace(&site, &["-y", "-s", "200", "-e", "trace=mkdir,mkdirat,fsync"]).await);
+    kill_process(traced(&site), Signal::KILL).expect("it lives");
+    let _ = relay.end().await;
+    let trace = trace(&site);
+    let made = |path: &Path| {
+        let name = format!("\"{}\"", path.display());
+        trace.lines().position(|line| line.contains("mkdir") && line.contains(&name) && line.contains("= 0"))
+    };
+    let synced = |path: &Path| {
+        let name = format!("<{}>", path.display());
+        let synced = |line: &&str| line.contains("fsync(") && line.contains(&name) && line.contains("= 0");
+        trace.lines().enumerate().filter(|(_, line)| synced(line)).map(|(place, _)| place).last()
+    };
+    for folder in ["one", "one/two", "one/two/data", "one/two/data/spool"] {
+        let path = site.folder.path().join(folder);
+        let (made, synced) = (made(&path), synced(path.parent().expect("it is in a folder")));
+        assert!(made.is_some() && made < synced, "{folder}: {made:?} {synced:?}\n{trace}");
+    }
 }
 
 /// The files that were synced without error between one reply of the relay and the next, in the order of the trace.

@@ -8,7 +8,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{Error, Remove, SpoolFile, create, fault, make_folder_of, open, seal, sync_folder};
+use super::{Error, Remove, SpoolFile, create, make_folder_of, open, seal};
+use crate::queue::folder::{self, fault};
 
 impl SpoolFile {
     /// The same octets under a fresh name, durable. Blocks.
@@ -24,7 +25,7 @@ impl SpoolFile {
             Err(source) => return Err(fault("link", &path, source)),
         }
         let guard = Remove { path, armed: true };
-        sync_folder(guard.path.parent().expect("every spool file has a folder"))?;
+        folder::sync(guard.path.parent().expect("every spool file has a folder"))?;
         Ok(SpoolFile { spool: self.spool.clone(), name, len: self.len, sum: self.sum, guard })
     }
 

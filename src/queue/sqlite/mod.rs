@@ -38,7 +38,7 @@ use crate::mail::Id;
 use super::body::{Draft, Spool, Stored};
 use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage};
 use super::request::{ClosedLane, LeaseRequest, Line};
-use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings};
+use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings, folder};
 
 mod accounts;
 mod apply;
@@ -88,10 +88,10 @@ impl Sqlite {
     /// # Errors
     /// [`Error::Locked`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`]. Nothing that was there is changed then.
     pub fn open(settings: &Settings) -> Result<(Sqlite, Report), Error> {
-        start::make_folder(&settings.data_dir)?;
+        folder::make(&settings.data_dir)?;
         let lock = lock::Lock::take(&settings.data_dir)?;
         let spool = Arc::new(Spool::new(settings.data_dir.join("spool"), random()));
-        start::make_folder(spool.folder())?;
+        folder::make(spool.folder())?;
         let path = writer::database(settings);
         let existed = path.exists();
         let (conn, empty) = schema::connect(&path)?;

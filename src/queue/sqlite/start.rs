@@ -5,9 +5,7 @@
 //! The content of files is not read here, so that opening stays fast; that happens before a message is sent.
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs;
 use std::path::Path;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -16,22 +14,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::mail::{ClientKey, Lane};
 use crate::queue::body::Spool;
 use crate::queue::entry::State;
-use crate::queue::{Error, Report};
+use crate::queue::{Report, folder};
 
 use super::apply::{hold, lane_of};
 use super::ledger::Counted;
-
-/// Makes a folder for its owner only, and those above it, where they are missing.
-///
-/// # Errors
-/// [`Error::Io`] names the folder; [`Error::Full`].
-pub(super) fn make_folder(path: &Path) -> Result<(), Error> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full(path.to_owned()),
-        _ => Error::Io { what: format!("cannot make {}", path.display()), source },
-    })
-}
 
 /// How many messages of each pool and lane are in each state, and how many octets they have.
 pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
@@ -226,7 +212,7 @@ fn set_aside(file: &Path, aside: &Path, report: &mut Report) {
     // The folder it came from becomes part of the name, so that two files never meet.
     let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let target = aside.join(format!("{folder}-{}", file.file_name().unwrap_or_default().to_string_lossy()));
-    let moved = make_folder(aside).map_err(|e| e.to_string());
+    let moved = folder::make(aside).map_err(|e| e.to_string());
     let moved = moved.and_then(|()| fs::rename(file, &target).map_err(|e| e.to_string()));
     match moved {
         Ok(()) => report.push(format!("{} belongs to no message; moved to {}", file.display(), target.display())),

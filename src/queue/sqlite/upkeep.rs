@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::clock::Timestamp;
 use crate::mail::{ClientKey, Lane};
-use crate::queue::Error;
+use crate::queue::{Error, folder};
 
 use super::fault::Fault;
 use super::lock::Lock;
@@ -62,7 +62,7 @@ impl Writer {
             Error::Full(folder) => Fault::Full(folder),
             other => Fault::Failed(other.to_string()),
         };
-        start::make_folder(self.spool.folder()).map_err(fault)?;
+        folder::make(self.spool.folder()).map_err(fault)?;
         if !self.lock.is_in(&self.settings.data_dir) {
             // The lock went with the folder: another process could take one of that name.
             self.lock = Lock::take(&self.settings.data_dir).map_err(fault)?;
