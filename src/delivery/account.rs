@@ -118,7 +118,7 @@ pub struct Look {
     pub remedy: Option<Remedy>,
     /// How it shows that its provider cannot be reached.
     pub down: Option<String>,
-    /// The last reply that was not understood; empty when there is none.
+    /// The last reply that was not understood, or an empty text.
     pub unknown: String,
     /// What its budget still has.
     pub left: Vec<Left>,

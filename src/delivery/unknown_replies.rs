@@ -145,7 +145,7 @@ impl UnknownReplies {
         self.met.iter().any(|met| met.at_mail && !met.by.is_empty())
     }
 
-    /// The start of the last text; empty when there is none.
+    /// The start of the last text, or an empty one.
     pub fn last(&self) -> &str {
         &self.last
     }

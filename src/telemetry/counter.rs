@@ -19,7 +19,7 @@ pub const DELIVERIES: &str = "yizhan_deliveries_total";
 pub const UNKNOWN_REPLIES: &str = "yizhan_unknown_replies_total";
 /// Log-ins tried. Labels: account, outcome.
 pub const LOGINS: &str = "yizhan_logins_total";
-/// Lines of the log that were dropped because nobody took those before them.
+/// Lines of the log that were dropped because no reader took those before them.
 pub const LOG_DROPPED: &str = "yizhan_log_dropped_total";
 /// Pieces of work that were lost to a mistake of ours. Label: task (session, proxy, delivery, settlement, order).
 pub const PANICS: &str = "yizhan_panics_total";

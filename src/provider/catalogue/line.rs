@@ -22,7 +22,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Code and text of a reply; `text` is cut where nobody needs to look any more.
+    /// Code and text of a reply; `text` is cut behind its first kilobyte.
     pub(super) fn new(code: u16, text: &str) -> Line {
         let as_it_came = format!("{code:03} {text}");
         let lower = as_it_came.to_ascii_lowercase();

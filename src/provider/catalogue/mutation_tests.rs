@@ -8,7 +8,7 @@ use regex_lite::Regex;
 use super::row::compile;
 use super::*;
 
-/// Of a hundred mutants at least so many get the verdict of the original.
+/// The percentage of mutants that get the verdict of the original, at least.
 const KEPT: usize = 98;
 
 /// A reply with its code.

@@ -11,7 +11,7 @@ use super::line::Line;
 use super::phrase::{List, Phrase, words};
 use crate::provider::verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};
 
-/// So many wordings of one rule get a remedy that quotes them; the number is bounded because a remedy is never freed.
+/// Wordings of one rule whose remedy quotes them, at most; the number is bounded because a remedy is never freed.
 const MOST_QUOTES: usize = 16;
 
 /// What the words of a reply speak of.
@@ -248,7 +248,7 @@ impl Rule {
 }
 
 impl Class {
-    /// What the owner is told when these words were found; without words where there are too many wordings. `gloss` is in
+    /// The remedy for these words; it quotes none where there are too many wordings. `gloss` is in
     /// the language that the words are not in. The texts are never freed.
     pub(super) fn remedy_of(&self, quote: &str, gloss: &str) -> Remedy {
         let (what, what_zh) = if quote.is_empty() {

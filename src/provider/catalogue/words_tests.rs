@@ -55,7 +55,7 @@ fn the_table_is_read_and_every_class_has_rules() {
     assert_eq!(count.len(), CLASSES.len());
 }
 
-/// The story: one reply with the word "suspended" stopped an account, and nobody was there to resume it.
+/// The story: one reply with the word "suspended" stopped an account at night, until an operator resumed it.
 #[test]
 fn a_general_rule_never_pauses_an_account() {
     for (phase, code, text, ..) in replies() {

@@ -33,7 +33,7 @@ struct Flow {
 /// The first message of a line, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum First {
-    /// It is due then; `None`: there is none that is not leased.
+    /// It is due then; `None`: all of them are leased.
     Known(Option<Timestamp>),
     /// It may be one of this client: the database knows.
     Ask(Client),

@@ -15,7 +15,7 @@ const KEPT: usize = 16 * 1024;
 /// How long to wait before a write is repeated that the system does not take now (a non-blocking standard error).
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Makes the line that reports so many dropped ones, with its line end.
+/// Makes the line that reports the number of dropped lines, with its line end.
 pub(super) type Report = Box<dyn Fn(u64) -> String + Send + Sync>;
 
 /// A buffer of lines and its thread.
