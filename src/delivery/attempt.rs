@@ -114,13 +114,13 @@ impl Delivery {
         let learnt = match turn.is_second_hand() {
             true => Learnt::default(),
             false => {
-                let secret = account.secret_mark(&report.condition).await;
-                let learn = || account.learn(&report.condition, secret, spread(account.name()), now);
+                let learn = || account.learn(&report.condition, spread(account.name()), now);
                 panic::caught("delivery", &self.0.counters, learn).unwrap_or_default()
             }
         };
         drop(turn);
         if learnt.rests {
+            account.note_refused_secret(now).await;
             account.upstream().close_idle().await;
             self.0.gates.notify_waiters();
         }

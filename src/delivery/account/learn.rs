@@ -12,7 +12,6 @@ use crate::upstream::Condition;
 
 use super::super::breaker::{Event, Gate, Rest};
 use super::super::budget::Window;
-use super::super::keep::SecretMark;
 use super::{Account, Down, State, say};
 
 /// How long an account rests after a reply that asks for a short pause.
@@ -29,13 +28,15 @@ pub struct Learnt {
 
 impl Account {
     /// Takes in what an attempt said about the account, and logs what changes. `spread` moves the end of a day by some
-    /// minutes, so that accounts do not all come back at once. `secret` is the mark of the account's secret as it is now
-    /// ([`Account::secret_mark`]): the caller reads it, because that may take long and this holds a lock.
-    pub fn learn(&self, condition: &Condition, secret: SecretMark, spread: Duration, now: Timestamp) -> Learnt {
+    /// minutes, so that accounts do not all come back at once.
+    ///
+    /// An account that rests afterwards rests at once, before anything else is tried. Which secret was refused is noted by
+    /// [`Account::note_refused_secret`], because reading it may take long.
+    pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
         let mut state = self.state();
         let event = self.event_of(&mut state, condition, spread, now);
         let after = event.and_then(|event| state.breaker.on(event, say::why_of(condition), now));
-        note(&mut state, condition, secret, after, now);
+        note(&mut state, condition, after, now);
         let gate = state.breaker.gate(now);
         let tell = say::alarm_of(&mut state.alarms, gate, condition, now);
         let down = state.down.as_ref().map(|down| (down.since, now.since(down.since)));
@@ -84,11 +85,11 @@ impl Account {
 }
 
 /// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
-fn note(state: &mut State, condition: &Condition, secret: SecretMark, after: Option<Gate>, now: Timestamp) {
+fn note(state: &mut State, condition: &Condition, after: Option<Gate>, now: Timestamp) {
     match (after, condition) {
         (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
             state.remedy = Some(verdict.remedy);
-            state.refused = Some(secret);
+            state.refused = None;
         }
         (Some(Gate::Open), _) => (state.remedy, state.refused) = (None, None),
         (Some(_) | None, _) => {}

@@ -4,7 +4,6 @@
 //! everything else about the account needs; what is known of the budget outlives every resumption.
 
 use crate::clock::Timestamp;
-use crate::upstream::Condition;
 
 use super::super::breaker::{Gate, Why};
 use super::super::keep::SecretMark;
@@ -31,14 +30,15 @@ impl Account {
         changed
     }
 
-    /// The mark of the secret that an attempt which ended like this was made with. When it cannot be read now, any readable
-    /// one is a new one.
-    pub async fn secret_mark(&self, condition: &Condition) -> SecretMark {
-        let secret = match condition {
-            Condition::Account { .. } => self.upstream.settings().secret.read_apart().await.ok(),
-            Condition::Works | Condition::Unclear | Condition::Line(_) | Condition::Held { .. } => None,
-        };
-        SecretMark::of(secret.as_ref())
+    /// Notes which secret an account that rests now was refused with: another one ends the rest. When it cannot be read now,
+    /// any readable one is a new one.
+    pub async fn note_refused_secret(&self, now: Timestamp) {
+        let secret = self.upstream.settings().secret.read_apart().await.ok();
+        let mut state = self.state();
+        // While it was read, an operator may have resumed the account.
+        if matches!(state.breaker.gate(now), Gate::Cooling(_) | Gate::Paused) {
+            state.refused = Some(SecretMark::of(secret.as_ref()));
+        }
     }
 
     /// An operator stops it.
