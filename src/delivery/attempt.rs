@@ -120,7 +120,6 @@ impl Delivery {
         };
         drop(turn);
         if learnt.rests {
-            account.note_refused_secret(now).await;
             account.upstream().close_idle().await;
             self.0.gates.notify_waiters();
         }

@@ -81,11 +81,11 @@ impl Upstream {
         let epoch = self.epoch();
         let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
         let secret = match settings.user {
-            Some(_) => {
-                Some(settings.secret.read_apart().await.map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?)
-            }
-            None => None,
+            Some(_) => settings.secret.read_apart().await.map(Some),
+            None => Ok(None),
         };
+        self.set_used_secret(secret.as_ref().ok().cloned().flatten());
+        let secret = secret.map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?;
         let mut last = Condition::Line("the account has no server to go to".to_owned());
         let order = self.places().order(Instant::now());
         for place in order {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use crate::secret::Secret;
 use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
 use crate::telemetry::counter::Counters;
 
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) connector: OnceLock<TlsConnector>,
     pub(super) logins: LogIns,
+    /// The secret that the last new connection was opened with.
+    used: Mutex<Option<Secret>>,
     places: Mutex<Places>,
     turns: Turns,
     idle: Mutex<VecDeque<(Instant, Connection)>>,
@@ -57,6 +60,7 @@ impl Upstream {
             counters,
             connector: OnceLock::new(),
             logins: LogIns::default(),
+            used: Mutex::default(),
             places,
             turns,
             idle: Mutex::default(),
@@ -70,6 +74,17 @@ impl Upstream {
     /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The secret that the account last tried to log in with; `None` if it could not be read, or has no use.
+    ///
+    /// Not the one that is on the disk now: an operator may have written another one since.
+    pub fn used_secret(&self) -> Option<Secret> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_used_secret(&self, secret: Option<Secret>) {
+        *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) = secret;
     }
 
     /// Waits until one of the account's connections is free for `letter`.

@@ -12,6 +12,7 @@ use crate::upstream::Condition;
 
 use super::super::breaker::{Event, Gate, Rest};
 use super::super::budget::Window;
+use super::super::keep::SecretMark;
 use super::{Account, Down, State, say};
 
 /// How long an account rests after a reply that asks for a short pause.
@@ -30,13 +31,13 @@ impl Account {
     /// Takes in what an attempt said about the account, and logs what changes. `spread` moves the end of a day by some
     /// minutes, so that accounts do not all come back at once.
     ///
-    /// An account that rests afterwards rests at once, before anything else is tried. Which secret was refused is noted by
-    /// [`Account::note_refused_secret`], because reading it may take long.
+    /// An account that rests afterwards remembers the secret that it was refused with: another one ends the rest.
     pub fn learn(&self, condition: &Condition, spread: Duration, now: Timestamp) -> Learnt {
         let mut state = self.state();
         let event = self.event_of(&mut state, condition, spread, now);
         let after = event.and_then(|event| state.breaker.on(event, say::why_of(condition), now));
-        note(&mut state, condition, after, now);
+        let used = SecretMark::of(self.upstream.used_secret().as_ref());
+        note(&mut state, condition, used, after, now);
         let gate = state.breaker.gate(now);
         let tell = say::alarm_of(&mut state.alarms, gate, condition, now);
         let down = state.down.as_ref().map(|down| (down.since, now.since(down.since)));
@@ -85,11 +86,11 @@ impl Account {
 }
 
 /// Keeps what belongs to the new gate: the reason, the secret that was refused, since when the line is down.
-fn note(state: &mut State, condition: &Condition, after: Option<Gate>, now: Timestamp) {
+fn note(state: &mut State, condition: &Condition, used: SecretMark, after: Option<Gate>, now: Timestamp) {
     match (after, condition) {
         (Some(Gate::Cooling(_) | Gate::Paused), Condition::Account { verdict, .. }) => {
             state.remedy = Some(verdict.remedy);
-            state.refused = None;
+            state.refused = Some(used);
         }
         (Some(Gate::Open), _) => (state.remedy, state.refused) = (None, None),
         (Some(_) | None, _) => {}

@@ -30,17 +30,6 @@ impl Account {
         changed
     }
 
-    /// Notes which secret an account that rests now was refused with: another one ends the rest. When it cannot be read now,
-    /// any readable one is a new one.
-    pub async fn note_refused_secret(&self, now: Timestamp) {
-        let secret = self.upstream.settings().secret.read_apart().await.ok();
-        let mut state = self.state();
-        // While it was read, an operator may have resumed the account.
-        if matches!(state.breaker.gate(now), Gate::Cooling(_) | Gate::Paused) {
-            state.refused = Some(SecretMark::of(secret.as_ref()));
-        }
-    }
-
     /// An operator stops it.
     pub fn pause(&self, reason: &str, now: Timestamp) {
         let mut state = self.state();
