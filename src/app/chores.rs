@@ -32,7 +32,7 @@ pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, door: Door, data_di
     );
 }
 
-/// Whom the levels are told, and where it is counted.
+/// The parts of the listeners that receive the fill levels and shares, and the counters.
 pub(super) struct Door {
     pub(super) counters: Counters,
     pub(super) room: Room,

@@ -129,12 +129,12 @@ pub enum Sent {
 /// An outage: from the first refusal to the first thing that worked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Outage {
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     since: Timestamp,
     kind: Kind,
     alert: bool,
     /// When it was seen last.
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     seen: Timestamp,
     /// The last alarm of this outage: when, and of what kind.
     raised: Option<Raised>,
@@ -142,7 +142,7 @@ struct Outage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Raised {
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     at: Timestamp,
     kind: Kind,
 }
@@ -161,11 +161,11 @@ struct Pending {
     /// `None`: the all-clear.
     alarm: Option<Kind>,
     again: bool,
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     since: Timestamp,
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     first: Timestamp,
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     at: Timestamp,
     tries: u32,
 }
@@ -329,21 +329,6 @@ impl AlarmState {
         let waits = waits.into_iter().filter(|(open, _)| *open).filter_map(|(_, way)| Some(way.pending?.at));
         let raise = self.raise_at().filter(|&at| open && self.outage.is_some_and(|it| it.fresh(at.max(now)).is_some()));
         waits.chain(raise).min()
-    }
-}
-
-/// A time as milliseconds since 1970.
-mod millis {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::clock::Timestamp;
-
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(time.millis())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        i64::deserialize(deserializer).map(Timestamp::from_millis)
     }
 }
 

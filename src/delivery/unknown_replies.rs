@@ -67,10 +67,10 @@ struct Met {
     /// The rule, or the words without what differs from reply to reply.
     words: String,
     at_mail: bool,
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     last: Timestamp,
     /// Since when it was met without any message being accepted in between.
-    #[serde(with = "millis")]
+    #[serde(with = "crate::clock::millis")]
     since: Timestamp,
     /// The messages that met it since, with the places of their recipients; at most [`MESSAGES`] different ones.
     by: Vec<(String, usize)>,
@@ -194,21 +194,6 @@ fn words_of(text: &str) -> String {
 fn start_of(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(LONGEST));
     text
-}
-
-/// A time as milliseconds since 1970.
-mod millis {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::clock::Timestamp;
-
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(time.millis())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        i64::deserialize(deserializer).map(Timestamp::from_millis)
-    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ const UNREADABLE: Verdict = Verdict {
     alert: false,
     basis: Basis::Digit,
     remedy: Remedy {
-        en: "The reply is not SMTP: its code is none that the standard knows. The relay tries again over a new connection.",
+        en: "The reply is not SMTP: its code is not in the standard. The relay tries again over a new connection.",
         zh: "这条回复不是 SMTP：标准里没有这样的代码。中继会换一条连接再试。",
     },
 };

@@ -27,7 +27,7 @@ pub enum Grade {
     Hearsay,
     /// Nobody has confirmed it.
     Unverified,
-    /// A general rule on the words of a reply, whoever sent it.
+    /// A general rule on the words of a reply, for every provider.
     Guessed,
     /// The owner of this relay wrote it.
     Own,
