@@ -160,6 +160,20 @@ async fn a_092_a_refused_log_in_bounces_nothing_hammers_nobody_and_heals_with_th
 }
 
 #[tokio::test]
+async fn a_code_written_while_the_old_one_is_being_refused_ends_the_rest() {
+    let office = Office::open("crossing").await;
+    office.folder.file("code", "wrongwrongwrongw");
+    office.sandbox.fault(Fault::once(Stage::Auth, What::Delay(Duration::from_millis(500))));
+    office.send(&["a@else.test"], MAIL).await;
+    // The provider has the old code, and has not answered.
+    until("the log-in to reach the provider", async || (office.sandbox.stats().faults == 1).then_some(())).await;
+    office.folder.file("code", CODE);
+    assert_eq!(office.received(1).await.len(), 1);
+    let stats = office.sandbox.stats();
+    assert_eq!((stats.logins_refused, stats.logins_ok), (1, 1), "{stats:?}");
+}
+
+#[tokio::test]
 async fn a_frequency_limit_is_waiting_not_failure() {
     let office = Office::open("frequency").await;
     let limited = What::Reply(b"550 Sender frequency limited. http://service.mail.qq.com/\r\n".to_vec());
