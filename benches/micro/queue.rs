@@ -50,7 +50,7 @@ fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, Error> {
                 let (queue, ids, over) = (queue.clone(), ids.clone(), over.clone());
                 let (done, body) = (done.clone(), body.clone());
                 let lane = LaneRequest { lane: Lane::Normal, pools: vec![String::new()], limit: 1 };
-                let request = LeaseRequest { account: "main".to_owned(), lanes: vec![lane], total: 1, recipients: 100 };
+                let request = LeaseRequest { turns: "main".to_owned(), lanes: vec![lane], total: 1, recipients: 100 };
                 tokio::spawn(async move {
                     while !over.load(Ordering::Relaxed) {
                         queue.put(message(&ids, &body)).await?;

@@ -5,7 +5,8 @@
 //! the same queue by itself, without a relay, and single parts: the verdict of a reply, the grant of a budget.
 //!
 //! The queue is filled by another process (this program, with `fill`), so that its memory is not counted here. Not a test:
-//! the figures go into `docs/performance.md`. With `queue` as the first word only the queue by itself is measured. `cargo bench --bench waiting -- 1000000 1000` takes another number of messages and of
+//! the figures go into `docs/performance.md`. With `queue` as the first word
+//! only the queue by itself is measured. `cargo bench --bench waiting -- 1000000 1000` takes another number of messages and of
 //! clients.
 #![allow(clippy::print_stdout, reason = "the figures are the product")]
 

@@ -15,7 +15,7 @@
 //! [`budget`], [`breaker`], [`schedule`], [`settle`]. Invariants: whoever has a lease settles it or gives it back; an
 //! attempt that was begun is not cancelled; nothing is leased for an account that may not be used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ mod start;
 mod teller;
 pub mod unknown_replies;
 pub mod view;
+mod wait_log;
 mod watch;
 
 pub use account::{Account, Identity};
@@ -63,6 +64,7 @@ pub use attempt::seal_of;
 use attempt::{Attempt, places_for};
 use digest::Digest;
 use plan::{AccountStatus, Plan, PoolAccounts, plan};
+use wait_log::WaitLog;
 
 /// Who is told when a message cannot be delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,8 +165,7 @@ struct Running {
     turn: u64,
     /// What was reported to the queue last.
     closed: Vec<ClosedLane>,
-    /// The closed lanes in which mail waits, with the kind of reason that was logged.
-    waits: BTreeSet<(Line, &'static str)>,
+    waits: WaitLog,
     /// The latest time that the clock has shown since due times were brought back to it; `None`: they were not yet.
     latest: Option<Timestamp>,
 }
@@ -281,7 +282,7 @@ impl Delivery {
         let first = self.0.queue.first_due(lines.clone()).await?;
         let due: BTreeMap<Line, Timestamp> =
             lines.into_iter().zip(first).filter_map(|(line, first)| Some((line, first?))).collect();
-        log_waits(plan, &due, running, now);
+        running.waits.note(plan, &due, now);
         let patience = self.note_vain(&due, accounts, now);
         let open = plan.leases.iter().flat_map(|(_, request)| request.lines());
         let open = open.filter_map(|line| due.get(&line).copied());
@@ -438,24 +439,4 @@ fn pools(router: &Router, accounts: &[Arc<Account>]) -> Vec<PoolAccounts> {
         PoolAccounts { pool, accounts: accounts.iter().filter_map(place).collect(), spread }
     };
     router.pools().into_iter().map(with_accounts).collect()
-}
-
-/// Logs when mail begins to wait in a lane, and when the reason becomes another one. A lane that opens for a moment and closes
-/// again is the same wait, as long as mail is due in it.
-fn log_waits(plan: &Plan, due: &BTreeMap<Line, Timestamp>, running: &mut Running, now: Timestamp) {
-    let is_due = |line: &Line| due.get(line).is_some_and(|at| *at <= now);
-    running.waits.retain(|(line, _)| is_due(line));
-    for ClosedLane { line, until, reason } in plan.closed.iter().filter(|closed| is_due(&closed.line)) {
-        if running.waits.insert((line.clone(), reason.kind())) {
-            let until = until.map_or_else(|| "an operator acts".to_owned(), Timestamp::rfc3339);
-            tracing::info!(
-                event = "waiting",
-                pool = line.pool,
-                lane = line.lane.name(),
-                reason = reason.kind(),
-                until,
-                "{reason}"
-            );
-        }
-    }
 }

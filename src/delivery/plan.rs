@@ -81,6 +81,8 @@ pub struct Plan {
     pub leases: Vec<(usize, LeaseRequest)>,
     /// What is closed.
     pub closed: Vec<ClosedLane>,
+    /// What is open, while all connections of its account carry other messages.
+    pub busy: Vec<Line>,
     /// When the first thing that is closed opens.
     pub wake: Option<Timestamp>,
 }
@@ -89,8 +91,10 @@ pub struct Plan {
 enum Choice {
     /// This account takes it, up to this many messages.
     Account(usize, usize),
-    /// The account that should take it is busy.
+    /// All connections of the account that should take it are in use.
     Busy,
+    /// A message that is under way shows whether the account works.
+    Probed,
     /// No account can.
     Closed(Option<Timestamp>, WaitReason),
 }
@@ -98,14 +102,15 @@ enum Choice {
 /// Works out which account takes what. `order` is the order in which the lanes are served this time.
 pub fn plan(pools: &[PoolAccounts], accounts: &[AccountStatus], order: [Lane; 3]) -> Plan {
     let mut plan = Plan::default();
-    let request = |status: &AccountStatus| LeaseRequest {
-        account: status.name.clone(),
+    let request = |(status, turns): (&AccountStatus, usize)| LeaseRequest {
+        turns: accounts[turns].name.clone(),
         recipients: status.recipients,
         ..LeaseRequest::default()
     };
-    let mut leases: Vec<LeaseRequest> = accounts.iter().map(request).collect();
+    let mut leases: Vec<LeaseRequest> = accounts.iter().zip(turns(pools, accounts.len())).map(request).collect();
     for lane in order {
         for pool in pools {
+            let line = || Line { pool: pool.pool.to_string(), lane };
             match choose(pool, accounts, lane) {
                 Choice::Account(account, limit) => {
                     let LeaseRequest { lanes, total, .. } = &mut leases[account];
@@ -116,10 +121,10 @@ pub fn plan(pools: &[PoolAccounts], accounts: &[AccountStatus], order: [Lane; 3]
                         None => lanes.push(LaneRequest { lane, pools: vec![name], limit }),
                     }
                 }
-                Choice::Busy => {}
+                Choice::Busy => plan.busy.push(line()),
+                Choice::Probed => {}
                 Choice::Closed(until, reason) => {
-                    let line = Line { pool: pool.pool.to_string(), lane };
-                    plan.closed.push(ClosedLane { line, until, reason });
+                    plan.closed.push(ClosedLane { line: line(), until, reason });
                 }
             }
         }
@@ -127,6 +132,14 @@ pub fn plan(pools: &[PoolAccounts], accounts: &[AccountStatus], order: [Lane; 3]
     plan.leases = leases.into_iter().enumerate().filter(|(_, request)| request.total > 0).collect();
     plan.wake = plan.closed.iter().filter_map(|closed| closed.until).min();
     plan
+}
+
+/// Whose turns the clients of each account take: those of the first account that serves the same pools. The clients of
+/// such accounts are the same, so that one clock is fair to them over all of these accounts.
+fn turns(pools: &[PoolAccounts], accounts: usize) -> Vec<usize> {
+    let serves = |place: usize| pools.iter().map(move |pool| pool.accounts.contains(&place));
+    let first = |place: usize| (0..place).find(|&other| serves(other).eq(serves(place))).unwrap_or(place);
+    (0..accounts).map(first).collect()
 }
 
 /// The account that takes mail of `lane` from this pool now.
@@ -169,6 +182,7 @@ fn choose(pool: &PoolAccounts, accounts: &[AccountStatus], lane: Lane) -> Choice
         };
     };
     match limit_of(&accounts[place], left) {
+        0 if accounts[place].access == Access::Probe => Choice::Probed,
         0 => Choice::Busy,
         limit => Choice::Account(place, limit),
     }

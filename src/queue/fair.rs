@@ -1,13 +1,13 @@
-//! Fair queueing between clients: whose message goes next through an account. Pure.
+//! Fair queueing between clients: whose message goes next. Pure.
 //!
 //! Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) with recipients as the unit of service. A client that
 //! was served until virtual time F starts its next message at `max(V, F)`, where V is the start of the message that was
 //! served last; the client with the earliest start is next. It is served first and charged afterwards.
 //!
-//! Invariants, for each account and lane: of two clients that both wait all the time, the recipients served differ by at
+//! Invariants, for each clock and lane: of two clients that both wait all the time, the recipients served differ by at
 //! most the largest message of each; a client that has just come waits for at most one message of every other client.
-//! There is one clock for each account and lane, because accounts differ in speed: compared across accounts, the
-//! times of a fast one would make the clients of a slow one wait without a bound.
+//! The caller names the clock. Accounts with the same clients share one; others do not, because accounts differ in speed:
+//! the times of a fast one would make the clients that only a slow one serves wait without a bound.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const SPARE: usize = 1024;
 /// A client, by its place in the table of keys.
 pub(super) type Client = u32;
 
-/// The virtual clock of one account and lane.
+/// The virtual clock of one name and lane.
 #[derive(Debug, Default)]
 struct VirtualClock {
     /// The start of the message that was served last.
@@ -69,20 +69,20 @@ impl Service {
         &self.keys[client as usize]
     }
 
-    /// When each client may start on this account and lane: smaller goes first.
-    pub(super) fn turns(&self, account: &str, lane: Lane) -> impl Fn(Client) -> Turn + '_ {
-        let clock = self.clocks.get(account).map(|lanes| &lanes[lane as usize]);
+    /// When each client may start by this clock: smaller goes first.
+    pub(super) fn turns(&self, clock: &str, lane: Lane) -> impl Fn(Client) -> Turn + '_ {
+        let clock = self.clocks.get(clock).map(|lanes| &lanes[lane as usize]);
         move |client| {
             let (now, finish) = clock.map_or((0, 0), |clock| (clock.now, clock.finish(client)));
             (now.max(finish), finish)
         }
     }
 
-    /// Serves a client on this account and lane, and charges it.
-    pub(super) fn serve(&mut self, account: &str, lane: Lane, client: Client, recipients: u32) {
-        let lanes = match self.clocks.get_mut(account) {
+    /// Serves a client by this clock, and charges it.
+    pub(super) fn serve(&mut self, clock: &str, lane: Lane, client: Client, recipients: u32) {
+        let lanes = match self.clocks.get_mut(clock) {
             Some(lanes) => lanes,
-            None => self.clocks.entry(account.into()).or_default(),
+            None => self.clocks.entry(clock.into()).or_default(),
         };
         let clock = &mut lanes[lane as usize];
         let start = clock.now.max(clock.finish(client));
@@ -95,8 +95,8 @@ impl Service {
     }
 
     /// Refunds recipients that were charged but not offered.
-    pub(super) fn refund(&mut self, account: &str, lane: Lane, client: Client, recipients: u32) {
-        let clock = self.clocks.get_mut(account).map(|lanes| &mut lanes[lane as usize]);
+    pub(super) fn refund(&mut self, clock: &str, lane: Lane, client: Client, recipients: u32) {
+        let clock = self.clocks.get_mut(clock).map(|lanes| &mut lanes[lane as usize]);
         if let Some(finish) = clock.and_then(|clock| clock.finish.get_mut(client as usize)) {
             *finish = finish.saturating_sub(u64::from(recipients));
         }

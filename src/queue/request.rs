@@ -21,8 +21,9 @@ pub struct Line {
 /// What [`super::Queue::lease`] is asked for, on behalf of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseRequest {
-    /// The account. The service that clients have had is counted for each account and lane by itself.
-    pub account: String,
+    /// Whose turns they are: the account's own, or those of another one that serves the same pools. The service that clients
+    /// have had is counted for each name here and each lane by itself.
+    pub turns: String,
     /// The lanes, in the order in which they are served.
     pub lanes: Vec<LaneRequest>,
     /// At most this many messages in all.

@@ -328,7 +328,7 @@ async fn leave_untold(settings: &Settings, count: u64, now: Timestamp) {
     }
     assert!(tasks.join_all().await.iter().all(Result::is_ok));
     let lane = LaneRequest { pools: vec!["past".to_owned()], lane: Lane::Normal, limit: 10_000 };
-    let request = LeaseRequest { account: "office".to_owned(), lanes: vec![lane], total: 10_000, recipients: 100 };
+    let request = LeaseRequest { turns: "office".to_owned(), lanes: vec![lane], total: 10_000, recipients: 100 };
     let mut tasks = JoinSet::new();
     for lease in queue.lease(now, request).await.expect("the queue can be read") {
         let queue = queue.clone();

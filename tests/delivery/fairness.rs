@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::support::day::Day;
-use crate::support::office::{Device, Office, UNLIMITED, provider_at};
+use crate::support::office::{Device, Office, UNLIMITED, provider_at, until};
 use crate::support::pair::route;
 use bytes::Bytes;
 use yizhan::admin::order::{Message, Order, Reply, carry_out};
@@ -198,4 +198,25 @@ async fn what_waits_for_an_account_or_a_provider_says_so() {
     let message = shown(&office, &day, second).await;
     let Some(WaitReason::Unreachable { account, text }) = message.reason else { panic!("{:?}", message.reason) };
     assert!(account == "office" && !text.is_empty(), "{text}");
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_says_so() {
+    let office = Office::open("why-share").await;
+    office.sandbox.fault(Fault::forever(Stage::FinalDot, What::Stall));
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(scan(&office, [127, 0, 0, 7]).await);
+    }
+    until("the connections to be in use", async || (!office.list(&[State::Sending]).await.is_empty()).then_some(()))
+        .await;
+    let last = until("the last one to wait", async || {
+        let entry = office.entry(ids[7]).await;
+        (entry.wait == Some(WaitReason::Share)).then_some(entry)
+    });
+    assert_eq!(last.await.state, State::Queued);
+    let depth = office.relay.queue().depth().await.expect("it answers");
+    let queued = office.list(&[State::Queued]).await;
+    assert_eq!(depth.waiting, [0, 0, 0, queued.len() as u64]);
+    assert!(queued.iter().all(|entry| entry.wait == Some(WaitReason::Share)), "{queued:?}");
 }

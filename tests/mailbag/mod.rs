@@ -185,7 +185,7 @@ pub fn wants(pool: &str, limit: usize) -> Vec<LaneRequest> {
 
 /// A request of the account `qq` for at most `total` messages of these lanes.
 pub fn request(lanes: Vec<LaneRequest>, total: usize) -> LeaseRequest {
-    LeaseRequest { account: "qq".to_owned(), lanes, total, recipients: 100 }
+    LeaseRequest { turns: "qq".to_owned(), lanes, total, recipients: 100 }
 }
 
 /// When the first message of these lanes is due.

@@ -19,7 +19,7 @@ contract!(
         clients_take_turns_by_recipients,
         a_newcomer_is_among_the_next_two,
         pools_that_share_an_account_share_the_turns,
-        accounts_count_by_themselves,
+        turns_of_other_names_count_by_themselves,
         lanes_count_by_themselves,
         what_was_not_offered_costs_nothing,
         a_message_with_many_recipients_is_charged_by_the_transaction,
@@ -112,11 +112,11 @@ async fn pools_that_share_an_account_share_the_turns(open: Open<'_>) {
     assert_eq!(shared.matches("third").count(), 5, "{shared}");
 }
 
-async fn accounts_count_by_themselves(open: Open<'_>) {
+async fn turns_of_other_names_count_by_themselves(open: Open<'_>) {
     let queue = open();
     put(&*queue, "x", 0..20).await;
     put(&*queue, "y", 100..120).await;
-    let through = |account: &str| LeaseRequest { account: account.to_owned(), ..ask(&["a"], 1) };
+    let through = |turns: &str| LeaseRequest { turns: turns.to_owned(), ..ask(&["a"], 1) };
     // A fast account must not put the clients of a slow one out of step.
     order(&*queue, through("fast"), 15).await;
     let slow = order(&*queue, through("slow"), 6).await;

@@ -46,6 +46,22 @@ fn run(pools: &[PoolAccounts], accounts: &[AccountStatus]) -> Vec<String> {
 }
 
 #[test]
+fn accounts_that_serve_the_same_pools_share_the_turns_of_their_clients() {
+    let named = ["a", "b", "c"].map(|name| AccountStatus { name: name.into(), ..open() });
+    let turns = |pools: &[PoolAccounts]| -> Vec<String> {
+        let requests = plan(pools, &named, Lane::ALL).leases;
+        requests.into_iter().map(|(account, request)| format!("{account} {}", request.turns)).collect()
+    };
+    // "b" takes over only when "a" is full, but it has the same clients.
+    assert_eq!(turns(&[pool("a|b", &[0, 1]), pool("c", &[2])]), ["0 a", "2 c"]);
+    assert_eq!(super::turns(&[pool("a|b", &[0, 1]), pool("c", &[2])], 3), [0, 0, 2]);
+    // A client that only "b" serves must not wait until the others have had as little as it had.
+    assert_eq!(super::turns(&[pool("a|b", &[0, 1]), pool("b", &[1])], 3), [0, 1, 2]);
+    let full = [AccountStatus { room: 0, ..named[0].clone() }, named[1].clone()];
+    assert_eq!(plan(&[pool("a|b", &[0, 1])], &full, Lane::ALL).leases[0].1.turns, "a");
+}
+
+#[test]
 fn the_first_account_takes_everything_and_lanes_stand_in_order() {
     let pools = [pool("a,b", &[0, 1]), pool("b", &[1]), pool("a", &[0])];
     assert_eq!(
@@ -93,6 +109,7 @@ fn a_busy_account_and_a_short_fault_of_the_line_are_waited_for() {
     let busy = AccountStatus { room: 0, under_way: 4, ..open() };
     let plan_busy = plan(&[pool("a,b", &[0, 1])], &[busy, open()], Lane::ALL);
     assert_eq!((plan_busy.leases.len(), plan_busy.closed.len()), (0, 0));
+    assert_eq!(plan_busy.busy, Lane::ALL.map(|lane| Line { pool: "a,b".into(), lane }));
     let reason = WaitReason::Unreachable { account: "x".into(), text: "refused".into() };
     let blip = AccountStatus { access: Access::Blip(at(2), reason), ..open() };
     let plan_blip = plan(&[pool("a,b", &[0, 1])], &[blip.clone(), open()], Lane::ALL);
@@ -107,7 +124,8 @@ fn a_probe_is_one_message_with_nothing_beside_it() {
     let probe = AccountStatus { access: Access::Probe, ..open() };
     assert_eq!(run(&[pool("a", &[0])], std::slice::from_ref(&probe)), ["0: alarm*1 a normal*1 a bulk*1 a of 1"]);
     let under_way = AccountStatus { under_way: 1, ..probe };
-    assert_eq!(plan(&[pool("a", &[0])], &[under_way], Lane::ALL).leases, []);
+    let plan = plan(&[pool("a", &[0])], &[under_way], Lane::ALL);
+    assert_eq!((plan.leases, plan.busy), (vec![], vec![]));
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Writer {
     ) -> Result<(), Error> {
         let mut heads: Vec<Head> = Vec::new();
         while leases.len() < most {
-            let Some((place, client)) = self.lines.next(&request.account, lane.lane, &lane.pools, now) else { break };
+            let Some((place, client)) = self.lines.next(&request.turns, lane.lane, &lane.pools, now) else { break };
             let pool = lane.pools[place].as_str();
             let key = self.lines.key(client);
             let known = heads.iter().position(|head| (head.pool, head.client) == (place, client));
@@ -170,7 +170,7 @@ impl Writer {
             return Err(Unreadable::Damaged("the pool, the lane or the client cannot be read".to_owned()));
         }
         let charged = entry.offered(request.recipients).len() as u32;
-        self.lines.lease(&request.account, pool, lane, key, charged);
+        self.lines.lease(&request.turns, pool, lane, key, charged);
         let token = self.ledger.lease(Leased {
             seq,
             id: entry.id,
@@ -179,7 +179,7 @@ impl Writer {
             pool: pool.into(),
             lane,
             key: key.clone(),
-            account: request.account.as_str().into(),
+            turns: request.turns.as_str().into(),
             charged: charged.max(1),
         });
         let inbox = self.inbox.clone();
@@ -218,7 +218,7 @@ impl Writer {
     pub(super) fn end_lease(&mut self, token: u64, offered: u32) -> Option<Leased> {
         let leased = self.ledger.release(token)?;
         let unused = leased.charged.saturating_sub(offered);
-        self.lines.end(&leased.account, &leased.pool, leased.lane, &leased.key, unused);
+        self.lines.end(&leased.turns, &leased.pool, leased.lane, &leased.key, unused);
         Some(leased)
     }
 

@@ -41,8 +41,8 @@ pub(super) struct Leased {
     pub(super) pool: Arc<str>,
     pub(super) lane: Lane,
     pub(super) key: ClientKey,
-    /// The account it was leased for.
-    pub(super) account: Arc<str>,
+    /// Whose turns it was leased in.
+    pub(super) turns: Arc<str>,
     /// Recipients that its client was charged with.
     pub(super) charged: u32,
 }

@@ -60,12 +60,12 @@ impl Lines {
         }
     }
 
-    /// A message of this client was leased for an account: it is served now.
-    pub(super) fn lease(&mut self, account: &str, pool: &str, lane: Lane, key: &ClientKey, recipients: u32) {
+    /// A message of this client was leased: it is served now, in these turns.
+    pub(super) fn lease(&mut self, turns: &str, pool: &str, lane: Lane, key: &ClientKey, recipients: u32) {
         let flow = self.enter(pool, lane, key);
         (flow.leased, flow.exact) = (flow.leased + 1, false);
         let client = flow.client;
-        self.service.serve(account, lane, client, recipients);
+        self.service.serve(turns, lane, client, recipients);
     }
 
     /// A lease that was taken before this was cleared.
@@ -81,9 +81,9 @@ impl Lines {
     }
 
     /// A lease has ended, and the message was not offered to `unused` of the recipients it was charged for.
-    pub(super) fn end(&mut self, account: &str, pool: &str, lane: Lane, key: &ClientKey, unused: u32) {
+    pub(super) fn end(&mut self, turns: &str, pool: &str, lane: Lane, key: &ClientKey, unused: u32) {
         let Some(client) = self.service.known(key) else { return };
-        self.service.refund(account, lane, client, unused);
+        self.service.refund(turns, lane, client, unused);
         if let Some(flow) = self.flow(pool, lane, client) {
             flow.leased = flow.leased.saturating_sub(1);
         }
@@ -105,10 +105,10 @@ impl Lines {
         }
     }
 
-    /// Who is next on this account, of the clients that may have something due in these pools: the place of the pool, and
+    /// Who is next in these turns, of the clients that may have something due in these pools: the place of the pool, and
     /// the client.
-    pub(super) fn next(&self, account: &str, lane: Lane, pools: &[String], now: Timestamp) -> Option<(usize, Client)> {
-        let (turn, now) = (self.service.turns(account, lane), now.millis());
+    pub(super) fn next(&self, turns: &str, lane: Lane, pools: &[String], now: Timestamp) -> Option<(usize, Client)> {
+        let (turn, now) = (self.service.turns(turns, lane), now.millis());
         let mut best: Option<((Turn, i64), usize, Client)> = None;
         for (place, pool) in pools.iter().enumerate() {
             for flow in self.lines.get(pool.as_str()).map_or(&[][..], |lanes| &lanes[lane as usize]) {

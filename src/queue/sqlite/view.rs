@@ -195,7 +195,10 @@ impl Writer {
         if let Some(ClosedLane { until, reason, .. }) = closed {
             (entry.state, entry.wait) = (State::Waiting, Some(reason.clone()));
             entry.due = entry.due.max(until.unwrap_or(UNTIL_AN_OPERATOR_ACTS));
-        } else if entry.state == State::Queued && self.ledger.all_leased().any(|leased| *leased.pool == *entry.pool) {
+        } else if due
+            && entry.state != State::Waiting
+            && self.ledger.all_leased().any(|leased| *leased.pool == *entry.pool)
+        {
             // Nothing is in its way but those of its pool that are sent now.
             entry.wait = Some(WaitReason::Share);
         }
@@ -242,7 +245,7 @@ impl Writer {
                 let moved = depth.messages[State::Waiting as usize] - moved_before;
                 depth.waiting[reason.place()] += moved + stored;
             }
-            depth.waiting[WaitReason::Share.place()] = self.share();
+            depth.waiting[WaitReason::Share.place()] = self.share()?;
             depth.oldest = self.oldest()?;
             Ok(depth)
         };
@@ -250,14 +253,19 @@ impl Writer {
     }
 
     /// How many messages wait only for others of their pool that are being sent.
-    fn share(&self) -> u64 {
+    fn share(&self) -> rusqlite::Result<u64> {
         let pools: BTreeSet<&str> = self.ledger.all_leased().map(|leased| &*leased.pool).collect();
         let lanes = pools.into_iter().flat_map(|pool| Lane::ALL.map(|lane| (pool, lane)));
         let open = lanes.filter(|(pool, lane)| self.closed(pool, *lane).is_none());
         open.map(|(pool, lane)| {
-            let here = |leased: &&Leased| leased.lane == lane && *leased.pool == *pool && leased.state == State::Queued;
+            let due = |leased: &&Leased| match leased.state {
+                State::Queued => true,
+                State::Deferred => leased.due <= self.now,
+                State::Sending | State::Waiting | State::Held | State::Delivered | State::Failed => false,
+            };
+            let here = |leased: &&Leased| leased.lane == lane && *leased.pool == *pool && due(leased);
             let leased = self.ledger.all_leased().filter(here).count() as u64;
-            self.ledger.in_lane(pool, lane, State::Queued).saturating_sub(leased)
+            Ok((self.ledger.in_lane(pool, lane, State::Queued) + self.deferred(pool, lane)?).saturating_sub(leased))
         })
         .sum()
     }
