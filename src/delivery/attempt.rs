@@ -17,7 +17,7 @@ use crate::mail::ReversePath;
 use crate::message::rewrite::{FromPolicy, Seal, seal_among};
 use crate::provider::{Action, Basis, Scope, Verdict};
 use crate::queue::entry::{Entry, Next, Usage};
-use crate::queue::{Error, Lease};
+use crate::queue::{Error, Lease, Settled};
 use crate::telemetry::{counter, panic};
 use crate::upstream::turn::Turn;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
@@ -199,7 +199,17 @@ impl Delivery {
         let settled = self.0.queue.settle(lease, settlement).await;
         drop(turn);
         match settled {
-            Ok(()) => self.log(&account, &entry, &changes, next),
+            Ok(Settled::Written) => self.log(&account, &entry, &changes, next),
+            Ok(Settled::Kept(kept)) => {
+                tracing::error!(event = "queue_error", id = %entry.id, "how the try ended could not be written yet: {}", kept.why);
+                match kept.written().await {
+                    Ok(()) => self.log(&account, &entry, &changes, next),
+                    Err(error) => {
+                        tracing::error!(event = "queue_error", id = %entry.id, "how the try ended was not written, so the message may be sent again: {error}");
+                        account.not_written();
+                    }
+                }
+            }
             Err(Error::NotLeased(id)) => {
                 tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
                 self.count(usage).await;

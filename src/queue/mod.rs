@@ -25,7 +25,7 @@
 //! | --- | --- |
 //! | before `put` or `put_all` answered | nothing, or all of the messages, whole (they were durable, the answer was lost); a spool file without a row is swept at start |
 //! | while leased | the message as it was before the lease |
-//! | before `settle` answered | the state before, or the state after, never a mixture; the same for `tell` and `assign` |
+//! | before `settle` answered, or while it was kept | the state before, or the state after, never a mixture; the same for `tell` and `assign` |
 //! | before `spend` answered | counted, or not |
 //! | after a body was shared, before its `put` | a spool file without a row, swept at start |
 //! | after the row was deleted, before its file | a spool file without a row, swept at start |
@@ -51,6 +51,7 @@ use body::{Draft, Stored};
 use bytes::Bytes;
 use entry::{AccountState, Entry, NewMessage, Settlement, State, Usage};
 use request::{ClosedLane, LeaseRequest, Line, WaitReason};
+use tokio::sync::oneshot;
 
 /// The settings of the queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,6 +188,33 @@ impl std::fmt::Debug for Lease {
     }
 }
 
+/// What became of a settlement.
+#[derive(Debug)]
+pub enum Settled {
+    /// It is on the disk.
+    Written,
+    /// The disk refuses it. It is in memory, its message stays leased, and it is tried again twice a second.
+    Kept(Kept),
+}
+
+/// A settlement that could not be written yet.
+#[derive(Debug)]
+pub struct Kept {
+    /// Why not.
+    pub why: Error,
+    pub(crate) written: oneshot::Receiver<Result<(), Error>>,
+}
+
+impl Kept {
+    /// Returns once it is written.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]: the queue was closed before; the message may be sent again. [`Error::Database`]: the row is damaged.
+    pub async fn written(self) -> Result<(), Error> {
+        self.written.await.map_err(|_| Error::Closed)?
+    }
+}
+
 /// What was found wrong when the queue was opened, each a sentence with a path. Nothing of it stops the start.
 pub type Report = Vec<String>;
 
@@ -220,13 +248,12 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::Database`] and others: nothing is leased.
     fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>>;
 
-    /// Writes how a try ended.
+    /// Writes how a try ended, or keeps it until it can be written ([`Settled::Kept`]). Nothing is leased while something is
+    /// kept, so that a crash then sends no more than what was under way a second time.
     ///
     /// # Errors
-    /// [`Error::NotLeased`] when the lease was lost: nothing was changed. When the disk is full or fails, the queue keeps
-    /// the settlement in memory and the message leased, and writes it as soon as it can, so that what a provider has
-    /// taken is not sent twice; the caller has nothing more to do.
-    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()>;
+    /// [`Error::NotLeased`] when the lease was lost: nothing was changed.
+    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, Settled>;
 
     /// Returns when a message may have become due by something that happened after the last call: a put, a retry, a
     /// dropped lease, a settlement with a next try. It does not watch the clock; [`Queue::first_due`] returns how long to

@@ -12,13 +12,13 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use tokio::time::timeout;
 
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, Stats, What};
 
-use crate::support::harm::{Disk, start_under_strace, trace, traced};
+use crate::support::harm::{Disk, Tracer, start_under_strace, trace, traced};
 use crate::support::load::{Books, Courier, letter};
 use crate::support::office::{PATIENCE, provider, until};
-use crate::support::program::{QUICK, Site};
-use crate::support::skip::need;
+use crate::support::program::{Program, QUICK, Site};
+use crate::support::skip::{Missing, need};
 
 /// Hands in one letter and gives the reply; it is in the books afterwards.
 async fn send(books: &Books, door: SocketAddr, size: usize) -> String {
@@ -222,4 +222,93 @@ async fn a_082_no_letter_is_acknowledged_before_it_is_synced() {
             assert!(body.is_some() && body < folder && folder < Some(log), "{size}: {synced:?}");
         }
     }
+}
+
+/// The calls that change a file, and the answer of a file system that has gone read-only.
+const READ_ONLY: [&str; 4] = [
+    "-e",
+    "trace=pwrite64,fsync,fdatasync,ftruncate,fallocate",
+    "-e",
+    "inject=pwrite64,fsync,fdatasync,ftruncate,fallocate:error=EROFS",
+];
+
+/// Waits until the queue has tried a few more times in vain to write how deliveries ended.
+async fn tried_in_vain(relay: &Program) {
+    relay.event("outcomes_kept").await;
+    let tries = || relay.lines().iter().filter(|line| line.contains("a group of changes could not be written")).count();
+    let before = tries();
+    until("more tries to write", async || (tries() >= before + 4).then_some(())).await;
+}
+
+/// Twenty letters that wait, a slow provider, and then a disk that takes no more writes.
+async fn read_only(name: &str) -> Result<(Site, Sandbox, Program, Books, Tracer), Missing> {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new(name, &sandbox, QUICK);
+    let relay = site.start().await;
+    let books = Books::default();
+    slow(&sandbox);
+    for _ in 0..20 {
+        assert!(send(&books, relay.door(), 900).await.starts_with("250 "));
+    }
+    let tracer = Tracer::attach(relay.pid(), &READ_ONLY).await?;
+    sandbox.clear_faults();
+    tried_in_vain(&relay).await;
+    Ok((site, sandbox, relay, books, tracer))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_081_a_kill_on_a_disk_that_takes_no_outcome_makes_a_copy_for_each_connection_at_most() {
+    let (site, sandbox, relay, books, tracer) = need!(read_only("read-only-kill").await);
+    let accepted = sandbox.stats().accepted;
+    assert!(accepted < 20, "the relay went on sending");
+    relay.kill().await;
+    drop(tracer);
+    let relay = site.start().await;
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    let copies = books.audit(&sandbox.received());
+    assert!(copies <= 2, "{copies} copies, {accepted} were accepted before the kill");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_081_outcomes_are_logged_once_the_disk_takes_them() {
+    let (site, sandbox, relay, books, tracer) = need!(read_only("read-only-heals").await);
+    let told = relay.told("delivered").len();
+    assert!(told < sandbox.stats().accepted as usize, "an outcome was logged that is not on the disk");
+    drop(tracer);
+    relay.event("outcomes_written").await;
+    site.drained(&sandbox).await;
+    let lines = relay.stop().await;
+    let delivered = lines.iter().filter(|line| line.contains("\"event\":\"delivered\"")).count();
+    assert_eq!((delivered, books.audit(&sandbox.received())), (20, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_080_on_a_disk_without_any_space_outcomes_are_written_and_space_is_made() {
+    let sandbox = provider(Limits::default()).await;
+    sandbox.fault(Fault::forever(Stage::Connect, What::Close));
+    let site = Site::with("reserve", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
+    let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=24m"));
+    let relay = site.start().await;
+    let books = Books::default();
+    for size in [150_000, 8000, 700] {
+        while send(&books, relay.door(), size).await.starts_with("250 ") {}
+        disk.fill();
+    }
+    while send(&books, relay.door(), 700).await.starts_with("250 ") {}
+    let count = books.acknowledged().len();
+    relay.kill().await;
+    // Not one octet is left but those of the reserve, at the start as well.
+    disk.fill();
+    sandbox.clear_faults();
+    let relay = site.start().await;
+    let half = |stats: &Stats| stats.accepted as usize > count / 2;
+    timeout(PATIENCE, sandbox.wait_until(half)).await.expect("it sends on a full disk");
+    relay.kill().await;
+    let relay = site.start().await;
+    all_arrived(&books, &sandbox).await;
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    let copies = books.audit(&sandbox.received());
+    assert!(copies <= 2, "{copies} copies of {count}");
 }

@@ -15,7 +15,7 @@ use yizhan::mail::{Id, Lane};
 use yizhan::queue::body::Stored;
 use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage};
 use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Filter, Queue};
+use yizhan::queue::{Error, Filter, Queue, Settled};
 
 fn database(folder: &Path) -> PathBuf {
     folder.join("data/queue.db")
@@ -427,4 +427,30 @@ async fn a_first_format_that_is_not_whole_is_named_and_kept() {
     assert!(fs::read(database(folder.path())).unwrap() == before, "it was touched");
     edit(folder.path(), "CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL");
     open_clean(folder.path());
+}
+
+/// Another program holds the database, so that nothing can be written for a while.
+#[tokio::test]
+async fn an_outcome_that_cannot_be_written_is_kept_and_nothing_is_leased_before_it_is() {
+    let folder = Folder::new();
+    let queue = open_clean(folder.path());
+    for n in 1..4 {
+        queue.put(short(n, at(n))).await.unwrap();
+    }
+    let mut leases = lease_due(&queue, at(100), 1).await.unwrap();
+    let id = leases[0].entry.id;
+    let other = rusqlite::Connection::open(database(folder.path())).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let settled = queue.settle(leases.remove(0), settlement(vec![(0, delivered(100))], Next::Deferred(at(0)))).await;
+    let Settled::Kept(kept) = settled.unwrap() else { panic!("it cannot be written") };
+    assert!(!kept.why.to_string().is_empty());
+    assert_eq!(lease_due(&queue, at(100), 9).await.unwrap().len(), 0, "a crash now would send more than one again");
+    assert_eq!(earliest(&queue, wants("", 9)).await, None, "nothing to wake for");
+    // New mail does not go before the outcome.
+    assert!(queue.put(short(9, at(9))).await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    kept.written().await.unwrap();
+    assert_eq!(queue.show(id).await.unwrap().0.state, State::Delivered);
+    queue.wait().await.unwrap();
+    assert_eq!(lease_due(&queue, at(100), 9).await.unwrap().len(), 2);
 }

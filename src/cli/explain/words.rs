@@ -10,7 +10,7 @@ use crate::provider::{Action, Basis, Grade, Scope, Verdict};
 pub(super) fn means(verdict: Verdict, code: u16, lang: Lang) -> String {
     let (en, zh) = match verdict.action {
         // More than that would be a guess.
-        _ if !verdict.is_known() => ("Nobody has described these words yet.", "还没有人描述过这种说法。"),
+        _ if !verdict.is_known() => ("No row and no rule describes these words yet.", "目录和规则里都还没有这种说法。"),
         Action::Ok => ("It is no refusal.", "这不是拒绝。"),
         Action::RetrySoon => ("Not now; it passes within minutes.", "暂时不行，几分钟内会过去。"),
         Action::Cool15 => ("Too much for the moment; it passes.", "一时太多，会自己过去。"),

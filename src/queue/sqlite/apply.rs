@@ -86,6 +86,11 @@ impl Write {
 }
 
 impl Write {
+    /// Whether it stores mail that can be refused: its sender tries again.
+    pub(super) fn is_new_mail(&self) -> bool {
+        matches!(self, Write::Put(..))
+    }
+
     /// To how many recipients the provider was offered the message whose lease this ends.
     pub(super) fn offered(&self) -> u32 {
         match self {

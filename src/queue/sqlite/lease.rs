@@ -43,6 +43,10 @@ struct Head {
 impl Writer {
     pub(super) fn lease(&mut self, now: Timestamp, request: &LeaseRequest) -> Result<Vec<Candidate>, Error> {
         let mut leases = Vec::new();
+        // What could not be written down would be sent again after a crash, so nothing else is sent before.
+        if !self.unsettled.is_empty() {
+            return Ok(leases);
+        }
         for lane in &request.lanes {
             let most = leases.len() + lane.limit.min(request.total.saturating_sub(leases.len()));
             self.lease_lane(now, request, lane, most, &mut leases)?;
@@ -196,8 +200,11 @@ impl Writer {
         self.commit_alone(Write::Banish { seq, reason });
     }
 
-    /// When the first message of each line is due that is not leased.
+    /// When the first message of each line is due that is not leased; never, while nothing may be leased.
     pub(super) fn first_due(&mut self, lines: &[Line]) -> Result<Vec<Option<Timestamp>>, Error> {
+        if !self.unsettled.is_empty() {
+            return Ok(vec![None; lines.len()]);
+        }
         lines.iter().map(|line| self.first_of(&line.pool, line.lane)).collect()
     }
 

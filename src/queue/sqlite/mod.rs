@@ -38,11 +38,12 @@ use crate::mail::Id;
 use super::body::{Draft, Spool, Stored};
 use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage};
 use super::request::{ClosedLane, LeaseRequest, Line};
-use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings, folder};
+use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings, Settled, folder};
 
 mod accounts;
 mod apply;
 mod astray;
+mod commit;
 mod fault;
 mod fresh;
 mod group;
@@ -51,6 +52,7 @@ mod ledger;
 mod lines;
 mod lock;
 mod lookup;
+mod reserve;
 mod revoke;
 mod rows;
 mod schema;
@@ -63,7 +65,7 @@ mod writer;
 use apply::Write;
 use lease::Candidate;
 use lookup::{Read, Reply};
-use writer::{Message, Writer};
+use writer::{Asker, Message, Writer};
 
 /// Room for what waits to be written, in units of 4 KiB: 8 MB.
 const ROOM: usize = 2048;
@@ -123,6 +125,7 @@ impl Sqlite {
             revoked: Vec::new(),
             due: due.clone(),
             unlink,
+            reserve: reserve::Reserve::take(&settings.data_dir),
             slack: false,
             lock,
         };
@@ -144,7 +147,7 @@ impl Sqlite {
     async fn change(&self, write: Write, octets: usize) -> Result<bool, Error> {
         let units = (octets / UNIT + 1).min(ROOM) as u32;
         let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| Error::Closed)?;
-        self.ask(|reply| Message::Write(write, Some(reply), Some(permit))).await
+        self.ask(|reply| Message::Write(write, Asker::Change(reply), permit)).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Error> {
@@ -240,7 +243,7 @@ impl Queue for Sqlite {
         })
     }
 
-    fn settle(&self, mut lease: Lease, settlement: Settlement) -> Answer<'_, ()> {
+    fn settle(&self, mut lease: Lease, settlement: Settlement) -> Answer<'_, Settled> {
         Box::pin(async move {
             let octets = settlement.notice.as_deref().map_or(0, octets_of);
             let notice_sum = settlement.notice.as_deref().map_or(0, rows::checksum_new);
@@ -250,7 +253,7 @@ impl Queue for Sqlite {
             let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| Error::Closed)?;
             // From here on the writer ends the lease. Before, a call that is given up still gives it back.
             drop(lease.guard.release.take());
-            self.ask(|reply| Message::Write(write, Some(reply), Some(permit))).await.map(drop)
+            self.ask(|reply| Message::Write(write, Asker::Settlement(reply), permit)).await
         })
     }
 

@@ -84,6 +84,10 @@ impl Writer {
 
     /// Gives some free pages back to the file system, a little at a time, while nothing else is to do.
     pub(super) fn shrink(&mut self) {
+        self.reserve.renew();
+        if !self.slack {
+            return;
+        }
         let step = |conn: &Connection| -> rusqlite::Result<bool> {
             let free: i64 = conn.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
             if free <= SPARE_PAGES {

@@ -1,6 +1,7 @@
 //! The one thread that owns the database: it collects what was asked for, commits it as one group, then answers.
 //!
-//! Not here: what a change writes (`apply`, `settle`) and what a question reads (`lookup`).
+//! Not here: what a change writes (`apply`, `settle`), what a question reads (`lookup`), and what is done when a group cannot
+//! be written (`commit`).
 //!
 //! Invariants: nobody is answered `Ok` before the commit is synced. Nothing in memory (counts, leases, files) changes
 //! before it either. After a commit that failed, the connection is never used again: it is closed, a new one is opened,
@@ -15,22 +16,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
 use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::NewMessage;
 use crate::queue::request::{ClosedLane, Line};
-use crate::queue::{Error, Settings};
+use crate::queue::{Error, Kept, Settings, Settled};
 
 use super::apply::{Done, Write};
-use super::fault::Fault;
 use super::fresh::Fresh;
-use super::group::{Committed, Ended};
 use super::ledger::Ledger;
 use super::lines::Lines;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
+use super::reserve::Reserve;
 use super::revoke::Revoked;
 
 /// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
@@ -43,7 +43,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// What arrives at the writer.
 pub(super) enum Message {
     /// A change; the permit bounds how much may wait here.
-    Write(Write, Option<Reply<bool>>, Option<OwnedSemaphorePermit>),
+    Write(Write, Asker, OwnedSemaphorePermit),
     /// A question.
     Read(Read),
     /// Lanes that are closed. Needs no database.
@@ -54,11 +54,58 @@ pub(super) enum Message {
     Close(Option<Reply<()>>),
 }
 
+/// Who waits for a change.
+pub(super) enum Asker {
+    /// The writer itself wanted it.
+    Nobody,
+    /// Whoever asked for the change.
+    Change(Reply<bool>),
+    /// Whoever settled a lease.
+    Settlement(Reply<Settled>),
+    /// Whoever settled a lease, and has heard that the outcome is kept.
+    Kept(Reply<()>),
+}
+
 /// A change on its way through a group.
 pub(super) struct Job {
     pub(super) write: Write,
-    reply: Option<Reply<bool>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    asker: Asker,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    /// A change of the writer's own.
+    pub(super) fn own(write: Write) -> Job {
+        Job { write, asker: Asker::Nobody, permit: None }
+    }
+
+    /// A settlement could not be written and is kept: says so, once, and gives the permit back.
+    pub(super) fn keep(&mut self, why: Error) {
+        self.permit = None;
+        if let Asker::Settlement(_) = self.asker {
+            let (written, answer) = oneshot::channel();
+            if let Asker::Settlement(reply) = std::mem::replace(&mut self.asker, Asker::Kept(written)) {
+                let _ = reply.send(Ok(Settled::Kept(Kept { why, written: answer })));
+            }
+        }
+    }
+
+    /// Answers that it was not done. First the file of a message that was refused goes, then the answer.
+    pub(super) fn refuse(self, error: Error) {
+        drop(self.write);
+        self.asker.answer(Err(error));
+    }
+}
+
+impl Asker {
+    fn answer(self, result: Result<bool, Error>) {
+        match self {
+            Asker::Nobody => {}
+            Asker::Change(reply) => drop(reply.send(result)),
+            Asker::Settlement(reply) => drop(reply.send(result.map(|_| Settled::Written))),
+            Asker::Kept(reply) => drop(reply.send(result.map(drop))),
+        }
+    }
 }
 
 /// What the thread owns.
@@ -83,11 +130,12 @@ pub(super) struct Writer {
     /// It was said that the database is out of its place.
     pub(super) astray: bool,
     /// Settlements that could not be written. Their messages stay leased, so that nobody sends them again.
-    pub(super) unsettled: Vec<Write>,
+    pub(super) unsettled: Vec<Job>,
     /// What was answered with an error, although its commit may have got through.
     pub(super) revoked: Vec<Revoked>,
     pub(super) due: Arc<Notify>,
     pub(super) unlink: Sender<PathBuf>,
+    pub(super) reserve: Reserve,
     /// Whether there may be free pages to give back.
     pub(super) slack: bool,
     pub(super) lock: Lock,
@@ -108,7 +156,8 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         self.recount();
         loop {
-            let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), self.slack) {
+            let idle = self.slack || self.reserve.is_used();
+            let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), idle) {
                 (false, _) => Some(AGAIN),
                 (true, true) => Some(IDLE),
                 (true, false) => None,
@@ -136,7 +185,7 @@ impl Writer {
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Write(write, reply, permit) => jobs.push(Job { write, reply, _permit: permit }),
+                Message::Write(write, asker, permit) => jobs.push(Job { write, asker, permit: Some(permit) }),
                 Message::Read(read) => reads.push(read),
                 Message::CloseLanes(closed, reply) => {
                     self.closed = closed.into_iter().map(|closed| (closed.line.clone(), closed)).collect();
@@ -152,6 +201,7 @@ impl Writer {
         }
         if !jobs.is_empty() {
             self.commit(jobs);
+            self.reserve.renew();
         }
         for read in reads {
             match self.ready() {
@@ -162,73 +212,9 @@ impl Writer {
         close
     }
 
-    /// Commits one change of the writer's own.
-    pub(super) fn commit_alone(&mut self, write: Write) {
-        self.commit(vec![Job { write, reply: None, _permit: None }]);
-    }
-
-    /// Commits a group, behind the settlements that are still to be written, and answers everybody.
-    fn commit(&mut self, jobs: Vec<Job>) {
-        jobs.iter().filter_map(|job| job.write.time()).for_each(|now| self.now = now);
-        let waiting = std::mem::take(&mut self.unsettled).into_iter();
-        let mut group: Vec<Job> = waiting.map(|write| Job { write, reply: None, _permit: None }).collect();
-        group.extend(jobs);
-        self.leave_if_astray();
-        if let Err(fault) = self.ready() {
-            return self.fail(group, &fault);
-        }
-        match self.sound_transaction(&mut group) {
-            Ok(results) => {
-                for (job, result) in group.into_iter().zip(results) {
-                    self.finish(job, result);
-                }
-            }
-            Err((fault, results)) => {
-                // A write that found no space was refused before any sync, and was rolled back: the connection is as
-                // sound as before, and with it what is queued can still be read and sent. After any other error the
-                // connection goes first: nothing may be written to it any more.
-                let sound = self.conn.as_ref().is_some_and(Connection::is_autocommit) && results.is_empty();
-                if !matches!(fault, Fault::Full(_)) || !sound {
-                    self.abandon();
-                }
-                for (job, result) in group.iter_mut().zip(results) {
-                    if result.is_ok_and(|done| !done.stored.is_empty()) {
-                        self.revoked.extend(Revoked::of(&mut job.write));
-                    }
-                }
-                self.fail(group, &fault);
-            }
-        }
-    }
-
-    /// Runs the group as a transaction. A change that meets a damaged page is answered, and the others begin anew.
-    fn sound_transaction(&mut self, group: &mut Vec<Job>) -> Committed {
-        loop {
-            let (place, error) = match self.transaction(group) {
-                Ended::Committed(results) => return Ok(results),
-                Ended::Failed(fault, results) => return Err((fault, results)),
-                Ended::Astray => {
-                    self.refuse_new(group);
-                    continue;
-                }
-                Ended::Poisoned(place, error) => (place, error),
-            };
-            tracing::error!(event = "queue_error", %error, "a change met a damaged page of the queue's database");
-            if group[place].write.forgo() {
-                continue;
-            }
-            let job = group.remove(place);
-            if let Write::Settle { token, .. } = &job.write {
-                // Its outcome cannot be written, so it would be sent again, and again.
-                self.skip.extend(self.ledger.holder(*token).map(|leased| leased.seq));
-            }
-            self.finish(job, Err(error));
-        }
-    }
-
     /// Carries out what follows from a change that is committed, and answers.
     pub(super) fn finish(&mut self, job: Job, result: Result<Done, Error>) {
-        let answer = match result {
+        match result {
             Ok(done) => {
                 for change in &done.moves {
                     self.ledger.apply(change);
@@ -267,35 +253,14 @@ impl Writer {
                 if done.wake {
                     self.due.notify_one();
                 }
-                Ok(done.more)
+                job.asker.answer(Ok(done.more));
             }
             Err(error) => {
                 // A settlement that was refused gives its message back, as a dropped lease does.
                 if let Write::Settle { token, .. } | Write::SetAside { token, .. } = &job.write {
                     self.release(*token);
                 }
-                // First the file of a message that was refused goes, then the answer.
-                drop(job.write);
-                Err(error)
-            }
-        };
-        if let Some(reply) = job.reply {
-            let _ = reply.send(answer);
-        }
-    }
-
-    /// Tells everybody in a group that it failed. Settlements are kept: the provider has already answered, and writing
-    /// that down late is better than sending the mail twice.
-    fn fail(&mut self, group: Vec<Job>, fault: &Fault) {
-        tracing::error!(event = "queue_error", changes = group.len(), error = %fault.error(), "a group of changes could not be written");
-        for job in group {
-            if let Write::Settle { .. } = job.write {
-                self.unsettled.push(job.write);
-            } else {
-                drop(job.write);
-            }
-            if let Some(reply) = job.reply {
-                let _ = reply.send(Err(fault.error()));
+                job.refuse(error);
             }
         }
     }
@@ -311,8 +276,8 @@ impl Writer {
         if !self.unsettled.is_empty() || !self.revoked.is_empty() {
             self.commit(Vec::new());
         }
-        for write in &self.unsettled {
-            if let Write::Settle { id, .. } = write {
+        for job in &self.unsettled {
+            if let Write::Settle { id, .. } = &job.write {
                 tracing::error!(event = "queue_error", %id, "how the last try of this message ended could not be written; it may be sent again");
             }
         }

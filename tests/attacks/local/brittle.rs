@@ -14,7 +14,7 @@ use yizhan::queue::body::{Draft, Stored};
 use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, NewMessage, Settlement, Usage};
 use yizhan::queue::request::{ClosedLane, LeaseRequest, Line};
 use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue};
+use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue, Settled};
 use yizhan::sandbox::Limits;
 
 use crate::support::folder::Folder;
@@ -110,7 +110,7 @@ impl Queue for Brittle {
     fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>> {
         self.touch("lease").lease(now, request)
     }
-    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, ()> {
+    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, Settled> {
         self.touch("settle").settle(lease, settlement)
     }
     fn wait(&self) -> Answer<'_, ()> {

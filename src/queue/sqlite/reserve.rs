@@ -1,0 +1,121 @@
+//! A file that only takes up space: deleted on a full disk, so that outcomes can be written and mail can be deleted.
+//!
+//! On a full disk the queue must still write how each delivery ended, or the mail would be sent again after a restart; and
+//! only what was delivered can be deleted to make room. Invariant: new mail never uses the reserve.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
+
+/// The most that is reserved, in octets: outcomes of some hundred messages before the log is copied back into the database.
+const MOST: u64 = 4 * 1024 * 1024;
+/// The least that is of use.
+const LEAST: u64 = 512 * 1024;
+/// A small disk gives this part of what is free.
+const PART: u64 = 4;
+/// How often it is tried to reserve again.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// The reserve of one queue.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+    there: bool,
+    tried: Instant,
+}
+
+impl Reserve {
+    /// Reserves space in `folder`, unless it is short there. A file that is there stays, whatever its size is.
+    pub(super) fn take(folder: &Path) -> Reserve {
+        let mut reserve = Reserve { path: folder.join("reserve"), there: false, tried: Instant::now() };
+        reserve.there = fs::symlink_metadata(&reserve.path).is_ok_and(|file| file.is_file() && file.len() >= LEAST);
+        if !reserve.there {
+            reserve.fill();
+        }
+        reserve
+    }
+
+    /// Gives the space back to the disk; false when there was none.
+    pub(super) fn give_up(&mut self) -> bool {
+        if !std::mem::take(&mut self.there) {
+            return false;
+        }
+        self.tried = Instant::now();
+        let deleted = fs::remove_file(&self.path);
+        tracing::error!(
+            event = "reserve_used",
+            path = %self.path.display(),
+            "the disk is full: the queue uses its reserve to write down what becomes of queued mail; make room on the disk"
+        );
+        deleted.is_ok()
+    }
+
+    /// Whether it is worth calling [`Reserve::renew`] from time to time.
+    pub(super) fn is_used(&self) -> bool {
+        !self.there
+    }
+
+    /// Reserves space again, once the disk has room.
+    pub(super) fn renew(&mut self) {
+        if self.there || self.tried.elapsed() < EVERY {
+            return;
+        }
+        self.fill();
+        if self.there {
+            tracing::info!(event = "reserve_renewed", path = %self.path.display(), "the disk has room; the queue has its reserve again");
+        }
+    }
+
+    fn fill(&mut self) {
+        self.tried = Instant::now();
+        let free = |folder: &Path| statvfs(folder).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        let octets = self.path.parent().map_or(0, |folder| (free(folder) / PART).min(MOST));
+        if octets < LEAST {
+            return;
+        }
+        match allocate(&self.path, octets) {
+            Ok(()) => self.there = true,
+            Err(error) => {
+                let _ = fs::remove_file(&self.path);
+                tracing::debug!(path = %self.path.display(), %error, "no space could be reserved");
+            }
+        }
+    }
+}
+
+/// Makes the file with all its blocks. Its name need not survive a power cut: the next start reserves again.
+fn allocate(path: &Path, octets: u64) -> io::Result<()> {
+    let nofollow = OFlags::NOFOLLOW.bits() as i32;
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(nofollow).open(path)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, octets) {
+        // A file system that cannot reserve: zeros take the space up as well.
+        Err(rustix::io::Errno::OPNOTSUPP) => io::copy(&mut io::Read::take(io::repeat(0), octets), &mut &file).map(drop),
+        done => Ok(done?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_takes_space_up_and_gives_it_back() {
+        let folder = std::env::temp_dir().join(format!("yz-reserve-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mut reserve = Reserve::take(&folder);
+        let blocks =
+            || fs::metadata(folder.join("reserve")).map(|file| std::os::unix::fs::MetadataExt::blocks(&file) * 512);
+        assert!(!reserve.is_used() && blocks().unwrap() >= LEAST);
+        assert!(!Reserve::take(&folder).is_used(), "the next start finds it");
+        assert!(reserve.give_up() && blocks().is_err());
+        assert!(!reserve.give_up() && reserve.is_used(), "there is nothing more to give");
+        reserve.renew();
+        assert!(blocks().is_err(), "not at once, or it would be taken from those who make room");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
