@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     token: CancellationToken,
+    cut: CancellationToken,
     shared: Arc<Shared>,
 }
 
@@ -95,6 +96,16 @@ impl Drain {
     /// Returns when the end is asked for.
     pub async fn asked(&self) {
         self.token.cancelled().await;
+    }
+
+    /// The time for the drain is over: what is still under way must end at once, and write down how far it came.
+    pub fn cut_short(&self) {
+        self.cut.cancel();
+    }
+
+    /// Returns when the time for the drain is over.
+    pub async fn cut(&self) {
+        self.cut.cancelled().await;
     }
 
     /// Runs `work` that is to last until the drain starts. When it ends before, by itself or by a panic, the process is

@@ -35,6 +35,8 @@ pub use translate::{catalogue, clients, from_policy};
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How long those who are cut short may take to write down how far they came.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often a stop says who is still here.
 const STOP_REPORT: Duration = Duration::from_secs(5);
 
@@ -273,14 +275,21 @@ impl Relay {
                     tracing::info!(event = "draining", here = drain.names().join(", "));
                 }
             };
+            tokio::pin!(all);
             tokio::select! {
-                () = all => true,
+                () = &mut all => true,
                 () = report => false,
-                () = tokio::time::sleep(limit) => false,
+                () = tokio::time::sleep(limit) => {
+                    let here = self.drain.names().join(", ");
+                    tracing::warn!(event = "draining", given_up = here, "they are still in the queue");
+                    // What the provider may have is written down as such, so that it is not sent again without a trace.
+                    self.drain.cut_short();
+                    let _ = tokio::time::timeout(LAST_WORDS, all).await;
+                    false
+                }
             }
         };
         if !finished {
-            tracing::warn!(event = "draining", given_up = self.drain.names().join(", "), "they are still in the queue");
             self.tasks.abort_all();
         }
         if let Err(error) = self.queue.close().await {

@@ -7,7 +7,6 @@
 //! what is known of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ use super::Delivery;
 use super::account::{Account, Identity, Learnt, UnderWay, Weighed};
 use super::breaker::Gate;
 use super::budget::Grant;
+use super::permit::Stage;
 use super::settle::{Change, Event, Tried, settle};
 
 /// The end of a provider's day is left behind by up to so much, each account by its own measure.
@@ -60,6 +60,8 @@ impl Attempt {
     }
 }
 
+/// What stands in the list when the relay stopped between the final dot and its reply.
+const CUT: &str = "the relay was stopped before the provider had answered the end of the message";
 /// What stands in the list when a mistake of ours ended an attempt.
 const BROKEN: &str = "a mistake in the relay ended the attempt; the log says where";
 
@@ -84,7 +86,10 @@ impl Delivery {
     pub(super) async fn attempt(&self, mut attempt: Attempt) {
         let _here = self.0.drain.hold(format!("delivery of {}", attempt.lease.entry.id));
         while let Some(wait) = attempt.account.pace() {
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.0.drain.cut() => return attempt.put_back(self.0.clock.now()),
+            }
         }
         let ended = match too_large(attempt.account.who(), &attempt.lease) {
             Some(text) => Some(self.refused_here(&attempt, &text)),
@@ -98,10 +103,20 @@ impl Delivery {
 
     /// `None` when the account had to rest before the provider was asked: then nothing has happened to the message.
     async fn send(&self, attempt: &mut Attempt) -> Option<Ended> {
-        let (account, asked) = (attempt.account.clone(), AtomicBool::new(false));
+        let (account, stage) = (attempt.account.clone(), Stage::default());
         let policy = policy(account.who(), &attempt.lease.entry);
-        let Some(sent) = panic::confined("delivery", &self.0.counters, self.ask(attempt, policy, &asked)).await else {
-            return Some(self.broken_off(attempt, policy, asked.into_inner()));
+        let sent = tokio::select! {
+            sent = panic::confined("delivery", &self.0.counters, self.ask(attempt, policy, &stage)) => sent,
+            () = self.0.drain.cut() => {
+                // Before the final dot nothing has happened to the message; after it, nobody knows.
+                return stage.is_unanswered().then(|| self.broken_off(attempt, policy, Fate::Uncertain, CUT));
+            }
+        };
+        let Some(sent) = sent else {
+            let (id, account, asked) = (attempt.lease.entry.id, attempt.account.name(), stage.is_asked());
+            tracing::error!(event = "attempt_broken", %id, account, asked, "a mistake in the relay ended this attempt; the line above says where");
+            let fate = if asked { Fate::Uncertain } else { Fate::Later };
+            return Some(self.broken_off(attempt, policy, fate, BROKEN));
         };
         let Sent { turn, mut report, now } = sent?;
         let account = &account;
@@ -129,8 +144,8 @@ impl Delivery {
         Some(Ended { report, weighed, policy, now })
     }
 
-    /// Waits for a turn and asks the provider. `asked` is set as soon as it may hear of the message.
-    async fn ask(&self, attempt: &Attempt, policy: FromPolicy, asked: &AtomicBool) -> Option<Sent> {
+    /// Waits for a turn and asks the provider. `stage` says how far it has come.
+    async fn ask(&self, attempt: &Attempt, policy: FromPolicy, stage: &Stage) -> Option<Sent> {
         let (account, entry) = (&attempt.account, &attempt.lease.entry);
         let letter = letter(account.who(), policy, attempt);
         let mut turn = account.upstream().turn(&letter).await;
@@ -140,8 +155,8 @@ impl Delivery {
             Gate::Cooling(_) | Gate::Paused => return None,
             Gate::Open | Gate::Probe | Gate::Down(_) => {}
         }
-        let permit = self.permit(account);
-        asked.store(true, Ordering::Relaxed);
+        let permit = self.permit(account, stage);
+        stage.ask();
         let report = account.upstream().send(&mut turn, &letter, &permit).await;
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
@@ -149,12 +164,9 @@ impl Delivery {
         Some(Sent { turn, report, now })
     }
 
-    /// After a panic. Nobody knows how far it came, once the provider was asked: that is what *uncertain* is for.
-    fn broken_off(&self, attempt: &Attempt, policy: FromPolicy, asked: bool) -> Ended {
-        let (id, account) = (attempt.lease.entry.id, attempt.account.name());
-        tracing::error!(event = "attempt_broken", %id, account, asked, "a mistake in the relay ended this attempt; the line above says where");
-        let fate = if asked { Fate::Uncertain } else { Fate::Later };
-        let one = Outcome { fate, text: BROKEN.to_owned(), verdict: None, phase: None };
+    /// After a panic, or when the stop cannot wait any longer.
+    fn broken_off(&self, attempt: &Attempt, policy: FromPolicy, fate: Fate, text: &str) -> Ended {
+        let one = Outcome { fate, text: text.to_owned(), verdict: None, phase: None };
         // It says nothing about the account.
         let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
         Ended { report, weighed: Weighed::default(), policy, now: self.0.clock.now() }
@@ -202,7 +214,12 @@ impl Delivery {
             Ok(Settled::Written) => self.log(&account, &entry, &changes, next),
             Ok(Settled::Kept(kept)) => {
                 tracing::error!(event = "queue_error", id = %entry.id, "how the try ended could not be written yet: {}", kept.why);
-                match kept.written().await {
+                let written = tokio::select! {
+                    written = kept.written() => written,
+                    // The queue tries once more when it is closed.
+                    () = self.0.drain.cut() => return,
+                };
+                match written {
                     Ok(()) => self.log(&account, &entry, &changes, next),
                     Err(error) => {
                         tracing::error!(event = "queue_error", id = %entry.id, "how the try ended was not written, so the message may be sent again: {error}");

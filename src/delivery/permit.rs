@@ -3,6 +3,8 @@
 //! A log-in that was counted and then not tried (the process died between the two) costs one of the budget; the other
 //! way round a relay that is restarted in a loop would hammer the provider without knowing it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::queue::entry::Usage;
 use crate::upstream::permit::Answer;
 use crate::upstream::{Held, Permit};
@@ -14,11 +16,37 @@ use super::account::Account;
 pub(super) struct Logins<'a> {
     delivery: &'a Delivery,
     account: &'a Account,
+    stage: &'a Stage,
+}
+
+/// How far an attempt has come, for those who must end it from outside.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    /// The provider may have heard of the message.
+    asked: AtomicBool,
+    /// The final dot is out and unanswered.
+    unanswered: AtomicBool,
+}
+
+impl Stage {
+    /// The provider is about to be asked.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody knows if the provider has the message.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed)
+    }
 }
 
 impl Delivery {
-    pub(super) fn permit<'a>(&'a self, account: &'a Account) -> Logins<'a> {
-        Logins { delivery: self, account }
+    pub(super) fn permit<'a>(&'a self, account: &'a Account, stage: &'a Stage) -> Logins<'a> {
+        Logins { delivery: self, account, stage }
     }
 }
 
@@ -38,5 +66,9 @@ impl Permit for Logins<'_> {
             }
             Ok(())
         })
+    }
+
+    fn final_dot(&self, unanswered: bool) {
+        self.stage.unanswered.store(unanswered, Ordering::Relaxed);
     }
 }

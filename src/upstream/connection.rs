@@ -81,7 +81,7 @@ pub enum Sent {
 
 impl Connection {
     /// Sends one message, unless it was `announced` by the one before: then its commands are on the way already.
-    /// `follow` is asked, once the final dot is about to go out, for a transaction to announce behind it.
+    /// `follow` is called when the final dot is about to go out, and gives a transaction to announce behind it.
     pub async fn send(
         &mut self,
         letter: &Letter<'_>,

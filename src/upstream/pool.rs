@@ -102,14 +102,14 @@ impl Upstream {
         turn.second_hand = false;
         let mark = self.0.logins.mark();
         if let Some(connection) = turn.announced.take()
-            && let Some(report) = self.over(*connection, letter, turn, Begun::Announced).await
+            && let Some(report) = self.over(*connection, letter, turn, Begun::Announced, permit).await
         {
             return report;
         }
         loop {
             let condition = match self.enter(turn, mark, permit).await {
                 Err(condition) => condition,
-                Ok((connection, begun)) => match self.over(connection, letter, turn, begun).await {
+                Ok((connection, begun)) => match self.over(connection, letter, turn, begun, permit).await {
                     Some(report) => return report,
                     // It had died while it was idle; there may be another one.
                     None if begun != Begun::New => continue,
@@ -184,15 +184,19 @@ impl Upstream {
         letter: &Letter<'_>,
         turn: &mut Turn,
         begun: Begun,
+        permit: &dyn Permit,
     ) -> Option<Report> {
         let (settings, count, reused) = (&self.0.settings, letter.to.len(), begun != Begun::New);
         let may_announce = connection.can_follow() && !self.is_spent(&connection, 1);
         let mut ticket = None;
         let announce = || {
+            permit.final_dot(true);
             ticket = if may_announce { self.0.turns.next() } else { None };
             ticket.as_ref().map(|ticket: &Ticket| ticket.transaction.clone())
         };
-        match connection.send(letter, begun == Begun::Announced, announce).await {
+        let sent = connection.send(letter, begun == Begun::Announced, announce).await;
+        permit.final_dot(false);
+        match sent {
             // Lost before MAIL was answered: the server had hung up while the connection was idle.
             Sent::Done { outcomes, .. } if reused && outcomes.iter().all(is_unseen) => {
                 if begun == Begun::Announced && outcomes.iter().any(is_timeout) {

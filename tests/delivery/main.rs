@@ -11,6 +11,7 @@ mod forecast;
 mod memory;
 mod relay;
 mod simulated_day;
+mod stop;
 mod survival;
 mod transactions;
 mod unknown_replies;
