@@ -23,6 +23,9 @@ const GLANCE: Duration = Duration::from_secs(120);
 /// By how much a clock must go back to be called set back: what a time server corrects is less.
 pub const BACK: Duration = Duration::from_secs(60);
 
+/// No version of this program is older, so an earlier date is that of a clock that was not set yet: 2026-11-01 00:00 UTC.
+pub const EARLIEST: Timestamp = Timestamp::from_millis(1_793_491_200_000);
+
 /// A point in time: milliseconds since 1970-01-01 00:00 UTC. May be negative; arithmetic saturates.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Timestamp(i64);
@@ -58,6 +61,11 @@ impl Timestamp {
     fn zoned(self) -> jiff::Zoned {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system())
     }
+}
+
+/// Whether `then` was told by a clock that was not set, and `now` is not: see [`EARLIEST`].
+pub fn was_unset(then: Timestamp, now: Timestamp) -> bool {
+    then < EARLIEST && now >= EARLIEST
 }
 
 impl Add<Duration> for Timestamp {

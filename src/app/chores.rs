@@ -14,6 +14,8 @@ use crate::queue::Queue;
 use crate::telemetry::counter::Counters;
 use crate::telemetry::log;
 
+use super::purge::PurgeWatch;
+
 /// How often the levels are measured: a full disk is seen this late at most, and `put` sees it at once anyway.
 const LEVELS: Duration = Duration::from_secs(2);
 /// How often it is counted what each client has in the queue, while one of them has much. A count may use a fiftieth of
@@ -76,9 +78,22 @@ async fn levels(queue: &dyn Queue, door: &Door, data_dir: &Path, drain: &Drain) 
 
 async fn records(queue: &dyn Queue, clock: &Clock, drain: &Drain) {
     let worker = clock.worker("the deletion of old records");
+    let saved = queue.saved_time().await.unwrap_or_else(|error| {
+        tracing::warn!(event = "queue_error", "the saved time could not be read: {error}");
+        None
+    });
+    let mut watch = PurgeWatch::new(saved);
     loop {
-        purge(queue, clock, drain).await;
         let now = clock.now();
+        let step = watch.look(now, PURGE_EVERY);
+        if let Some(saved) = step.save
+            && let Err(error) = queue.save_time(saved).await
+        {
+            tracing::warn!(event = "queue_error", "the time could not be saved: {error}");
+        }
+        if step.purge {
+            purge(queue, clock, drain).await;
+        }
         tokio::select! {
             () = drain.asked() => return,
             () = worker.sleep_until(Some(now + PURGE_EVERY)) => {}

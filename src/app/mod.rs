@@ -26,6 +26,7 @@ use crate::telemetry::counter::Counters;
 
 mod chores;
 mod offline;
+mod purge;
 mod shared_account;
 mod translate;
 

@@ -314,21 +314,30 @@ impl Delivery {
         first
     }
 
-    /// A clock that was set back must not keep mail for as long as it was set back. What it did before this process
-    /// began is not known, so the first call brings the due times back as well.
+    /// A clock that was set back must not keep mail for as long as it was set back, and one that was not set when mail came
+    /// must not make it expire. What the clock did before this process began is not known, so the first call mends the times as well.
     async fn mind_the_clock(&self, now: Timestamp, running: &mut Running) -> Result<(), Error> {
         if let Some(latest) = running.latest {
-            if now + clock::BACK >= latest {
+            let set = clock::was_unset(latest, now);
+            if now + clock::BACK >= latest && !set {
                 running.latest = Some(latest.max(now));
                 return Ok(());
             }
-            tracing::warn!(
-                event = "clock_set_back",
-                seconds = latest.since(now).as_secs(),
-                "the machine's clock was set back; what waited for a later time is tried now"
-            );
+            if set {
+                tracing::warn!(
+                    event = "clock_set",
+                    before = latest.rfc3339(),
+                    "the machine's clock was not set before; what came meanwhile counts as taken now"
+                );
+            } else {
+                tracing::warn!(
+                    event = "clock_set_back",
+                    seconds = latest.since(now).as_secs(),
+                    "the machine's clock was set back; what waited for a later time is tried now"
+                );
+            }
         }
-        self.0.queue.hasten(now, now + self.0.settings.schedule.longest()).await?;
+        self.0.queue.mend_times(now, now + self.0.settings.schedule.longest()).await?;
         running.latest = Some(now);
         Ok(())
     }

@@ -136,14 +136,14 @@ impl Rules {
     fn of(entry: &Entry, tried: Tried<'_>, now: Timestamp) -> Rules {
         let count = |fate: Fate| tried.outcomes.iter().filter(|o| o.fate == fate).count();
         let uncertain = count(Fate::Uncertain) > 0;
-        let tries = entry.tries + 1;
+        let (tries, end) = (entry.tries + 1, entry.end_of_life(now));
         // So many the provider took; when it took none, half of what it was offered.
         let (split, all) = (count(Fate::Split), tried.outcomes.len());
         let fewer = if split < all { all - split } else { all / 2 };
         Rules {
             tries,
             // Planned for after the end: a try that only comes late (the clock jumped, the account rested) is not the last.
-            give_up: now >= entry.expires && entry.due >= entry.expires && tries >= FEWEST_TRIES,
+            give_up: now >= end && entry.due >= end && tries >= FEWEST_TRIES,
             uncertain,
             too_uncertain: uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN,
             chunk: (split > 0 && all > 1).then_some(fewer.max(1) as u32),

@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, was_unset};
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 
 use super::body::Stored;
@@ -202,6 +203,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// When it is given up, as seen at `now`. The life of a message that was taken by a clock that was not set begins when
+    /// the clock is right ([`crate::queue::Queue::mend_times`] writes that down).
+    pub fn end_of_life(&self, now: Timestamp) -> Timestamp {
+        if was_unset(self.received, now) { now + self.expires.since(self.received) } else { self.expires }
+    }
+
     /// The recipients that are still to be tried, with their places in the envelope.
     pub fn open(&self) -> impl Iterator<Item = (usize, &Recipient)> {
         self.recipients.iter().enumerate().filter(|(_, r)| r.outcome.is_open())
@@ -261,6 +268,15 @@ pub const LONGEST_POOL: usize = 1024;
 pub const LONGEST_ACCOUNT: usize = 255;
 /// The longest text of an [`AccountState`], in octets.
 pub const LONGEST_STATE: usize = 16 * 1024;
+
+/// The last time that was known to be right, by which a clock that jumps is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedTime {
+    /// The time.
+    pub seen: Timestamp,
+    /// For how long the relay must still run before it purges records.
+    pub pause: Duration,
+}
 
 /// What the delivery wants to know of an account after a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub mod sqlite;
 
 use body::{Draft, Stored};
 use bytes::Bytes;
-use entry::{AccountState, Entry, NewMessage, Settlement, State, Usage};
+use entry::{AccountState, Entry, NewMessage, SavedTime, Settlement, State, Usage};
 use request::{ClosedLane, LeaseRequest, Line, WaitReason};
 use tokio::sync::oneshot;
 
@@ -281,7 +281,7 @@ pub trait Queue: Send + Sync + 'static {
     /// It changes what is *shown*, nothing else: [`Queue::list`], [`Queue::show`] and [`Queue::depth`] show a message
     /// of such a lane that is due as `waiting`, due at that time. As due counts what is queued or waiting, and what is
     /// deferred until a time that the queue has since been told has come (the queue has no clock: it takes the time
-    /// from the last lease, put, retry, hasten or purge).
+    /// from the last lease, put, retry, mend_times or purge).
     fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()>;
 
     /// Counts what an account has used, durably: a log-in is counted before it is tried.
@@ -302,6 +302,15 @@ pub trait Queue: Send + Sync + 'static {
 
     /// What is kept of all accounts, in the order of their names.
     fn recall(&self) -> Answer<'_, Vec<AccountState>>;
+
+    /// Keeps the time, in place of the one that was kept before.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and others.
+    fn save_time(&self, saved: SavedTime) -> Answer<'_, ()>;
+
+    /// The time that is kept; `None` in a new queue.
+    fn saved_time(&self) -> Answer<'_, Option<SavedTime>>;
 
     /// The first `limit` failed messages that were settled with [`Settlement::untold`] and neither retried nor told
     /// since, oldest first.
@@ -336,11 +345,14 @@ pub trait Queue: Send + Sync + 'static {
     /// [`Error::NotFound`]; [`Error::Busy`] while it is being sent.
     fn drop_message(&self, id: Id) -> Answer<'_, ()>;
 
-    /// Brings back due times that a clock left behind which was ahead: a queued or waiting message that is due after
-    /// `now`, and a deferred one that is due after `latest`, is due at `now`. That holds for leased messages as well.
+    /// Puts right what a wrong clock left behind.
     ///
-    /// Looks at all messages: for a start, and for a clock that was set back.
-    fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()>;
+    /// It was ahead: a queued or waiting message that is due after `now`, and a deferred one that is due after `latest`, is
+    /// due at `now`. That holds for leased messages as well. It was not set ([`crate::clock::EARLIEST`]), and is now: what
+    /// was taken or finished then counts as taken or finished `now`, is due, and has its whole life before it.
+    ///
+    /// Looks at all messages: for a start, and for a clock that was set.
+    fn mend_times(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()>;
 
     /// Octets of all messages that are not final, by the address they came from. Looks at all of them: not for every
     /// second.

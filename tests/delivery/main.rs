@@ -3,6 +3,7 @@
 mod accounts;
 mod alerts;
 mod aliases;
+mod clock;
 mod crash;
 mod day_story;
 mod disk;

@@ -5,9 +5,10 @@
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::mailbag::*;
-use yizhan::clock::Timestamp;
+use yizhan::clock::{EARLIEST, Timestamp};
 use yizhan::mail::Id;
 use yizhan::queue::body::{INLINE_LIMIT, Stored};
 use yizhan::queue::entry::{LONGEST_POOL, NewMessage, Next, Outcome, State};
@@ -37,6 +38,7 @@ contract!(
         drop_deletes_whatever_it_is,
         busy_and_unknown_messages_are_named,
         a_clock_that_was_set_back_keeps_no_message,
+        what_an_unset_clock_has_dated_counts_from_the_time_it_is_set,
         lists_can_be_read_in_pages,
         depth_counts_what_is_there,
         purge_deletes_what_is_old,
@@ -230,7 +232,7 @@ async fn everything_that_makes_a_message_due_wakes(open: Open<'_>) {
     let lease = lease_one(&*queue, at(1)).await;
     queue.settle(lease, settlement(vec![], Next::Waiting(at(50)))).await.unwrap();
     queue.wait().await.unwrap();
-    queue.hasten(at(2), at(2)).await.unwrap();
+    queue.mend_times(at(2), at(2)).await.unwrap();
     queue.wait().await.unwrap();
     assert!(!ready(queue.wait()));
 }
@@ -422,6 +424,47 @@ async fn busy_and_unknown_messages_are_named(open: Open<'_>) {
 
 /// Five messages of a clock that was eight hours ahead: the due time is brought back in every state, for a message that
 /// is leased meanwhile, and for one that was never read back from the disk.
+async fn what_an_unset_clock_has_dated_counts_from_the_time_it_is_set(open: Open<'_>) {
+    let unset = |seconds| Timestamp::from_millis(seconds * 1000);
+    let set = EARLIEST + Duration::from_secs(86_400);
+    let queue = open();
+    for n in 0..4 {
+        queue.put(short(n, unset(n as i64))).await.unwrap();
+    }
+    queue.put(short(9, EARLIEST)).await.unwrap();
+    let mut leases = lease_due(&*queue, unset(10), 3).await.unwrap();
+    let ids: Vec<Id> = leases.iter().map(|lease| lease.entry.id).collect();
+    let leased = leases.pop().unwrap();
+    queue.settle(leases.pop().unwrap(), settlement(vec![], Next::Deferred(unset(900)))).await.unwrap();
+    queue
+        .settle(
+            leases.pop().unwrap(),
+            settlement(
+                vec![(0, Outcome::Failed { at: unset(10), reason: "550 no".to_owned() })],
+                Next::Deferred(unset(0)),
+            ),
+        )
+        .await
+        .unwrap();
+    // The clock is still not set: as old as it says.
+    queue.mend_times(unset(20), unset(900)).await.unwrap();
+    assert_eq!(queue.show(ids[1]).await.unwrap().0.received, unset(1));
+    // Set, and not yet mended: what failed must not be taken for old.
+    assert!(!queue.purge(set).await.unwrap());
+    queue.mend_times(set, set).await.unwrap();
+    drop(leased);
+    for id in &ids[1..] {
+        let entry = queue.show(*id).await.unwrap().0;
+        assert_eq!((entry.received, entry.due, entry.expires), (set, set, set + LIFE), "{entry:?}");
+    }
+    assert_eq!(queue.show(ids[0]).await.unwrap().0.state, State::Failed);
+    assert_eq!(queue.show(Id::new(EARLIEST, 9)).await.unwrap().0.received, EARLIEST, "a sound time stays");
+    assert!(!queue.purge(set + KEEP * 2).await.unwrap());
+    queue.show(ids[0]).await.expect("its time is counted from the day the clock was set");
+    queue.purge(set + KEEP * 2 + Duration::from_secs(1)).await.unwrap();
+    assert!(queue.show(ids[0]).await.is_err());
+}
+
 async fn a_clock_that_was_set_back_keeps_no_message(open: Open<'_>) {
     const AHEAD: u64 = 8 * 3600;
     let queue = open();
@@ -434,7 +477,7 @@ async fn a_clock_that_was_set_back_keeps_no_message(open: Open<'_>) {
         queue.settle(leases.pop().unwrap(), settlement(vec![], next)).await.unwrap();
     }
     queue.wait().await.unwrap();
-    queue.hasten(at(10), at(AHEAD + 60)).await.unwrap();
+    queue.mend_times(at(10), at(AHEAD + 60)).await.unwrap();
     queue.wait().await.unwrap();
     let numbers = |leases: &[yizhan::queue::Lease]| -> Vec<(String, Timestamp)> {
         leases.iter().map(|l| (l.entry.recipients[0].address.to_string(), l.entry.due)).collect()

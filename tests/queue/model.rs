@@ -370,7 +370,7 @@ impl Pair {
                 self.now = (self.now - Duration::from_secs(back)).max(START);
                 self.model.heard = self.now;
                 let latest = self.now + Duration::from_secs(longest);
-                self.queue().hasten(self.now, latest).await.unwrap();
+                self.queue().mend_times(self.now, latest).await.unwrap();
                 for m in self.model.messages.values_mut().filter(|m| !m.state.is_final()) {
                     let limit = if m.state == State::Deferred { latest } else { self.now };
                     m.due = if m.due > limit { self.now } else { m.due };

@@ -92,6 +92,17 @@ fn waiting_spends_nothing_never_fails_and_keeps_its_place() {
 }
 
 #[test]
+fn a_message_that_was_taken_by_an_unset_clock_begins_its_life_when_the_clock_is_set() {
+    let unset = Timestamp::from_millis(0);
+    let life = Settings::default().expire;
+    // It was leased before the clock was set, and is settled after it.
+    let old = Entry { received: unset, due: NOW, expires: unset + life, ..entry(1, 20, 0, Duration::ZERO) };
+    assert_eq!(run(&old, &[Fate::Later]).1, [Event::Deferred]);
+    assert_eq!(old.end_of_life(NOW), NOW + life);
+    assert_eq!(old.end_of_life(unset + life), unset + life, "while it is not set, its own time counts");
+}
+
+#[test]
 fn an_old_message_is_given_up_but_not_by_a_clock_that_jumped() {
     let six_days = Duration::from_secs(6 * 24 * 3600);
     let planned = |tries| Entry { due: NOW, ..entry(1, tries, 0, six_days) };

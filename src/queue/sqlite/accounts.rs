@@ -3,12 +3,14 @@
 //! The queue does not know what a budget is, nor what a state says: it adds, and gives back. Nothing here commits
 //! (`apply` says how); the questions run on the same connection. Invariant: one row for an account and a minute.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
 use crate::mail::Id;
 use crate::queue::KEEP_USAGE;
-use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, Settlement, Usage};
+use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, SavedTime, Settlement, Usage};
 
 use super::apply::{Context, Done, put, short_enough};
 use super::fault::Failure;
@@ -93,6 +95,24 @@ pub(super) fn remember(conn: &Connection, state: &AccountState) -> Result<(), Fa
     let sql = "INSERT INTO account (name, state) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET state = ?2";
     conn.prepare_cached(sql)?.execute([&state.account, &state.state])?;
     Ok(())
+}
+
+/// Keeps the time in place of the one that was kept before.
+pub(super) fn save_time(conn: &Connection, saved: SavedTime) -> Result<(), Failure> {
+    let sql =
+        "INSERT INTO saved_time (one, seen, pause) VALUES (1, ?1, ?2) ON CONFLICT DO UPDATE SET seen = ?1, pause = ?2";
+    let pause = i64::try_from(saved.pause.as_millis()).unwrap_or(i64::MAX);
+    conn.prepare_cached(sql)?.execute([saved.seen.millis(), pause])?;
+    Ok(())
+}
+
+/// The time that is kept.
+pub(super) fn saved_time(conn: &Connection) -> rusqlite::Result<Option<SavedTime>> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let pause = Duration::from_millis(row.get::<_, i64>(1)?.max(0) as u64);
+        Ok(SavedTime { seen: Timestamp::from_millis(row.get(0)?), pause })
+    };
+    conn.prepare_cached("SELECT seen, pause FROM saved_time")?.query_row([], read).optional()
 }
 
 /// What is kept of all accounts.

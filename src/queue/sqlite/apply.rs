@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::clock::Timestamp;
+use crate::clock::{EARLIEST, Timestamp};
 use crate::mail::{ClientKey, Id, Lane};
 use crate::queue::body::Spool;
-use crate::queue::entry::{AccountState, LONGEST_POOL, NewMessage, Settlement, State, Usage};
+use crate::queue::entry::{AccountState, LONGEST_POOL, NewMessage, SavedTime, Settlement, State, Usage};
 use crate::queue::{Error, Settings};
 
 use super::fault::Failure;
@@ -36,7 +36,7 @@ pub(super) enum Write {
     Retry(Id, Timestamp),
     Drop(Id),
     /// What is due too late is due at `now`.
-    Hasten {
+    MendTimes {
         now: Timestamp,
         latest: Timestamp,
     },
@@ -49,6 +49,7 @@ pub(super) enum Write {
     Assign(Vec<(Id, String)>),
     Spend(Usage),
     Remember(AccountState),
+    SaveTime(SavedTime),
     /// The owner is told of these; the number is the checksum of the notice, if there is one.
     Tell {
         notice: Option<Box<NewMessage>>,
@@ -72,12 +73,13 @@ impl Write {
     pub(super) fn time(&self) -> Option<Timestamp> {
         match self {
             Write::Put(messages) => messages.last().map(|(message, _)| message.received),
-            Write::Retry(_, now) | Write::Hasten { now, .. } | Write::Purge { now, .. } => Some(*now),
+            Write::Retry(_, now) | Write::MendTimes { now, .. } | Write::Purge { now, .. } => Some(*now),
             Write::Settle { .. }
             | Write::Drop(_)
             | Write::Assign(_)
             | Write::Spend(_)
             | Write::Remember(_)
+            | Write::SaveTime(_)
             | Write::Tell { .. }
             | Write::SetAside { .. }
             | Write::Banish { .. } => None,
@@ -98,11 +100,12 @@ impl Write {
             Write::Put(..)
             | Write::Retry(..)
             | Write::Drop(_)
-            | Write::Hasten { .. }
+            | Write::MendTimes { .. }
             | Write::Purge { .. }
             | Write::Assign(_)
             | Write::Spend(_)
             | Write::Remember(_)
+            | Write::SaveTime(_)
             | Write::Tell { .. }
             | Write::SetAside { .. }
             | Write::Banish { .. } => 0,
@@ -121,10 +124,11 @@ impl Write {
             Write::Put(..)
             | Write::Retry(..)
             | Write::Drop(_)
-            | Write::Hasten { .. }
+            | Write::MendTimes { .. }
             | Write::Assign(_)
             | Write::Spend(_)
             | Write::Remember(_)
+            | Write::SaveTime(_)
             | Write::Tell { .. }
             | Write::SetAside { .. }
             | Write::Banish { .. } => false,
@@ -152,7 +156,7 @@ pub(super) struct Done {
     /// Whether purge has more to do.
     pub(super) more: bool,
     /// Due times were brought back: to this time, and those of deferred messages that were later than the second one.
-    pub(super) hastened: Option<(Timestamp, Timestamp)>,
+    pub(super) mended: Option<(Timestamp, Timestamp)>,
 }
 
 /// What a change may look at.
@@ -176,10 +180,11 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
         }
         Write::Retry(id, now) => retry(context, *id, *now),
         Write::Drop(id) => drop_message(context, *id),
-        Write::Hasten { now, latest } => hasten(context, *now, *latest),
+        Write::MendTimes { now, latest } => mend_times(context, *now, *latest),
         Write::Purge { now, usage } => purge(context, *now, *usage),
         Write::Assign(changes) => assign(context, changes),
         Write::Spend(usage) => accounts::spend(context.conn, usage).map(|()| Done::default()),
+        Write::SaveTime(saved) => accounts::save_time(context.conn, *saved).map(|()| Done::default()),
         Write::Remember(state) => accounts::remember(context.conn, state).map(|()| Done::default()),
         Write::Tell { notice, sum, ids } => accounts::tell(context, notice.as_deref(), *sum, ids),
         Write::SetAside { token, reason } => {
@@ -300,12 +305,22 @@ pub(super) fn delete_content(conn: &Connection, spool: &Spool, seq: i64) -> rusq
     Ok(name.flatten().and_then(|name| spool.path(&name)))
 }
 
-fn hasten(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
+fn mend_times(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
     // Only what is in a state with a due time is in the index.
     let sql = "UPDATE message SET due = ?1 WHERE (state <> 'deferred' OR due > ?2) \
                AND seq IN (SELECT seq FROM message INDEXED BY message_line WHERE due > ?1)";
-    let changed = context.conn.prepare_cached(sql)?.execute([now.millis(), latest.millis()])?;
-    Ok(Done { wake: changed > 0, hastened: (changed > 0).then_some((now, latest)), ..Done::default() })
+    let mut changed = context.conn.prepare_cached(sql)?.execute([now.millis(), latest.millis()])?;
+    if now >= EARLIEST {
+        // Ids sort by the time of arrival, so this is a part of their index.
+        let sql = "UPDATE message SET received = ?1, expires = ?1 + max(expires - received, 0), \
+                   due = CASE WHEN due IS NULL THEN NULL ELSE ?1 END, \
+                   finished = CASE WHEN finished IS NULL THEN NULL ELSE max(finished, ?1) END \
+                   WHERE id < ?2 AND received < ?3";
+        let first = Id::new(EARLIEST, 0);
+        changed +=
+            context.conn.prepare_cached(sql)?.execute(params![now.millis(), first.as_str(), EARLIEST.millis()])?;
+    }
+    Ok(Done { wake: changed > 0, mended: (changed > 0).then_some((now, latest)), ..Done::default() })
 }
 
 /// Gives messages new pools; those that are leased, final or gone stay as they are.
@@ -339,16 +354,18 @@ fn assign(context: &Context<'_>, changes: &[(Id, String)]) -> Result<Done, Failu
 
 fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Failure> {
     let mut done = Done::default();
+    // What an unset clock has dated is not old: see [`mend_times`].
+    let earliest = if now >= EARLIEST { EARLIEST.millis() } else { i64::MIN };
     for (state, keep) in
         [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
     {
         let sql = "SELECT seq, size, pool, lane, client_key FROM message \
-                   WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 LIMIT ?3";
+                   WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 AND finished >= ?4 LIMIT ?3";
         let left = (PURGE_STEP - done.moves.len()) as i64;
         let old: Vec<(i64, i64, Arc<str>, Lane, ClientKey)> = context
             .conn
             .prepare_cached(sql)?
-            .query_map(params![state.name(), (now - keep).millis(), left], |row| {
+            .query_map(params![state.name(), (now - keep).millis(), left, earliest], |row| {
                 Ok((row.get(0)?, row.get(1)?, pool_of(row, 2)?, lane_of(row, 3)?, key_of(row, 4)?))
             })?
             .collect::<Result<_, _>>()?;

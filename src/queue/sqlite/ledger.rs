@@ -143,8 +143,8 @@ impl Ledger {
         token
     }
 
-    /// Due times were brought back, those of leased messages as well: see [`crate::queue::Queue::hasten`].
-    pub(super) fn hasten(&mut self, now: Timestamp, latest: Timestamp) {
+    /// Due times were brought back, those of leased messages as well: see [`crate::queue::Queue::mend_times`].
+    pub(super) fn mend_times(&mut self, now: Timestamp, latest: Timestamp) {
         for leased in self.leased.values_mut() {
             let limit = if leased.state == State::Deferred { latest } else { now };
             leased.due = if leased.due > limit { now } else { leased.due };

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::clock::Timestamp;
 use crate::mail::Id;
 use crate::queue::body::Stored;
-use crate::queue::entry::{AccountState, Entry, Usage};
+use crate::queue::entry::{AccountState, Entry, SavedTime, Usage};
 use crate::queue::request::{LeaseRequest, Line};
 use crate::queue::{Depth, Error, Filter};
 
@@ -28,6 +28,7 @@ pub(super) enum Read {
     Pools(Reply<Vec<(String, u64)>>),
     Usage(String, Timestamp, Reply<Vec<Usage>>),
     Recall(Reply<Vec<AccountState>>),
+    SavedTime(Reply<Option<SavedTime>>),
     Untold(usize, Reply<Vec<Entry>>),
     List(Filter, Reply<Vec<Entry>>),
     Show(Id, Reply<(Entry, Bytes, Stored)>),
@@ -44,6 +45,7 @@ impl Read {
             Read::Pools(reply) => drop(reply.send(Err(error))),
             Read::Usage(_, _, reply) => drop(reply.send(Err(error))),
             Read::Recall(reply) => drop(reply.send(Err(error))),
+            Read::SavedTime(reply) => drop(reply.send(Err(error))),
             Read::Untold(_, reply) => drop(reply.send(Err(error))),
             Read::List(_, reply) => drop(reply.send(Err(error))),
             Read::Show(_, reply) => drop(reply.send(Err(error))),
@@ -70,6 +72,10 @@ impl Writer {
             Read::Recall(reply) => {
                 let states = self.conn().and_then(accounts::recall);
                 drop(reply.send(states.map_err(|error| self.failed(&error))));
+            }
+            Read::SavedTime(reply) => {
+                let saved = self.conn().and_then(accounts::saved_time);
+                drop(reply.send(saved.map_err(|error| self.failed(&error))));
             }
             Read::Untold(limit, reply) => drop(reply.send(self.untold(limit))),
             Read::List(filter, reply) => drop(reply.send(self.list(&filter))),

@@ -36,7 +36,7 @@ use crate::clock::Timestamp;
 use crate::mail::Id;
 
 use super::body::{Draft, Spool, Stored};
-use super::entry::{AccountState, Entry, NewMessage, Settlement, Usage};
+use super::entry::{AccountState, Entry, NewMessage, SavedTime, Settlement, Usage};
 use super::request::{ClosedLane, LeaseRequest, Line};
 use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings, Settled, folder};
 
@@ -305,6 +305,14 @@ impl Queue for Sqlite {
         Box::pin(self.ask(|reply| Message::Read(Read::Recall(reply))))
     }
 
+    fn save_time(&self, saved: SavedTime) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::SaveTime(saved), 0).await.map(drop) })
+    }
+
+    fn saved_time(&self) -> Answer<'_, Option<SavedTime>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::SavedTime(reply))))
+    }
+
     fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>> {
         Box::pin(self.ask(move |reply| Message::Read(Read::Untold(limit, reply))))
     }
@@ -333,8 +341,8 @@ impl Queue for Sqlite {
         Box::pin(async move { self.change(Write::Drop(id), 0).await.map(drop) })
     }
 
-    fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
-        Box::pin(async move { self.change(Write::Hasten { now, latest }, 0).await.map(drop) })
+    fn mend_times(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
+        Box::pin(async move { self.change(Write::MendTimes { now, latest }, 0).await.map(drop) })
     }
 
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {

@@ -81,7 +81,7 @@ impl Reserve {
             Ok(()) => self.there = true,
             Err(error) => {
                 let _ = fs::remove_file(&self.path);
-                tracing::debug!(path = %self.path.display(), %error, "no space could be reserved");
+                tracing::debug!(event = "reserve_missing", path = %self.path.display(), %error, "no space could be reserved");
             }
         }
     }

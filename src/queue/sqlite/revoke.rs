@@ -42,11 +42,12 @@ impl Revoked {
             }
             Write::Retry(..)
             | Write::Drop(_)
-            | Write::Hasten { .. }
+            | Write::MendTimes { .. }
             | Write::Purge { .. }
             | Write::Assign(_)
             | Write::Spend(_)
             | Write::Remember(_)
+            | Write::SaveTime(_)
             | Write::SetAside { .. }
             | Write::Banish { .. } => Vec::new(),
         }

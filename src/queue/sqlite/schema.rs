@@ -5,7 +5,7 @@
 //! | state | due | content | moved by |
 //! | --- | --- | --- | --- |
 //! | queued | set | kept | put, retry; settle takes it on |
-//! | waiting, deferred | set | kept | settle; hasten and retry make it due |
+//! | waiting, deferred | set | kept | settle; mend_times and retry make it due |
 //! | held | null | kept | set aside when damaged; retry |
 //! | delivered | null | deleted | settle; purge deletes the record |
 //! | failed | null | kept | settle; retry, purge |
@@ -25,7 +25,8 @@
 //! | untold | 1: its owner is still to be told of what failed | settle; tell and retry take it off |
 //!
 //! `usage` has one row for an account and a minute since 1970, written by settle and spend, deleted by purge;
-//! `account` has what the delivery wants to know after a restart, written by settle and remember.
+//! `account` has what the delivery wants to know after a restart, written by settle and remember; `saved_time` has one row, by
+//! which a clock that jumps is noticed.
 //!
 //! How it is asked (a test holds each question to its index): what a client has in a line, and when (`message_line`); what
 //! is there by state, pool and lane, and how many octets (`message_place`); what is deferred and due in a closed lane
@@ -42,7 +43,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::queue::Error;
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// `YIZH`, kept in `application_id`: tells our database from somebody else's.
 const APPLICATION: i64 = 0x5949_5a48;
 
@@ -135,12 +136,25 @@ DROP INDEX message_state;
 DROP INDEX message_due;
 ";
 
+/// What version 4 added: the last time that was known to be right, and how long records must not be purged.
+const TIME: &str = "
+CREATE TABLE saved_time (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    seen INTEGER NOT NULL,
+    pause INTEGER NOT NULL
+) STRICT;
+";
+
 /// The steps to a new database.
-const NEW: &[&str] = &[TABLES, SHARED, CLIENTS];
+const NEW: &[&str] = &[TABLES, SHARED, CLIENTS, TIME];
 
 /// The steps from an earlier version.
 const fn from(version: i64) -> &'static [&'static str] {
-    if version == 1 { &[FROM_1, SHARED, CLIENTS] } else { &[CLIENTS] }
+    match version {
+        1 => &[FROM_1, SHARED, CLIENTS, TIME],
+        2 => &[CLIENTS, TIME],
+        _ => &[TIME],
+    }
 }
 
 /// Opens the database, makes it when it is missing, and sets what a connection must have. True: it was empty.
@@ -181,7 +195,7 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
             upgrade(&conn, NEW).map_err(|e| explain(&e, path))?;
             Ok((conn, true))
         }
-        (1 | 2, APPLICATION, _) => {
+        (1..VERSION, APPLICATION, _) => {
             upgrade(&conn, from(version)).map_err(|e| explain(&e, path))?;
             tracing::info!(event = "queue_upgraded", path = %path.display(), format = VERSION, "the queue has a new format; earlier versions cannot read it");
             Ok((conn, false))

@@ -44,7 +44,7 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
 pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<()> {
     // A table that is not there is found now, not when a try has ended. Only that: a damaged page in one of them is no
     // reason to keep the mail.
-    conn.prepare("SELECT account.state, minute, logins, outcome FROM account, usage, recipient")?;
+    conn.prepare("SELECT account.state, minute, logins, outcome, seen FROM account, usage, recipient, saved_time")?;
     check_lines(conn, report)?;
     let named = check_rows(conn, spool, report)?;
     let aside = spool.folder().with_file_name("aside");

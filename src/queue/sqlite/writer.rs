@@ -225,9 +225,9 @@ impl Writer {
                         self.lines.note(&change.pool, change.lane, &change.key, due);
                     }
                 }
-                if let Some((now, latest)) = done.hastened {
+                if let Some((now, latest)) = done.mended {
                     self.lines.forget_times();
-                    self.ledger.hasten(now, latest);
+                    self.ledger.mend_times(now, latest);
                     self.fresh.clear();
                 }
                 if let Some(token) = done.released {
@@ -297,11 +297,12 @@ fn messages_of(write: Write) -> Vec<NewMessage> {
         Write::Tell { notice, .. } => notice.into_iter().map(|notice| *notice).collect(),
         Write::Retry(..)
         | Write::Drop(_)
-        | Write::Hasten { .. }
+        | Write::MendTimes { .. }
         | Write::Purge { .. }
         | Write::Assign(_)
         | Write::Spend(_)
         | Write::Remember(_)
+        | Write::SaveTime(_)
         | Write::SetAside { .. }
         | Write::Banish { .. } => Vec::new(),
     }

@@ -11,7 +11,7 @@ use yizhan::clock::{Clock, Timestamp};
 use yizhan::config::Settings;
 use yizhan::mail::Id;
 use yizhan::queue::body::{Draft, Stored};
-use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, NewMessage, Settlement, Usage};
+use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, NewMessage, SavedTime, Settlement, Usage};
 use yizhan::queue::request::{ClosedLane, LeaseRequest, Line};
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue, Settled};
@@ -140,6 +140,12 @@ impl Queue for Brittle {
     fn recall(&self) -> Answer<'_, Vec<AccountState>> {
         self.touch("recall").recall()
     }
+    fn save_time(&self, saved: SavedTime) -> Answer<'_, ()> {
+        self.touch("save_time").save_time(saved)
+    }
+    fn saved_time(&self) -> Answer<'_, Option<SavedTime>> {
+        self.touch("saved_time").saved_time()
+    }
     fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>> {
         self.touch("untold").untold(limit)
     }
@@ -158,8 +164,8 @@ impl Queue for Brittle {
     fn drop_message(&self, id: Id) -> Answer<'_, ()> {
         self.touch("drop_message").drop_message(id)
     }
-    fn hasten(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
-        self.touch("hasten").hasten(now, latest)
+    fn mend_times(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
+        self.touch("mend_times").mend_times(now, latest)
     }
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
         self.touch("bytes_by_addr").bytes_by_addr()

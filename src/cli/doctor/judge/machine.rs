@@ -5,11 +5,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Words, words};
-use crate::clock::Timestamp;
+use crate::clock::{EARLIEST, Timestamp};
 use crate::intake::crowd::hides_others;
 
-/// Earlier than this no machine can run this version, so a clock that says so is wrong: 2026-11-01 00:00 UTC.
-const WRITTEN: Timestamp = Timestamp::from_millis(1_793_491_200_000);
 /// With fewer messages than this, one address proves nothing.
 const ENOUGH_MESSAGES: usize = 5;
 
@@ -242,7 +240,7 @@ pub(crate) fn clients(seen: &[IpAddr], gateways: &[IpAddr]) -> Finding {
 /// The clock is later than this program. (How it stands to a provider's is judged with the account.)
 pub(crate) fn clock(now: Timestamp) -> Finding {
     let stands = now.rfc3339();
-    if now >= WRITTEN {
+    if now >= EARLIEST {
         return Finding::ok("clock", words(format!("it is {stands}"), format!("现在是 {stands}")));
     }
     Finding::fail(

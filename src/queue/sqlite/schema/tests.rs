@@ -52,7 +52,9 @@ fn an_upgraded_database_is_like_a_new_one() {
     first.execute_batch(include_str!("../../../../tests/queue/queue_format_1.sql")).unwrap();
     let second = Connection::open_in_memory().unwrap();
     upgrade(&second, &[TABLES, SHARED]).unwrap();
-    for (version, old) in [(1, first), (2, second)] {
+    let third = Connection::open_in_memory().unwrap();
+    upgrade(&third, &[TABLES, SHARED, CLIENTS]).unwrap();
+    for (version, old) in [(1, first), (2, second), (3, third)] {
         upgrade(&old, from(version)).unwrap();
         assert_eq!(shape(&old), shape(&new), "from version {version}");
         // A step that fails takes back those before it.
