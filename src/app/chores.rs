@@ -66,8 +66,8 @@ async fn shares(queue: &dyn Queue, guard: &Guard, drain: &Drain) {
 async fn levels(queue: &dyn Queue, door: &Door, data_dir: &Path, drain: &Drain) {
     loop {
         log::count_dropped(&door.counters);
-        if let Ok(depth) = queue.depth().await {
-            door.room.set_levels(measure(data_dir, depth.bytes));
+        if let Ok(bytes) = queue.bytes().await {
+            door.room.set_levels(measure(data_dir, bytes));
         }
         tokio::select! {
             () = drain.asked() => return,

@@ -50,13 +50,15 @@ impl Delivery {
             return Ok(());
         }
         let mut after = None;
-        loop {
+        // With a million messages it takes minutes: a stop does not wait for it, and the next start goes on.
+        while !self.0.drain.started() {
             let page = self.0.queue.list(Filter { limit: PAGE, after, ..Filter::default() }).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
             let changes = page.iter().filter_map(|entry| Some((entry.id, self.new_pool(entry)?)));
             self.0.queue.assign(changes.collect()).await?;
         }
+        Ok(())
     }
 
     /// The pool for a message whose own pool was removed from the settings: the one that it would get if it came now.

@@ -358,6 +358,9 @@ pub trait Queue: Send + Sync + 'static {
     /// second.
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>>;
 
+    /// Octets of all messages that are not final. Costs nothing.
+    fn bytes(&self) -> Answer<'_, u64>;
+
     /// How full the queue is.
     fn depth(&self) -> Answer<'_, Depth>;
 

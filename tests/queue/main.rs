@@ -4,6 +4,7 @@ mod accounts;
 mod contract;
 mod damage;
 mod fair;
+mod large;
 mod model;
 mod survival;
 

@@ -1,8 +1,8 @@
 //! In-memory counters and leases of the writer: how many messages each state, pool and lane has, and what is leased.
 //!
-//! Values only, no database. Invariants: the counts say what the tables say as of the last commit, with leased messages
-//! under the state they have in the table; a pool that has only final messages is not here; a message has at most one
-//! lease; a token is never used twice.
+//! Values only, no database. Invariants: once it is counted, the counts say what the tables say as of the last commit, with
+//! leased messages under the state they have in the table (before that, what has changed since the start: a count may be
+//! negative); a pool that has only final messages is not here; a message has at most one lease; a token is never used twice.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,13 +58,14 @@ pub(super) struct Counted {
 }
 
 /// How many messages of one pool there are, by lane and state.
-type Counts = [[u64; 7]; Lane::ALL.len()];
+type Counts = [[i64; 7]; Lane::ALL.len()];
 
 /// Counts and leases.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ledger {
-    messages: [u64; 7],
-    bytes: u64,
+    messages: [i64; 7],
+    bytes: i64,
+    counted: bool,
     pools: HashMap<Arc<str>, Counts>,
     leased: HashMap<u64, Leased>,
     tokens: HashMap<i64, u64>,
@@ -76,54 +77,73 @@ impl Ledger {
     /// one of this.
     pub(super) fn new(seed: u64) -> Ledger {
         let pools = HashMap::new();
-        Ledger { messages: [0; 7], bytes: 0, pools, leased: HashMap::new(), tokens: HashMap::new(), next: seed }
+        Ledger {
+            messages: [0; 7],
+            bytes: 0,
+            counted: false,
+            pools,
+            leased: HashMap::new(),
+            tokens: HashMap::new(),
+            next: seed,
+        }
     }
 
     /// Forgets the counts and takes those of the tables.
     pub(super) fn recount(&mut self, rows: impl IntoIterator<Item = Counted>) {
         (self.messages, self.bytes) = ([0; 7], 0);
         self.pools.clear();
+        self.add(rows);
+    }
+
+    /// Adds the counts of the tables as they were before the first change.
+    pub(super) fn add(&mut self, rows: impl IntoIterator<Item = Counted>) {
+        self.counted = true;
         for Counted { state, pool, lane, messages, bytes } in rows {
-            self.messages[state as usize] += messages;
+            self.messages[state as usize] += messages as i64;
             if !state.is_final() {
-                self.bytes = self.bytes.saturating_add(bytes);
-                self.pools.entry(pool.into()).or_default()[lane as usize][state as usize] += messages;
+                self.bytes = self.bytes.saturating_add_unsigned(bytes);
+                self.pools.entry(pool.into()).or_default()[lane as usize][state as usize] += messages as i64;
             }
         }
+        self.pools.retain(|_, counts| *counts != Counts::default());
+    }
+
+    /// Whether it is known what was there before the first change.
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// Applies what a commit has changed.
     pub(super) fn apply(&mut self, change: &Move) {
-        // Saturating: a row that was damaged when it was counted must not bring the writer down.
         if let Some(from) = change.from {
-            let count = &mut self.messages[from as usize];
-            *count = count.saturating_sub(1);
-            if !from.is_final() {
-                self.bytes = self.bytes.saturating_sub(change.size);
-                self.leave(&change.pool, change.lane, from);
-            }
+            self.count(change, from, -1);
         }
         if let Some(to) = change.to {
-            self.messages[to as usize] += 1;
-            if !to.is_final() {
-                self.bytes = self.bytes.saturating_add(change.size);
-                self.pools.entry(change.pool.clone()).or_default()[change.lane as usize][to as usize] += 1;
-            }
+            self.count(change, to, 1);
         }
     }
 
-    fn leave(&mut self, pool: &str, lane: Lane, from: State) {
-        let Some(counts) = self.pools.get_mut(pool) else { return };
-        let count = &mut counts[lane as usize][from as usize];
-        *count = count.saturating_sub(1);
+    fn count(&mut self, change: &Move, state: State, by: i64) {
+        // Not below zero once it is counted: a row that was damaged when it was counted must not spoil the sums.
+        let least = if self.counted { 0 } else { i64::MIN };
+        let add = |count: &mut i64| *count = (*count + by).max(least);
+        add(&mut self.messages[state as usize]);
+        if state.is_final() {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(by * i64::try_from(change.size).unwrap_or(i64::MAX)).max(least);
+        let counts = self.pools.entry(change.pool.clone()).or_default();
+        add(&mut counts[change.lane as usize][state as usize]);
         if *counts == Counts::default() {
-            self.pools.remove(pool);
+            self.pools.remove(&change.pool);
         }
     }
 
     /// The pools of all messages that are not final, with their counts, in the order of their names.
     pub(super) fn pools(&self) -> Vec<(String, u64)> {
-        let all = |(pool, counts): (&Arc<str>, &Counts)| (pool.to_string(), counts.iter().flatten().sum());
+        let all = |(pool, counts): (&Arc<str>, &Counts)| {
+            (pool.to_string(), counts.iter().flatten().sum::<i64>().max(0) as u64)
+        };
         let mut pools: Vec<_> = self.pools.iter().map(all).collect();
         pools.sort_unstable();
         pools
@@ -131,7 +151,7 @@ impl Ledger {
 
     /// How many messages of this pool and lane the table has in `state`, leased or not.
     pub(super) fn in_lane(&self, pool: &str, lane: Lane, state: State) -> u64 {
-        self.pools.get(pool).map_or(0, |counts| counts[lane as usize][state as usize])
+        self.pools.get(pool).map_or(0, |counts| counts[lane as usize][state as usize].max(0) as u64)
     }
 
     /// Leases a message that is not leased, and gives the token.
@@ -173,14 +193,19 @@ impl Ledger {
         self.leased.values()
     }
 
+    /// Octets of all messages that are not final.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.max(0) as u64
+    }
+
     /// The depth as the table and the leases have it, but for the oldest.
     pub(super) fn depth(&self) -> Depth {
-        let mut messages = self.messages;
+        let mut messages = self.messages.map(|count| count.max(0) as u64);
         for leased in self.leased.values() {
             let count = &mut messages[leased.state as usize];
             *count = count.saturating_sub(1);
             messages[State::Sending as usize] += 1;
         }
-        Depth { messages, bytes: self.bytes, ..Depth::default() }
+        Depth { messages, bytes: self.bytes(), ..Depth::default() }
     }
 }

@@ -1,21 +1,19 @@
-//! The questions to the queue and where their answers go. Runs on the writer's connection, after its commit, so that each
-//! caller sees what was acknowledged before. Not here: leases (`lease`), and what operators see (`view`).
+//! The questions to the queue and where their answers go. They are taken up after the commit of their group, so that each
+//! caller sees what was acknowledged before. What operators ask goes on to the reader. Not here: leases (`lease`), and what
+//! operators see (`view`).
 
-use std::net::IpAddr;
-
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
-use crate::queue::body::Stored;
+use crate::queue::Error;
 use crate::queue::entry::{AccountState, Entry, SavedTime, Usage};
 use crate::queue::request::{LeaseRequest, Line};
-use crate::queue::{Depth, Error, Filter};
 
 use super::accounts;
 use super::fault::Fault;
 use super::lease::Candidate;
+use super::reader::Look;
+use super::view::{Picture, View};
 use super::writer::Writer;
 
 /// Where the answer to a question goes.
@@ -30,13 +28,19 @@ pub(super) enum Read {
     Recall(Reply<Vec<AccountState>>),
     SavedTime(Reply<Option<SavedTime>>),
     Untold(usize, Reply<Vec<Entry>>),
-    List(Filter, Reply<Vec<Entry>>),
-    Show(Id, Reply<(Entry, Bytes, Stored)>),
-    BytesByAddr(Reply<Vec<(IpAddr, u64)>>),
-    Depth(Reply<Depth>),
+    Bytes(Reply<u64>),
+    Look(Look),
 }
 
 impl Read {
+    /// Whether the answer depends on what was in the queue at its start.
+    fn needs_counts(&self) -> bool {
+        match self {
+            Read::Lease(..) | Read::FirstDue(..) | Read::Pools(_) | Read::Bytes(_) | Read::Look(Look::Depth(_)) => true,
+            Read::Usage(..) | Read::Recall(_) | Read::SavedTime(_) | Read::Untold(..) | Read::Look(_) => false,
+        }
+    }
+
     /// Says that the queue cannot answer.
     pub(super) fn refuse(self, error: Error) {
         match self {
@@ -47,17 +51,19 @@ impl Read {
             Read::Recall(reply) => drop(reply.send(Err(error))),
             Read::SavedTime(reply) => drop(reply.send(Err(error))),
             Read::Untold(_, reply) => drop(reply.send(Err(error))),
-            Read::List(_, reply) => drop(reply.send(Err(error))),
-            Read::Show(_, reply) => drop(reply.send(Err(error))),
-            Read::BytesByAddr(reply) => drop(reply.send(Err(error))),
-            Read::Depth(reply) => drop(reply.send(Err(error))),
+            Read::Bytes(reply) => drop(reply.send(Err(error))),
+            Read::Look(look) => look.refuse(error),
         }
     }
 }
 
 impl Writer {
-    /// Answers one question. An answer that nobody waits for any more is dropped, leases with it.
+    /// Answers one question, or puts it off until the queue is counted. An answer that nobody waits for any more is dropped, leases with it.
     pub(super) fn answer(&mut self, read: Read) {
+        if !self.ledger.is_counted() && read.needs_counts() {
+            self.parked.push(read);
+            return;
+        }
         match read {
             Read::Lease(now, request, reply) => {
                 self.now = now;
@@ -78,16 +84,37 @@ impl Writer {
                 drop(reply.send(saved.map_err(|error| self.failed(&error))));
             }
             Read::Untold(limit, reply) => drop(reply.send(self.untold(limit))),
-            Read::List(filter, reply) => drop(reply.send(self.list(&filter))),
-            Read::Show(id, reply) => drop(reply.send(self.show(id))),
-            Read::BytesByAddr(reply) => drop(reply.send(self.bytes_by_addr())),
-            Read::Depth(reply) => drop(reply.send(self.depth())),
+            Read::Bytes(reply) => drop(reply.send(Ok(self.ledger.bytes()))),
+            Read::Look(look) => self.look(look),
         }
     }
 
-    fn untold(&mut self, limit: usize) -> Result<Vec<Entry>, Error> {
+    fn untold(&self, limit: usize) -> Result<Vec<Entry>, Error> {
         let rows = self.conn().and_then(|conn| accounts::untold(conn, limit));
-        self.entries(rows.map_err(|error| self.failed(&error))?)
+        let (rows, picture) = (rows.map_err(|error| self.failed(&error))?, self.picture());
+        self.view(&picture).map_err(|error| self.failed(&error))?.entries(rows)
+    }
+
+    /// Hands a look to the reader. Where the files are out of their place, only the open connection leads to them.
+    fn look(&self, look: Look) {
+        let picture = self.picture();
+        if self.is_astray() {
+            match self.view(&picture) {
+                Ok(view) => look.answer(&view),
+                Err(error) => look.refuse(self.failed(&error)),
+            }
+        } else {
+            self.reader.look(look, picture, self.identity);
+        }
+    }
+
+    fn picture(&self) -> Picture {
+        Picture { ledger: self.ledger.clone(), closed: self.closed.clone(), now: self.now }
+    }
+
+    fn view<'a>(&'a self, picture: &'a Picture) -> rusqlite::Result<View<'a>> {
+        let folder = &self.settings.data_dir;
+        Ok(View { conn: self.conn()?, spool: &self.spool, folder, picture, stop: self.reader.stop() })
     }
 
     /// Turns an error of a question into its answer.

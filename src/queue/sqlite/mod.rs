@@ -16,7 +16,9 @@
 //!                                                       +-----------+
 //! ```
 //!
-//! Invariants: one connection, one thread that uses it; at most 8 MB wait to be written; a body file is unlinked only
+//! What operators ask is answered by one more thread, which only reads (`reader`).
+//!
+//! Invariants: one connection that writes, and one thread that uses it; at most 8 MB wait to be written; a body file is unlinked only
 //! after the commit that let go of it, and never on the writer's thread.
 
 use std::fs;
@@ -52,6 +54,7 @@ mod ledger;
 mod lines;
 mod lock;
 mod lookup;
+mod reader;
 mod reserve;
 mod revoke;
 mod rows;
@@ -65,6 +68,7 @@ mod writer;
 use apply::Write;
 use lease::Candidate;
 use lookup::{Read, Reply};
+use reader::{Look, Reader};
 use writer::{Asker, Message, Writer};
 
 /// Room for what waits to be written, in units of 4 KiB: 8 MB.
@@ -101,7 +105,14 @@ impl Sqlite {
         if empty && existed {
             report.push(format!("{} was empty; a new queue was begun", path.display()));
         }
-        start::put_in_order(&conn, &spool, &mut report).map_err(|error| schema::explain(&error, &path))?;
+        let mut order = || -> rusqlite::Result<()> {
+            // A large one is looked through later, beside the work.
+            if upkeep::is_small(&path) {
+                start::check_lines(&conn, &mut report)?;
+            }
+            start::put_in_order(&conn, &spool, &mut report)
+        };
+        order().map_err(|error| schema::explain(&error, &path))?;
         // The writer counts what is there before its first answer; nobody has to wait for that here.
         let ledger = ledger::Ledger::new(random());
 
@@ -125,6 +136,9 @@ impl Sqlite {
             revoked: Vec::new(),
             due: due.clone(),
             unlink,
+            reader: Reader::start(settings, spool.clone())?,
+            parked: Vec::new(),
+            changed: false,
             reserve: reserve::Reserve::take(&settings.data_dir),
             slack: false,
             lock,
@@ -326,11 +340,11 @@ impl Queue for Sqlite {
     }
 
     fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::List(filter, reply))))
+        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::List(filter, reply)))))
     }
 
     fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)> {
-        Box::pin(self.ask(move |reply| Message::Read(Read::Show(id, reply))))
+        Box::pin(self.ask(move |reply| Message::Read(Read::Look(Look::Show(id, reply)))))
     }
 
     fn retry(&self, id: Id, now: Timestamp) -> Answer<'_, ()> {
@@ -346,11 +360,15 @@ impl Queue for Sqlite {
     }
 
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::BytesByAddr(reply))))
+        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::BytesByAddr(reply)))))
+    }
+
+    fn bytes(&self) -> Answer<'_, u64> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Bytes(reply))))
     }
 
     fn depth(&self) -> Answer<'_, Depth> {
-        Box::pin(self.ask(|reply| Message::Read(Read::Depth(reply))))
+        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::Depth(reply)))))
     }
 
     fn purge(&self, now: Timestamp) -> Answer<'_, bool> {

@@ -19,6 +19,21 @@ use crate::queue::{Report, folder};
 use super::apply::{hold, lane_of};
 use super::ledger::Counted;
 
+/// What is in the queue: what the writer keeps in memory.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) counts: Vec<Counted>,
+    /// As [`clients`] gives them.
+    pub(super) clients: Vec<(String, Lane, ClientKey, i64)>,
+    /// A name of a pool, a lane or a client is damaged: [`check_lines`] is needed.
+    pub(super) damaged: bool,
+}
+
+/// Looks at all messages.
+pub(super) fn survey(conn: &Connection) -> rusqlite::Result<Survey> {
+    Ok(Survey { counts: count(conn)?, clients: clients(conn)?, damaged: !damaged_lines(conn)?.is_empty() })
+}
+
 /// How many messages of each pool and lane are in each state, and how many octets they have.
 pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
     let sql = "SELECT state, pool, lane, count(*), total(size) FROM message GROUP BY state, pool, lane";
@@ -45,7 +60,6 @@ pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report
     // A table that is not there is found now, not when a try has ended. Only that: a damaged page in one of them is no
     // reason to keep the mail.
     conn.prepare("SELECT account.state, minute, logins, outcome, seen FROM account, usage, recipient, saved_time")?;
-    check_lines(conn, report)?;
     let named = check_rows(conn, spool, report)?;
     let aside = spool.folder().with_file_name("aside");
     for folder in entries(spool.folder(), report) {
@@ -114,17 +128,8 @@ pub(super) fn clients(conn: &Connection) -> rusqlite::Result<Vec<(String, Lane, 
 
 /// A message in a lane, a pool or of a client whose name is damaged would never be leased: it becomes a normal one that is
 /// not assigned yet, of a client without a name.
-fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
-    let mut damaged = Vec::new();
-    each_client(conn, |names, _| {
-        let [pool, lane, key] = names;
-        let lane = str::from_utf8(lane).ok().and_then(Lane::parse);
-        if lane.is_none() || str::from_utf8(pool).is_err() || str::from_utf8(key).is_err() {
-            damaged.push((names.clone(), lane.unwrap_or_default()));
-        }
-        Ok(())
-    })?;
-    for ([pool, lane, key], mended) in damaged {
+pub(super) fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    for ([pool, lane, key], mended) in damaged_lines(conn)? {
         let sql = "UPDATE message SET pool = '', client_key = '', lane = ?4 \
                    WHERE pool = ?1 AND lane = ?2 AND client_key = ?3 AND due IS NOT NULL";
         let parameters = params![as_text(&pool), as_text(&lane), as_text(&key), mended.name()];
@@ -135,6 +140,20 @@ fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The pools, lanes and clients that have a damaged name, with the lane that they shall have.
+fn damaged_lines(conn: &Connection) -> rusqlite::Result<Vec<([Vec<u8>; 3], Lane)>> {
+    let mut damaged = Vec::new();
+    each_client(conn, |names, _| {
+        let [pool, lane, key] = names;
+        let lane = str::from_utf8(lane).ok().and_then(Lane::parse);
+        if lane.is_none() || str::from_utf8(pool).is_err() || str::from_utf8(key).is_err() {
+            damaged.push((names.clone(), lane.unwrap_or_default()));
+        }
+        Ok(())
+    })?;
+    Ok(damaged)
 }
 
 /// Octets that a column gave as text, as a parameter.

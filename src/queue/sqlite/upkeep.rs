@@ -2,28 +2,89 @@
 //!
 //! Not here: what is asked of it (`writer`). Invariant: a connection that has failed is closed before another is opened.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use crate::clock::Timestamp;
 use crate::mail::{ClientKey, Lane};
-use crate::queue::{Error, folder};
+use crate::queue::{Error, Report, folder};
 
 use super::fault::Fault;
 use super::lock::Lock;
 use super::revoke::take_back;
+use super::start::Survey;
 use super::writer::{Writer, database, identity};
 use super::{schema, start};
 
 /// Free pages that are left alone: they will be used again soon.
 const SPARE_PAGES: i64 = 1024;
 
+/// A database of up to so many octets is counted before the first change; that takes some milliseconds.
+const SMALL: u64 = 32 * 1024 * 1024;
+
+/// Whether the database is looked through before the first change.
+pub(super) fn is_small(path: &Path) -> bool {
+    path.metadata().map_or(true, |file| file.len() <= SMALL)
+}
+
 impl Writer {
+    /// Counts what is there: a small queue at once, a large one beside the work, so that new mail need not wait for that.
+    pub(super) fn count_at_start(&mut self) {
+        if !is_small(&database(&self.settings)) && self.reader.survey(&self.inbox) {
+            return;
+        }
+        self.recount();
+    }
+
+    /// Takes in what was there at the start, and answers those who have waited for it.
+    pub(super) fn take_survey(&mut self, survey: Result<Survey, Error>) {
+        match survey {
+            // It was opened anew meanwhile, and counted.
+            _ if self.ledger.is_counted() => {}
+            Ok(survey) if !survey.damaged => {
+                self.ledger.add(survey.counts);
+                for (pool, lane, key, due) in survey.clients {
+                    self.lines.note(&pool, lane, &key, Timestamp::from_millis(due));
+                }
+                if self.changed {
+                    self.lines.forget_times();
+                }
+            }
+            other => {
+                if let Err(error) = other {
+                    tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted beside the work");
+                }
+                let mut report = Report::new();
+                let mended = self.conn().and_then(|conn| start::check_lines(conn, &mut report));
+                if let Err(error) = mended {
+                    tracing::error!(event = "queue_error", %error, "damaged names could not be mended");
+                }
+                for sentence in report {
+                    tracing::warn!(event = "queue_report", "{sentence}");
+                }
+                self.recount();
+            }
+        }
+        self.answer_parked();
+    }
+
+    /// Answers what had to wait until the queue was counted.
+    fn answer_parked(&mut self) {
+        for read in std::mem::take(&mut self.parked) {
+            self.answer(read);
+        }
+        self.due.notify_one();
+    }
+
     /// Counts what is in the tables. An index that cannot be read makes the numbers wrong, not the queue useless.
     pub(super) fn recount(&mut self) {
         match self.conn().and_then(start::count) {
             Ok(counts) => self.ledger.recount(counts),
             Err(error) => {
-                tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted")
+                tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted");
+                // Whatever waits for the counts must not wait for ever.
+                self.ledger.add([]);
             }
         }
         match self.conn().and_then(start::clients) {
@@ -77,6 +138,7 @@ impl Writer {
         self.identity = identity(&self.settings);
         self.conn = Some(conn);
         self.recount();
+        self.answer_parked();
         tracing::warn!(event = "queue_reopened", path = %path.display(), "the queue's database was opened again");
         self.due.notify_one();
         Ok(())

@@ -1,25 +1,28 @@
 //! What operators see: the list, one message, the depth. Messages of closed lanes are shown as `waiting`.
 //!
-//! Only the picture is changed, never a row ([`crate::queue::Queue::close_lanes`]). Invariant: list, show and depth tell
-//! the same story, whatever is leased or closed.
+//! Only what is shown is changed, never a row ([`crate::queue::Queue::close_lanes`]). Reads only, on whichever connection
+//! (`reader`). Invariant: list, show and depth tell the same story, whatever is leased or closed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
 use crate::mail::{Id, Lane};
-use crate::queue::body::Stored;
+use crate::queue::body::{Spool, Stored};
 use crate::queue::entry::{Entry, State};
 use crate::queue::request::{ClosedLane, Line, WaitReason};
 use crate::queue::{Depth, Error, Filter};
 
-use super::ledger::Leased;
+use super::fault::Fault;
+use super::ledger::{Leased, Ledger};
 use super::rows::{self, Unreadable};
 use super::start::as_text;
-use super::writer::Writer;
 
 /// The lanes of one state, pool by pool: the first, and the one after another.
 pub(super) const FIRST_LANE: &str =
@@ -52,15 +55,35 @@ enum Part {
     Due(Timestamp, bool),
 }
 
-impl Writer {
-    pub(super) fn list(&mut self, filter: &Filter) -> Result<Vec<Entry>, Error> {
+/// What the writer knows beside the tables, as of one moment.
+#[derive(Debug)]
+pub(super) struct Picture {
+    pub(super) ledger: Ledger,
+    /// The lanes that no account can take from.
+    pub(super) closed: HashMap<Line, ClosedLane>,
+    /// The time, as it was told last.
+    pub(super) now: Timestamp,
+}
+
+/// A look at the tables, with a picture of what the writer knows.
+pub(super) struct View<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) spool: &'a Arc<Spool>,
+    pub(super) folder: &'a Path,
+    pub(super) picture: &'a Picture,
+    /// Set when the queue is being closed: then a long look ends.
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl View<'_> {
+    pub(super) fn list(&self, filter: &Filter) -> Result<Vec<Entry>, Error> {
         let limit = if filter.limit == 0 { 100 } else { filter.limit };
         let after = filter.after.as_ref().map_or("", Id::as_str);
         let wanted_pool = |pool: &str| filter.pool.as_deref().is_none_or(|wanted| wanted == pool);
         // Each state, pool and lane is in order by itself; the first `limit` of all are among the first `limit` of each.
         let mut found: Vec<(Id, i64)> = Vec::new();
         if wanted(filter, State::Sending) {
-            let leased = self.ledger.all_leased().filter(|l| l.id.as_str() > after && wanted_pool(&l.pool));
+            let leased = self.picture.ledger.all_leased().filter(|l| l.id.as_str() > after && wanted_pool(&l.pool));
             found.extend(leased.map(|leased| (leased.id, leased.seq)));
         }
         let read = |found: &mut Vec<(Id, i64)>| -> rusqlite::Result<()> {
@@ -77,13 +100,19 @@ impl Writer {
         read(&mut found).map_err(|error| self.failed(&error))?;
         found.sort_unstable();
         found.truncate(limit);
-        self.entries(found.into_iter().map(|(_, seq)| seq).collect())
+        let mut entries = self.entries(found.into_iter().map(|(_, seq)| seq).collect())?;
+        // What was leased when the picture was made may have been settled since.
+        entries.retain(|entry| wanted(filter, entry.state));
+        Ok(entries)
     }
 
     /// The messages in these rows, without those that cannot be read.
-    pub(super) fn entries(&mut self, rows: Vec<i64>) -> Result<Vec<Entry>, Error> {
+    pub(super) fn entries(&self, rows: Vec<i64>) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Error::Closed);
+            }
             match self.entry(row) {
                 Ok(entry) => entries.push(entry),
                 Err(Unreadable::Failed(error)) => return Err(self.failed(&error)),
@@ -98,7 +127,7 @@ impl Writer {
 
     /// Why this lane of `pool` is closed; `None` when it is not.
     fn closed(&self, pool: &str, lane: Lane) -> Option<&ClosedLane> {
-        self.closed.get(&Line { pool: pool.to_owned(), lane })
+        self.picture.closed.get(&Line { pool: pool.to_owned(), lane })
     }
 
     /// Which messages of this pool and lane that the table has in `state` are shown in a state that is wanted.
@@ -109,7 +138,7 @@ impl Writer {
         let (as_is, as_waiting) = (wanted(filter, state), wanted(filter, State::Waiting));
         match state {
             State::Queued if closed => as_waiting.then_some(Part::All),
-            State::Deferred if closed && as_is != as_waiting => Some(Part::Due(self.now, as_waiting)),
+            State::Deferred if closed && as_is != as_waiting => Some(Part::Due(self.picture.now, as_waiting)),
             State::Queued
             | State::Sending
             | State::Waiting
@@ -123,7 +152,7 @@ impl Writer {
     /// The pools and lanes of all messages that the table has in `state`.
     fn lanes_in(&self, state: State) -> rusqlite::Result<Vec<Names>> {
         // From one to the next by the index, so that the time depends on the lanes, not on the messages.
-        let conn = self.conn()?;
+        let conn = self.conn;
         let look = |sql: &str, (pool, lane): &Names| {
             let mut statement = conn.prepare_cached(sql)?;
             let octets = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Names> {
@@ -153,7 +182,7 @@ impl Writer {
         after: &str,
         limit: usize,
     ) -> rusqlite::Result<Vec<(Id, i64)>> {
-        let mut statement = self.conn()?.prepare_cached(PLACE)?;
+        let mut statement = self.conn.prepare_cached(PLACE)?;
         let mut rows = statement.query(params![state.name(), as_text(pool), as_text(lane), after])?;
         let mut ids = Vec::new();
         while let Some(row) = rows.next()? {
@@ -164,7 +193,7 @@ impl Writer {
             };
             if let Some(id) = row.get_ref(0)?.as_str().ok().and_then(Id::parse)
                 && fits
-                && !self.ledger.is_leased(seq)
+                && !self.picture.ledger.is_leased(seq)
             {
                 ids.push((id, seq));
                 if ids.len() == limit {
@@ -177,18 +206,18 @@ impl Writer {
 
     fn is_due(&self, seq: i64, now: Timestamp) -> rusqlite::Result<bool> {
         let sql = "SELECT due <= ?2 FROM message WHERE seq = ?1";
-        self.conn()?.prepare_cached(sql)?.query_row([seq, now.millis()], |row| row.get(0))
+        self.conn.prepare_cached(sql)?.query_row([seq, now.millis()], |row| row.get(0))
     }
 
     /// A message as operators see it.
     fn entry(&self, seq: i64) -> Result<Entry, Unreadable> {
-        let mut entry = rows::entry(self.conn()?, seq)?;
-        if self.ledger.is_leased(seq) {
+        let mut entry = rows::entry(self.conn, seq)?;
+        if self.picture.ledger.is_leased(seq) && !entry.state.is_final() {
             entry.state = State::Sending;
         }
         let due = match entry.state {
             State::Queued | State::Waiting => true,
-            State::Deferred => entry.due <= self.now,
+            State::Deferred => entry.due <= self.picture.now,
             State::Sending | State::Held | State::Delivered | State::Failed => false,
         };
         let closed = self.closed(&entry.pool, entry.lane).filter(|_| due);
@@ -197,7 +226,7 @@ impl Writer {
             entry.due = entry.due.max(until.unwrap_or(UNTIL_AN_OPERATOR_ACTS));
         } else if due
             && entry.state != State::Waiting
-            && self.ledger.all_leased().any(|leased| *leased.pool == *entry.pool)
+            && self.picture.ledger.all_leased().any(|leased| *leased.pool == *entry.pool)
         {
             // Nothing is in its way but those of its pool that are sent now.
             entry.wait = Some(WaitReason::Share);
@@ -205,12 +234,12 @@ impl Writer {
         Ok(entry)
     }
 
-    pub(super) fn show(&mut self, id: Id) -> Result<(Entry, Bytes, Stored), Error> {
+    pub(super) fn show(&self, id: Id) -> Result<(Entry, Bytes, Stored), Error> {
         let read = || -> Result<(Entry, Bytes, Stored), Unreadable> {
             let sql = "SELECT seq FROM message WHERE id = ?1";
-            let seq = self.conn()?.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0))?;
+            let seq = self.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0))?;
             let entry = self.entry(seq)?;
-            let content = rows::content(self.conn()?, &self.spool, seq)?;
+            let content = rows::content(self.conn, self.spool, seq)?;
             let (head, body) = content.map_or((Bytes::new(), Bytes::new().into()), |c| (c.head, c.body));
             Ok((entry, head, body))
         };
@@ -221,26 +250,27 @@ impl Writer {
         })
     }
 
-    pub(super) fn depth(&mut self) -> Result<Depth, Error> {
+    pub(super) fn depth(&self) -> Result<Depth, Error> {
         let read = || -> rusqlite::Result<Depth> {
-            let mut depth = self.ledger.depth();
-            for ClosedLane { line: Line { pool, lane }, reason, .. } in self.closed.values() {
+            let mut depth = self.picture.ledger.depth();
+            for ClosedLane { line: Line { pool, lane }, reason, .. } in self.picture.closed.values() {
                 let (lane, moved_before) = (*lane, depth.messages[State::Waiting as usize]);
                 let leased = |state, due: Timestamp| {
-                    let here = self.ledger.all_leased().filter(|leased| leased.lane == lane && *leased.pool == **pool);
+                    let here =
+                        self.picture.ledger.all_leased().filter(|leased| leased.lane == lane && *leased.pool == **pool);
                     here.filter(|leased| leased.state == state && leased.due <= due).count() as u64
                 };
-                let queued = self.ledger.in_lane(pool, lane, State::Queued);
+                let queued = self.picture.ledger.in_lane(pool, lane, State::Queued);
                 let deferred = self.deferred(pool, lane)?;
                 for (state, all, leased) in [
                     (State::Queued, queued, leased(State::Queued, Timestamp::from_millis(i64::MAX))),
-                    (State::Deferred, deferred, leased(State::Deferred, self.now)),
+                    (State::Deferred, deferred, leased(State::Deferred, self.picture.now)),
                 ] {
                     let moved = all.saturating_sub(leased).min(depth.messages[state as usize]);
                     depth.messages[state as usize] -= moved;
                     depth.messages[State::Waiting as usize] += moved;
                 }
-                let stored = self.ledger.in_lane(pool, lane, State::Waiting);
+                let stored = self.picture.ledger.in_lane(pool, lane, State::Waiting);
                 let stored = stored.saturating_sub(leased(State::Waiting, Timestamp::from_millis(i64::MAX)));
                 let moved = depth.messages[State::Waiting as usize] - moved_before;
                 depth.waiting[reason.place()] += moved + stored;
@@ -254,26 +284,36 @@ impl Writer {
 
     /// How many messages wait only for others of their pool that are being sent.
     fn share(&self) -> rusqlite::Result<u64> {
-        let pools: BTreeSet<&str> = self.ledger.all_leased().map(|leased| &*leased.pool).collect();
+        let pools: BTreeSet<&str> = self.picture.ledger.all_leased().map(|leased| &*leased.pool).collect();
         let lanes = pools.into_iter().flat_map(|pool| Lane::ALL.map(|lane| (pool, lane)));
         let open = lanes.filter(|(pool, lane)| self.closed(pool, *lane).is_none());
         open.map(|(pool, lane)| {
             let due = |leased: &&Leased| match leased.state {
                 State::Queued => true,
-                State::Deferred => leased.due <= self.now,
+                State::Deferred => leased.due <= self.picture.now,
                 State::Sending | State::Waiting | State::Held | State::Delivered | State::Failed => false,
             };
             let here = |leased: &&Leased| leased.lane == lane && *leased.pool == *pool && due(leased);
-            let leased = self.ledger.all_leased().filter(here).count() as u64;
-            Ok((self.ledger.in_lane(pool, lane, State::Queued) + self.deferred(pool, lane)?).saturating_sub(leased))
+            let leased = self.picture.ledger.all_leased().filter(here).count() as u64;
+            Ok((self.picture.ledger.in_lane(pool, lane, State::Queued) + self.deferred(pool, lane)?)
+                .saturating_sub(leased))
         })
         .sum()
+    }
+
+    /// Turns an error of a look into its answer.
+    fn failed(&self, error: &rusqlite::Error) -> Error {
+        if self.stop.load(Ordering::Relaxed) {
+            return Error::Closed;
+        }
+        tracing::error!(event = "queue_error", %error, "the queue's database could not be read");
+        Fault::of(error, self.folder).error()
     }
 
     /// Octets of all messages that are not final, by address. An address that cannot be read any more has none.
     pub(super) fn bytes_by_addr(&self) -> Result<Vec<(IpAddr, u64)>, Error> {
         let read = || -> rusqlite::Result<Vec<(IpAddr, u64)>> {
-            let mut statement = self.conn()?.prepare_cached(BY_ADDR)?;
+            let mut statement = self.conn.prepare_cached(BY_ADDR)?;
             let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
             let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
             Ok(rows.iter().filter_map(|(addr, size)| Some((addr.parse().ok()?, (*size).max(0) as u64))).collect())
@@ -283,11 +323,11 @@ impl Writer {
 
     /// How many deferred messages of this pool and lane are due, leased or not.
     fn deferred(&self, pool: &str, lane: Lane) -> rusqlite::Result<u64> {
-        if self.ledger.in_lane(pool, lane, State::Deferred) == 0 {
+        if self.picture.ledger.in_lane(pool, lane, State::Deferred) == 0 {
             return Ok(0);
         }
-        let mut statement = self.conn()?.prepare_cached(DEFERRED)?;
-        let count = statement.query_row(params![pool, lane.name(), self.now.millis()], |row| row.get(0));
+        let mut statement = self.conn.prepare_cached(DEFERRED)?;
+        let count = statement.query_row(params![pool, lane.name(), self.picture.now.millis()], |row| row.get(0));
         count.map(|n: i64| n.max(0) as u64)
     }
 
@@ -295,7 +335,7 @@ impl Writer {
     fn oldest(&self) -> rusqlite::Result<Option<Timestamp>> {
         let mut oldest = None;
         // Ids sort by time of arrival, so the first one of each state, pool and lane is enough.
-        let mut statement = self.conn()?.prepare_cached(OLDEST)?;
+        let mut statement = self.conn.prepare_cached(OLDEST)?;
         for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
             for (pool, lane) in self.lanes_in(state)? {
                 let names = params![state.name(), as_text(&pool), as_text(&lane)];

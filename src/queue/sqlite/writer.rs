@@ -30,8 +30,10 @@ use super::ledger::Ledger;
 use super::lines::Lines;
 use super::lock::Lock;
 use super::lookup::{Read, Reply};
+use super::reader::Reader;
 use super::reserve::Reserve;
 use super::revoke::Revoked;
+use super::start::Survey;
 
 /// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
 const GROUP: usize = 256;
@@ -50,6 +52,8 @@ pub(super) enum Message {
     CloseLanes(Vec<ClosedLane>, Reply<()>),
     /// A lease was dropped.
     Release(u64),
+    /// What was in the queue at its start.
+    Surveyed(Result<Survey, Error>),
     /// The end.
     Close(Option<Reply<()>>),
 }
@@ -135,6 +139,12 @@ pub(super) struct Writer {
     pub(super) revoked: Vec<Revoked>,
     pub(super) due: Arc<Notify>,
     pub(super) unlink: Sender<PathBuf>,
+    /// Answers what operators ask.
+    pub(super) reader: Reader,
+    /// Questions that wait until the queue is counted.
+    pub(super) parked: Vec<Read>,
+    /// Whether a row has changed, rather than come, since the start.
+    pub(super) changed: bool,
     pub(super) reserve: Reserve,
     /// Whether there may be free pages to give back.
     pub(super) slack: bool,
@@ -154,7 +164,7 @@ pub(super) fn identity(settings: &Settings) -> Option<(u64, u64)> {
 impl Writer {
     /// Works until it is told to close, or everybody is gone.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
-        self.recount();
+        self.count_at_start();
         loop {
             let idle = self.slack || self.reserve.is_used();
             let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), idle) {
@@ -192,6 +202,7 @@ impl Writer {
                     let _ = reply.send(Ok(()));
                 }
                 Message::Release(token) => self.release(token),
+                Message::Surveyed(survey) => self.take_survey(survey),
                 Message::Close(reply) => {
                     close = Some(reply);
                     break;
@@ -219,6 +230,7 @@ impl Writer {
                 for change in &done.moves {
                     self.ledger.apply(change);
                     if change.from.is_some() {
+                        self.changed = true;
                         self.lines.doubt(&change.pool, change.lane, &change.key);
                     }
                     if let Some(due) = change.due {
@@ -281,6 +293,8 @@ impl Writer {
                 tracing::error!(event = "queue_error", %id, "how the last try of this message ended could not be written; it may be sent again");
             }
         }
+        // The last connection to go copies the log back into the database.
+        drop(self.reader);
         let closed = self.conn.take().map_or(Ok(()), |conn| conn.close().map_err(|(_, error)| error));
         drop(self.lock);
         if let Some(reply) = reply {

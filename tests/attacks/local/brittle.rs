@@ -170,6 +170,9 @@ impl Queue for Brittle {
     fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
         self.touch("bytes_by_addr").bytes_by_addr()
     }
+    fn bytes(&self) -> Answer<'_, u64> {
+        self.touch("bytes").bytes()
+    }
     fn depth(&self) -> Answer<'_, Depth> {
         self.touch("depth").depth()
     }
