@@ -2,8 +2,9 @@
 //!
 //! A panic is a mistake of ours. Whoever works for one client or one message runs inside [`confined`] or [`caught`], and
 //! what is lost is that piece of work. What everybody needs is not confined: there the process ends (`drain`'s `vital`).
-//! Not here: what the client is told, and what becomes of the message. Invariant: nothing that a panic quotes reaches the
-//! log, because what it quotes may come from a peer, or be a secret.
+//! The runtime that cannot wake its own threads is no mistake of ours, and nothing can be confined then: the process ends at
+//! once, with one line of the log. Not here: what the client is told, and what becomes of the message. Invariant: nothing
+//! that a panic quotes reaches the log, because what it quotes may come from a peer, or be a secret.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -20,12 +21,25 @@ const LONGEST: usize = 200;
 /// Whether a panic ends the process ([`fatal`]).
 static FATAL: AtomicBool = AtomicBool::new(false);
 
+/// Whether the process is on its way out.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// The files in which Tokio meets the descriptors that wake its threads.
+const DRIVER: [&str; 2] = ["/runtime/io/driver.rs", "/runtime/signal/mod.rs"];
+
 /// From now on every panic of this process is one line of the log, with its place, in place of Rust's own words.
 pub fn report() {
     std::panic::set_hook(Box::new(say));
 }
 
 fn say(info: &PanicHookInfo<'_>) {
+    if ENDING.load(Ordering::SeqCst) {
+        // What follows from the end of the process is not news.
+        wait_for_the_end();
+    }
+    if info.location().is_some_and(|place| is_runtime_driver(place.file())) {
+        return end_of_runtime(info.payload());
+    }
     let place = info.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
@@ -35,7 +49,51 @@ fn say(info: &PanicHookInfo<'_>) {
     let trace = (trace.status() == BacktraceStatus::Captured).then(|| trace.to_string());
     tracing::error!(event = "panic", %place, thread, trace, "panicked: {words}; this is a mistake in yizhan, please report it");
     if FATAL.load(Ordering::SeqCst) {
-        std::process::exit(1);
+        end();
+    }
+}
+
+/// Whether a panic at `file` means that the runtime cannot wait for sockets, or wake its threads, any more.
+fn is_runtime_driver(file: &str) -> bool {
+    file.contains("tokio") && DRIVER.iter().any(|end| file.ends_with(end))
+}
+
+/// Nothing can go on, and an orderly stop would need the same descriptor: it would wait for ever.
+fn end_of_runtime(payload: &(dyn Any + Send)) {
+    if ENDING.swap(true, Ordering::SeqCst) {
+        wait_for_the_end();
+    }
+    let (what, why) = (words(payload), system_error(payload));
+    tracing::error!(
+        event = "broken",
+        part = "the runtime",
+        "the system failed a call that everything needs ({what}: {why}); the relay ends with exit code 1, to be started \
+         anew; what was answered 250 is in the queue"
+    );
+    end();
+}
+
+/// What the system said, by the number in the text of a panic: the text itself is not written.
+fn system_error(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map_or("", String::as_str);
+    let digits = text.split("code: ").nth(1).unwrap_or_default();
+    let digits: String = digits.chars().take_while(char::is_ascii_digit).collect();
+    digits
+        .parse()
+        .map_or_else(|_| "no reason given".to_owned(), |code| std::io::Error::from_raw_os_error(code).to_string())
+}
+
+/// Ends the process, once the log is written.
+fn end() -> ! {
+    ENDING.store(true, Ordering::SeqCst);
+    super::log::flush();
+    std::process::exit(1)
+}
+
+/// For a thread that panics while another one ends the process.
+fn wait_for_the_end() -> ! {
+    loop {
+        std::thread::park();
     }
 }
 
@@ -114,6 +172,20 @@ mod tests {
         );
         assert_eq!(words(payload(|| std::panic::panic_any(7)).as_ref()), "");
         assert_eq!(words(payload(|| panic!("{} {}", "x".repeat(500), 1)).as_ref()).len(), LONGEST);
+    }
+
+    #[test]
+    fn a_093_what_the_system_said_is_taken_by_its_number() {
+        let refused = || -> std::io::Result<()> { Err(std::io::Error::from_raw_os_error(5)) };
+        let error = payload(|| refused().expect("failed to wake I/O driver"));
+        let text = refused().unwrap_err().to_string();
+        assert_eq!((words(error.as_ref()).as_str(), system_error(error.as_ref())), ("failed to wake I/O driver", text));
+        assert_eq!(system_error(payload(|| panic!("{} code: x", 1)).as_ref()), "no reason given");
+        let ours = |file| is_runtime_driver(file);
+        assert!(
+            ours("/registry/tokio-1.54.1/src/runtime/io/driver.rs") && ours("vendor/tokio/src/runtime/signal/mod.rs")
+        );
+        assert!(!ours("/registry/tokio-1.54.1/src/runtime/blocking/pool.rs") && !ours("src/runtime/io/driver.rs"));
     }
 
     #[tokio::test]

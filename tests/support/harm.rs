@@ -81,7 +81,12 @@ pub fn under_strace(site: &Site, options: &[&str]) -> Result<Command, Missing> {
 
 /// Starts it, unless this machine does not let us trace.
 pub async fn start_under_strace(site: &Site, options: &[&str]) -> Result<Program, Missing> {
-    let relay = Program::spawn(under_strace(site, options)?);
+    start_traced(under_strace(site, options)?).await
+}
+
+/// Starts a command of [`under_strace`], unless this machine does not let us trace.
+pub async fn start_traced(command: Command) -> Result<Program, Missing> {
+    let relay = Program::spawn(command);
     let may = relay.line("that it listens", |line| {
         let denied = line.contains("PTRACE") || line.contains("Operation not permitted");
         (line.contains("\"listening\"") || denied).then_some(!denied)

@@ -20,8 +20,8 @@ use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::telemetry::counter::PANICS;
 
 use super::brittle::{brittle, office, queue_settings};
-use super::{nobody_home, taken};
-use crate::support::harm::start_under_strace;
+use super::{nobody_home, send, taken};
+use crate::support::harm::{start_traced, start_under_strace, under_strace};
 use crate::support::load::{Books, Courier};
 use crate::support::office::{Device, Office, PATIENCE, field, provider, until};
 use crate::support::program::{QUICK, Site, field_of, files};
@@ -292,4 +292,45 @@ async fn a_093_the_program_says_a_panic_on_one_line_with_its_place() {
     assert!(place.contains(".rs:") && field_of(line, "thread").is_some(), "{line}");
     assert_eq!(relay.told("session_broken").len(), 1);
     assert!(relay.lines().iter().all(|line| line.starts_with('{')), "{:?}", relay.lines());
+}
+
+/// The system refuses the write with which the runtime wakes its own threads: nothing can go on. One line of the log, with
+/// what the system said, and the end of the process; the next one has the mail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_runtime_that_cannot_be_woken_ends_the_process_with_one_line() {
+    let sandbox = provider(Limits::default()).await;
+    sandbox.fault(Fault::forever(Stage::Connect, What::Stall));
+    let site = Site::new("wakeup", &sandbox, QUICK);
+    let books = Books::default();
+    for when in [1, 2, 7] {
+        let inject = format!("inject=write:error=EIO:when={when}+");
+        let options = ["-P", "anon_inode:[eventfd]", "-e", "trace=write", "-e", &inject];
+        let mut command = need!(under_strace(&site, &options));
+        // What an operator sets to learn more must not bury the line.
+        command.env("RUST_BACKTRACE", "1");
+        let relay = need!(start_traced(command).await);
+        // Whatever wakes it: at the latest a message does.
+        until("the process to end", async || {
+            let _ = send(&books, relay.door(), 500).await;
+            relay.ended().then_some(())
+        })
+        .await;
+        let (status, lines) = relay.end().await;
+        let text = lines.join("\n");
+        assert_eq!(status.code(), Some(1), "{when}: {text}");
+        assert!(lines.iter().all(|line| line.starts_with('{')), "{when}: {text}");
+        let errors: Vec<_> =
+            lines.iter().filter(|line| field_of(line, "level").is_some_and(|level| level == "error")).collect();
+        let [line] = &errors[..] else { panic!("{when}: {text}") };
+        assert!(
+            line.contains("\"broken\"") && field_of(line, "part").is_some_and(|part| part == "the runtime"),
+            "{line}"
+        );
+        assert!(line.contains("Input/output error") && line.len() < 500, "{line}");
+    }
+    sandbox.clear_faults();
+    let relay = site.start().await;
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    books.audit(&sandbox.received());
 }
