@@ -222,9 +222,9 @@ impl Delivery {
         }
         while running.attempts.join_next().await.is_some() {}
         helpers.shutdown().await;
-        for account in &self.0.accounts {
-            account.upstream().close_idle().await;
-        }
+        let all = self.0.accounts.iter().map(|account| account.upstream().clone());
+        // At once: a provider that does not answer QUIT delays the stop by its own deadline only.
+        all.map(|upstream| async move { upstream.close_idle().await }).collect::<JoinSet<()>>().join_all().await;
     }
 
     /// Those who work beside the loop until it ends. None of them has an end of its own.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::smtp::Reply;
 use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOutcome, Transaction};
@@ -21,11 +21,15 @@ use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOu
 use super::Letter;
 use super::line::Line;
 use super::seven_bit::{self, Converted, Form};
+use super::sockets::SocketPermit;
 
 /// A message up to this size is written as one piece, with its final dot; a longer one in pieces of this size.
 const PIECE: usize = 128 * 1024;
 /// How long the farewell may take (RFC 5321 has no deadline for it; QQ answers with garbage or not at all).
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long it may take while a message waits for the place. Not zero: once the provider has closed its end too, it has
+/// surely stopped to count the connection, and most do so within a round trip.
+const SHORT_FAREWELL: Duration = Duration::from_millis(250);
 
 /// A connection, logged in unless [`Connection::must_log_in`].
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub struct Connection {
     pub(super) permitted: bool,
     /// It counts as open while this is there.
     pub(super) seat: Option<Seat>,
+    /// The right to be connected. The last field, because fields are dropped in order: the socket is closed by then.
+    pub(super) socket: Option<SocketPermit>,
 }
 
 /// A place among the open connections of an account, given back when it is dropped.
@@ -246,21 +252,34 @@ impl Connection {
         !self.permitted && self.client.phase() == Phase::Auth
     }
 
-    /// Says QUIT and forgets the connection: whatever the server answers changes nothing. It counts as closed at once,
-    /// not when the farewell is over.
+    /// Says QUIT and forgets the connection: whatever the server answers changes nothing. It carries no message from now on,
+    /// but keeps its place among the account's connections until the socket is closed. That is when the server closes it,
+    /// or by us: after two seconds, or a quarter of a second while a message waits for the place.
     pub fn quit(mut self) -> impl Future<Output = ()> + Send {
         self.seat = None;
         if self.must_log_in() {
             self.client.output().clear();
         }
         self.client.quit();
+        let wanted = self.socket.as_ref().map(SocketPermit::wanted);
         async move {
             let farewell = async {
                 if self.flush().await {
                     while self.read().await.is_none() {}
                 }
             };
-            let _ = timeout(FAREWELL, farewell).await;
+            let hurry = async {
+                match wanted {
+                    Some(wanted) => wanted.await,
+                    None => std::future::pending().await,
+                }
+                sleep(SHORT_FAREWELL).await;
+            };
+            tokio::select! {
+                () = farewell => {}
+                () = hurry => {}
+                () = sleep(FAREWELL) => {}
+            }
         }
     }
 }

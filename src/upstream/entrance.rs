@@ -3,6 +3,8 @@
 //! ```text
 //!  idle one? --yes--------------------------------------------------> take it
 //!     | no                                    ^ one became free
+//!  a place for a connection (`sockets`) ------+
+//!     |                                       |
 //!  one log-in at a time (`logins`) -----------+
 //!     |
 //!  endpoints in turn (`places`): dial, TLS, EHLO (`opening`)
@@ -15,7 +17,8 @@
 //! ```
 //!
 //! Not here: what a message does on the connection, and when connections end (`pool`). Invariants: an account never has
-//! two log-ins on the way; no log-in goes out while a connection is free; none goes out without a permit.
+//! two log-ins on the way; no log-in goes out while a connection is free; none goes out without a permit; it never has more
+//! connections than it may, one that is being ended included.
 
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -30,6 +33,7 @@ use super::opening::OpenError;
 use super::outcome::{self, Condition};
 use super::permit::{Held, Permit};
 use super::pool::{Begun, Upstream};
+use super::sockets::SocketPermit;
 use super::tls;
 use super::turn::Turn;
 
@@ -50,9 +54,14 @@ impl Upstream {
             if let Some(connection) = self.take_idle().await {
                 return Ok((connection, Begun::Reused));
             }
-            let pass = tokio::select! {
+            // The place comes first: only a message that has one can make the others wait.
+            let entered = async {
+                let socket = self.0.sockets.take().await;
+                (self.0.logins.enter(mark).await, socket)
+            };
+            let (pass, socket) = tokio::select! {
                 biased;
-                pass = self.0.logins.enter(mark) => pass,
+                entered = entered => entered,
                 () = freed => continue,
             };
             let pass = match pass {
@@ -65,7 +74,7 @@ impl Upstream {
             if let Some(connection) = self.take_idle().await {
                 return Ok((connection, Begun::Reused));
             }
-            let opened = self.open(permit).await;
+            let opened = self.open(socket, permit).await;
             match &opened {
                 Ok((_, Begun::New)) => pass.ended(None),
                 Ok((_, Begun::Reused | Begun::Announced)) => drop(pass),
@@ -76,7 +85,7 @@ impl Upstream {
     }
 
     /// Opens a new connection at the first endpoint that has one.
-    async fn open(&self, permit: &dyn Permit) -> Result<(Connection, Begun), Condition> {
+    async fn open(&self, socket: SocketPermit, permit: &dyn Permit) -> Result<(Connection, Begun), Condition> {
         let settings = &self.0.settings;
         let epoch = self.epoch();
         let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
@@ -91,7 +100,10 @@ impl Upstream {
         for place in order {
             let endpoint = &settings.endpoints[place];
             match self.reach(place, endpoint, &connector, secret.clone()).await {
-                Ok(connection) => return self.log_in(connection, epoch, permit).await,
+                Ok(mut connection) => {
+                    connection.socket = Some(socket);
+                    return self.log_in(connection, epoch, permit).await;
+                }
                 Err(error) => {
                     last = self.condition_of(&error);
                     tracing::debug!(event = "no_connection", account = %settings.account,

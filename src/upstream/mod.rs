@@ -29,6 +29,7 @@ mod places;
 pub mod pool;
 pub mod proxy;
 mod seven_bit;
+mod sockets;
 pub mod turn;
 
 pub use crate::tls;
@@ -62,7 +63,7 @@ pub struct Settings {
     pub group: Group,
     /// What replies mean; shared by all accounts.
     pub catalogue: Catalogue,
-    /// Connections at one time.
+    /// TCP connections at one time, those included that are being ended.
     pub connections: usize,
     /// How long an unused connection is kept.
     pub idle: Duration,

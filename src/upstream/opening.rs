@@ -82,7 +82,7 @@ impl Connection {
         let permitted = secret.is_none();
         let client = Client::new(client_settings(settings, endpoint, secret));
         let mut connection =
-            Connection { client, line, opened: Instant::now(), announced: false, permitted, seat: None };
+            Connection { client, line, opened: Instant::now(), announced: false, permitted, seat: None, socket: None };
         connection.greet(connector, &endpoint.host, limits.handshake).await?;
         Ok(connection)
     }

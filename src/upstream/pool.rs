@@ -3,7 +3,7 @@
 //! A connection is taken, carries one message, and is given back if it is still good, or handed to the message that it
 //! has announced ([`super::turn`]). One that turns out to have died while it was idle costs the message nothing,
 //! because the provider had not seen it. Idle connections are closed after a while, or when they are too old, by a task
-//! that sleeps until the first of them is due. Nothing is asked of an idle connection, NOOP neither: whether it lives is
+//! that sleeps until the first of them is due. One that is being ended counts until its socket is closed ([`super::sockets`]). Nothing is asked of an idle connection, NOOP neither: whether it lives is
 //! seen on the socket. Not here: how a message comes to a connection (`entrance`), and how one is made (`opening`).
 
 use std::collections::VecDeque;
@@ -23,6 +23,7 @@ use super::logins::LogIns;
 use super::outcome::{self, Condition, Report};
 use super::permit::Permit;
 use super::places::Places;
+use super::sockets::Sockets;
 use super::turn::{Ticket, Turn, Turns};
 use super::{Letter, Settings};
 
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     used: Mutex<Option<Secret>>,
     places: Mutex<Places>,
     turns: Turns,
+    pub(super) sockets: Sockets,
     idle: Mutex<VecDeque<(Instant, Connection)>>,
     /// The reaper has something new to look at.
     returned: Notify,
@@ -54,6 +56,7 @@ impl Upstream {
     /// No connection is made before there is a message.
     pub fn new(settings: Settings, counters: Counters) -> Upstream {
         let turns = Turns::new(settings.connections, settings.announce);
+        let sockets = Sockets::new(settings.connections);
         let places = Mutex::new(Places::new(settings.endpoints.len()));
         Upstream(Arc::new(Shared {
             settings,
@@ -63,6 +66,7 @@ impl Upstream {
             used: Mutex::default(),
             places,
             turns,
+            sockets,
             idle: Mutex::default(),
             returned: Notify::new(),
             freed: Notify::new(),
@@ -166,7 +170,7 @@ impl Upstream {
     }
 
     /// Says QUIT on all idle connections, and lets those that are at work carry no further message: the account is
-    /// paused, its secret has changed, or the end has come. New ones may be opened at any time.
+    /// paused, its secret has changed, or the end has come. New ones may be opened at any time, within the limit.
     pub async fn close_idle(&self) {
         self.0.epoch.fetch_add(1, Ordering::Relaxed);
         let all: Vec<_> = self.idle().drain(..).collect();

@@ -2,6 +2,7 @@
 
 mod announce;
 mod catalogue;
+mod connection_limit;
 mod connections;
 mod proxy;
 mod sandbox;
