@@ -11,11 +11,16 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
 pub mod door;
+pub mod roots;
+
+/// TLS sessions that a connector remembers: several for each of the few hosts of an account.
+const SESSIONS: usize = 32;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +49,9 @@ pub enum TlsError {
         /// What rustls or the system said.
         source: std::io::Error,
     },
+    /// The files with the roots do not answer, or the system gives no thread to read them.
+    #[error("the certificates to trust cannot be read: {0}")]
+    Roots(String),
     /// The cryptography this program was built with does not do what is asked.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] RustlsError),
@@ -83,25 +91,25 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     return Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
 }
 
-/// Makes what an account or a webhook dials with.
+/// Makes what a webhook or the doctor dials with. Reads the roots: blocks for as long as the disk does.
 ///
 /// # Errors
 /// [`TlsError::Ca`] when the file that was named is no good. Roots of the machine that cannot be read are passed over.
 pub fn connector(ca: Option<&Path>) -> Result<TlsConnector, TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    if let Some(path) = ca {
-        for certificate in read_certificates(path)? {
-            roots.add(certificate).map_err(|e| TlsError::Ca { path: path.to_owned(), reason: e.to_string() })?;
-        }
-    }
-    let config = ClientConfig::builder_with_provider(provider())
+    connector_on(Arc::new(roots::read(ca)?.0))
+}
+
+/// Makes what an account dials with, from roots that others may share. TLS sessions are the connector's own: accounts that
+/// resumed each other's could be told to belong together.
+///
+/// # Errors
+/// [`TlsError::Setup`].
+pub fn connector_on(roots: Arc<RootCertStore>) -> Result<TlsConnector, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

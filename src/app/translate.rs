@@ -22,6 +22,7 @@ use crate::secret::{Secret, SecretSource};
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
 use crate::tls::door;
+use crate::tls::roots::Roots;
 use crate::upstream::{self, Proxy, Upstream};
 use crate::webhook::{self, Format, Webhook};
 
@@ -233,8 +234,10 @@ pub(super) fn accounts(
     catalogue: &Catalogue,
     counters: &Counters,
 ) -> Result<Vec<Account>, StartError> {
+    // Accounts that trust the same share it.
+    let roots = Roots::default();
     let account = |account: &config::Account| {
-        let way_out = way_out(settings, account, catalogue)?;
+        let way_out = way_out(settings, account, catalogue, &roots)?;
         let who = Identity {
             name: account.name.clone(),
             provider: account.preset.name.clone(),
@@ -274,6 +277,7 @@ fn way_out(
     settings: &Settings,
     account: &config::Account,
     catalogue: &Catalogue,
+    roots: &Roots,
 ) -> Result<upstream::Settings, StartError> {
     let proxy = account.proxy.as_ref().map(|proxy| Proxy::parse(proxy.expose())).transpose();
     let proxy = proxy.map_err(|error| StartError::Setting {
@@ -290,6 +294,7 @@ fn way_out(
         proxy,
         limits: upstream::Limits::default(),
         ca: account.ca.clone(),
+        roots: roots.clone(),
         group: account.preset.group,
         catalogue: catalogue.clone(),
         connections: account.budget.connections,

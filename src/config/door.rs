@@ -55,7 +55,10 @@ fn unusable(check: &mut Check<'_>, name: &str, error: IdentityError) {
         IdentityError::Certificate(error) => {
             let reason = match error {
                 TlsError::Ca { reason, .. } => reason,
-                other @ (TlsError::Name { .. } | TlsError::Handshake { .. } | TlsError::Setup(_)) => other.to_string(),
+                other @ (TlsError::Name { .. }
+                | TlsError::Handshake { .. }
+                | TlsError::Roots(_)
+                | TlsError::Setup(_)) => other.to_string(),
             };
             let remedy = "name a PEM file that the relay may read: its own certificate first, those above it after it";
             check.misfit(&path("certificate"), &format!("the certificate cannot be used: {reason}"), remedy);

@@ -20,6 +20,8 @@
 //! two log-ins on the way; no log-in goes out while a connection is free; none goes out without a permit; it never has more
 //! connections than it may, one that is being ended included.
 
+use std::sync::{Arc, PoisonError};
+
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -88,7 +90,7 @@ impl Upstream {
     async fn open(&self, socket: SocketPermit, permit: &dyn Permit) -> Result<(Connection, Begun), Condition> {
         let settings = &self.0.settings;
         let epoch = self.epoch();
-        let connector = self.connector().map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
+        let connector = self.connector().await.map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
         let secret = match settings.user {
             Some(_) => settings.secret.read_apart().await.map(Some),
             None => Ok(None),
@@ -180,12 +182,18 @@ impl Upstream {
         }
     }
 
-    fn connector(&self) -> Result<TlsConnector, tls::TlsError> {
-        if let Some(connector) = self.0.connector.get() {
+    /// Made anew when the roots have changed.
+    async fn connector(&self) -> Result<TlsConnector, tls::TlsError> {
+        let settings = &self.0.settings;
+        let roots = settings.roots.current(settings.ca.as_deref()).await?;
+        // Only a whole value is put in under the lock.
+        let mut last = self.0.connector.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, connector)) = last.as_ref().filter(|(same, _)| Arc::ptr_eq(same, &roots)) {
             return Ok(connector.clone());
         }
-        let made = tls::connector(self.0.settings.ca.as_deref())?;
-        Ok(self.0.connector.get_or_init(|| made).clone())
+        let made = tls::connector_on(roots.clone())?;
+        *last = Some((roots, made.clone()));
+        Ok(made)
     }
 }
 

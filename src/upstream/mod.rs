@@ -59,6 +59,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Certificates to trust beside the machine's.
     pub ca: Option<PathBuf>,
+    /// The roots that were read; shared by all accounts.
+    pub roots: tls::roots::Roots,
     /// Whose replies these are.
     pub group: Group,
     /// What replies mean; shared by all accounts.

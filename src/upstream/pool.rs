@@ -8,11 +8,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::RootCertStore;
 
 use crate::secret::Secret;
 use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
@@ -34,7 +35,8 @@ pub struct Upstream(pub(super) Arc<Shared>);
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) counters: Counters,
-    pub(super) connector: OnceLock<TlsConnector>,
+    /// The roots of the last dial, and what was made from them.
+    pub(super) connector: Mutex<Option<(Arc<RootCertStore>, TlsConnector)>>,
     pub(super) logins: LogIns,
     /// The secret that the last new connection was opened with.
     used: Mutex<Option<Secret>>,
@@ -61,7 +63,7 @@ impl Upstream {
         Upstream(Arc::new(Shared {
             settings,
             counters,
-            connector: OnceLock::new(),
+            connector: Mutex::default(),
             logins: LogIns::default(),
             used: Mutex::default(),
             places,

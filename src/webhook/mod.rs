@@ -108,7 +108,7 @@ impl WebhookError {
             WebhookError::Url(_) | WebhookError::NotPrivate { .. } => Fault::Lasting,
             WebhookError::Tls(TlsError::Ca { .. } | TlsError::Name { .. } | TlsError::Setup(_)) => Fault::Lasting,
             // A wrong certificate may be that of a guest network's log-in page, or be renewed tomorrow.
-            WebhookError::Tls(TlsError::Handshake { .. }) => Fault::Passing,
+            WebhookError::Tls(TlsError::Handshake { .. } | TlsError::Roots(_)) => Fault::Passing,
             WebhookError::Dial { .. } | WebhookError::Silent { .. } | WebhookError::Line { .. } => Fault::Passing,
             WebhookError::Refused { refusal, .. } => refusal.fault(),
         }

@@ -13,6 +13,7 @@ use yizhan::queue::body::Stored;
 use yizhan::sandbox::Sandbox;
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::telemetry::counter::Counters;
+use yizhan::tls::roots::Roots;
 use yizhan::upstream::permit::Answer;
 use yizhan::upstream::{Condition, Fate, Held, Letter, Limits, Permit, Report, Settings, Unlimited, Upstream};
 
@@ -31,6 +32,7 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
         proxy: None,
         limits: Limits { dial: Duration::from_secs(20), handshake: Duration::from_secs(20) },
         ca: Some(folder.file("ca.pem", sandbox.ca_pem())),
+        roots: Roots::default(),
         group: Group::Tencent,
         catalogue: yizhan::provider::Catalogue::built_in(),
         connections: 1,

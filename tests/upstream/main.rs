@@ -5,6 +5,7 @@ mod catalogue;
 mod connection_limit;
 mod connections;
 mod proxy;
+mod roots;
 mod sandbox;
 mod unseen_replies;
 

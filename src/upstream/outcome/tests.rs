@@ -17,6 +17,7 @@ fn settings(group: Group) -> Settings {
         proxy: None,
         limits: crate::upstream::Limits::default(),
         ca: None,
+        roots: Default::default(),
         group,
         catalogue: Catalogue::built_in(),
         connections: 1,

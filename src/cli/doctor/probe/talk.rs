@@ -220,7 +220,7 @@ pub(crate) fn trouble(error: &TlsError) -> Trouble {
     let source = match error {
         TlsError::Handshake { source, .. } => source,
         TlsError::Ca { .. } => return Trouble::Ca(error.to_string()),
-        TlsError::Name { .. } | TlsError::Setup(_) => return Trouble::Other(error.to_string()),
+        TlsError::Name { .. } | TlsError::Roots(_) | TlsError::Setup(_) => return Trouble::Other(error.to_string()),
     };
     let Some(rustls) = source.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) else {
         return Trouble::Other(source.to_string());
