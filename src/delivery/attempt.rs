@@ -96,6 +96,13 @@ impl Delivery {
             None => self.send(&mut attempt).await,
         };
         match ended {
+            Some(Ended {
+                report: Report { condition: Condition::Unreadable { text, lasting: true }, .. },
+                now,
+                ..
+            }) => {
+                self.hold(attempt, text, now).await;
+            }
             Some(ended) => self.finish(attempt, ended).await,
             None => attempt.put_back(self.0.clock.now()),
         }
@@ -179,6 +186,17 @@ impl Delivery {
         let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
         let policy = FromPolicy::MustEqualLogin;
         Ended { report, weighed: Weighed::default(), policy, now: self.0.clock.now() }
+    }
+
+    /// The stored copy cannot be read. No try is spent: the message is held until an operator acts.
+    async fn hold(&self, mut attempt: Attempt, reason: String, now: Timestamp) {
+        if let Some(grant) = attempt.grant.take() {
+            attempt.account.give_back(grant, now);
+        }
+        let id = attempt.lease.entry.id;
+        if let Err(error) = self.0.queue.hold(attempt.lease, reason).await {
+            tracing::error!(event = "queue_error", %id, "{error}");
+        }
     }
 
     async fn finish(&self, mut attempt: Attempt, ended: Ended) {

@@ -46,6 +46,8 @@ mod folder;
 pub mod request;
 mod spool;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use body::{Draft, Stored};
 use bytes::Bytes;
@@ -120,6 +122,20 @@ pub enum Error {
     /// The queue has been closed.
     #[error("the queue is closed")]
     Closed,
+}
+
+impl Error {
+    /// Whether a file itself is at fault, so that reading it again would end in the same way. Not when the process has no
+    /// descriptors, threads or memory left, which passes.
+    pub fn is_about_the_file(&self) -> bool {
+        use rustix::io::Errno;
+        let Error::Io { source, .. } = self else { return false };
+        match Errno::from_io_error(source) {
+            Some(errno) => !matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::INTR),
+            // Ours: another length, another checksum, something else in the place of the file.
+            None => source.kind() == std::io::ErrorKind::InvalidData,
+        }
+    }
 }
 
 /// What a call to the queue gives: boxed, so that one `dyn Queue` serves every backend.
@@ -254,6 +270,13 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// [`Error::NotLeased`] when the lease was lost: nothing was changed.
     fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, Settled>;
+
+    /// Holds a leased message whose stored copy cannot be read, and logs it: it is not sent until [`Queue::retry`]. A lease
+    /// that was lost changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Full`] and others: the lease is given back, and the message is due as before.
+    fn hold(&self, lease: Lease, reason: String) -> Answer<'_, ()>;
 
     /// Returns when a message may have become due by something that happened after the last call: a put, a retry, a
     /// dropped lease, a settlement with a next try. It does not watch the clock; [`Queue::first_due`] returns how long to

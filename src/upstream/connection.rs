@@ -82,7 +82,7 @@ pub enum Sent {
     /// Before the provider said anything about the message.
     Failed(Box<Failure>),
     /// The message could not be read from our own disk; nothing was delivered.
-    Unreadable(String),
+    Unreadable(crate::queue::Error),
 }
 
 impl Connection {
@@ -99,7 +99,7 @@ impl Connection {
             Ok(Form::Same) => None,
             Ok(Form::Converted(converted)) => Some(converted),
             Ok(Form::Impossible) => return impossible(letter),
-            Err(error) => return Sent::Unreadable(error.to_string()),
+            Err(error) => return Sent::Unreadable(error),
         };
         if !announced {
             let mut transaction = transaction_of(letter);
@@ -111,8 +111,8 @@ impl Connection {
         loop {
             match self.advance().await {
                 Event::SendBody => {
-                    if let Err(reason) = self.send_body(letter, converted.as_deref()).await {
-                        return Sent::Unreadable(reason);
+                    if let Err(error) = self.send_body(letter, converted.as_deref()).await {
+                        return Sent::Unreadable(error);
                     }
                     if self.client.phase() == Phase::FinalDot
                         && let Some(next) = follow()
@@ -134,12 +134,16 @@ impl Connection {
     }
 
     /// Writes header block, blank line, body and final dot. Stops early when the server has answered already.
-    async fn send_body(&mut self, letter: &Letter<'_>, converted: Option<&Converted>) -> Result<(), String> {
+    async fn send_body(
+        &mut self,
+        letter: &Letter<'_>,
+        converted: Option<&Converted>,
+    ) -> Result<(), crate::queue::Error> {
         self.client.body(converted.map_or(&letter.head, |converted| &converted.head));
         self.client.body(b"\r\n");
         let (mut mender, mut piece) = (converted.map(Converted::mender), Vec::new());
         let mut reader = letter.body.reader();
-        while let Some(chunk) = reader.next_chunk().await.map_err(|e| e.to_string())? {
+        while let Some(chunk) = reader.next_chunk().await? {
             match &mut mender {
                 None => self.client.body(&chunk),
                 Some(mender) => {

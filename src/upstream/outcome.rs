@@ -65,6 +65,14 @@ pub enum Condition {
         /// The reply, or our own reason.
         text: String,
     },
+    /// The relay cannot read its own copy of the message: neither the account nor the line is to blame. The connection
+    /// was closed before the final dot, so nothing was delivered.
+    Unreadable {
+        /// Which file, and what the system says.
+        text: String,
+        /// The file is at fault; if not, another try may do.
+        lasting: bool,
+    },
     /// The account's budget has no log-in left: nothing was tried, and nobody is to blame.
     Held {
         /// When there is one again.
@@ -140,7 +148,7 @@ impl Report {
     pub fn all(count: usize, condition: Condition) -> Report {
         let (fate, text, verdict) = match &condition {
             Condition::Works | Condition::Unclear => (Fate::Later, String::new(), None),
-            Condition::Line(text) => (Fate::Later, text.clone(), None),
+            Condition::Line(text) | Condition::Unreadable { text, .. } => (Fate::Later, text.clone(), None),
             Condition::Held { text, .. } => (Fate::Waits, text.clone(), None),
             Condition::Account { text, verdict } => (Fate::Waits, text.clone(), Some(*verdict)),
         };

@@ -229,8 +229,9 @@ impl Upstream {
                 }
                 Some(Report::all(count, outcome::of_failure(settings, &failure)))
             }
-            Sent::Unreadable(reason) => {
-                Some(Report::all(count, Condition::Line(format!("our own copy cannot be read: {reason}"))))
+            Sent::Unreadable(error) => {
+                let text = format!("the relay's own copy of the message cannot be read: {error}");
+                Some(Report::all(count, Condition::Unreadable { text, lasting: error.is_about_the_file() }))
             }
         }
     }

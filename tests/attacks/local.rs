@@ -11,7 +11,7 @@
 //! | A-083 | interrupted and short writes | `a_083_*` here |
 //! | A-084 | kill -9 at each stage | `a_084_*` here at exact calls; tests/delivery/crash.rs, queue/damage.rs, queue/survival.rs at random |
 //! | A-085 | an image of a power cut | `a_085_*` in tests/delivery/crash.rs and tests/queue/damage.rs |
-//! | A-086 | damaged rows, files, versions, lengths | `a_086_*` in tests/queue/damage.rs; the alert here |
+//! | A-086 | damaged rows, files, versions, lengths | `a_086_*` in tests/queue/damage.rs; the alert, and a read error in the transfer, here |
 //! | A-087 | two relays on one queue | `a_087_*` in tests/commands/cli.rs, delivery/relay.rs, queue/damage.rs |
 //! | A-088 | a clock that jumps | `a_088_*` here; rests and budgets in `delivery::breaker`, `budget`, `alarm` |
 //! | A-089 | zone, language, 2038, leap second | `a_089_*` here, `clock::tests` |
@@ -26,6 +26,7 @@ mod disk;
 mod panics;
 mod process;
 mod time;
+mod unreadable;
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;

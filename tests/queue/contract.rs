@@ -34,6 +34,7 @@ contract!(
         a_settlement_and_its_notice_are_one,
         a_stale_lease_changes_nothing,
         a_bad_request_does_not_spoil_its_neighbours,
+        a_held_message_is_leased_after_a_retry_only,
         retry_opens_what_failed,
         drop_deletes_whatever_it_is,
         busy_and_unknown_messages_are_named,
@@ -367,6 +368,22 @@ async fn a_bad_request_does_not_spoil_its_neighbours(open: Open<'_>) {
     assert_eq!(results.iter().filter(|&&ok| ok).count(), 19);
     assert_eq!(queue.list(Filter::default()).await.unwrap().len(), 20);
     assert_eq!(queue.depth().await.unwrap().messages[State::Queued as usize], 20);
+}
+
+async fn a_held_message_is_leased_after_a_retry_only(open: Open<'_>) {
+    let queue = open();
+    queue.put(message(1, START, 1, Stored::from(bytes::Bytes::from_static(b"x")))).await.unwrap();
+    let lease = lease_one(&*queue, at(0)).await;
+    let id = lease.entry.id;
+    queue.hold(lease, "cannot read spool/ab/cd".to_owned()).await.unwrap();
+    assert_eq!((state(&*queue, id).await, lease_due(&*queue, at(9), 1).await.unwrap().len()), (State::Held, 0));
+    queue.close().await.unwrap();
+    drop(queue);
+    let queue = open();
+    assert_eq!((state(&*queue, id).await, lease_due(&*queue, at(9), 1).await.unwrap().len()), (State::Held, 0));
+    queue.retry(id, at(10)).await.unwrap();
+    let lease = lease_one(&*queue, at(10)).await;
+    assert_eq!((lease.entry.id, lease.entry.tries), (id, 0));
 }
 
 async fn retry_opens_what_failed(open: Open<'_>) {

@@ -98,7 +98,11 @@ pub fn delivered(report: &Report) {
 pub fn line_trouble(report: &Report) -> &str {
     match &report.condition {
         Condition::Line(text) => text,
-        Condition::Works | Condition::Unclear | Condition::Account { .. } | Condition::Held { .. } => {
+        Condition::Works
+        | Condition::Unclear
+        | Condition::Unreadable { .. }
+        | Condition::Account { .. }
+        | Condition::Held { .. } => {
             panic!("not the line: {report:?}")
         }
     }

@@ -54,6 +54,8 @@ impl Account {
             Condition::Line(_) => Some(Event::Unreachable),
             // Our own budget said no: nobody was asked.
             Condition::Held { .. } => None,
+            // Nor has the provider said anything of the account.
+            Condition::Unreadable { .. } => None,
             Condition::Account { verdict, .. } => Some(match verdict.action {
                 Action::Cool15 if verdict.basis != Basis::Row => Event::Refused(Rest::Guess),
                 Action::Cool15 => Event::Refused(Rest::Quarter),

@@ -100,6 +100,6 @@ pub(super) fn why_of(condition: &Condition) -> Why<'_> {
     match condition {
         Condition::Account { verdict, text } => Why { cause: verdict.cause, text },
         Condition::Line(text) | Condition::Held { text, .. } => Why { cause: "", text },
-        Condition::Works | Condition::Unclear => Why::default(),
+        Condition::Works | Condition::Unclear | Condition::Unreadable { .. } => Why::default(),
     }
 }

@@ -188,8 +188,12 @@ impl Sqlite {
             }
         };
         let Err(reason) = verdict else { return Ok(Some(lease)) };
+        self.set_aside(lease, reason).await.map(|()| None)
+    }
+
+    async fn set_aside(&self, lease: Lease, reason: String) -> Result<(), Error> {
         tracing::error!(event = "set_aside", id = %lease.entry.id, %reason, "a message is damaged; it is held and not sent");
-        self.change(Write::SetAside { token: lease.guard.token, reason }, 0).await.map(|_| None)
+        self.change(Write::SetAside { token: lease.guard.token, reason }, 0).await.map(drop)
     }
 
     fn join(&self) {
@@ -269,6 +273,10 @@ impl Queue for Sqlite {
             drop(lease.guard.release.take());
             self.ask(|reply| Message::Write(write, Asker::Settlement(reply), permit)).await
         })
+    }
+
+    fn hold(&self, lease: Lease, reason: String) -> Answer<'_, ()> {
+        Box::pin(self.set_aside(lease, reason))
     }
 
     fn wait(&self) -> Answer<'_, ()> {

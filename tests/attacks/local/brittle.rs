@@ -113,6 +113,9 @@ impl Queue for Brittle {
     fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, Settled> {
         self.touch("settle").settle(lease, settlement)
     }
+    fn hold(&self, lease: Lease, reason: String) -> Answer<'_, ()> {
+        self.touch("hold").hold(lease, reason)
+    }
     fn wait(&self) -> Answer<'_, ()> {
         self.touch("wait").wait()
     }
