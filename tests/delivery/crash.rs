@@ -25,7 +25,7 @@ const CLIENTS: u64 = 4;
 /// How many images of the data folder are taken.
 const IMAGES: u64 = 12;
 
-fn settings() -> String {
+pub(super) fn settings() -> String {
     format!(
         "{QUICK}[account.office.budget]\nconnections = 4\nmessages_per_minute = 1000000\n\
          recipients_per_hour = 1000000\nrecipients_per_day = 1000000\nlogins_per_hour = 1000000\n"

@@ -10,6 +10,7 @@ mod disk;
 mod fairness;
 mod forecast;
 mod memory;
+mod power_cut;
 mod relay;
 mod simulated_day;
 mod stop;
