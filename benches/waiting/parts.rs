@@ -50,8 +50,15 @@ fn accounts(open: usize) -> Vec<AccountStatus> {
 
 /// The questions the delivery asks, to the long queue.
 pub(crate) async fn queue(folder: &Path) {
+    let begin = Instant::now();
     let (queue, _) = Sqlite::open(&fill::settings(folder)).expect("the queue opens");
     let queue: Arc<dyn Queue> = Arc::new(queue);
+    let opened = begin.elapsed();
+    queue.recall().await.expect("it answers");
+    let answered = begin.elapsed();
+    queue.bytes().await.expect("it answers");
+    let [opened, answered, counted] = [opened, answered, begin.elapsed()].map(|time| micros(time) / 1000.0);
+    println!("  {opened:.1} ms: open; {answered:.1} ms: the writer answers; {counted:.1} ms: it is counted");
     let (all, now) = (pools(), Clock::system().now());
     let lines: Vec<Line> =
         all.iter().flat_map(|one| Lane::ALL.map(|lane| Line { pool: one.pool.to_string(), lane })).collect();
