@@ -133,6 +133,9 @@ impl Draft {
         if std::mem::replace(&mut self.broken, true) {
             return Err(lost());
         }
+        if self.spool.is_full() {
+            return Err(Error::Full(self.spool.folder().to_owned()));
+        }
         if self.written.is_none() {
             let name = self.spool.fresh_name();
             let path = self.spool.path(&name).expect("the name is one of our own").with_extension("part");

@@ -4,7 +4,7 @@
 //! is read back is used only if it could have come from us.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The folder that holds the files of long bodies: `spool/xx/NAME`, `xx` being the last two characters of the name.
 #[derive(Debug)]
@@ -12,12 +12,24 @@ pub struct Spool {
     folder: PathBuf,
     /// The next name: a random start, counted up, so that names differ from run to run and spread over the folders.
     next: AtomicU64,
+    /// The disk has no room for new mail.
+    full: AtomicBool,
 }
 
 impl Spool {
     /// The spool in `folder`; `seed` should be random.
     pub fn new(folder: PathBuf, seed: u64) -> Spool {
-        Spool { folder, next: AtomicU64::new(seed) }
+        Spool { folder, next: AtomicU64::new(seed), full: AtomicBool::new(false) }
+    }
+
+    /// Says whether the disk has room for new mail.
+    pub(super) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// Whether the disk has no room for new mail.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// The folder itself.

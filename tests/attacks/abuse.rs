@@ -64,7 +64,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// Whom nobody here attacks from.
 pub(crate) const HONEST: [u8; 4] = [127, 0, 99, 99];
 /// Everything that a data folder may hold when there is no mail.
-const FURNITURE: [&str; 5] = ["queue.db", "queue.db-wal", "queue.db-shm", "control.sock", "yizhan.lock"];
+const FURNITURE: [&str; 6] = ["queue.db", "queue.db-wal", "queue.db-shm", "control.sock", "reserve", "yizhan.lock"];
 
 /// What a test wants of the program beside limits that are out of the way.
 #[derive(Default)]

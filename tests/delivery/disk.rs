@@ -12,8 +12,12 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use tokio::time::timeout;
 
+use yizhan::queue::entry::Next;
+use yizhan::queue::{self, Queue as _, Settled};
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, Stats, What};
 
+use crate::mailbag;
+use crate::support::folder::Folder;
 use crate::support::harm::{Disk, Tracer, start_under_strace, trace, traced};
 use crate::support::load::{Books, Courier, letter};
 use crate::support::office::{PATIENCE, provider, until};
@@ -311,4 +315,37 @@ async fn a_080_on_a_disk_without_any_space_outcomes_are_written_and_space_is_mad
     relay.stop().await;
     let copies = books.audit(&sandbox.received());
     assert!(copies <= 2, "{copies} copies of {count}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_080_new_mail_never_takes_what_the_reserve_gave_back() {
+    let folder = Folder::new("reserve-new");
+    let disk = need!(Disk::mount(&folder.path().join("disk"), "size=16m"));
+    let queue = mailbag::open_clean(&folder.path().join("disk"));
+    for n in 0..40 {
+        queue.put(mailbag::short(n, mailbag::at(n))).await.expect("there is room");
+    }
+    let (data, settlement) = (folder.path().join("disk/data"), || {
+        mailbag::settlement(vec![(0, mailbag::delivered(100))], Next::Deferred(mailbag::at(100)))
+    });
+    let lease = async || mailbag::lease_due(&queue, mailbag::at(100), 1).await.expect("it can be read").pop();
+    // Somebody reads for a long time, so that the log cannot begin anew.
+    let reader = rusqlite::Connection::open(data.join("queue.db")).expect("it is a database");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM message").expect("it can be read");
+    disk.fill();
+    let reserve = data.join("reserve");
+    assert!(reserve.exists());
+    while reserve.exists() {
+        let lease = lease().await.expect("some are left");
+        assert!(matches!(queue.settle(lease, settlement()).await, Ok(Settled::Written)), "an outcome is written");
+    }
+    let put = queue.put(mailbag::short(100, mailbag::at(100))).await;
+    assert!(matches!(put, Err(queue::Error::Full(_))), "a short one: {put:?}");
+    let long = queue.draft().write(&[b'x'; 300_000]).await;
+    assert!(matches!(long, Err(queue::Error::Full(_))), "a long one: {long:?}");
+    let lease = lease().await.expect("some are left");
+    assert!(matches!(queue.settle(lease, settlement()).await, Ok(Settled::Written)), "an outcome is written");
+    disk.free();
+    until("it to take mail again", async || queue.put(mailbag::short(101, mailbag::at(101))).await.ok()).await;
+    assert!(reserve.exists(), "it has its reserve again");
 }

@@ -21,3 +21,6 @@ mod webhook;
 
 #[path = "../support/mod.rs"]
 mod support;
+
+#[path = "../mailbag/mod.rs"]
+mod mailbag;

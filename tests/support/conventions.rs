@@ -14,7 +14,7 @@ use super::entrance::Line;
 use super::program::files;
 
 /// What lies in a data folder beside the files of long bodies.
-const OURS: [&str; 5] = ["control.sock", "queue.db", "queue.db-shm", "queue.db-wal", "yizhan.lock"];
+const OURS: [&str; 6] = ["control.sock", "queue.db", "queue.db-shm", "queue.db-wal", "reserve", "yizhan.lock"];
 
 /// A new session is answered within a second (a busy machine gets three tries), and nothing of the relay has panicked.
 pub async fn answers(door: SocketAddr) {

@@ -44,6 +44,12 @@ impl Writer {
     /// Commits a group and answers everybody. Returns why it could not be written; its settlements are kept then.
     fn commit_group(&mut self, mut group: Vec<Job>) -> Option<Fault> {
         let mut ways = 0;
+        if self.reserve.is_spent() {
+            // What is free is for what is queued.
+            let (new, rest): (Vec<Job>, Vec<Job>) = group.into_iter().partition(|job| job.write.is_new_mail());
+            self.fail(new, &Fault::Full(self.settings.data_dir.clone()));
+            group = rest;
+        }
         loop {
             if let Err(fault) = self.ready() {
                 self.fail(group, &fault);

@@ -139,7 +139,7 @@ impl Sqlite {
             reader: Reader::start(settings, spool.clone())?,
             parked: Vec::new(),
             changed: false,
-            reserve: reserve::Reserve::take(&settings.data_dir),
+            reserve: reserve::Reserve::take(&settings.data_dir, spool.clone()),
             slack: false,
             lock,
         };

@@ -1,15 +1,19 @@
 //! A file that only takes up space: deleted on a full disk, so that outcomes can be written and mail can be deleted.
 //!
 //! On a full disk the queue must still write how each delivery ended, or the mail would be sent again after a restart; and
-//! only what was delivered can be deleted to make room. Invariant: new mail never uses the reserve.
+//! only what was delivered can be deleted to make room. Invariant: new mail never uses the reserve, nor the space that it gave
+//! back: none is stored until there is a reserve again.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
+
+use crate::queue::spool::Spool;
 
 /// The most that is reserved, in octets: outcomes of some hundred messages before the log is copied back into the database.
 const MOST: u64 = 4 * 1024 * 1024;
@@ -18,72 +22,98 @@ const LEAST: u64 = 512 * 1024;
 /// A small disk gives this part of what is free.
 const PART: u64 = 4;
 /// How often it is tried to reserve again.
-const EVERY: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// The reserve of one queue.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    there: bool,
+    state: State,
     tried: Instant,
+    /// Hears whether new mail may be stored.
+    spool: Arc<Spool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The file is there.
+    There,
+    /// It was given up, or there was no room for it: what is free belongs to what is queued.
+    Spent,
+    /// The file system gives none, for another reason than space.
+    Unavailable,
 }
 
 impl Reserve {
     /// Reserves space in `folder`, unless it is short there. A file that is there stays, whatever its size is.
-    pub(super) fn take(folder: &Path) -> Reserve {
-        let mut reserve = Reserve { path: folder.join("reserve"), there: false, tried: Instant::now() };
-        reserve.there = fs::symlink_metadata(&reserve.path).is_ok_and(|file| file.is_file() && file.len() >= LEAST);
-        if !reserve.there {
+    pub(super) fn take(folder: &Path, spool: Arc<Spool>) -> Reserve {
+        let mut reserve = Reserve { path: folder.join("reserve"), state: State::Spent, tried: Instant::now(), spool };
+        let kept = fs::symlink_metadata(&reserve.path).is_ok_and(|file| file.is_file() && file.len() >= LEAST);
+        if kept {
+            reserve.enter(State::There);
+        } else {
             reserve.fill();
         }
         reserve
     }
 
-    /// Gives the space back to the disk; false when there was none.
+    /// Gives the space back to the disk; false when there was none. New mail is refused until there is a reserve again.
     pub(super) fn give_up(&mut self) -> bool {
-        if !std::mem::take(&mut self.there) {
+        if self.state != State::There {
             return false;
         }
+        self.enter(State::Spent);
         self.tried = Instant::now();
         let deleted = fs::remove_file(&self.path);
         tracing::error!(
             event = "reserve_used",
             path = %self.path.display(),
-            "the disk is full: the queue uses its reserve to write down what becomes of queued mail; make room on the disk"
+            "the disk is full: the queue uses its reserve to write down what becomes of queued mail, and takes no new mail; \
+             make room on the disk"
         );
         deleted.is_ok()
     }
 
-    /// Whether it is worth calling [`Reserve::renew`] from time to time.
-    pub(super) fn is_used(&self) -> bool {
-        !self.there
+    /// Whether the disk has no room but for what is queued.
+    pub(super) fn is_spent(&self) -> bool {
+        self.state == State::Spent
     }
 
     /// Reserves space again, once the disk has room.
     pub(super) fn renew(&mut self) {
-        if self.there || self.tried.elapsed() < EVERY {
+        if !self.is_spent() || self.tried.elapsed() < EVERY {
             return;
         }
         self.fill();
-        if self.there {
+        if !self.is_spent() {
             tracing::info!(event = "reserve_renewed", path = %self.path.display(), "the disk has room; the queue has its reserve again");
         }
     }
 
     fn fill(&mut self) {
         self.tried = Instant::now();
-        let free = |folder: &Path| statvfs(folder).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        let free = |folder: &Path| statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
         let octets = self.path.parent().map_or(0, |folder| (free(folder) / PART).min(MOST));
         if octets < LEAST {
-            return;
+            return self.enter(State::Spent);
         }
-        match allocate(&self.path, octets) {
-            Ok(()) => self.there = true,
+        let state = match allocate(&self.path, octets) {
+            Ok(()) => State::There,
             Err(error) => {
                 let _ = fs::remove_file(&self.path);
                 tracing::debug!(event = "reserve_missing", path = %self.path.display(), %error, "no space could be reserved");
+                match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => State::Spent,
+                    _ => State::Unavailable,
+                }
             }
-        }
+        };
+        self.enter(state);
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.spool.set_full(state == State::Spent);
     }
 }
 
@@ -107,15 +137,21 @@ mod tests {
     fn the_reserve_takes_space_up_and_gives_it_back() {
         let folder = std::env::temp_dir().join(format!("yz-reserve-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let mut reserve = Reserve::take(&folder);
+        let spool = Arc::new(Spool::new(folder.join("spool"), 1));
+        let take = || Reserve::take(&folder, spool.clone());
+        let mut reserve = take();
         let blocks =
             || fs::metadata(folder.join("reserve")).map(|file| std::os::unix::fs::MetadataExt::blocks(&file) * 512);
-        assert!(!reserve.is_used() && blocks().unwrap() >= LEAST);
-        assert!(!Reserve::take(&folder).is_used(), "the next start finds it");
+        assert!(!reserve.is_spent() && !spool.is_full() && blocks().unwrap() >= LEAST);
+        assert!(!take().is_spent(), "the next start finds it");
         assert!(reserve.give_up() && blocks().is_err());
-        assert!(!reserve.give_up() && reserve.is_used(), "there is nothing more to give");
+        assert!(reserve.is_spent() && spool.is_full(), "new mail must not take what it gave back");
+        assert!(!reserve.give_up(), "there is nothing more to give");
         reserve.renew();
         assert!(blocks().is_err(), "not at once, or it would be taken from those who make room");
+        reserve.tried -= EVERY;
+        reserve.renew();
+        assert!(blocks().unwrap() >= LEAST && !spool.is_full());
         fs::remove_dir_all(&folder).unwrap();
     }
 }

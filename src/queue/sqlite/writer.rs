@@ -166,7 +166,7 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         self.count_at_start();
         loop {
-            let idle = self.slack || self.reserve.is_used();
+            let idle = self.slack || self.reserve.is_spent();
             let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), idle) {
                 (false, _) => Some(AGAIN),
                 (true, true) => Some(IDLE),

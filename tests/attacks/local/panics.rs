@@ -147,7 +147,7 @@ async fn a_093_a_panic_in_an_order_ends_that_order_only() {
 async fn a_093_a_panic_in_a_loop_ends_the_relay_and_loses_nothing() {
     for (call, part) in [
         ("first_due", "the delivery"),
-        ("depth", "the chores"),
+        ("bytes", "the chores"),
         ("purge", "the chores"),
         ("untold", "the one who tells"),
     ] {

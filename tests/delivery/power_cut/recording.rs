@@ -142,6 +142,9 @@ impl Recording {
     }
 }
 
+/// The file that the queue gives up on a full disk.
+pub(super) const RESERVE: &str = "reserve";
+
 /// One run of the relay.
 struct Run<'a> {
     data: &'a Path,
@@ -151,8 +154,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The reserve is left out: it only takes up space, and each start makes it when it is missing.
     fn is_about_the_folder(&self, text: &str) -> bool {
-        text.contains(&hex(self.data.as_os_str().as_encoded_bytes()))
+        let hex = |path: &Path| hex(path.as_os_str().as_encoded_bytes());
+        text.contains(&hex(self.data)) && !text.contains(&hex(&self.data.join(RESERVE)))
     }
 
     /// Takes in a call as `strace` prints it, with the line where it began and the one where it returned.

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use yizhan::sandbox::{Fault, Sandbox, Stage, What};
 
 use super::judge::Letters;
-use super::recording::{OPTIONS, Recording};
+use super::recording::{OPTIONS, RESERVE, Recording};
 use crate::crash::settings;
 use crate::support::harm::{start_under_strace, trace, traced};
 use crate::support::load::{Courier, token};
@@ -131,7 +131,7 @@ impl Recorded {
         self.recording.add(&trace(&self.site));
         let top = self.site.data.parent().expect("it lies in the folder of the site");
         let read = |path: PathBuf| {
-            let octets = fs::read(&path).ok()?;
+            let octets = fs::read(&path).ok().filter(|_| !path.ends_with(RESERVE))?;
             Some((path.strip_prefix(top).ok()?.to_owned(), octets))
         };
         self.ends.push((self.recording.moments.len(), files(&self.site.data).into_iter().filter_map(read).collect()));
