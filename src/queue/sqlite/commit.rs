@@ -44,6 +44,7 @@ impl Writer {
     /// Commits a group and answers everybody. Returns why it could not be written; its settlements are kept then.
     fn commit_group(&mut self, mut group: Vec<Job>) -> Option<Fault> {
         let mut ways = 0;
+        self.reserve.renew();
         if self.reserve.is_spent() {
             // What is free is for what is queued.
             let (new, rest): (Vec<Job>, Vec<Job>) = group.into_iter().partition(|job| job.write.is_new_mail());

@@ -193,6 +193,11 @@ impl Ledger {
         self.leased.values()
     }
 
+    /// How many messages there are.
+    pub(super) fn len(&self) -> u64 {
+        self.messages.iter().sum::<i64>().max(0) as u64
+    }
+
     /// Octets of all messages that are not final.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.max(0) as u64

@@ -136,7 +136,7 @@ impl Sqlite {
             revoked: Vec::new(),
             due: due.clone(),
             unlink,
-            reader: Reader::start(settings, spool.clone())?,
+            reader: Reader::new(settings, spool.clone()),
             parked: Vec::new(),
             changed: false,
             reserve: reserve::Reserve::take(&settings.data_dir, spool.clone()),

@@ -78,9 +78,12 @@ enum Ask {
 /// The reader, as the writer holds it. Dropping it ends the thread, in the middle of an answer too.
 #[derive(Debug)]
 pub(super) struct Reader {
-    asks: Option<Sender<Ask>>,
+    folder: PathBuf,
+    path: PathBuf,
+    spool: Arc<Spool>,
     stop: Arc<Stop>,
-    thread: Option<JoinHandle<()>>,
+    /// There once something was asked: most relays are never asked anything.
+    thread: Option<(Sender<Ask>, JoinHandle<()>)>,
 }
 
 /// How the thread is stopped.
@@ -100,32 +103,38 @@ impl std::fmt::Debug for Interrupt {
 }
 
 impl Reader {
-    /// Starts the thread. Nothing is opened before it is asked something.
-    ///
-    /// # Errors
-    /// [`Error::Io`]: the system gives no thread.
-    pub(super) fn start(settings: &Settings, spool: Arc<Spool>) -> Result<Reader, Error> {
-        let (asks, inbox) = channel();
-        let stop = Arc::new(Stop::default());
-        let work =
-            Work { folder: settings.data_dir.clone(), path: database(settings), spool, stop: stop.clone(), open: None };
-        let thread = super::spawn("queue-reader", move || work.run(&inbox))?;
-        Ok(Reader { asks: Some(asks), stop, thread: Some(thread) })
+    /// A reader that has not been asked anything.
+    pub(super) fn new(settings: &Settings, spool: Arc<Spool>) -> Reader {
+        let (folder, path) = (settings.data_dir.clone(), database(settings));
+        Reader { folder, path, spool, stop: Arc::default(), thread: None }
+    }
+
+    /// The way to the thread, which is started when it is not there.
+    fn asks(&mut self) -> Result<&Sender<Ask>, Error> {
+        if self.thread.is_none() {
+            let (asks, inbox) = channel();
+            let Reader { folder, path, spool, stop, .. } = &*self;
+            let (folder, path, spool) = (folder.clone(), path.clone(), spool.clone());
+            let work = Work { folder, path, spool, stop: stop.clone(), open: None };
+            self.thread = Some((asks, super::spawn("queue-reader", move || work.run(&inbox))?));
+        }
+        Ok(&self.thread.as_ref().expect("it was started, if it was not there").0)
     }
 
     /// Asks for a look at the file with this identity.
-    pub(super) fn look(&self, look: Look, picture: Picture, identity: Identity) {
-        if let Some(asks) = &self.asks {
+    pub(super) fn look(&mut self, look: Look, picture: Picture, identity: Identity) {
+        match self.asks() {
             // It only fails when the thread is gone; the question is dropped with it, and that is an answer.
-            let _ = asks.send(Ask::Look(look, Box::new(picture), identity));
+            Ok(asks) => drop(asks.send(Ask::Look(look, Box::new(picture), identity))),
+            Err(error) => look.refuse(error),
         }
     }
 
     /// Has everything counted that is there now; the answer comes to `inbox`. Returns once later changes are not counted any
     /// more; false when it cannot be done.
-    pub(super) fn survey(&self, inbox: &Sender<Message>) -> bool {
+    pub(super) fn survey(&mut self, inbox: &Sender<Message>) -> bool {
         let (begun, begins) = sync_channel(1);
-        let asked = self.asks.as_ref().is_some_and(|asks| asks.send(Ask::Survey(begun, inbox.clone())).is_ok());
+        let asked = self.asks().is_ok_and(|asks| asks.send(Ask::Survey(begun, inbox.clone())).is_ok());
         asked && begins.recv().is_ok()
     }
 
@@ -138,14 +147,13 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.stop.asked.store(true, Ordering::Relaxed);
-        drop(self.asks.take());
+        let Some((asks, thread)) = self.thread.take() else { return };
+        drop(asks);
         if let Some(running) = &*self.stop.running.lock().unwrap_or_else(PoisonError::into_inner) {
             running.0.interrupt();
         }
-        if let Some(thread) = self.thread.take() {
-            // A reader that died has answered nobody, and there is nothing left to do about it.
-            let _ = thread.join();
-        }
+        // A reader that died has answered nobody, and there is nothing left to do about it.
+        let _ = thread.join();
     }
 }
 

@@ -9,7 +9,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
@@ -17,19 +16,16 @@ use crate::queue::spool::Spool;
 
 /// The most that is reserved, in octets: outcomes of some hundred messages before the log is copied back into the database.
 const MOST: u64 = 4 * 1024 * 1024;
-/// The least that is of use.
+/// The least that is of use; a disk that is too small for it has no reserve.
 const LEAST: u64 = 512 * 1024;
-/// A small disk gives this part of what is free.
+/// This part of a small disk is reserved.
 const PART: u64 = 4;
-/// How often it is tried to reserve again.
-const EVERY: Duration = Duration::from_secs(1);
 
 /// The reserve of one queue.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
     state: State,
-    tried: Instant,
     /// Hears whether new mail may be stored.
     spool: Arc<Spool>,
 }
@@ -47,7 +43,7 @@ enum State {
 impl Reserve {
     /// Reserves space in `folder`, unless it is short there. A file that is there stays, whatever its size is.
     pub(super) fn take(folder: &Path, spool: Arc<Spool>) -> Reserve {
-        let mut reserve = Reserve { path: folder.join("reserve"), state: State::Spent, tried: Instant::now(), spool };
+        let mut reserve = Reserve { path: folder.join("reserve"), state: State::Spent, spool };
         let kept = fs::symlink_metadata(&reserve.path).is_ok_and(|file| file.is_file() && file.len() >= LEAST);
         if kept {
             reserve.enter(State::There);
@@ -63,7 +59,6 @@ impl Reserve {
             return false;
         }
         self.enter(State::Spent);
-        self.tried = Instant::now();
         let deleted = fs::remove_file(&self.path);
         tracing::error!(
             event = "reserve_used",
@@ -81,7 +76,7 @@ impl Reserve {
 
     /// Reserves space again, once the disk has room.
     pub(super) fn renew(&mut self) {
-        if !self.is_spent() || self.tried.elapsed() < EVERY {
+        if !self.is_spent() {
             return;
         }
         self.fill();
@@ -91,13 +86,18 @@ impl Reserve {
     }
 
     fn fill(&mut self) {
-        self.tried = Instant::now();
-        let free = |folder: &Path| statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-        let octets = self.path.parent().map_or(0, |folder| (free(folder) / PART).min(MOST));
-        if octets < LEAST {
+        let disk = self.path.parent().and_then(|folder| statvfs(folder).ok());
+        let Some(disk) = disk else { return self.enter(State::Unavailable) };
+        let octets = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        let wanted = (octets(disk.f_blocks) / PART).min(MOST);
+        if wanted < LEAST {
+            return self.enter(State::Unavailable);
+        }
+        // Somewhat more than what was given up: that alone is no room for new mail.
+        if octets(disk.f_bavail) < wanted + wanted / PART {
             return self.enter(State::Spent);
         }
-        let state = match allocate(&self.path, octets) {
+        let state = match allocate(&self.path, wanted) {
             Ok(()) => State::There,
             Err(error) => {
                 let _ = fs::remove_file(&self.path);
@@ -147,9 +147,6 @@ mod tests {
         assert!(reserve.give_up() && blocks().is_err());
         assert!(reserve.is_spent() && spool.is_full(), "new mail must not take what it gave back");
         assert!(!reserve.give_up(), "there is nothing more to give");
-        reserve.renew();
-        assert!(blocks().is_err(), "not at once, or it would be taken from those who make room");
-        reserve.tried -= EVERY;
         reserve.renew();
         assert!(blocks().unwrap() >= LEAST && !spool.is_full());
         fs::remove_dir_all(&folder).unwrap();

@@ -212,7 +212,6 @@ impl Writer {
         }
         if !jobs.is_empty() {
             self.commit(jobs);
-            self.reserve.renew();
         }
         for read in reads {
             match self.ready() {
