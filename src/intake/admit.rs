@@ -220,7 +220,7 @@ impl Admission {
         self.around.queue.put_all(messages).await.map_err(not_stored)?;
         accepted.iter().for_each(|one| self.report(one));
         let first = accepted.first().ok_or_else(refusal::fault)?;
-        let labels = [("listener", self.settings.name.as_str()), ("client", &*self.peer.name)];
+        let labels = [("listener", self.settings.name.as_str()), ("client", self.peer.label())];
         self.around.counters.add(counter::ACCEPTED, &labels, 1);
         self.look_around();
         Ok(Reply::new(250, &format!("2.0.0 queued as {}", first.id)))

@@ -98,9 +98,12 @@ pub(super) struct Peer {
     pub(super) addr: IpAddr,
     /// What is known of it.
     pub(super) client: Option<Arc<Client>>,
-    /// The name of its client entry, else the address as text: for logs, counters and the queue.
+    /// The name of its client entry, else the address as text: for logs and the queue.
     pub(super) name: Arc<str>,
 }
+
+/// The label of every client without an entry.
+const OTHER: &str = "other";
 
 impl Peer {
     pub(super) fn new(addr: IpAddr, clients: &Clients) -> Peer {
@@ -108,6 +111,12 @@ impl Peer {
         let client = clients.find(addr);
         let name = client.as_ref().map_or_else(|| addr.to_string().into(), |client| client.name.as_str().into());
         Peer { addr, client, name }
+    }
+
+    /// The name of its client entry, else `other`: for counters. An address would be personal data there, and a new
+    /// series for each.
+    pub(super) fn label(&self) -> &str {
+        self.client.as_ref().map_or(OTHER, |client| &client.name)
     }
 }
 
@@ -208,7 +217,9 @@ mod tests {
     fn a_client_nobody_knows_goes_by_its_address() {
         let clients = Clients::new([client("office", &["10.0.0.0/8"])]);
         let peer = Peer::new("::ffff:192.168.1.1".parse().unwrap(), &clients);
-        assert_eq!((&*peer.name, peer.client), ("192.168.1.1", None));
+        assert_eq!((&*peer.name, peer.label(), &peer.client), ("192.168.1.1", "other", &None));
+        let listed = Peer::new([10, 0, 0, 1].into(), &clients);
+        assert_eq!((&*listed.name, listed.label()), ("office", "office"));
         assert!(Clients::default().find([10, 0, 0, 1].into()).is_none());
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-/// Messages that were answered 250 after the final dot. Labels: listener, client.
+/// Messages that were answered 250 after the final dot. Labels: listener; client, the name of its entry or `other`.
 pub const ACCEPTED: &str = "yizhan_accepted_total";
 /// Connections and commands that were refused. Label: reason.
 pub const REFUSED: &str = "yizhan_refused_total";

@@ -106,7 +106,8 @@ async fn a_client_nobody_knows_goes_by_its_address() {
     let office = Office::open("client-unknown").await;
     let (entry, _) = pass(&office, EVERYBODY, b"From: a@b.c\r\n\r\nbody\r\n").await;
     assert_eq!(entry.origin.client, "127.0.0.9");
-    assert_eq!(office.relay.counters().sum(ACCEPTED, &[("client", "127.0.0.9")]), 1);
+    // Counters are no place for addresses: these are personal data, and each would be a series of its own.
+    assert_eq!(office.relay.counters().sum(ACCEPTED, &[("client", "other")]), 1);
 }
 
 #[tokio::test]

@@ -124,6 +124,21 @@ async fn the_client_behind_a_balancer_is_the_one_that_counts() {
 }
 
 #[tokio::test]
+async fn counters_name_entries_and_no_address() {
+    let door = behind_a_balancer("labels");
+    for host in 1..=9 {
+        let header = format!("PROXY TCP4 10.1.2.{host} 127.0.0.1 50000 25\r\n");
+        let mut device = through(&door, header.as_bytes()).await;
+        device.expect("220").await;
+        device.send("a@b.c", &["d@e.f"], DATA).await;
+    }
+    let accepted = |client: &str| door.counters.sum(ACCEPTED, &[("client", client)]);
+    assert_eq!((accepted("scanner"), accepted("other"), door.counters.sum(ACCEPTED, &[])), (1, 8, 9));
+    let shown = door.counters.render();
+    assert!(!shown.contains("10.1.2."), "{shown}");
+}
+
+#[tokio::test]
 async fn clients_behind_a_balancer_have_limits_of_their_own() {
     let door = Door::open("shared", |plan| {
         plan.listener.proxy_from = vec!["127.0.9.0/24".parse().unwrap()];
