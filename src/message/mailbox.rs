@@ -220,7 +220,7 @@ fn without_route(inner: &str) -> &str {
 }
 
 /// A display name on one line, single blanks, no control characters, no bidirectional overrides, quotes around it gone.
-fn tidy_name(name: &str) -> String {
+pub(super) fn tidy_name(name: &str) -> String {
     let name: String =
         name.chars().map(encoded_word::no_control).filter(|c| !is_invisible(*c)).take(MAX_NAME * 4).collect();
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -5,11 +5,13 @@
 //! X-Original-From. What this is not: a repair; it is done again for each attempt, on the stored head, and the body is
 //! not looked at.
 //!
-//! Invariants: exactly one From, which [`from_rule::qq_accepts`]; every field that has nothing to do with the sender
+//! Invariants: exactly one From, which [`from_rule::qq_accepts`]; no name that can be read as another address
+//! (`display_name`), where the provider has a say in From; every field that has nothing to do with the sender
 //! comes out octet for octet as it went in; sealing twice is sealing once; no text of a client becomes more than the
 //! text of one field.
 
 use crate::mail::Address;
+use crate::message::display_name::defuse;
 use crate::message::from_rule;
 use crate::message::header::{Field, Header};
 use crate::message::mailbox::{self, Mailbox};
@@ -73,7 +75,9 @@ pub fn seal_among(head: &[u8], seal: &Seal<'_>, aliases: &[Address]) -> Vec<u8> 
             (name, address.unwrap_or_else(|| seal.address.clone()))
         }
     };
-    let named = mailboxes.first().is_some_and(|m| !m.name.is_empty()) || name.is_empty();
+    // With `Free` a client may put any address into From, so a name that looks like one says nothing new.
+    let name = if seal.policy == FromPolicy::Free { name } else { defuse(&name, &address) };
+    let named = mailboxes.first().is_some_and(|m| m.name == name) || name.is_empty();
     // A From that is already right keeps its octets, so that a second seal changes nothing.
     if plain.is_none_or(|plain| plain.key() != address.key() || !named) {
         header.set(Field::new("From", mailbox::write(&name, &address, "From: ".len())));
@@ -120,7 +124,7 @@ fn keep_old_address(header: &mut Header, old: Option<&(String, Address)>) {
     let Some((name, address)) = old else { return };
     let answers = header.get("Reply-To").map(|f| mailbox::parse_field(f.value(), None));
     if answers.is_none_or(|list| list.iter().all(|m| m.address().is_none())) {
-        header.set(Field::new("Reply-To", mailbox::write(name, address, "Reply-To: ".len())));
+        header.set(Field::new("Reply-To", mailbox::write(&defuse(name, address), address, "Reply-To: ".len())));
     }
     if header.get("X-Original-From").is_none() {
         // The address alone: the name is still in From. An `Address` is ASCII without controls, so it can stand bare.

@@ -82,6 +82,75 @@ fn nothing_is_injected() {
     }
 }
 
+/// The addresses that a careless reader finds in a From: one that decodes the field, as often as it can, and takes it
+/// apart then; one that takes brackets for the address wherever they are; and one that shows the name alone.
+fn seen_by_the_careless(head: &str) -> Vec<String> {
+    let header = Header::parse(head.as_bytes());
+    let mut text = String::from_utf8(header.get("From").unwrap().value().to_vec()).unwrap().replace("\r\n", "");
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.extend(mailbox::parse(&text).into_iter().map(|one| one.text));
+        seen.extend(text.split(['<', '>', ',', ';', '"', '(', ')', ' ', ':']).map(str::to_owned));
+        text = crate::message::encoded_word::decode(&text);
+    }
+    seen.retain(|text| text.contains(['@', '\u{ff20}', '\u{fe6b}']));
+    seen.dedup();
+    seen
+}
+
+#[test]
+fn no_display_name_is_read_as_another_sender() {
+    let encoded = |name: &str| {
+        let octets: String = name.bytes().map(|octet| format!("={octet:02X}")).collect();
+        format!("=?utf-8?q?{octets}?=")
+    };
+    let names = [
+        encoded("ceo@bank.example, x"),
+        encoded("ceo@bank.example"),
+        encoded("<ceo@bank.example>"),
+        encoded("\"ceo@bank.example\" <ceo@bank.example>, x"),
+        encoded("ceo\u{ff20}bank.example"),
+        encoded("ceo\u{fe6b}bank.example"),
+        encoded(&encoded("ceo@bank.example, x")),
+        encoded("董事长 ceo@bank.example"),
+        "\"ceo@bank.example, x\"".to_owned(),
+        "\"ceo@bank.example\"".to_owned(),
+        "\"<ceo@bank.example>\"".to_owned(),
+        "ceo@bank.example".to_owned(),
+        format!("\"{}\"", encoded("ceo@bank.example, x")),
+    ];
+    for policy in [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias] {
+        for name in &names {
+            for address in ["login@qq.com", "bob@corp.cn", "\"ceo@bank.example\"@corp.cn"] {
+                let head = sealed(&format!("From: {name} <{address}>\r\n"), None, policy);
+                let seen = seen_by_the_careless(&head);
+                assert!(seen.iter().all(|one| one == "login@qq.com"), "{name} <{address}> became {head}: {seen:?}");
+            }
+        }
+        // The whole of it in a comment, or as the name that the account would have shown.
+        for from in ["login@qq.com (ceo@bank.example)", "\"ceo@bank.example, x\""] {
+            let head = sealed(&format!("From: {from}\r\n"), None, policy);
+            assert!(seen_by_the_careless(&head).iter().all(|one| one == "login@qq.com"), "{from} became {head}");
+        }
+    }
+    let free = "From: \"ceo@bank.example\" <bob@corp.cn>\r\n";
+    assert_eq!(sealed(free, None, FromPolicy::Free), free);
+}
+
+#[test]
+fn ordinary_display_names_stay_octet_for_octet() {
+    for from in [
+        "\"Smith, John\" <login@qq.com>",
+        "=?UTF-8?B?5byg5LiJ?= <login@qq.com>",
+        "=?UTF-8?B?546L5bCP5piO77yM6LSi5Yqh6YOo?= <login@qq.com>",
+        "\"Sales: [3rd floor]\" <login@qq.com>",
+        "\"login@qq.com\" <login@qq.com>",
+    ] {
+        let head = format!("From: {from}\r\n");
+        assert_eq!(sealed(&head, None, FromPolicy::MustEqualLogin), head);
+    }
+}
+
 /// Every row of what QQ says about From, sealed: the result is one it takes, and nothing of the old one is lost.
 #[test]
 fn the_table_of_the_strictest_provider() {
