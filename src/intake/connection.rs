@@ -20,6 +20,7 @@ use crate::telemetry::{counter, panic};
 use super::admit::Admission;
 use super::client::Peer;
 use super::handshake::hint;
+use super::log_lines::within_budget;
 use super::login::Verdict;
 use super::pace::Pace;
 use super::refusal::{self, Refusal};
@@ -97,7 +98,7 @@ impl Connection {
         match ended {
             // What was accepted stays accepted: many clients do not wait for our last word, and some never say QUIT.
             Err(Ended::Gone) if !session.has_quit() => {
-                tracing::debug!(event = "closed", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "closed without QUIT");
+                within_budget!(DEBUG, &self.around, self.peer.addr, "closed", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "closed without QUIT");
             }
             Ok(()) | Err(Ended::Gone) => {}
             Err(Ended::Late) => self.farewell(session, Reply::fixed(421, "4.4.2 Timeout, closing connection")).await,
@@ -199,7 +200,7 @@ impl Connection {
             }
             Event::Reset => admission.forget(),
             Event::Discarded(reason) => {
-                tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
+                within_budget!(INFO, &self.around, self.peer.addr, "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
                 admission.forget();
             }
             Event::Auth { user, password, .. } => Box::pin(self.log_in(session, admission, &user, password)).await?,
@@ -249,7 +250,7 @@ impl Connection {
                 self.wrong += 1;
                 // Only a name that we know: people type their password there, too.
                 let user = user.as_ref().map_or("(unknown)", |user| &user.name);
-                tracing::warn!(event = "login_failed", user, client = %self.peer.name, %addr, %listener, count);
+                within_budget!(WARN, &self.around, addr, "login_failed", user, client = %self.peer.name, %addr, %listener, count);
                 if self.around.users.locks_out(count) {
                     tracing::warn!(event = "locked_out", %addr, %listener, count, "no log-in from this address is looked at for a while");
                 }
@@ -263,7 +264,7 @@ impl Connection {
             Verdict::LockedOut => {
                 let Refusal { reply, reason } = refusal::locked_out();
                 self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                tracing::info!(event = "refused", client = %self.peer.name, %addr, %listener, reason, %reply);
+                within_budget!(INFO, &self.around, addr, "refused", client = %self.peer.name, %addr, %listener, reason, %reply);
                 session.answer_and_close(reply);
             }
         }
@@ -290,9 +291,11 @@ impl Connection {
                 // Whoever only looks whether the port is open comes again, and again.
                 match error.kind() {
                     std::io::ErrorKind::UnexpectedEof => {
-                        tracing::debug!(event = "tls_failed", %client, %addr, %listener, offered, %error, "{hint}");
+                        within_budget!(DEBUG, &self.around, addr, "tls_failed", %client, %addr, %listener, offered, %error, "{hint}");
                     }
-                    _ => tracing::info!(event = "tls_failed", %client, %addr, %listener, offered, %error, "{hint}"),
+                    _ => {
+                        within_budget!(INFO, &self.around, addr, "tls_failed", %client, %addr, %listener, offered, %error, "{hint}");
+                    }
                 }
                 Err(Ended::Gone)
             }
@@ -304,7 +307,7 @@ impl Connection {
             Ok(reply) => session.answer(reply),
             Err(Refusal { reply, reason }) => {
                 self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                tracing::info!(event = "refused", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, reason, %reply);
+                within_budget!(INFO, &self.around, self.peer.addr, "refused", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, reason, %reply);
                 session.answer(reply);
             }
         }
@@ -313,7 +316,7 @@ impl Connection {
     /// The client has said all it has to say and may still read.
     async fn half_closed(&mut self, session: &mut Session, admission: &mut Admission) -> Ended {
         if let Event::Discarded(reason) = session.eof() {
-            tracing::info!(event = "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
+            within_budget!(INFO, &self.around, self.peer.addr, "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
         let _ = self.write(session).await;
@@ -382,7 +385,7 @@ impl Connection {
 
     fn take_notes(&self, session: &mut Session) {
         for note in session.notes() {
-            tracing::info!(event = "noted", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "{note}");
+            within_budget!(INFO, &self.around, self.peer.addr, "noted", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "{note}");
         }
     }
 }

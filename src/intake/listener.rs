@@ -23,6 +23,7 @@ use crate::telemetry::{counter, panic};
 
 use super::client::Peer;
 use super::connection::Connection;
+use super::log_lines::within_budget;
 use super::proxy::{self, ProxyError};
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
@@ -164,7 +165,7 @@ impl Listener {
             Err(why) => {
                 let reason = "proxy_header";
                 self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                tracing::info!(event = "refused", %addr, listener = %self.settings.name, reason, %why);
+                within_budget!(INFO, &self.around, addr, "refused", %addr, listener = %self.settings.name, reason, %why);
             }
         }
     }
@@ -200,7 +201,7 @@ impl Listener {
     /// Says why and hangs up, without waiting for what the peer has to say.
     fn turn_away(&self, mut stream: TcpStream, peer: &Peer, refusal: Refusal) {
         self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
-        tracing::info!(event = "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
+        within_budget!(INFO, &self.around, peer.addr, "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
         // In the clear nobody would understand it there.
         if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) {
             return;

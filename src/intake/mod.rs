@@ -10,6 +10,7 @@
 //!  login      is the password right, and may this address try?
 //!  admit      limits -> arrival -> queue.put -> 250
 //!  arrival    body to the draft as it comes -> repair
+//!  log_lines  how much may one address write into the log?
 //!  crowd      are the clients hidden behind one address?
 //!  refusal    every text that a client is refused with, and the label it is counted under
 //! ```
@@ -42,6 +43,7 @@ mod connection;
 pub mod crowd;
 mod handshake;
 pub mod listener;
+mod log_lines;
 pub mod login;
 mod pace;
 mod proxy;

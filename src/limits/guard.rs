@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Settings;
+use super::log_budget::LogBudget;
 use super::rate::{Allowance, MOST_KEYS};
 
 /// Which limit is in the way.
@@ -59,6 +60,8 @@ pub struct Guard {
     senders: Option<Allowance>,
     share: u64,
     held: Mutex<HashMap<IpAddr, u64>>,
+    /// What each client address may write into the log.
+    pub log: LogBudget,
 }
 
 impl Guard {
@@ -72,6 +75,7 @@ impl Guard {
             senders: settings.messages_per_sender.map(Allowance::of),
             share: settings.queue_size_per_client,
             held: Mutex::default(),
+            log: LogBudget::default(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! May it come in? The guard at the door against a client that has gone wild: [`rate`]s, what each client has spent of
-//! them ([`guard`]), [`room`], and guessed passwords ([`lockout`]).
+//! them ([`guard`]), [`room`], guessed passwords ([`lockout`]), and lines of the log ([`log_budget`]).
 //!
 //! Not here: how fast mail goes *out* (that is the pace of an account, and `delivery`'s), and who may send at all
 //! (networks, `intake`). A limit is always answered with a 4xx, so that mail is late and not lost.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub mod guard;
 pub mod lockout;
+pub mod log_budget;
 pub mod rate;
 pub mod room;
 
