@@ -1,8 +1,8 @@
 //! Secrets: where a password or an authorization code comes from, and a type that will not show it.
 //!
 //! Invariant: nothing in this crate can print a [`Secret`]; only [`Secret::expose`] hands the text out, and the only
-//! callers are the log-in dialogues, the comparison of passwords, and the doctor, who looks at its shape. The memory is
-//! wiped when it is dropped (`secrecy`).
+//! callers are the log-in dialogues, the comparison of passwords, the redactor, and the doctor, who looks at its shape. The
+//! memory is wiped when it is dropped (`secrecy`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use secrecy::{ExposeSecret, SecretString};
 
 pub mod password;
+pub mod redact;
 
 /// A password or authorization code. `Debug` shows `[secret]`, there is no `Display`.
 #[derive(Clone)]
@@ -102,7 +103,8 @@ impl SecretSource {
         }
     }
 
-    /// Reads the secret from where it is kept. Blocks for as long as the disk does.
+    /// Reads the secret from where it is kept, and has it taken out of texts from now on ([`redact`]). Blocks for as long
+    /// as the disk does.
     ///
     /// # Errors
     /// [`SecretError`] when it is missing, unreadable or empty.
@@ -116,7 +118,11 @@ impl SecretSource {
                 Secret::new(&text)
             }
         };
-        if secret.expose().is_empty() { Err(SecretError::Empty) } else { Ok(secret) }
+        if secret.expose().is_empty() {
+            return Err(SecretError::Empty);
+        }
+        redact::protect(&secret);
+        Ok(secret)
     }
 }
 

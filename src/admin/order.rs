@@ -11,6 +11,7 @@ use crate::mail::Id;
 use crate::queue::entry::{Entry, Outcome, State};
 use crate::queue::request::WaitReason;
 use crate::queue::{Error, Filter, Queue};
+use crate::secret::redact::redact;
 
 use super::accounts::Accounts;
 use super::forecast;
@@ -244,8 +245,8 @@ impl From<&Entry> for Message {
             pool: entry.pool.clone(),
             chunk: entry.chunk,
             strict: entry.strict,
-            trouble: entry.trouble.clone(),
-            reason: entry.wait.clone(),
+            trouble: entry.trouble.as_deref().map(clean),
+            reason: entry.wait.clone().map(without_secrets),
         }
     }
 }
@@ -257,7 +258,20 @@ impl From<&crate::queue::entry::Recipient> for Recipient {
             Outcome::Delivered { reply, .. } => ("delivered", Some(reply.clone())),
             Outcome::Failed { reason, .. } => ("failed", Some(reason.clone())),
         };
-        Recipient { to: recipient.address.to_string(), outcome: outcome.to_owned(), reply }
+        Recipient { to: recipient.address.to_string(), outcome: outcome.to_owned(), reply: reply.as_deref().map(clean) }
+    }
+}
+
+/// A stored text. What an older version stored may have a secret in it.
+fn clean(text: &str) -> String {
+    redact(text).into_owned()
+}
+
+fn without_secrets(reason: WaitReason) -> WaitReason {
+    match reason {
+        WaitReason::Account { account, cause, text } => WaitReason::Account { account, cause, text: clean(&text) },
+        WaitReason::Unreachable { account, text } => WaitReason::Unreachable { account, text: clean(&text) },
+        WaitReason::Budget { .. } | WaitReason::Share => reason,
     }
 }
 

@@ -30,7 +30,7 @@ mod purge;
 mod shared_account;
 mod translate;
 
-pub use offline::accounts_offline;
+pub use offline::{accounts_offline, read_secrets};
 use shared_account::Marks;
 pub use translate::{catalogue, clients, from_policy};
 

@@ -37,6 +37,15 @@ pub fn accounts_offline(
     Ok(Arc::new(Offline(delivery_of(settings, parts)?)))
 }
 
+/// Reads the secrets of accounts and users, so that they are taken out of what a command shows (`secret::redact`). Those that
+/// cannot be read are left out.
+pub async fn read_secrets(settings: &Settings) {
+    let accounts = settings.accounts.iter().filter_map(|account| account.secret.as_ref());
+    for source in accounts.chain(settings.users.iter().map(|user| &user.password)) {
+        let _ = source.read_apart().await;
+    }
+}
+
 struct Offline(Delivery);
 
 impl Offline {

@@ -95,6 +95,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
 /// Asks the relay that runs on the data folder, or the queue in it.
 pub(super) async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
     let data_dir = &settings.queue.data_dir;
+    app::read_secrets(settings).await;
     let mut replies = Vec::new();
     for order in orders {
         match control::ask(data_dir, order).await {

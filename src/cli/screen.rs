@@ -1,9 +1,11 @@
 //! What a person sees: lines on standard output, complaints on standard error, colour on a terminal, two languages.
 //!
+//! Invariant: a secret that the command has read, or a form of it, is in nothing that is said here.
 //! A reader that has gone away (`yizhan queue list | head -1`) is no error.
 
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::secret::redact::redact;
 use crate::telemetry::log::{self, harmless_json, obeyed};
 
 /// The language of what people read.
@@ -44,18 +46,18 @@ impl Lang {
 
 /// Prints a line.
 pub(super) fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", redact(line));
 }
 
 /// Prints text as it is.
 pub(super) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(redact(text).as_bytes());
 }
 
 /// Prints a line on standard error, behind what the log has to say.
 pub(super) fn complain(line: &str) {
     log::flush();
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", redact(line));
 }
 
 /// How a piece of text stands out on a terminal.

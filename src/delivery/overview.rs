@@ -6,6 +6,7 @@
 use crate::clock::Timestamp;
 use crate::mail::Lane;
 use crate::queue::Error;
+use crate::secret::redact::redact;
 
 use super::account::{Account, Look};
 use super::breaker::Gate;
@@ -99,7 +100,8 @@ fn view(account: &Account, waiting: u64, now: Timestamp) -> AccountView {
         Access::Never(_) => None,
     };
     let account::Identity { name, provider, address, .. } = account.who();
-    let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    // An older version may have stored a reply with a secret in it.
+    let said = |text: &String| Some(redact(text).into_owned()).filter(|text| !text.is_empty());
     AccountView {
         name: name.clone(),
         provider: provider.clone(),

@@ -4,10 +4,13 @@
 //! What it is not: a log. Nothing is written anywhere until somebody asks.
 //!
 //! Invariants: bounded in lines and in octets per line; printable ASCII only; a secret never gets in, because the
-//! machine that writes it into the dialogue records `[redacted]` in its place.
+//! machine that writes it into the dialogue records `[redacted]` in its place, and one that the server repeats is taken
+//! out of its line.
 
 use std::collections::VecDeque;
 use std::fmt;
+
+use crate::secret::redact::redact_octets;
 
 use super::command::printable;
 
@@ -35,7 +38,7 @@ impl Transcript {
 
     /// The server said `line`.
     pub fn server(&mut self, line: &[u8]) {
-        self.push("S: ", line);
+        self.push("S: ", &redact_octets(line));
     }
 
     /// The lines, oldest first.

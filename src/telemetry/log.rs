@@ -2,7 +2,8 @@
 //!
 //! A fact is a `tracing` event with the field `event` (`accepted`, `delivered` ...) and fields beside it, `id` first:
 //! `info!(event = "accepted", id = %id, ...)`. Events of the libraries appear from level `warn` on, with their target as
-//! `event`. Text from peers is escaped, so that one fact is always one line and a terminal obeys nobody but us.
+//! `event`. Secrets are taken out of every value that is not a name ([`NAMES`]). Text from peers is escaped, so that one
+//! fact is always one line and a terminal obeys nobody but us.
 //! Lines are written by a thread of their own ([`writer`]): a reader that stops costs lines, never mail.
 
 use std::cell::Cell;
@@ -19,6 +20,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::Clock;
+use crate::secret::redact::redact;
 
 use super::counter::{Counters, LOG_DROPPED};
 use writer::{Report, Writer};
@@ -124,6 +126,10 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
+/// Fields whose values are ids, addresses and names from the settings. No peer chooses them, and a weak secret that is
+/// like one of them must not make a log unreadable.
+const NAMES: [&str; 9] = ["id", "client", "account", "listener", "pool", "addr", "user", "from", "to"];
+
 /// Longer buffers are not kept.
 const KEPT: usize = 4 * 1024;
 
@@ -139,6 +145,8 @@ struct Fact {
     name: String,
     fields: String,
     line: String,
+    /// A value before its secrets are taken out.
+    value: String,
 }
 
 impl Fact {
@@ -155,14 +163,25 @@ impl Fact {
 
     /// Gives the buffers back for the next one.
     fn keep(self) {
-        if self.fields.capacity() <= KEPT && self.line.capacity() <= KEPT {
+        if [&self.fields, &self.line, &self.value].iter().all(|text| text.capacity() <= KEPT) {
             let _ = FACT.try_with(|fact| fact.set(self));
         }
     }
 
-    /// Writes a field: a number or a truth as it is, anything else as text.
+    /// Writes a field: a number or a truth as it is, anything else as text without secrets.
     fn put(&mut self, field: &Field, value: fmt::Arguments<'_>, plain: bool) {
         let name = field.name();
+        if plain || name == "event" || NAMES.contains(&name) {
+            return self.show(name, value, plain);
+        }
+        let mut text = std::mem::take(&mut self.value);
+        text.clear();
+        let _ = text.write_fmt(value);
+        self.show(name, format_args!("{}", redact(&text)), false);
+        self.value = text;
+    }
+
+    fn show(&mut self, name: &str, value: fmt::Arguments<'_>, plain: bool) {
         // Writing into a String cannot fail; a value that cannot be shown is shown as far as it goes.
         if name == "event" {
             let _ = self.name.write_fmt(value);

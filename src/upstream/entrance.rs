@@ -27,6 +27,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::provider::{Endpoint, Verdict};
 use crate::secret::Secret;
+use crate::secret::redact::redact;
 use crate::telemetry::counter;
 
 use super::connection::{Connection, Seat};
@@ -172,7 +173,7 @@ impl Upstream {
     fn condition_of(&self, error: &OpenError) -> Condition {
         match error {
             OpenError::Dial(error) => Condition::Line(error.to_string()),
-            OpenError::Proxy(error) => Condition::Line(error.to_string()),
+            OpenError::Proxy(error) => Condition::Line(redact(&error.to_string()).into_owned()),
             OpenError::Tls(error) => Condition::Line(error.to_string()),
             OpenError::Dialogue(failure) => {
                 tracing::debug!(event = "dialogue_failed", account = %self.0.settings.account,

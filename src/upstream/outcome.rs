@@ -7,6 +7,7 @@
 
 use crate::clock::Timestamp;
 use crate::provider::{Action, Basis, Phase, Remedy, Scope, Verdict, reply_text};
+use crate::secret::redact::redact;
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
 use crate::smtp::reply::Reply;
 
@@ -161,11 +162,12 @@ const WORDS: usize = 2000;
 
 /// The reply as one line: `550 Mailbox not found`.
 pub fn text_of(reply: &Reply) -> String {
-    format!("{} {}", reply.code(), shown(reply_text(reply.lines())))
+    format!("{} {}", reply.code(), shown(&reply_text(reply.lines())))
 }
 
-/// The begin of the words, where there are too many.
-fn shown(mut words: String) -> String {
+/// The words as they are kept and shown: without secrets, and the begin of them where there are too many.
+fn shown(words: &str) -> String {
+    let mut words = redact(words).into_owned();
     if words.len() > WORDS {
         words.truncate(words.floor_char_boundary(WORDS));
         words.push_str(" ...");
@@ -221,7 +223,7 @@ fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Con
 fn judge(settings: &Settings, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
     let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
     let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
-    let words = shown(words);
+    let words = shown(&words);
     if verdict.basis != Basis::Row {
         settings.catalogue.note_unknown(&settings.account, phase, code, &words);
     }
@@ -275,7 +277,9 @@ pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
             of_refused_session(phase, verdict, text)
         }
         FailureKind::Lost(lost) => lost_line(failure, format!("{} ({})", words_of(*lost), name_of(phase))),
-        FailureKind::Protocol(what) => lost_line(failure, format!("not an SMTP reply: {what} ({})", name_of(phase))),
+        FailureKind::Protocol(what) => {
+            lost_line(failure, shown(&format!("not an SMTP reply: {what} ({})", name_of(phase))))
+        }
         FailureKind::NoTls => Condition::Line(
             "TLS is required, and the server does not offer STARTTLS; nothing secret was sent".to_owned(),
         ),

@@ -145,4 +145,23 @@ mod tests {
         assert!(text.starts_with("status 404: no hook [2J [secret] [secret] xxx"), "{text}");
         assert!(text.chars().count() < 250 && !text.contains(char::is_control), "{text}");
     }
+
+    #[test]
+    fn a_token_is_found_in_every_form_in_which_it_may_come_back() {
+        let target = Target::parse("https://hooks.example.com/in%2Dgroup/x?key=73feb%2Bdcb%2F1b38%3D").unwrap();
+        for echo in [
+            "73feb%2Bdcb%2F1b38%3D",
+            "73feb%2bdcb%2f1b38%3d",
+            "73feb+dcb/1b38=",
+            "73feb+dcb\\/1b38=",
+            "73FEB+DCB/1B38=",
+            "NzNmZWIrZGNiLzFiMzg9",
+            "37336665622b6463622f316233383d",
+            "/in-group/x?key=73feb+dcb/1b38=",
+            "%2Fin-group%2Fx%3Fkey%3D73feb%2Bdcb%2F1b38%3D",
+        ] {
+            let text = read(Format::Json, 404, format!("no room {echo}, sorry").as_bytes(), &target).unwrap_err();
+            assert_eq!(text.to_string(), "status 404: no room [secret], sorry", "{echo}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::language::Language;
 use crate::message::notice::alarm::Alarm;
 use crate::secret::Secret;
+use crate::secret::redact::redact;
 use crate::tls::{self, TlsError};
 
 pub mod answer;
@@ -129,6 +130,7 @@ impl Webhook {
     /// [`WebhookError::Url`] and [`WebhookError::Tls`], which no waiting will mend.
     pub fn new(settings: Settings) -> Result<Webhook, WebhookError> {
         let target = Target::parse(settings.url.expose())?;
+        target.protect();
         // Made for each alarm anew and let go: alarms are rare, and the machine's roots are a megabyte.
         tls::connector(settings.ca.as_deref())?;
         Ok(Webhook { settings, target })
@@ -144,7 +146,9 @@ impl Webhook {
     /// # Errors
     /// [`WebhookError`]; [`WebhookError::fault`] and [`retry::next`] say whether and when to try again.
     pub async fn post(&self, alarm: &Alarm) -> Result<(), WebhookError> {
-        let body = form::body(self.settings.format, self.settings.language, alarm);
+        let reply = redact(&alarm.reply).into_owned();
+        let alarm = Alarm { reply, ..alarm.clone() };
+        let body = form::body(self.settings.format, self.settings.language, &alarm);
         let silent = || WebhookError::Silent { target: self.target.to_string() };
         let exchange = call::exchange(&self.settings, &self.target, body);
         let (status, body) = tokio::time::timeout(self.settings.limit, exchange).await.map_err(|_| silent())??;

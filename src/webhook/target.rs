@@ -1,15 +1,20 @@
 //! The URL of a webhook, taken apart (RFC 3986, RFC 9110 section 4.2).
 //!
 //! Not here: connecting. Invariants: `Debug` and `Display` show scheme, host and port and never path or query, which
-//! carry the token; plain `http` is for loopback and private addresses only, because everybody on the way reads the token.
+//! carry the token, and neither do answers that went through [`Target::redact`]; plain `http` is for loopback and private addresses only, because everybody on the way reads the token.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use hyper::Uri;
 
+use crate::secret::Secret;
+use crate::secret::redact::{self, Redactor};
+
 /// A part of path or query that is shorter is no token, and is not looked for in answers.
 const SHORTEST_TOKEN: usize = 8;
+/// A part that is shorter may be a word (`messages`), and is not looked for in texts that have nothing to do with the webhook.
+const SHORTEST_ANYWHERE: usize = 16;
 
 /// Why a text is no URL for a webhook. Never holds the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,13 +111,21 @@ impl Target {
         if self.port == usual { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The text with every part of the path and the query that may be a token taken out.
+    /// The text without any part of the path and the query that may be a token, and without other secrets.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut parts: Vec<&str> = self.path.split(['/', '?', '&', '=', '#']).collect();
-        parts.push(&self.path);
-        parts.retain(|part| part.len() >= SHORTEST_TOKEN);
-        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-        parts.iter().fold(text.to_owned(), |text, part| text.replace(part, "[secret]"))
+        let own = Redactor::new(self.tokens(SHORTEST_TOKEN)).redact(text).into_owned();
+        redact::redact(&own).into_owned()
+    }
+
+    /// Has the token taken out of all texts from now on.
+    pub(super) fn protect(&self) {
+        self.tokens(SHORTEST_ANYWHERE).for_each(|token| redact::protect(&Secret::new(token)));
+    }
+
+    /// The path, and those of its parts and the query's that have so many octets.
+    fn tokens(&self, shortest: usize) -> impl Iterator<Item = &str> {
+        let parts = self.path.split(['/', '?', '&', '=', '#']);
+        parts.chain([self.path.as_str()]).filter(move |part| part.len() >= shortest)
     }
 }
 

@@ -18,14 +18,17 @@ use crate::support::office::{USER, provider};
 use crate::support::program::{Program, Site, files};
 
 /// Codes that occur nowhere by chance.
-const RIGHT: &str = "qzjxkwvbpfygmuhd";
-const WRONG: &str = "vwxkzqjjgypbhmfu";
+pub(crate) const RIGHT: &str = "qzjxkwvbpfygmuhd";
+pub(crate) const WRONG: &str = "vwxkzqjjgypbhmfu";
 const DEVICE: &str = "Pr1nter-Passw0rd-zq";
 
 /// The forms in which a secret may leak: itself, and its base64 at each of the three alignments, less the octets at
-/// both ends that depend on what stands beside it.
+/// both ends that depend on what stands beside it; hexadecimal, and percent-encoding.
 fn forms(secret: &str) -> Vec<String> {
-    let mut forms = vec![secret.to_owned(), secret.to_uppercase()];
+    let coded = |by: fn(u8) -> String| secret.bytes().map(by).collect::<String>();
+    let hex = coded(|octet| format!("{octet:02x}"));
+    let percent = coded(|octet| format!("%{octet:02X}"));
+    let mut forms = vec![secret.to_owned(), secret.to_uppercase(), hex.to_uppercase(), hex, percent];
     for lead in 0..3 {
         let text = STANDARD.encode(["x".repeat(lead), secret.to_owned()].concat());
         let text = text.trim_end_matches('=');
@@ -34,7 +37,7 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-fn search(what: &str, octets: &[u8]) {
+pub(crate) fn search(what: &str, octets: &[u8]) {
     for secret in [RIGHT, WRONG, DEVICE] {
         for form in forms(secret) {
             let found = octets.windows(form.len()).position(|window| window == form.as_bytes());
@@ -45,7 +48,7 @@ fn search(what: &str, octets: &[u8]) {
 }
 
 /// Searches the data folder. While the relay runs, and after a kill, the log of the database is part of it.
-fn search_files(site: &Site) {
+pub(crate) fn search_files(site: &Site) {
     for file in files(&site.data).into_iter().filter(|file| !file.ends_with("control.sock")) {
         search(&file.display().to_string(), &std::fs::read(&file).unwrap_or_default());
     }

@@ -28,7 +28,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("clock", 0, &[]),
     ("secret", 0, &[]),
     ("drain", 0, &[]),
-    ("telemetry", 0, &["clock"]),
+    ("telemetry", 0, &["clock", "secret"]),
     ("language", 0, &[]),
 ];
 

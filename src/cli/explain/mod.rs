@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::app;
 use crate::config::{self, Overrides, Sources};
 use crate::provider::{Action, Basis, Catalogue, Grade, Group, Phase, Verdict, names, preset};
+use crate::secret::redact::redact;
 
 use super::screen::{self, Ink, Lang, Paint, harmless, say};
 use super::{BAD_SETTINGS, NOT_FOUND};
@@ -97,12 +98,17 @@ pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
 /// that nobody named are no reason to say nothing.
 fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, ExitCode> {
     let overrides = Overrides { config: arguments.config.clone(), ..Overrides::default() };
-    // A secret that is missing is no matter here.
     match (config::load(Sources::of_process(overrides, true)), &arguments.config) {
-        (Ok(loaded), _) => app::catalogue(&loaded.settings).map_err(|error| {
-            screen::complain(&error.to_string());
-            ExitCode::from(BAD_SETTINGS)
-        }),
+        (Ok(loaded), _) => {
+            // Only to take them out of what is shown; one that is missing is no matter here.
+            if let Ok(runtime) = super::runtime() {
+                runtime.block_on(app::read_secrets(&loaded.settings));
+            }
+            app::catalogue(&loaded.settings).map_err(|error| {
+                screen::complain(&error.to_string());
+                ExitCode::from(BAD_SETTINGS)
+            })
+        }
         (Err(problems), Some(_)) => {
             screen::complain(&problems.to_string());
             Err(ExitCode::from(BAD_SETTINGS))
@@ -176,6 +182,8 @@ fn answer(catalogue: &Catalogue, arguments: &Arguments, copied: Copied, lang: La
         founded: words::founded(one.verdict, catalogue.entry(one.verdict.cause).map(|entry| entry.grade), lang),
     });
     let reply = if given.is_some() { format!("{code} {text}") } else { text.clone() };
+    // It may have been copied from a place where nobody took the secret out.
+    let reply = redact(&reply).into_owned();
     Answer { reply, known, has_code: given.is_some(), readings: readings.collect() }
 }
 

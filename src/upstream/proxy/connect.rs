@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::secret::redact;
+
 use super::Login;
 use super::tunnel::Fault;
 
@@ -21,6 +23,7 @@ const PHRASE: usize = 80;
 pub(super) async fn connect(stream: &mut TcpStream, to: &str, login: Option<&Login>) -> Result<(), Fault> {
     let mut said = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
     if let Some(Login { user, password }) = login {
+        redact::protect(password);
         // At once, not after a 407: many proxies close with it, and the answer costs a round trip.
         let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
         said.push_str(&format!("Proxy-Authorization: Basic {pair}\r\n"));
@@ -89,7 +92,8 @@ fn status(head: &[u8]) -> Result<(u16, String), Fault> {
         return Err(NOT_HTTP);
     }
     let code = code.parse().map_err(|_| NOT_HTTP)?;
-    let phrase = parts.next().unwrap_or_default();
+    // Before it is cut: the rest of a secret would not be known as one.
+    let phrase = redact::redact(parts.next().unwrap_or_default());
     Ok((code, phrase.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(PHRASE).collect()))
 }
 

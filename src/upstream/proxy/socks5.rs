@@ -9,6 +9,8 @@ use std::net::IpAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::secret::redact;
+
 use super::Login;
 use super::tunnel::{Fault, Step};
 
@@ -51,6 +53,7 @@ pub(super) async fn connect(
 
 /// RFC 1929 section 2. Lengths were checked when the setting was read.
 async fn log_in(stream: &mut TcpStream, login: &Login) -> Result<(), Fault> {
+    redact::protect(&login.password);
     let (user, password) = (login.user.as_bytes(), login.password.expose().as_bytes());
     let mut said = vec![1, user.len() as u8];
     said.extend_from_slice(user);

@@ -20,6 +20,7 @@ use crate::cli::doctor::judge::way::{Secured, Trouble};
 use crate::clock::Timestamp;
 use crate::mail::Address;
 use crate::provider::reply_text;
+use crate::secret::redact::redact;
 use crate::smtp::Reply;
 use crate::smtp::client::{Client, Event, FailureKind, Lost, Phase, Settings};
 use crate::smtp::extension::Extensions;
@@ -102,7 +103,7 @@ impl Talk {
                         FailureKind::NoMechanism => return End::NoMechanism,
                         FailureKind::Refused(reply) => refusal(&reply),
                         FailureKind::Lost(lost) => Refusal::Lost(lost),
-                        FailureKind::Protocol(what) => Refusal::Line(what),
+                        FailureKind::Protocol(what) => Refusal::Line(redact(&what).into_owned()),
                     };
                     let at_login = failure.phase == Phase::Auth;
                     return if at_login { End::Login(refusal) } else { End::Opening(refusal) };
@@ -212,7 +213,7 @@ impl Talk {
 }
 
 fn refusal(reply: &Reply) -> Refusal {
-    Refusal::Reply(reply.code(), reply_text(reply.lines()))
+    Refusal::Reply(reply.code(), redact(&reply_text(reply.lines())).into_owned())
 }
 
 /// What went wrong with TLS, in the judges' words.
