@@ -54,7 +54,9 @@ pub(crate) async fn taken(books: &Books, door: SocketAddr, size: usize) {
 /// The relay as somebody else, who owns its data folder: root may do everything.
 pub(crate) fn run_as(site: &Site, uid: u32, gid: u32) -> Command {
     std::fs::create_dir(&site.data).expect("the folder is ours");
-    std::os::unix::fs::chown(&site.data, Some(uid), Some(gid)).expect("we are root");
+    for path in [&site.data, &site.code] {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("we are root");
+    }
     let mut command = site.run_command();
     command.uid(uid).gid(gid);
     command

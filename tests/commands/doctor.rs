@@ -106,7 +106,7 @@ async fn site(name: &str) -> (Sandbox, Site) {
 /// A site of one account, as `account` says it (lines of TOML), with a code that fits.
 fn custom(name: &str, account: &str) -> (Folder, std::path::PathBuf) {
     let folder = Folder::new(name);
-    let code = folder.file("code", CODE);
+    let code = folder.secret("code", CODE);
     let text = format!(
         "hostname = \"relay.test\"\ndata_dir = \"{}\"\n{QUICK}[account.office]\nsecret = {{ file = \"{}\" }}\n{account}",
         folder.path().join("data").display(),
@@ -165,7 +165,7 @@ async fn a_log_in_can_be_left_out() {
 #[tokio::test]
 async fn a_wrong_secret_is_tried_once_and_named() {
     let (sandbox, site) = site("wrong").await;
-    site.folder.file("code", "ponmlkjihgfedcba");
+    site.folder.secret("code", "ponmlkjihgfedcba");
     let found = report(&site, &[]).await;
     assert_eq!(found.bad(), ["login"]);
     found.is("login", "fail", &["QQ-A3", "login frequency limited", "15 minutes"]);
@@ -175,12 +175,12 @@ async fn a_wrong_secret_is_tried_once_and_named() {
 #[tokio::test]
 async fn a_password_instead_of_a_code_is_noticed_before_the_log_in() {
     let (sandbox, site) = site("shape").await;
-    site.folder.file("code", "Hunter-2");
+    site.folder.secret("code", "Hunter-2");
     let ran = finish(doctor(&site, &["--json"])).await;
     assert!(!ran.out.contains("Hunter-2"), "{}", ran.out);
     let found = Report::of(&ran);
     found.is("secret", "warn", &["16 lower-case letters", "8 characters"]);
-    site.folder.file("code", "ａｂｃｄefghijklmnop");
+    site.folder.secret("code", "ａｂｃｄefghijklmnop");
     let found = report(&site, &[]).await;
     found.is("secret", "fail", &["full-width"]);
     found.is("login", "skip", &["cannot be right"]);
@@ -378,7 +378,7 @@ async fn it_works_while_the_relay_runs_and_afterwards() {
 #[tokio::test]
 async fn an_account_that_rests_is_left_alone() {
     let (sandbox, site) = site("rests").await;
-    site.folder.file("code", "ponmlkjihgfedcba");
+    site.folder.secret("code", "ponmlkjihgfedcba");
     let relay = site.start().await;
     let mut courier = crate::support::load::Courier::connect(relay.door()).await.unwrap();
     courier.send(&crate::support::load::letter("rests", 100)).await.unwrap();
@@ -518,9 +518,9 @@ fn normal(text: &str, site: &Site) -> String {
 async fn the_texts_are_golden_in_both_languages() {
     let (_sandbox, site) = site("gold").await;
     for lang in ["en", "zh"] {
-        site.folder.file("code", CODE);
+        site.folder.secret("code", CODE);
         let good = finish(doctor(&site, &["--lang", lang])).await.with_code(0);
-        site.folder.file("code", "ponmlkjihgfedcba");
+        site.folder.secret("code", "ponmlkjihgfedcba");
         let bad = finish(doctor(&site, &["--lang", lang])).await.with_code(1);
         let text = format!("{}\n----\n{}\n", normal(&good, &site), normal(&bad, &site));
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/doctor/{lang}.txt"));
@@ -545,12 +545,12 @@ async fn postfix_is_good_and_a_wrong_password_is_not() {
             account.ca.display()
         );
         let (folder, config) = custom("pf", &lines);
-        folder.file("code", account.code);
+        folder.secret("code", account.code);
         let found = Report::of(&finish(doctor_with(&config, &["--json"])).await);
         assert!(found.good, "{:#?}\n{}", found.findings, postfix.log());
         found.is("ehlo", "ok", &["PLAIN LOGIN"]);
         found.is("sender", "ok", &["box@peer.test"]);
-        folder.file("code", "not-the-password");
+        folder.secret("code", "not-the-password");
         let found = Report::of(&finish(doctor_with(&config, &["--json"])).await);
         assert_eq!(found.bad(), ["login"]);
         found.is("login", "fail", &["535"]);

@@ -50,6 +50,13 @@ impl Folder {
         path
     }
 
+    /// Writes a file inside that only its owner may read (mode 600), and gives its path.
+    pub fn secret(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name, content);
+        set_mode(&path, 0o600);
+        path
+    }
+
     /// Writes a file inside (mode 644, whatever the umask says) and gives its path.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path.join(name);

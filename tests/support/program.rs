@@ -117,7 +117,7 @@ impl Site {
     /// As [`Site::new`], with a data folder that the caller chooses.
     pub fn with(name: &str, sandbox: &Sandbox, more: &str, data: impl FnOnce(&Folder) -> PathBuf) -> Site {
         let folder = Folder::new(name);
-        let (ca, code) = (folder.file("ca.pem", sandbox.ca_pem()), folder.file("code", CODE));
+        let (ca, code) = (folder.file("ca.pem", sandbox.ca_pem()), folder.secret("code", CODE));
         let (data, door) = (data(&folder), sandbox.implicit_addr().expect("it is open"));
         let unlimited = if more.contains("budget") { "" } else { UNLIMITED };
         let text = format!(
