@@ -129,7 +129,7 @@ impl Delivery {
 
     /// Whether the settings name this sender; any client may write any other one into the envelope.
     fn vouches_for(&self, sender: &Address) -> bool {
-        sender.is_qualified() && self.0.settings.vouched.iter().any(|pattern| pattern.fits(Some(sender)))
+        sender.is_qualified() && self.0.settings.vouched.iter().any(|pattern| pattern.permits(Some(sender)))
     }
 }
 

@@ -53,19 +53,19 @@ impl Client {
     pub fn may_send_as(&self, sender: &ReversePath) -> bool {
         match sender.address() {
             None => self.null_sender,
-            some => fits(&self.senders, some),
+            some => permits(&self.senders, some),
         }
     }
 
     /// Whether it may write to `recipient`.
     pub fn may_write_to(&self, recipient: &Address) -> bool {
-        fits(&self.recipients, Some(recipient))
+        permits(&self.recipients, Some(recipient))
     }
 }
 
 /// Every pattern has been read as an address is read, and an address has one form for comparing ([`Address::key`]).
-fn fits(patterns: &[Pattern], address: Option<&Address>) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| pattern.fits(address))
+fn permits(patterns: &[Pattern], address: Option<&Address>) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.permits(address))
 }
 
 /// Every client there is something known of.
@@ -206,8 +206,20 @@ mod tests {
         ] {
             assert!(!sender(bad) && !recipient(bad), "{bad}");
         }
-        // A quoted at sign is a part of the name: the mail stays in the domain, and goes as it is written.
-        assert!(sender(r#""x@evil.example x"@corp.example"#));
+        // The next host may send these out of the domain.
+        for routed in [
+            r#""x@evil.example x"@corp.example"#,
+            r#""x@evil.example"@corp.example"#,
+            r#""x\@evil.example"@corp.example"#,
+            "x%evil.example@corp.example",
+            r#""x%evil.example"@corp.example"#,
+            "evil.example!x@corp.example",
+            "/S=x/PRMD=evil/@corp.example",
+        ] {
+            assert!(!sender(routed) && !recipient(routed), "{routed}");
+            let named = Client { recipients: vec![Pattern::parse(routed).unwrap()], ..listed.clone() };
+            assert!(named.may_write_to(&Address::parse(routed).unwrap()), "{routed} is in the list itself");
+        }
         assert!(sender("printer") && !sender("scanner"));
         let open = client("open", &["10.0.0.0/8"]);
         assert!(open.may_send_as(&ReversePath::Null) && open.may_write_to(&Address::parse("a@evil.example").unwrap()));

@@ -49,7 +49,7 @@ pub struct User {
 impl User {
     /// Whether it may send as `sender`. One who is bound to addresses may not use the null sender either.
     pub fn may_send_as(&self, sender: &ReversePath) -> bool {
-        self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.fits(sender.address()))
+        self.senders.is_empty() || self.senders.iter().any(|pattern| pattern.permits(sender.address()))
     }
 }
 

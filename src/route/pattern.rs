@@ -9,10 +9,16 @@
 //! ```
 //!
 //! There is no other wildcard. Compared is [`Address::key`]: case does not count, needless quotes neither.
+//!
+//! A list that decides who may send, or to whom, asks [`Pattern::permits`]. A route asks for the domain alone.
 
 use std::fmt;
 
 use crate::mail::{Address, AddressError};
+
+/// What a local part names another destination with, as mail servers have read it: `user@host` in quotes, `user%host`,
+/// `host!user` (RFC 5321 appendix F.2 and section 3.7.1), `/file` and the attributes of X.400 gateways.
+const ROUTING: [char; 4] = ['@', '%', '!', '/'];
 
 /// A pattern that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,12 +80,19 @@ impl Pattern {
         self.0 == Shape::Any
     }
 
-    /// Whether an address fits; `None` is the null sender.
-    pub fn fits(&self, address: Option<&Address>) -> bool {
-        self.fits_key(address.map(Address::key).as_deref())
+    /// Whether a list with this pattern permits an address; `None` is the null sender.
+    ///
+    /// `*@b.c` permits no local part with one of [`ROUTING`]: the next host may send such mail out of the domain.
+    pub fn permits(&self, address: Option<&Address>) -> bool {
+        let key = address.map(Address::key);
+        let is_routed = |key: &str| key.rsplit_once('@').is_some_and(|(local, _)| local.contains(ROUTING));
+        match self.0 {
+            Shape::Domain(_) if key.as_deref().is_some_and(is_routed) => false,
+            Shape::Any | Shape::Domain(_) | Shape::Mailbox(_) => self.fits_key(key.as_deref()),
+        }
     }
 
-    /// The same for an [`Address::key`].
+    /// Whether it matches the mailbox or the domain of an [`Address::key`].
     pub(super) fn fits_key(&self, key: Option<&str>) -> bool {
         match (&self.0, key) {
             (Shape::Any, _) => true,
