@@ -156,6 +156,7 @@ impl Listener {
         };
         let header = tokio::select! {
             () = self.around.drain.asked() => return,
+            () = place.revoked() => Ok(Err(ProxyError::Revoked)),
             header = timeout(self.settings.deadlines.proxy, proxy::read(&mut stream)) => header,
         };
         drop(place);

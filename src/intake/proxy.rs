@@ -22,6 +22,9 @@ pub(super) enum ProxyError {
     /// It did not come in time.
     #[error("no PROXY header came in time")]
     Late,
+    /// Too many connections wait for a header, and this one has waited longest.
+    #[error("too many connections wait for a PROXY header, and this one has waited longest")]
+    Revoked,
 }
 
 /// Waits for the header. A line of version 1 is read octet by octet, because nobody knows where it ends.

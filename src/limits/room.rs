@@ -2,10 +2,12 @@
 //!
 //! Asking is cheap and touches no disk: the levels are numbers that others keep up to date ([`Room::set_levels`]).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 
@@ -31,6 +33,9 @@ pub enum Full {
 
 /// So many files must still find a place on the disk: a message is one at most, the rest is for the queue itself.
 const INODES_FREE: u64 = 1000;
+
+/// One in so many connections may wait for a proxy to name its client.
+const UNNAMED_PART: usize = 4;
 
 /// What is measured elsewhere, from time to time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,14 +78,31 @@ struct Shared {
 struct Open {
     total: usize,
     by_client: HashMap<IpAddr, usize>,
+    /// Connections that wait for a proxy to name their client, by their order of arrival.
+    unnamed: BTreeMap<u64, CancellationToken>,
+    arrivals: u64,
 }
 
 /// A connection that counts until this is dropped.
 #[derive(Debug)]
 pub struct Place {
     room: Room,
-    /// `None` while only a proxy knows who it is.
-    client: Option<IpAddr>,
+    client: IpAddr,
+}
+
+/// A connection whose client a proxy has still to name. It counts until this is dropped or revoked.
+#[derive(Debug)]
+pub struct UnnamedPlace {
+    room: Room,
+    arrival: u64,
+    revoked: CancellationToken,
+}
+
+impl UnnamedPlace {
+    /// Waits until the place has to be given up for a connection that came later.
+    pub async fn revoked(&self) {
+        self.revoked.cancelled().await;
+    }
 }
 
 impl Room {
@@ -110,20 +132,32 @@ impl Room {
         }
         *of_client += 1;
         open.total += 1;
-        Ok(Place { room: self.clone(), client: Some(client) })
+        Ok(Place { room: self.clone(), client })
     }
 
     /// Counts a connection whose client is not known yet: a proxy is about to name it.
     ///
+    /// At most a quarter of all connections wait like this. A header comes with its connection, so where more wait than
+    /// that, the place of the one that has waited longest is revoked ([`UnnamedPlace::revoked`]).
+    ///
     /// # Errors
     /// [`Full::Connections`]: it is not counted.
-    pub fn enter_unnamed(&self) -> Result<Place, Full> {
+    pub fn enter_unnamed(&self) -> Result<UnnamedPlace, Full> {
         let mut open = self.open();
+        if open.unnamed.len() >= (self.0.settings.connections / UNNAMED_PART).max(1)
+            && let Some((_, longest)) = open.unnamed.pop_first()
+        {
+            open.total -= 1;
+            longest.cancel();
+        }
         if open.total >= self.0.settings.connections {
             return Err(Full::Connections);
         }
         open.total += 1;
-        Ok(Place { room: self.clone(), client: None })
+        open.arrivals += 1;
+        let (arrival, revoked) = (open.arrivals, CancellationToken::new());
+        open.unnamed.insert(arrival, revoked.clone());
+        Ok(UnnamedPlace { room: self.clone(), arrival, revoked })
     }
 
     /// Whether a message of `size` octets (0 when not known) may come in.
@@ -167,12 +201,21 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.room.open();
         open.total -= 1;
-        let Some(client) = self.client else { return };
-        if let Some(count) = open.by_client.get_mut(&client) {
+        if let Some(count) = open.by_client.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                open.by_client.remove(&client);
+                open.by_client.remove(&self.client);
             }
+        }
+    }
+}
+
+impl Drop for UnnamedPlace {
+    fn drop(&mut self) {
+        let mut open = self.room.open();
+        // A place that was revoked is not counted any more.
+        if open.unnamed.remove(&self.arrival).is_some() {
+            open.total -= 1;
         }
     }
 }
@@ -203,9 +246,29 @@ mod tests {
         assert!(room.enter(a).is_ok());
         assert_eq!(room.connections(), 2);
         let unnamed = room.enter_unnamed().unwrap();
-        assert_eq!(room.enter_unnamed().unwrap_err(), Full::Connections);
+        assert_eq!(room.enter(b).unwrap_err(), Full::Connections);
         drop(unnamed);
         assert_eq!(room.connections(), 2);
+    }
+
+    #[test]
+    fn of_too_many_unnamed_connections_the_longest_waiting_loses_its_place() {
+        let room = Room::new(Settings { connections: 8, ..Settings::unlimited() });
+        let mut waiting: Vec<UnnamedPlace> = (0..2).map(|_| room.enter_unnamed().unwrap()).collect();
+        assert!(waiting.iter().all(|place| !place.revoked.is_cancelled()));
+        for n in 0..6 {
+            waiting.push(room.enter_unnamed().unwrap());
+            let revoked: Vec<bool> = waiting.iter().map(|place| place.revoked.is_cancelled()).collect();
+            assert_eq!(revoked.iter().filter(|&&one| one).count(), n + 1);
+            assert!(revoked[..=n].iter().all(|&one| one), "the oldest first: {revoked:?}");
+            assert_eq!(room.connections(), 2);
+        }
+        let named: Vec<Place> = (1..=6).map(|n| room.enter([10, 0, 0, n].into()).unwrap()).collect();
+        assert_eq!(room.enter([10, 0, 0, 9].into()).unwrap_err(), Full::Connections);
+        drop(waiting);
+        assert_eq!(room.connections(), 6);
+        drop(named);
+        assert_eq!(room.connections(), 0);
     }
 
     #[test]

@@ -188,12 +188,37 @@ async fn a_balancer_cannot_hold_more_places_than_there_are() {
         plan.listener.proxy_from = vec!["127.0.9.9/32".parse().unwrap()];
         plan.limits.connections = 2;
     });
-    let waiting = [through(&door, b"").await, through(&door, b"PROXY").await];
-    until("both to be counted", async || (door.room.connections() == 2).then_some(())).await;
+    let mut open = [through(&door, &v2([127, 0, 0, 1])).await, through(&door, &v2([127, 0, 0, 2])).await];
+    for device in &mut open {
+        device.expect("220").await;
+    }
     through(&door, b"").await.expect("421 4.3.2").await;
-    drop(waiting);
+    drop(open);
     until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
     through(&door, &v2([127, 0, 0, 1])).await.expect("220").await;
+}
+
+#[tokio::test]
+async fn half_proxy_headers_take_a_quarter_of_the_places_and_keep_nobody_out() {
+    let door = Door::open("half", |plan| {
+        plan.listener.proxy_from = vec!["127.0.9.9/32".parse().unwrap()];
+        plan.listener.deadlines.proxy = PATIENCE * 10;
+        plan.limits.connections = 8;
+    });
+    let mut waiting = Vec::new();
+    for header in [&b""[..], b"PROXY TCP4 127."].repeat(10) {
+        waiting.push(through(&door, header).await);
+    }
+    until("all but two to be closed", async || (door.refused("proxy_header") == 18).then_some(())).await;
+    assert_eq!(door.room.connections(), 2);
+    for device in &mut waiting[..18] {
+        assert_eq!(device.reply().await, None);
+    }
+    through(&door, &v2([127, 0, 0, 1])).await.expect("220").await;
+    door.device([127, 0, 0, 2]).await.send("a@b.c", &["d@e.f"], DATA).await;
+    // The one that has waited least still may send the rest.
+    waiting[19].write(b"0.0.1 127.0.0.1 1 25\r\n").await;
+    waiting[19].expect("220").await;
 }
 
 /// A door where 127.0.1.0/24 may use and reach corp.example only.
