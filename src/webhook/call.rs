@@ -1,7 +1,7 @@
 //! One connection, one request, one bounded answer.
 //!
-//! Not here: what the answer means, and when to try again. The bounds: [`MAX_ANSWER`] octets of body, hyper's own of the
-//! head, and time, which the caller keeps. Invariant: when this returns or is dropped, the connection is gone.
+//! Not here: what the answer means, and when to try again. The bounds: [`MAX_ANSWER`] octets of body, [`MAX_HEAD`] of the
+//! head, [`MAX_OCTETS`] of all that comes, and time, which the caller keeps. Invariant: when this returns or is dropped, the connection is gone.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::tls;
 
+use super::bounded::Bounded;
 use super::target::{Target, is_private};
 use super::{Settings, WebhookError};
 
@@ -26,6 +27,9 @@ use super::{Settings, WebhookError};
 const MAX_ANSWER: usize = 16 * 1024;
 /// The buffer for the head of an answer, in octets; a longer head is an error.
 const MAX_HEAD: usize = 32 * 1024;
+/// How much is read in all: interim responses, head, and the body with its framing, in octets. One octet a chunk makes
+/// six octets of each.
+const MAX_OCTETS: usize = MAX_HEAD + 6 * MAX_ANSWER + MAX_HEAD;
 /// How long one address may take while there are others.
 const ONE_ADDRESS: Duration = Duration::from_secs(3);
 
@@ -88,7 +92,7 @@ where
         .map_err(|e| line(target, &e))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Bounded::new(stream, MAX_OCTETS)))
         .await
         .map_err(|e| line(target, &e))?;
     let answer = async {

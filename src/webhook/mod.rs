@@ -4,6 +4,7 @@
 //!  target    the URL, taken apart; plain http only inside the own network
 //!  form      the alarm as JSON, WeCom, DingTalk, Feishu or Slack want it
 //!  call      one connection, one request, one bounded answer          (hyper, HTTP/1.1: RFC 9110, RFC 9112)
+//!  bounded   how much is read of a connection
 //!  answer    status and body -> told, or why not; the vendors say 200 and put the error into the body
 //!  retry     when to try again, if at all
 //! ```
@@ -24,6 +25,7 @@ use crate::secret::redact::redact;
 use crate::tls::{self, TlsError};
 
 pub mod answer;
+mod bounded;
 mod call;
 pub mod form;
 pub mod retry;

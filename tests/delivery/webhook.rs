@@ -2,6 +2,7 @@
 //!
 //! Not here: the bodies of all kinds of alarm (`webhook::form`), and when an alarm is told (`delivery::alarm`).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -165,6 +166,20 @@ async fn a_body_without_end_ends() {
     post(Answer::Endless, Format::Json).await.unwrap();
     let error = post(Answer::Endless, Format::Feishu).await.unwrap_err();
     assert!(error.to_string().len() < 500 && error.fault() == Fault::Passing, "{error}");
+}
+
+#[tokio::test]
+async fn interim_responses_without_end_are_not_read_for_long() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let error = post(Answer::Interim(sent.clone()), Format::Json).await.unwrap_err();
+    assert!(matches!(error, WebhookError::Line { .. }) && error.fault() == Fault::Passing, "{error}");
+    assert!(error.to_string().contains("the answer has no end"), "{error}");
+    // The system keeps some megabytes between the two.
+    assert!(sent.load(Ordering::Relaxed) < 32 << 20, "{sent:?}");
+    // A few are as good as none.
+    let few = [b"HTTP/1.1 100 Continue\r\n\r\n".repeat(3), b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".to_vec()];
+    let answer = [few.concat(), b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()].concat();
+    post(Answer::Raw(answer), Format::Json).await.unwrap();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! answers as raw octets, so that they may be as wrong as a test wants. Not a model for a server.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -22,6 +23,8 @@ pub enum Answer {
     Hang,
     /// A head, then body without end.
     Endless,
+    /// Interim responses without end; the octets of them that could be sent are added up here.
+    Interim(Arc<AtomicU64>),
     /// The request is read, and the connection is cut.
     Cut,
 }
@@ -141,6 +144,12 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: Answer,
                 && stream.write_all(&[b'x'; 0x400]).await.is_ok()
                 && stream.write_all(b"\r\n").await.is_ok()
             {}
+        }
+        Answer::Interim(sent) => {
+            let piece = b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100);
+            while stream.write_all(&piece).await.is_ok() {
+                sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            }
         }
         Answer::Cut => {}
     }
