@@ -30,6 +30,19 @@ pub(super) fn make(path: &Path) -> Result<(), Error> {
     missing.iter().rev().filter_map(|folder| folder.parent()).try_for_each(sync)
 }
 
+/// Refuses a symbolic link in the place of one of the queue's own folders: what it leads to is not the relay's to sort.
+///
+/// # Errors
+/// [`Error::Io`] with the remedy.
+pub(super) fn refuse_link(path: &Path) -> Result<(), Error> {
+    if !path.is_symlink() {
+        return Ok(());
+    }
+    let remedy = "it is a symbolic link, and the relay follows none there; put a folder in its place (for another disk, \
+                  choose data_dir there, or use a bind mount)";
+    Err(Error::Io { what: format!("cannot use {}", path.display()), source: io::Error::other(remedy) })
+}
+
 /// Makes the names in `folder` durable.
 ///
 /// # Errors

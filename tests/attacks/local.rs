@@ -19,11 +19,13 @@
 //! | A-091 | SIGTERM in the middle | `a_091_*` here, tests/delivery/relay.rs, tests/commands/cli.rs |
 //! | A-092 | settings, password, certificate change | `a_092_*` here, tests/delivery/relay.rs, tests/listener/tls.rs |
 //! | A-093 | a panic | `a_093_*` here, `telemetry::panic`, `drain` |
+//! | A-044, A-048 | modes, core files, links, pipes | `a_044_*`, `a_048_*` here |
 
 mod brittle;
 mod crash;
 mod disk;
 mod panics;
+mod planted;
 mod process;
 mod time;
 mod unreadable;

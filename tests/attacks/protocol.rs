@@ -32,7 +32,7 @@
 //! | A-045 | AUTH= of MAIL | `injection::a_045_*` |
 //! | A-046 | the provider's words | `terminal::a_046_*`; `commands::cli::a_042_a_046_*` |
 //! | A-047 | addresses for a shell | `injection::a_047_*` |
-//! | A-048 | odd ids, links in the data folder | `commands::cli::a_048_*`; `queue::damage::a_048_*` |
+//! | A-048 | odd ids, links in the data folder | `commands::cli::a_048_*`; `queue::damage::a_048_*`; `local::planted::a_048_*` |
 //! | A-049 | commands that would change who speaks | `injection::a_049_*`, `listener::networks::a_049_*` |
 
 mod framing;

@@ -97,6 +97,7 @@ impl Sqlite {
         folder::make(&settings.data_dir)?;
         let lock = lock::Lock::take(&settings.data_dir)?;
         let spool = Arc::new(Spool::new(settings.data_dir.join("spool"), random()));
+        folder::refuse_link(spool.folder())?;
         folder::make(spool.folder())?;
         let path = writer::database(settings);
         let existed = path.exists();

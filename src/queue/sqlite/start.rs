@@ -231,7 +231,7 @@ fn set_aside(file: &Path, aside: &Path, report: &mut Report) {
     // The folder it came from becomes part of the name, so that two files never meet.
     let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let target = aside.join(format!("{folder}-{}", file.file_name().unwrap_or_default().to_string_lossy()));
-    let moved = folder::make(aside).map_err(|e| e.to_string());
+    let moved = folder::refuse_link(aside).and_then(|()| folder::make(aside)).map_err(|e| e.to_string());
     let moved = moved.and_then(|()| fs::rename(file, &target).map_err(|e| e.to_string()));
     match moved {
         Ok(()) => report.push(format!("{} belongs to no message; moved to {}", file.display(), target.display())),
