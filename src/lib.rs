@@ -46,7 +46,7 @@
 //!  3  intake | delivery (sits on upstream and webhook) | upstream | sandbox | webhook
 //!  2  queue | limits | provider | route | tls
 //!  1  smtp | message           pure: bytes in, values out
-//!  0  mail  clock  secret  drain  telemetry  language
+//!  0  mail  clock  secret  regular_file  drain  telemetry  language
 //! ```
 
 pub mod admin;
@@ -63,6 +63,7 @@ pub mod mail;
 pub mod message;
 pub mod provider;
 pub mod queue;
+pub mod regular_file;
 pub mod route;
 pub mod sandbox;
 pub mod secret;

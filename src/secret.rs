@@ -17,6 +17,8 @@ use tokio::time::timeout;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::regular_file;
+
 pub mod password;
 pub mod redact;
 
@@ -68,7 +70,7 @@ pub enum SecretSource {
 /// Why a secret could not be read. Never holds the secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// The file is missing or may not be read.
+    /// The file is missing, may not be read, or is not a regular file.
     #[error("the secret file {} cannot be read: {source}", path.display())]
     File {
         /// The file that was named.
@@ -98,7 +100,10 @@ impl SecretSource {
     /// [`SecretError`] when it is missing, unreadable, empty, or not read in time.
     pub async fn read_apart(&self) -> Result<Secret, SecretError> {
         match self {
-            SecretSource::File(path) => read_within(path, READ_LIMIT).await,
+            SecretSource::File(path) => {
+                let source = self.clone();
+                read_within(path, READ_LIMIT, move || source.read()).await
+            }
             SecretSource::Env(_) | SecretSource::Plain(_) => self.read(),
         }
     }
@@ -114,7 +119,7 @@ impl SecretSource {
             SecretSource::Env(name) => Secret::new(&std::env::var(name).map_err(|_| SecretError::Env(name.clone()))?),
             SecretSource::File(path) => {
                 let text =
-                    std::fs::read_to_string(path).map_err(|source| SecretError::File { path: path.clone(), source })?;
+                    regular_file::read_text(path).map_err(|source| SecretError::File { path: path.clone(), source })?;
                 Secret::new(&text)
             }
         };
@@ -126,16 +131,20 @@ impl SecretSource {
     }
 }
 
-async fn read_within(path: &Path, limit: Duration) -> Result<Secret, SecretError> {
+/// Has `read` read the file `path` on a thread of its own.
+async fn read_within(
+    path: &Path,
+    limit: Duration,
+    read: impl FnOnce() -> Result<Secret, SecretError> + Send + 'static,
+) -> Result<Secret, SecretError> {
     let failed = |source| SecretError::File { path: path.to_owned(), source };
-    let read = async {
+    let answer = async {
         let seat = seats(path).acquire_owned().await.map_err(|error| failed(io::Error::other(error)))?;
         let (sender, receiver) = oneshot::channel();
-        let source = SecretSource::File(path.to_owned());
         // Not one of the runtime's threads: those would be waited for when the process ends.
         let work = move || {
             // The caller may have gone.
-            let _ = sender.send(source.read());
+            let _ = sender.send(read());
             drop(seat);
         };
         thread::Builder::new().name("secret".to_owned()).stack_size(STACK).spawn(work).map_err(failed)?;
@@ -145,7 +154,7 @@ async fn read_within(path: &Path, limit: Duration) -> Result<Secret, SecretError
         let text = format!("no answer within {} seconds", limit.as_secs());
         Err(failed(io::Error::new(io::ErrorKind::TimedOut, text)))
     };
-    timeout(limit, read).await.unwrap_or_else(|_| late())
+    timeout(limit, answer).await.unwrap_or_else(|_| late())
 }
 
 /// The readers that a file may have. There is one entry for each file that the settings name.
@@ -183,22 +192,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_hangs_is_given_up_in_time_and_takes_few_threads() {
-        let path = std::env::temp_dir().join(format!("yizhan-hung-{}", std::process::id()));
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        // A pipe that nobody writes to, in place of a network disk.
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let path = Path::new("/hung/code");
+        // A disk that answers when the test lets go of it.
+        let (disk, answer) = std::sync::mpsc::channel::<()>();
+        let answer = Arc::new(Mutex::new(answer));
         for _ in 0..READERS + 2 {
-            let error = read_within(&path, Duration::from_millis(20)).await.unwrap_err().to_string();
-            assert!(error.contains("no answer within") && error.contains("yizhan-hung"), "{error}");
+            let answer = answer.clone();
+            let hang = move || {
+                let _ = answer.lock().unwrap().recv();
+                Ok(Secret::new("late"))
+            };
+            let error = read_within(path, Duration::from_millis(20), hang).await.unwrap_err().to_string();
+            assert!(error.contains("no answer within") && error.contains("/hung/code"), "{error}");
         }
-        assert_eq!(seats(&path).available_permits(), 0);
-        // It answers again: each reader comes to its end, and the next one is served.
-        drop(std::fs::OpenOptions::new().write(true).open(&path).unwrap());
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, "abcdefghijklmnop\n").unwrap();
-        let source = SecretSource::File(path.clone());
-        assert_eq!(source.read_apart().await.unwrap().expose(), "abcdefghijklmnop");
-        std::fs::remove_file(path).unwrap();
+        assert_eq!(seats(path).available_permits(), 0);
+        // Each reader comes to its end, and the next one is served.
+        drop(disk);
+        let read = read_within(path, READ_LIMIT, || Ok(Secret::new("abcdefghijklmnop"))).await;
+        assert_eq!(read.unwrap().expose(), "abcdefghijklmnop");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the settings name as `ca`. There is no switch to turn verification off. TLS towards clients is in
 //! [`door`].
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -113,9 +114,13 @@ pub fn connector_on(roots: Arc<RootCertStore>) -> Result<TlsConnector, TlsError>
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates in the file `path`, which `read` reads.
+fn read_certificates(
+    path: &Path,
+    read: impl FnOnce(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let error = |reason: String| TlsError::Ca { path: path.to_owned(), reason };
-    let text = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+    let text = read(path).map_err(|e| error(e.to_string()))?;
     let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut text.as_slice()).collect();
     let found = found.map_err(|e| error(e.to_string()))?;
     if found.is_empty() { Err(error("it holds no certificate in PEM form".to_owned())) } else { Ok(found) }

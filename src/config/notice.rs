@@ -3,14 +3,13 @@
 //! Not here: writing or posting anything. Invariant: a webhook that comes out is, as far as it can be read now, a URL
 //! that carries its token over TLS or within a network one owns.
 
-use std::fs;
-
 use super::check::{Check, get};
 use super::environment::variable;
 use super::secret_place;
 use super::settings::{Notice, NoticeTo, WebhookFormat};
 use super::value::{Carriage, Meaning, webhook_url};
 use crate::language::Language;
+use crate::regular_file;
 use crate::secret::{Secret, SecretSource};
 
 /// Puts the section together; `None` after a problem was noted.
@@ -66,7 +65,7 @@ fn webhook(check: &mut Check<'_>) -> Option<Option<SecretSource>> {
     let url = match &source {
         SecretSource::Plain(url) => Some(url.clone()),
         SecretSource::Env(name) => variable(&check.sources.env, name).map(Secret::new),
-        SecretSource::File(file) => fs::read_to_string(file).ok().map(|text| Secret::new(&text)),
+        SecretSource::File(file) => regular_file::read_text(file).ok().map(|text| Secret::new(&text)),
     };
     match url.map(|url| webhook_url(url.expose())) {
         Some(Err(fault)) => {

@@ -4,12 +4,12 @@
 //!
 //! Invariant: neither a secret nor a path that may be one by mistake is in any text from here.
 
-use std::fs;
 use std::path::PathBuf;
 
 use super::check::{Check, get};
 use super::environment::variable;
 use super::value::Meaning;
+use crate::regular_file;
 use crate::secret::SecretSource;
 
 /// Whether the secret of the key `path` is where it should be; `None` after a mistake was noted.
@@ -19,7 +19,7 @@ pub(super) fn look(check: &mut Check<'_>, path: &str, source: &SecretSource) -> 
         SecretSource::File(file) => {
             // Only a warning: it is read when it is needed, and may be put there later. The path is not quoted, because
             // some people write the code itself where the path should be.
-            if let Err(e) = fs::File::open(file) {
+            if let Err(e) = regular_file::open(file) {
                 check.warnings.push(format!("{path} ({origin}): the file cannot be read now: {e}"));
                 if !file.as_os_str().as_encoded_bytes().contains(&b'/') {
                     check.shown.insert(path.to_owned(), "\"[secret]\"".to_owned());
@@ -46,7 +46,7 @@ pub(super) fn authority(check: &mut Check<'_>, path: &str) -> Option<Option<Path
         return Some(None);
     }
     let file: PathBuf = get!(check, path, Path)?;
-    if let Err(e) = fs::File::open(&file) {
+    if let Err(e) = regular_file::open(&file) {
         check.misfit(path, &format!("the file cannot be read: {e}"), "correct the path, or remove the line");
         return None;
     }

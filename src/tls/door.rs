@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{Error as RustlsError, ServerConfig};
 
 use super::{TlsError, provider, read_certificates};
+use crate::regular_file;
 
 /// Why a certificate and key cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +128,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<TlsAcceptor, IdentityError> {
-    let chain = read_certificates(certificate)?;
+    let chain = read_certificates(certificate, regular_file::read)?;
     let private = read_key(key)?;
     let config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -147,7 +148,7 @@ fn read(certificate: &Path, key: &Path) -> Result<TlsAcceptor, IdentityError> {
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
     let error = |reason: String| IdentityError::Key { path: path.to_owned(), reason };
-    let text = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+    let text = regular_file::read(path).map_err(|e| error(e.to_string()))?;
     let found = rustls_pemfile::private_key(&mut text.as_slice()).map_err(|e| error(e.to_string()))?;
     found.ok_or_else(|| error("it holds no private key in PEM form, or one that is locked with a password".to_owned()))
 }

@@ -165,7 +165,7 @@ fn name(ca: Option<&Path>) -> String {
 /// [`TlsError::Ca`] when the file that was named is no good. Roots of the machine that cannot be read are passed over.
 pub(super) fn read(ca: Option<&Path>) -> Result<(RootCertStore, bool), TlsError> {
     // First, because it is small: a file that stays bad costs little at each dial.
-    let own = ca.map(read_certificates).transpose()?.unwrap_or_default();
+    let own = ca.map(|path| read_certificates(path, |path| std::fs::read(path))).transpose()?.unwrap_or_default();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let native = !roots.is_empty();

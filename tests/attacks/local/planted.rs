@@ -1,4 +1,4 @@
-//! links in the place of the relay's own files and folders, with the real program.
+//! links and pipes in the place of the relay's own files and folders, with the real program.
 //!
 //! Not here: links that are planted in the spool while the queue is open (`queue::damage`).
 
@@ -6,12 +6,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use yizhan::sandbox::Limits;
 
 use super::taken;
 use crate::support::load::Books;
-use crate::support::office::provider;
-use crate::support::program::{QUICK, Site, files};
+use crate::support::office::{CODE, provider};
+use crate::support::program::{QUICK, Site, field_of, files};
 
 /// A folder of somebody else that looks like a spool, with what a sweep would move or delete.
 fn foreign(site: &Site) -> PathBuf {
@@ -88,4 +89,37 @@ async fn a_048_nothing_is_moved_through_a_link_in_the_place_of_aside() {
     fs::remove_file(site.data.join("aside")).expect("it is a link");
     site.start().await.stop().await;
     assert!(!stray.exists() && site.data.join("aside/ef-0123456789abcdef").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_048_a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
+    let sandbox = provider(Limits::default()).await;
+    let hook = "[notice]\nwebhook = { file = \"HOOK\" }\n";
+    let site = Site::new("pipe", &sandbox, &format!("{QUICK}{hook}"));
+    let webhook = site.folder.path().join("hook");
+    let text = fs::read_to_string(&site.config).expect("it was written");
+    site.folder.file("yizhan.toml", text.replace("HOOK", &webhook.display().to_string()));
+    fs::remove_file(&site.code).expect("it is ours");
+    for file in [&site.code, &webhook] {
+        mknodat(CWD, file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe can be made");
+    }
+    for (arguments, code) in [(&["check"][..], 0), (&["doctor", "--no-login", "--listen", "127.0.0.1:0"], 1)] {
+        let text = site.ask(arguments).await.with_code(code);
+        assert!(text.contains("not a regular file"), "{text}");
+    }
+    // The relay starts, says so, and sends when there is a file.
+    fs::remove_file(&webhook).expect("it is ours");
+    site.folder.secret("hook", "https://127.0.0.1:1/token");
+    let relay = site.start().await;
+    let books = Books::default();
+    taken(&books, relay.door(), 700).await;
+    let why = |line: &str| line.contains("not a regular file").then(|| field_of(line, "event"));
+    relay
+        .line("that it is not a regular file", |line| why(line).filter(|event| event.as_deref() != Some("settings")))
+        .await;
+    fs::remove_file(&site.code).expect("it is ours");
+    site.folder.secret("code", CODE);
+    sandbox.wait_for(1).await;
+    relay.stop().await;
+    assert_eq!(books.audit(&sandbox.received()), 0);
 }

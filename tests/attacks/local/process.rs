@@ -16,6 +16,7 @@ use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::secret::Secret;
 
 use super::{nobody_home, not_now, run_as, send, taken};
+use crate::support::harm::Tracer;
 use crate::support::load::{Books, Courier};
 use crate::support::office::{CODE, Device, PATIENCE, USER, provider, until};
 use crate::support::peers::{account, program, require_root};
@@ -276,11 +277,10 @@ async fn a_log_that_nobody_reads_does_not_stop_the_mail() {
     assert!(lines.iter().map(String::len).sum::<usize>() > 3 * 64 * 1024, "more than a pipe holds");
 }
 
-/// Puts a pipe that nobody writes to in place of a file: who reads it waits, as on a network disk that hangs.
-fn hang(file: &Path) {
-    fs::remove_file(file).expect("it is ours");
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mknodat(rustix::fs::CWD, file, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe can be made");
+/// Has the relay wait for ten minutes when it opens this file, or until the tracer is dropped: a network disk that hangs.
+async fn hang(relay: &Program, file: &Path) -> Result<Tracer, Missing> {
+    let (file, inject) = (file.display().to_string(), "inject=openat,open:delay_enter=600000000");
+    Tracer::attach(relay.pid(), &["-P", &file, "-e", "trace=openat,open", "-e", inject]).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -291,7 +291,7 @@ async fn a_092_a_secret_file_that_hangs_holds_up_nothing_but_log_ins() {
     let mut device = Device::connect(relay.door()).await;
     device.send("a@b.c", &["d@e.f"], b"Subject: 1\r\n\r\nx\r\n").await;
     sandbox.wait_for(1).await;
-    hang(&site.code);
+    let tracer = need!(hang(&relay, &site.code).await);
     sandbox.fault(Fault::reply(Stage::Mail, "550 Sender frequency limited."));
     device.send("a@b.c", &["d@e.f"], b"Subject: 2\r\n\r\nx\r\n").await;
     relay.event("account_cooling").await;
@@ -311,8 +311,7 @@ async fn a_092_a_secret_file_that_hangs_holds_up_nothing_but_log_ins() {
     let why = why.await;
     assert!(why.contains("seconds"), "{why}");
     // The disk is there again: who waits for it goes on.
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
-    drop(rustix::fs::open(&site.code, flags, rustix::fs::Mode::empty()));
+    drop(tracer);
     fs::remove_file(&site.code).expect("it is ours");
     fs::write(&site.code, CODE).expect("it is ours");
     sandbox.wait_for(2).await;
