@@ -54,10 +54,10 @@ pub(super) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(redact(text).as_bytes());
 }
 
-/// Prints a line on standard error, behind what the log has to say.
-pub(super) fn complain(line: &str) {
+/// Prints lines on standard error, behind what the log has to say. Text of a peer or a file cannot do anything there.
+pub(super) fn complain(text: &str) {
     log::flush();
-    let _ = writeln!(std::io::stderr().lock(), "{}", redact(line));
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless(&redact(text)));
 }
 
 /// How a piece of text stands out on a terminal.
@@ -89,7 +89,7 @@ impl Paint {
     }
 }
 
-/// Text from a mail or a peer for a terminal: control characters cannot do anything there. Lines stay lines.
+/// Text from a mail or a peer for a terminal: what a terminal obeys or hides ([`obeyed`]) is escaped. Lines stay lines.
 pub(super) fn harmless(text: &str) -> String {
     escaped(text, |c| obeyed(c) && c != '\n' && c != '\t')
 }

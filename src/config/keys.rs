@@ -6,6 +6,8 @@
 
 use config::{Value, ValueKind};
 
+use crate::telemetry::log::obeyed;
+
 mod table;
 
 pub(super) use table::KEYS;
@@ -215,13 +217,14 @@ pub(super) fn display(value: &Value) -> String {
     }
 }
 
-/// A TOML basic string (control characters escaped, so that a value cannot draw on a terminal).
+/// A TOML basic string. What a terminal obeys or hides is escaped, so that a value cannot draw on it.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if obeyed(c) && c > '\u{ffff}' => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+            c if obeyed(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => out.push(c),
         }
     }
@@ -244,5 +247,14 @@ mod tests {
         assert!(matches!(find(&["route", "0", "account"]), Found::Key(_)));
         assert!(matches!(find(&["listener", "x", "bind", "y"]), Found::Unknown));
         assert!(matches!(find(&[""]), Found::Unknown));
+    }
+
+    #[test]
+    fn a_quoted_value_is_read_as_itself_and_shows_what_it_hides() {
+        let value = "a\"b\\c\u{1b}\u{202e}\u{feff}\u{e0041}驿";
+        let quoted = quote(value);
+        assert_eq!(quoted, r#""a\"b\\c\u001b\u202e\ufeff\U000e0041驿""#);
+        let read: toml::Table = format!("value = {quoted}").parse().unwrap();
+        assert_eq!(read["value"].as_str(), Some(value));
     }
 }

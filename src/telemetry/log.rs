@@ -261,7 +261,7 @@ impl fmt::Write for Quoted<'_> {
         for c in text.chars() {
             match c {
                 '"' | '\\' => self.0.extend(['\\', c]),
-                c if obeyed(c) => write!(self.0, "\\u{:04x}", u32::from(c))?,
+                c if obeyed(c) => json_escape(self.0, c),
                 c => self.0.push(c),
             }
         }
@@ -274,7 +274,7 @@ impl fmt::Write for Quoted<'_> {
 pub fn harmless_json(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         if obeyed(c) {
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
+            json_escape(&mut out, c);
         } else {
             out.push(c);
         }
@@ -282,11 +282,50 @@ pub fn harmless_json(json: &str) -> String {
     })
 }
 
-/// What a terminal or an editor obeys instead of showing it: controls (C0, DEL, C1), line separators, and what turns the
-/// direction of the text (Unicode Standard Annex 9 section 2).
-pub fn obeyed(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Writes a character as JSON writes it in ASCII: beyond U+FFFF as two surrogates (RFC 8259 section 7).
+fn json_escape(out: &mut String, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        let _ = write!(out, "\\u{unit:04x}");
+    }
 }
+
+/// What a terminal or an editor obeys, or hides, instead of showing it.
+///
+/// These are the controls (general category Cc), the format characters (Cf: direction of the text, joiners, tags, the byte
+/// order mark), the line and paragraph separators (Zl, Zp), and what has no glyph of its own (Default_Ignorable_Code_Point of
+/// the Unicode Character Database 16.0: fillers and variation selectors too).
+pub fn obeyed(c: char) -> bool {
+    c.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
+}
+
+/// The characters of [`obeyed`] beside the controls, in their order.
+const UNSEEN: &[(char, char)] = &[
+    ('\u{ad}', '\u{ad}'),
+    ('\u{34f}', '\u{34f}'),
+    ('\u{600}', '\u{605}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{6dd}', '\u{6dd}'),
+    ('\u{70f}', '\u{70f}'),
+    ('\u{890}', '\u{891}'),
+    ('\u{8e2}', '\u{8e2}'),
+    ('\u{115f}', '\u{1160}'),
+    ('\u{17b4}', '\u{17b5}'),
+    ('\u{180b}', '\u{180f}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{fe00}', '\u{fe0f}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{ffa0}', '\u{ffa0}'),
+    ('\u{fff0}', '\u{fffb}'),
+    ('\u{110bd}', '\u{110bd}'),
+    ('\u{110cd}', '\u{110cd}'),
+    ('\u{13430}', '\u{1343f}'),
+    ('\u{1bca0}', '\u{1bca3}'),
+    ('\u{1d173}', '\u{1d17a}'),
+    ('\u{e0000}', '\u{e0fff}'),
+];
 
 /// Writes what is unsafe as escapes, and everything else as it is.
 struct Escaped<'a>(&'a mut String);
@@ -353,7 +392,19 @@ mod tests {
         assert_eq!(told("a\\\" id=forged"), "T INFO  x why=\"a\\\\\\\" id=forged\"\n");
         assert_eq!(told("a b\\"), "T INFO  x why=\"a b\\\\\"\n");
         assert_eq!(told("a\u{202e}b"), "T INFO  x why=a\\u{202e}b\n");
-        let evil = "a\u{9b}2J\u{7f}\u{2028}\u{202e}";
+        for (hidden, shown) in [
+            ("\u{61c}", "\\u{61c}"),
+            ("\u{feff}", "\\u{feff}"),
+            ("\u{e0041}\u{e007f}", "\\u{e0041}\\u{e007f}"),
+            ("\u{200d}", "\\u{200d}"),
+            ("\u{3164}", "\\u{3164}"),
+        ] {
+            assert_eq!(told(&format!("a{hidden}b")), format!("T INFO  x why=a{shown}b\n"));
+        }
+        assert_eq!(told("驿站é😀"), "T INFO  x why=驿站é😀\n");
+        let evil = "a\u{9b}2J\u{7f}\u{2028}\u{202e}\u{61c}\u{feff}\u{e0041}";
+        let shown = harmless_json(&serde_json::to_string(evil).unwrap());
+        assert!(shown.is_ascii() && serde_json::from_str::<String>(&shown).unwrap() == evil, "{shown}");
         let json = line(Format::Json, || tracing::info!(event = "x", why = evil));
         assert!(json.trim_end().chars().all(|c| !obeyed(c)), "{json}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -21,11 +21,15 @@ async fn program(format: &str, more: &str) -> (Sandbox, Site, Program) {
     (sandbox, site, relay)
 }
 
+/// Characters that hide text or turn its direction: what the relay escapes is not asked of the relay here.
+const HIDDEN: &str = "\u{ad}\u{61c}\u{180e}\u{200b}\u{200d}\u{200f}\u{202e}\u{2060}\u{2066}\u{3164}\u{fe0f}\u{feff}\u{fff9}\
+    \u{e0001}\u{e0041}\u{e007f}\u{e0100}";
+
 /// Each line is one fact, in the form of the format, with nothing that a terminal obeys.
 fn is_clean(format: &str, lines: &[String]) {
     assert!(lines.len() > 3, "{lines:?}");
     for line in lines {
-        assert!(!line.chars().any(obeyed), "{line:?}");
+        assert!(!line.chars().any(obeyed) && !line.contains(|c| HIDDEN.contains(c)), "{line:?}");
         if format == "json" {
             let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert!(value["time"].is_string() && value["event"].is_string(), "{line}");
@@ -49,7 +53,7 @@ async fn shown(site: &Site, ids: &[String]) -> String {
         }
     }
     all.push_str(&site.ask(&["queue", "list", "--state", "delivered"]).await.with_code(0));
-    assert!(all.chars().all(|c| c == '\n' || !obeyed(c)), "{:?}", all);
+    assert!(all.chars().all(|c| c == '\n' || !obeyed(c)) && !all.contains(|c| HIDDEN.contains(c)), "{:?}", all);
     all
 }
 
@@ -160,5 +164,45 @@ async fn a_046_the_providers_words_are_one_line_and_not_too_many() {
         let forged = |line: &&String| field_of(line, "id").as_deref() == Some("forged");
         assert_eq!(lines.iter().filter(forged).count(), 0, "{lines:?}");
         assert_eq!(sandbox.received().len(), 1);
+    }
+}
+
+/// Tag characters spell text that only a program reads; direction marks and fillers make one text look like another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_046_characters_that_hide_or_turn_text_are_escaped_everywhere() {
+    let reply =
+        |code: &str| Fault::once(Stage::FinalDot, What::Reply(format!("{code} so{HIDDEN}rry\r\n").into_bytes()));
+    for format in ["text", "json"] {
+        let (sandbox, site, relay) = program(format, "").await;
+        sandbox.fault(reply("451"));
+        sandbox.fault(reply("250"));
+        let mut line = Line::dial(relay.door()).await;
+        line.expect("220").await;
+        line.write(format!("EHLO x{HIDDEN}y\r\n").as_bytes()).await;
+        line.expect("250").await;
+        line.ask("MAIL FROM:<a@example.com>", "250").await;
+        line.ask("RCPT TO:<c@example.com>", "250").await;
+        line.ask("DATA", "354").await;
+        let queued = line.ask(&format!("Subject: one{HIDDEN}two\r\n\r\nfirst\r\n."), "250 2.0.0 queued as ").await;
+        let id = queued.rsplit(' ').next().expect("it ends in an id").to_owned();
+        relay.event("delivered").await;
+        let text = shown(&site, std::slice::from_ref(&id)).await;
+        assert!(text.contains("so\\u{ad}\\u{61c}") && text.contains("\\u{e0041}\\u{e007f}"), "{text}");
+        assert!(text.contains("\\udb40\\udc41\\udb40\\udc7f"), "JSON has surrogates: {text}");
+        let lines = relay.stop().await;
+        is_clean(format, &lines);
+        let delivered = lines.iter().find(|line| line.contains("delivered") && line.contains("250 so"));
+        let delivered = delivered.unwrap_or_else(|| panic!("{lines:?}"));
+        match format {
+            "json" => assert!(field_of(delivered, "reply").is_some_and(|reply| reply.contains(HIDDEN)), "{delivered}"),
+            _ => assert!(delivered.contains("so\\u{ad}\\u{61c}\\u{180e}"), "{delivered}"),
+        }
+        // The doctor, who is refused with such words.
+        sandbox.fault(Fault::once(Stage::Auth, What::Reply(format!("535 5.7.8 no{HIDDEN}\r\n").into_bytes())));
+        for more in [&[][..], &["--json"]] {
+            let ran = site.ask(&[&["doctor", "--listen", "127.0.0.1:0"], more].concat()).await;
+            let text = format!("{}{}", ran.out, ran.err);
+            assert!(!text.contains(|c| HIDDEN.contains(c)) && text.contains("secret"), "{text:?}");
+        }
     }
 }
