@@ -277,6 +277,33 @@ async fn a_log_that_nobody_reads_does_not_stop_the_mail() {
     assert!(lines.iter().map(String::len).sum::<usize>() > 3 * 64 * 1024, "more than a pipe holds");
 }
 
+/// Other programs send these to have a log opened anew, to ask for figures, or with a timer that was inherited.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_091_a_signal_without_a_meaning_is_logged_and_ignored() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("signals", &sandbox, QUICK);
+    let relay = site.start().await;
+    let signals = [
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+    ];
+    for (signal, name) in signals {
+        relay.signal(signal);
+        let named = |line: &str| (field_of(line, "signal").as_deref() == Some(name)).then_some(());
+        relay.line(name, named).await;
+    }
+    assert_eq!(relay.told("signal_ignored").len(), signals.len());
+    let books = Books::default();
+    taken(&books, relay.door(), 700).await;
+    site.drained(&sandbox).await;
+    relay.stop().await;
+    assert_eq!(books.audit(&sandbox.received()), 0);
+}
+
 /// Has the relay wait for ten minutes when it opens this file, or until the tracer is dropped: a network disk that hangs.
 async fn hang(relay: &Program, file: &Path) -> Result<Tracer, Missing> {
     let (file, inject) = (file.display().to_string(), "inject=openat,open:delay_enter=600000000");
