@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::exposed;
 use super::run::SettingsArguments;
 use super::screen::{self, Lang};
 use crate::config::{NoticeTo, Settings};
@@ -16,6 +17,13 @@ pub(super) fn run(arguments: SettingsArguments, lang: Lang) -> ExitCode {
     }
     if let Some(sentence) = silence(&loaded.settings, lang) {
         screen::complain(&sentence);
+    }
+    for one in exposed::find(&loaded.settings) {
+        let [what, cause, remedy] = [&one.what, &one.cause, &one.remedy].map(|words| lang.pick(&words.en, &words.zh));
+        screen::complain(&match lang {
+            Lang::En => format!("warning: {what}: {cause}; {remedy}"),
+            Lang::Zh => format!("警告：{what}：{cause}；{remedy}"),
+        });
     }
     screen::print(&loaded.effective());
     ExitCode::SUCCESS

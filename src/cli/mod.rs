@@ -16,6 +16,7 @@ mod check;
 mod demo;
 mod doctor;
 mod explain;
+mod exposed;
 mod hash_password;
 mod prompt;
 mod queue;
@@ -87,6 +88,9 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    // Secrets and mail are in memory: no core file, and no look into it by other processes of the same user.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     run_with(std::env::args_os())
 }
 

@@ -69,11 +69,25 @@ impl Drop for Disk {
     }
 }
 
+/// The number of the capability (capabilities(7)).
+const CAP_SYS_PTRACE: u32 = 19;
+
+/// `strace`, where it can look into the relay: a process that may not be dumped shows its memory only to `CAP_SYS_PTRACE`.
+fn strace() -> Result<PathBuf, Missing> {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("Linux says it");
+    let capabilities = u64::from_str_radix(line.trim(), 16).expect("it is hexadecimal");
+    if capabilities & 1 << CAP_SYS_PTRACE == 0 {
+        return Err(Missing("the right to trace a process (CAP_SYS_PTRACE)".to_owned()));
+    }
+    program("strace")
+}
+
 /// The relay under `strace` with these options.
 pub fn under_strace(site: &Site, options: &[&str]) -> Result<Command, Missing> {
     // One processor, and so one thread that serves all clients: calls can be counted (`when=`).
     let mut command = Command::new(program("taskset")?);
-    command.args(["-c", "0"]).arg(program("strace")?);
+    command.args(["-c", "0"]).arg(strace()?);
     command.args(["-f", "-qq", "-o"]).arg(site.folder.path().join("trace")).args(options);
     command.arg(YIZHAN);
     Ok(clean(command, site.run_arguments()))
@@ -112,7 +126,7 @@ pub struct Tracer(Child);
 impl Tracer {
     /// Attaches to all threads of `pid` with these options, and waits until it has them.
     pub async fn attach(pid: i32, options: &[&str]) -> Result<Tracer, Missing> {
-        let mut command = Command::new(program("strace")?);
+        let mut command = Command::new(strace()?);
         command.args(["-f", "-qq", "-o", "/dev/null", "-p", &pid.to_string()]).args(options);
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("strace starts");
         let held = until("strace to have the relay, or to be refused", async || {

@@ -27,13 +27,13 @@ use crate::secret::SecretSource;
 
 use super::run::SettingsArguments;
 use super::screen::{self, Lang};
-use super::{prompt, queue};
+use super::{exposed, prompt, queue};
 use judge::{Finding, Words, machine, words};
 use probe::account::Errand;
 use probe::resolver::Resolver;
 use show::Show;
 
-mod judge;
+pub(super) mod judge;
 mod probe;
 mod show;
 
@@ -91,6 +91,9 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     let resolver = resolver.map_or_else(Resolver::of_system, Resolver::at);
     super::runtime()?.block_on(async {
         good_settings(&loaded, &mut show);
+        for one in exposed::find(&loaded.settings) {
+            show.tell(Finding::warn("modes", one.what, one.cause, one.remedy));
+        }
         let clock = Clock::system();
         let relay = look_at_relay(&loaded.settings, &mut show).await;
         look_at_machine(&loaded.settings, &relay, &clock, &mut show).await;

@@ -123,3 +123,25 @@ async fn a_048_a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
     relay.stop().await;
     assert_eq!(books.audit(&sandbox.received()), 0);
 }
+
+/// Others can read the code, and replace the queue: `check` and `doctor` say so, with the remedy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_044_a_mode_that_is_too_wide_is_warned_about() {
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("modes", &sandbox, QUICK);
+    site.folder.dir("data", 0o777);
+    site.folder.file("code", CODE);
+    let (code, data) = (site.code.display(), site.data.display());
+    let remedies = [format!("chmod 600 {code}"), format!("chmod 700 {data}")];
+    for (arguments, status) in [(&["check"][..], 0), (&["doctor", "--no-login", "--listen", "127.0.0.1:0"], 1)] {
+        let text = site.ask(arguments).await.with_code(status);
+        assert!(remedies.iter().all(|remedy| text.contains(remedy)), "{text}");
+        assert!(text.contains("0644") && text.contains("0777") && !text.contains(CODE), "{text}");
+    }
+    site.folder.dir("data", 0o700);
+    site.folder.secret("code", CODE);
+    for arguments in [&["check"][..], &["doctor", "--no-login", "--listen", "127.0.0.1:0"]] {
+        let ran = site.ask(arguments).await;
+        assert!(!ran.out.contains("chmod") && !ran.err.contains("chmod"), "{ran:?}");
+    }
+}

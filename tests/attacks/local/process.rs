@@ -1,6 +1,7 @@
 //! limits to the process, signals in the middle of things, and what changes while it runs.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -302,6 +303,19 @@ async fn a_091_a_signal_without_a_meaning_is_logged_and_ignored() {
     site.drained(&sandbox).await;
     relay.stop().await;
     assert_eq!(books.audit(&sandbox.received()), 0);
+}
+
+/// A core file would hold secrets and mail. What a process that may not be dumped has in `/proc` belongs to root.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_044_the_memory_of_the_relay_is_closed_to_its_own_user() {
+    need!(require_root("another user"));
+    let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
+    let sandbox = provider(Limits::default()).await;
+    let site = Site::new("core", &sandbox, QUICK);
+    let relay = Program::start(run_as(&site, uid, gid)).await;
+    let owner = fs::metadata(format!("/proc/{}/mem", relay.pid())).expect("it runs").uid();
+    assert_eq!(owner, 0, "the user {uid} could read its memory");
+    relay.stop().await;
 }
 
 /// Has the relay wait for ten minutes when it opens this file, or until the tracer is dropped: a network disk that hangs.
