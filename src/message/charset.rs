@@ -88,12 +88,21 @@ fn lone(sample: &[u8]) -> usize {
     (1..sample.len()).filter(|&at| high(at) && !high(at + 1) && letter(at - 1)).count()
 }
 
-/// Whether the octets mean something in that charset; a character cut at the end does not count against it.
+/// Whether the octets mean something in that charset. A character cut at the end counts against it, unless the sample
+/// was cut.
 fn fits(encoding: &'static Encoding, sample: &[u8]) -> bool {
+    fits_as(encoding, sample, sample.len() < MAX_GUESS)
+}
+
+/// Whether the octets, of which the last may be missing, mean something in that charset.
+fn fits_until_cut(encoding: &'static Encoding, raw: &[u8]) -> bool {
+    fits_as(encoding, raw, false)
+}
+
+fn fits_as(encoding: &'static Encoding, sample: &[u8], whole: bool) -> bool {
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let Some(room) = decoder.max_utf8_buffer_length_without_replacement(sample.len()) else { return false };
     let mut text = vec![0; room];
-    let whole = sample.len() < MAX_GUESS;
     let (result, ..) = decoder.decode_to_utf8_without_replacement(sample, &mut text, whole);
     result == encoding_rs::DecoderResult::InputEmpty
 }
@@ -118,10 +127,37 @@ pub fn label(encoding: &'static Encoding) -> &'static str {
     NAMES.iter().find(|(known, _)| *known == encoding).map_or(encoding.name(), |(_, name)| name)
 }
 
-/// Reads octets whose charset has a name; `None` when nobody here knows the name.
+/// Reads octets whose charset has a name; `None` when nobody here knows the name, or it says ASCII and they are not.
+///
+/// A label that cannot be true is not believed. A character that is cut at the end does not count against it.
 pub fn decode_as(label: &str, raw: &[u8]) -> Option<String> {
-    let encoding = Encoding::for_label_no_replacement(label.trim().as_bytes())?;
-    Some(as_meant(encoding).decode_without_bom_handling(raw).0.into_owned())
+    let label = label.trim();
+    let encoding = as_meant(Encoding::for_label_no_replacement(label.as_bytes())?);
+    if is_ascii(label) && !raw.is_ascii() {
+        return None;
+    }
+    let text = encoding.decode_without_bom_handling(raw).0.into_owned();
+    if fits_until_cut(encoding, raw) {
+        return Some(text);
+    }
+    let other = guess(raw, None);
+    // Everything is windows-1252; it counts only where the label makes no sense of a single character.
+    let likely = other != WINDOWS_1252 || text.chars().all(|c| c.is_ascii() || c == char::REPLACEMENT_CHARACTER);
+    Some(if likely { other.decode_without_bom_handling(raw).0.into_owned() } else { text })
+}
+
+/// Whether the label is one of ASCII, which programs also give to text that is not (RFC 2046 section 4.1.2).
+pub(super) fn is_ascii(label: &str) -> bool {
+    ["us-ascii", "ascii"].iter().any(|name| label.eq_ignore_ascii_case(name))
+}
+
+/// Whether octets that are valid UTF-8 are that even under the label of another charset.
+///
+/// Of a charset with one octet a character they would be accents and signs in a row. Two Chinese characters in UTF-8
+/// are octets that hardly any text in another charset has.
+pub(super) fn is_evident_utf8(text: &str, labelled: Option<&'static Encoding>) -> bool {
+    !text.is_ascii()
+        && (labelled.is_none_or(Encoding::is_single_byte) || text.chars().filter(|c| c.len_utf8() > 2).count() > 1)
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@
 //!
 //! Invariant: what comes out is ASCII without control characters, and cleansing it again changes nothing.
 
+use std::borrow::Cow;
+
 use encoding_rs::Encoding;
 
 use crate::message::header::Field;
-use crate::message::{charset, content, encoded_word, mailbox};
+use crate::message::{charset, content, encoded_word, mailbox, raw_word};
 
 /// What the client writes in, if that is known.
 type Client = Option<&'static Encoding>;
@@ -96,7 +98,9 @@ pub(super) fn is_misencoded(field: &Field) -> bool {
 pub(super) fn encoded(field: &Field, client: Client) -> Field {
     let name = field.name();
     let listed = |names: &[&str]| names.iter().any(|n| field.is(n));
-    let text = charset::decode(&field.unfolded(), client);
+    let value = field.unfolded();
+    let legal = raw_word::made_legal(&value, client);
+    let text = charset::decode(&legal, client);
     let dirty = is_dirty(field);
     if !dirty && !is_misencoded(field) {
         field.clone()
@@ -105,8 +109,8 @@ pub(super) fn encoded(field: &Field, client: Client) -> Field {
     } else if listed(MACHINE) {
         Field::new(name, ascii_only(&text))
     } else if listed(PARAMETERS) {
-        Field::new(name, parameters(&text))
-    } else if dirty {
+        Field::new(name, parameters(&text, matches!(legal, Cow::Owned(_))))
+    } else if dirty && matches!(legal, Cow::Borrowed(_)) {
         unstructured(name, &text)
     } else {
         Field::new(name, encoded_word::encode(encoded_word::decode(&text).trim(), name.len() + 2))
@@ -127,12 +131,13 @@ fn ascii_only(text: &str) -> String {
     text.chars().map(shown).collect::<String>().trim().to_owned()
 }
 
-/// Writes `name="报告.pdf"` as `name*=UTF-8''%E6...` (RFC 2231 section 4), the rest of the field as it stands.
-fn parameters(text: &str) -> String {
+/// Writes `name="报告.pdf"` as `name*=UTF-8''%E6...` (RFC 2231 section 4), the rest of the field as it stands; with
+/// `words` also what stands in an encoded word.
+fn parameters(text: &str, words: bool) -> String {
     let mut out = Vec::new();
     for piece in content::pieces(text).filter(|piece| !piece.trim().is_empty()) {
         let encoded = match piece.split_once('=') {
-            Some((key, value)) if !out.is_empty() && (!value.is_ascii() || hides_control(value)) => {
+            Some((key, value)) if !out.is_empty() && needs_encoding(value, words) => {
                 let key = ascii_only(key.trim()).replace('*', "");
                 let value: String = encoded_word::decode(value).chars().map(encoded_word::no_control).collect();
                 format!("{key}*=UTF-8''{}", percent(value.trim().trim_matches('"')))
@@ -147,6 +152,11 @@ fn parameters(text: &str) -> String {
         }
     }
     out.join(";\r\n ")
+}
+
+/// Whether the value of a parameter cannot stay; encoded words in quotes are legal nowhere, but left alone if they can be.
+fn needs_encoding(value: &str, words: bool) -> bool {
+    !value.is_ascii() || hides_control(value) || (words && encoded_word::decode(value) != value)
 }
 
 /// `attribute-char` of RFC 2231 section 7 stays, everything else is escaped.

@@ -92,41 +92,50 @@ fn read_word(text: &str) -> Option<Word<'_>> {
         return None;
     }
     let bytes = match encoding {
-        "B" | "b" => base64_lenient(data),
-        "Q" | "q" => q_decode(data),
+        "B" | "b" => base64_lenient(data.as_bytes()),
+        "Q" | "q" => q_decode(data.as_bytes()),
         _ => return None,
     };
+    // Text that was decoded before is not octets of that charset any more.
+    let label_of_text = (!data.is_ascii() && std::str::from_utf8(&bytes).is_ok()).then_some("utf-8");
     // RFC 2231 section 5: the charset may carry a language, `utf-8*en`.
-    let charset = label.split('*').next().unwrap_or(label);
+    let charset = label_of_text.or(label.split('*').next()).unwrap_or(label);
     let known = encoding_rs::Encoding::for_label_no_replacement(charset.as_bytes()).is_some();
     known.then_some(Word { charset, bytes, length: 2 + label.len() + 1 + 1 + 1 + data.len() + 2 })
 }
 
-fn base64_lenient(data: &str) -> Vec<u8> {
-    let mut clean: Vec<u8> = data.bytes().filter(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/').collect();
+/// Base64 without regard to padding and to octets that are none.
+pub(super) fn base64_lenient(data: &[u8]) -> Vec<u8> {
+    let mut clean: Vec<u8> =
+        data.iter().copied().filter(|b| b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/').collect();
     if clean.len() % 4 == 1 {
         clean.pop();
     }
     LENIENT.decode(&clean).unwrap_or_default()
 }
 
-fn q_decode(data: &str) -> Vec<u8> {
-    let bytes = data.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
+/// The Q encoding (RFC 2047 section 4.2).
+pub(super) fn q_decode(data: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(data.len());
     let mut i = 0;
-    while i < bytes.len() {
-        let hex = |at: usize| bytes.get(at).and_then(|&b| (b as char).to_digit(16));
-        match (bytes[i], hex(i + 1), hex(i + 2)) {
-            (b'=', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
+    while i < data.len() {
+        match (data[i], hex_pair(&data[i + 1..])) {
+            (b'=', Some(octet)) => {
+                out.push(octet);
                 i += 2;
             }
-            (b'_', _, _) => out.push(b' '),
-            (octet, _, _) => out.push(octet),
+            (b'_', _) => out.push(b' '),
+            (octet, _) => out.push(octet),
         }
         i += 1;
     }
     out
+}
+
+/// The octet that the two hexadecimal digits at the start of `data` name.
+pub(super) fn hex_pair(data: &[u8]) -> Option<u8> {
+    let hex = |at: usize| data.get(at).and_then(|&b| (b as char).to_digit(16));
+    Some((hex(0)? * 16 + hex(1)?) as u8)
 }
 
 /// Writes `text` as encoded words, folded with CRLF and a blank; `column` is where the first word will stand.

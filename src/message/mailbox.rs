@@ -8,7 +8,7 @@
 use encoding_rs::Encoding;
 
 use crate::mail::Address;
-use crate::message::{charset, encoded_word};
+use crate::message::{encoded_word, raw_word};
 
 /// More mailboxes than this in one field are not looked at.
 const MAX_MAILBOXES: usize = 10_000;
@@ -43,7 +43,7 @@ impl Mailbox {
 /// `client` is what the sender is known to write in.
 pub fn parse_field(value: &[u8], client: Option<&'static Encoding>) -> Vec<Mailbox> {
     let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    let text = charset::decode(&unfolded, client);
+    let text = raw_word::text_of(&unfolded, client);
     let list = parse(&text);
     if text.contains("=?") && list.iter().all(|mailbox| !mailbox.text.contains('@')) {
         let opened = parse(&encoded_word::decode(&text));
@@ -62,7 +62,7 @@ pub(super) fn usable(value: &[u8], client: Option<&'static Encoding>) -> Vec<(St
 /// Whether every quote in the value is closed; otherwise strict readers see no address at all in it.
 pub(super) fn is_closed(value: &[u8], client: Option<&'static Encoding>) -> bool {
     let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    !read(&charset::decode(&unfolded, client)).in_quotes
+    !read(&raw_word::text_of(&unfolded, client)).in_quotes
 }
 
 /// Reads a list of mailboxes from text. Groups are flattened; empty elements are left out.

@@ -35,6 +35,7 @@ pub mod lines;
 pub mod mailbox;
 pub mod mime;
 pub mod notice;
+mod raw_word;
 pub mod received;
 mod reencode;
 pub mod repair;

@@ -27,7 +27,7 @@ use crate::message::fold::folded;
 use crate::message::header::Header;
 use crate::message::lines::BodyStats;
 use crate::message::mime::{Demand, Plan};
-use crate::message::{MAX_LINE, charset};
+use crate::message::{MAX_LINE, raw_word};
 
 pub use kind::Repair;
 
@@ -143,7 +143,7 @@ impl Work {
         if !value.is_empty() {
             let name = format!("X-Original-{name}");
             // Appended, not set: a client may have such a field of its own.
-            self.header.fields.push(unstructured(&name, &charset::decode(value, self.client)));
+            self.header.fields.push(unstructured(&name, &raw_word::text_of(value, self.client)));
         }
     }
 }
