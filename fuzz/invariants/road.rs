@@ -91,12 +91,12 @@ pub(crate) fn downgrade(head: &[u8], body: &[u8], step: usize) -> (Vec<u8>, Vec<
 
 /// A header value as text, whatever its charset.
 pub(crate) fn text(value: &[u8]) -> String {
-    charset::decode(value, None)
+    charset::decode(value, charset::Hints::default())
 }
 
 /// The mailboxes of an address field.
 pub(crate) fn mailboxes(value: &[u8]) -> Vec<Mailbox> {
-    mailbox::parse_field(value, None)
+    mailbox::parse_field(value, charset::Hints::default())
 }
 
 /// The Received field that the relay puts above the head, for a client that says `helo`.

@@ -1,7 +1,7 @@
 //! Raw 8-bit text: which charset is it, and what does it say?
 //!
-//! The order is: UTF-8 if it is that, else what the client is known to write in, else a guess, else GB18030, else
-//! windows-1252, which reads anything (Q-096). Not here: encoded words (`encoded_word`); and text is never converted in a
+//! The order is: UTF-8 if it is that, else what the mail itself declares, else what the client is known to write in, else
+//! a guess, else GB18030, else windows-1252, which reads anything (Q-096). Not here: encoded words (`encoded_word`); and text is never converted in a
 //! body, its charset is only declared.
 //!
 //! Invariants: decoding never fails and never panics; the text is at most three times as long as the octets; no more
@@ -10,7 +10,7 @@
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, SHIFT_JIS, UTF_8, WINDOWS_1250, WINDOWS_1251,
-    WINDOWS_1252, WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
+    WINDOWS_1252, WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258, X_USER_DEFINED,
 };
 
 /// How much text a guess is made from, in octets.
@@ -35,24 +35,46 @@ const PLAUSIBLE: &[&Encoding] = &[
     WINDOWS_1258,
 ];
 
-/// Reads octets that came without any charset. `client` is what their sender is known to write in.
-pub fn decode(raw: &[u8], client: Option<&'static Encoding>) -> String {
+/// What is known about the charset of octets that came without any.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Hints {
+    /// What the mail declares for its text: the first guess, where it fits.
+    pub declared: Option<&'static Encoding>,
+    /// What the client is known to write in: the second guess.
+    pub client: Option<&'static Encoding>,
+}
+
+/// The charset that a label declares; none where nobody here knows it, or where it says ASCII.
+pub fn declared(label: &str) -> Option<&'static Encoding> {
+    let encoding = Encoding::for_label_no_replacement(label.trim().as_bytes())?;
+    (!is_ascii(label) && encoding != X_USER_DEFINED).then_some(encoding)
+}
+
+/// Reads octets that came without any charset.
+pub fn decode(raw: &[u8], hints: Hints) -> String {
     if raw.is_ascii() && memchr::memmem::find(raw, b"\x1b$").is_none() {
         return String::from_utf8_lossy(raw).into_owned();
     }
-    guess(raw, client).decode_without_bom_handling(raw).0.into_owned()
+    guess(raw, hints).decode_without_bom_handling(raw).0.into_owned()
 }
 
 /// The charset of octets that came without any, judged by the first [`MAX_GUESS`] of them.
-pub fn guess(raw: &[u8], client: Option<&'static Encoding>) -> &'static Encoding {
+pub fn guess(raw: &[u8], hints: Hints) -> &'static Encoding {
     let sample = &raw[..raw.len().min(MAX_GUESS)];
+    // UTF-16 cannot stand between the CRLFs of a mail: whoever names it is wrong, and it fits nearly everything.
+    let possible = |named: &&'static Encoding| named.output_encoding() == *named && fits(named, sample);
+    let declared = hints.declared.filter(possible).filter(|declared| is_credible(declared, sample));
+    // Chinese of a few characters may be valid UTF-8. Where the mail is declared Chinese, it is.
+    if let Some(declared) = declared
+        && std::str::from_utf8(sample).is_ok_and(|text| !text.is_ascii() && !is_evident_utf8(text, Some(declared)))
+    {
+        return as_meant(declared);
+    }
     if fits(UTF_8, sample) && !(sample.is_ascii() && sample.contains(&0x1b)) {
         return UTF_8;
     }
-    // UTF-16 cannot stand between the CRLFs of a mail: whoever names it is wrong, and it fits nearly everything.
-    let possible = |client: &&'static Encoding| client.output_encoding() == *client && fits(client, sample);
-    if let Some(client) = client.filter(possible) {
-        return as_meant(client);
+    if let Some(named) = declared.or(hints.client.filter(possible)) {
+        return as_meant(named);
     }
     // Seven-bit, and switches to two octets a character and back (RFC 1468).
     if sample.is_ascii() {
@@ -79,6 +101,21 @@ fn detect(sample: &[u8]) -> Option<&'static Encoding> {
     let plausible = PLAUSIBLE.contains(&found) && fits(found, sample);
     let single = PLAUSIBLE[4..].contains(&found);
     (plausible && (!chinese || single == latin)).then_some(found)
+}
+
+/// Whether a declared charset that fits can be believed.
+///
+/// Programs declare ISO-8859-1 without looking, and it fits everything. In Latin text at most two octets of 0x80 and
+/// above are side by side, and two are letters; a Chinese word that looks so is shorter than two characters.
+fn is_credible(declared: &'static Encoding, sample: &[u8]) -> bool {
+    if declared != WINDOWS_1252 || !fits(GB18030, sample) {
+        return true;
+    }
+    let mut runs = sample.split(|b| b.is_ascii()).filter(|run| !run.is_empty());
+    runs.all(|run| {
+        let letters = || declared.decode_without_bom_handling(run).0.chars().all(char::is_alphabetic);
+        run.len() == 1 || (run.len() == 2 && letters())
+    })
 }
 
 /// How many octets of 0x80 and above have an ASCII letter before them and no other such octet beside them.
@@ -140,7 +177,7 @@ pub fn decode_as(label: &str, raw: &[u8]) -> Option<String> {
     if fits_until_cut(encoding, raw) {
         return Some(text);
     }
-    let other = guess(raw, None);
+    let other = guess(raw, Hints::default());
     // Everything is windows-1252; it counts only where the label makes no sense of a single character.
     let likely = other != WINDOWS_1252 || text.chars().all(|c| c.is_ascii() || c == char::REPLACEMENT_CHARACTER);
     Some(if likely { other.decode_without_bom_handling(raw).0.into_owned() } else { text })
@@ -168,6 +205,41 @@ mod tests {
         encoding.encode(text).0.into_owned()
     }
 
+    const NONE: Hints = Hints { declared: None, client: None };
+
+    fn client(client: &'static Encoding) -> Hints {
+        Hints { declared: None, client: Some(client) }
+    }
+
+    #[test]
+    fn what_the_mail_declares_is_the_first_guess() {
+        for (label, raw, text) in [
+            ("koi8-r", &b"\xef\xd4\xde\xa3\xd4"[..], "Отчёт"),
+            ("KOI8-R", "Отчёт".as_bytes(), "Отчёт"),
+            ("iso-8859-1", b"Gr\xf6\xdfe: 5 \xb0C, cr\xe9\xe9e", "Größe: 5 °C, créée"),
+            ("iso-8859-1", b"\xd5\xc5\xc8\xfd", "张三"),
+            ("windows-1251", b"\xcf\xf0\xe8\xe2\xe5\xf2", "Привет"),
+            ("big5", b"\xb3\xf8\xa7i", "報告"),
+            // Valid UTF-8 as well, but hardly meant.
+            ("gb2312", b"\xc3\xa9\xcc\xa8", "茅台"),
+            ("gb2312", "报告".as_bytes(), "报告"),
+            // These cannot be what is declared.
+            ("utf-8", b"\xb1\xa8\xb8\xe6", "报告"),
+            ("us-ascii", b"\xb1\xa8\xb8\xe6", "报告"),
+            ("gb2312", b"caf\xe9", "café"),
+            ("utf-16", b"\xb1\xa8\xb8\xe6", "报告"),
+            ("x-user-defined", b"\xb1\xa8\xb8\xe6", "报告"),
+        ] {
+            let hints = Hints { declared: declared(label), client: None };
+            assert_eq!(decode(raw, hints), text, "{label} {}", raw.escape_ascii());
+            let both = Hints { client: Some(WINDOWS_1253), ..hints };
+            let believed = hints.declared.is_some_and(|named| label != "utf-16" && fits(named, raw));
+            if believed && is_credible(declared(label).unwrap(), raw) {
+                assert_eq!(decode(raw, both), text, "the mail counts before the client: {label}");
+            }
+        }
+    }
+
     #[test]
     fn raw_text_is_recognised() {
         for (raw, text) in [
@@ -183,15 +255,15 @@ mod tests {
             (b"a\xff", "aÿ"),
             (b"\x1b$B;3\x1b(B", "山"),
         ] {
-            assert_eq!(decode(raw, None), text, "{}", raw.escape_ascii());
+            assert_eq!(decode(raw, NONE), text, "{}", raw.escape_ascii());
         }
     }
 
     #[test]
     fn a_client_that_is_said_to_write_utf_16_is_not_believed() {
-        let wide = Some(encoding_rs::UTF_16LE);
+        let wide = client(encoding_rs::UTF_16LE);
         assert_eq!(decode(b"report \xb1\xa8\xb8\xe6.", wide), "report 报告.");
-        assert_eq!(guess(&[0x80; 900], wide), guess(&[0x80; 900], None));
+        assert_eq!(guess(&[0x80; 900], wide), guess(&[0x80; 900], NONE));
     }
 
     #[test]
@@ -205,18 +277,18 @@ mod tests {
             (WINDOWS_1251, "Принтер отсканировал все страницы, смотрите вложение."),
         ] {
             let raw = octets(encoding, text);
-            assert_eq!(decode(&raw, None), text, "{}", encoding.name());
-            assert_eq!(label(guess(&raw, None)), label(encoding));
+            assert_eq!(decode(&raw, NONE), text, "{}", encoding.name());
+            assert_eq!(label(guess(&raw, NONE)), label(encoding));
         }
     }
 
     #[test]
     fn the_client_knows_better_than_a_guess() {
         let raw = octets(BIG5, "報告");
-        assert_eq!(decode(&raw, Some(BIG5)), "報告");
-        assert_eq!(decode(&octets(GBK, "报告"), Some(GBK)), "报告");
-        assert_eq!(decode("报告".as_bytes(), Some(BIG5)), "报告", "UTF-8 is never anything else");
-        assert_eq!(decode(b"caf\xe9", Some(GBK)), "café", "it is not GBK");
+        assert_eq!(decode(&raw, client(BIG5)), "報告");
+        assert_eq!(decode(&octets(GBK, "报告"), client(GBK)), "报告");
+        assert_eq!(decode("报告".as_bytes(), client(BIG5)), "报告", "UTF-8 is never anything else");
+        assert_eq!(decode(b"caf\xe9", client(GBK)), "café", "it is not GBK");
     }
 
     #[test]

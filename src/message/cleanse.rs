@@ -9,13 +9,9 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
-
+use crate::message::charset::Hints;
 use crate::message::header::Field;
 use crate::message::{charset, content, encoded_word, mailbox, raw_word};
-
-/// What the client writes in, if that is known.
-type Client = Option<&'static Encoding>;
 
 /// Fields of mailboxes: only the names in them may be encoded (RFC 2047 section 5).
 const PEOPLE: &[&str] = &[
@@ -91,21 +87,21 @@ pub(super) fn is_misencoded(field: &Field) -> bool {
         skip = at + length;
         quoted || length > encoded_word::LONGEST || (people && text[skip..].starts_with('<'))
     });
-    wrong && (!people || mailbox::parse_field(&value, None).iter().all(|m| m.address().is_some()))
+    wrong && (!people || mailbox::parse_field(&value, Hints::default()).iter().all(|m| m.address().is_some()))
 }
 
 /// The field with nothing in it but printable ASCII, and the same meaning.
-pub(super) fn encoded(field: &Field, client: Client) -> Field {
+pub(super) fn encoded(field: &Field, hints: Hints) -> Field {
     let name = field.name();
     let listed = |names: &[&str]| names.iter().any(|n| field.is(n));
     let value = field.unfolded();
-    let legal = raw_word::made_legal(&value, client);
-    let text = charset::decode(&legal, client);
+    let legal = raw_word::made_legal(&value, hints);
+    let text = charset::decode(&legal, hints);
     let dirty = is_dirty(field);
     if !dirty && !is_misencoded(field) {
         field.clone()
     } else if is_people(field) {
-        Field::new(name, mailbox::write_list(&mailbox::usable(field.value(), client), name.len() + 2))
+        Field::new(name, mailbox::write_list(&mailbox::usable(field.value(), hints), name.len() + 2))
     } else if listed(MACHINE) {
         Field::new(name, ascii_only(&text))
     } else if listed(PARAMETERS) {

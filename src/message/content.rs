@@ -4,6 +4,9 @@
 //!
 //! Invariant: reads one header field at a time, never the body; a value that cannot be read counts as absent.
 
+use encoding_rs::Encoding;
+
+use crate::message::charset::{self, Hints};
 use crate::message::cleanse;
 use crate::message::header::{Field, Header};
 
@@ -76,6 +79,11 @@ impl Content {
         self.is_text() && matches!(self.charset.as_deref(), None | Some("us-ascii" | "ascii" | "unknown-8bit"))
     }
 
+    /// The charset that is declared for the text, if anybody here knows it and it is more than ASCII.
+    pub fn encoding(&self) -> Option<&'static Encoding> {
+        self.charset.as_deref().and_then(charset::declared)
+    }
+
     /// Whether the body has parts or a message in it, so that no encoding may be put on the whole (section 6.4).
     pub fn is_composite(&self) -> bool {
         self.media.starts_with("multipart/") || self.media.starts_with("message/")
@@ -84,7 +92,7 @@ impl Content {
 
 /// The field as it will be once the header is cleansed, so that asking again gives the same answer.
 pub(super) fn cleansed(header: &Header, name: &str) -> Option<Field> {
-    header.first_with_value(name).map(|field| cleanse::encoded(field, None))
+    header.first_with_value(name).map(|field| cleanse::encoded(field, Hints::default()))
 }
 
 fn transfer(value: &str) -> Transfer {

@@ -33,7 +33,7 @@ pub fn head(head: &[u8], plan: &Plan) -> Vec<u8> {
     if header.first_with_value("MIME-Version").is_none() {
         header.set(Field::new("MIME-Version", "1.0"));
     }
-    edit::apply(&mut header, &plan.root, None);
+    edit::apply(&mut header, &plan.root, plan.hints());
     header.render()
 }
 

@@ -69,7 +69,8 @@ pub fn decode(text: &str) -> String {
 
 fn flush(run: &mut Option<(&str, Vec<u8>)>, out: &mut String) {
     if let Some((label, bytes)) = run.take() {
-        let text = charset::decode_as(label, &bytes).unwrap_or_else(|| charset::decode(&bytes, None));
+        let text =
+            charset::decode_as(label, &bytes).unwrap_or_else(|| charset::decode(&bytes, charset::Hints::default()));
         out.push_str(&text);
     }
 }

@@ -5,9 +5,8 @@
 //! Invariants: reading is one pass without recursion, whatever the nesting of comments; what is written is ASCII, folded
 //! at 76, and one mailbox that every reader sees alike.
 
-use encoding_rs::Encoding;
-
 use crate::mail::Address;
+use crate::message::charset::Hints;
 use crate::message::{encoded_word, raw_word};
 
 /// More mailboxes than this in one field are not looked at.
@@ -40,10 +39,9 @@ impl Mailbox {
 ///
 /// The text is decoded before it is parsed, because GBK octets may look like `\` and `@`. A field that is one encoded
 /// word from end to end (`=?utf-8?B?...?=` around `Name <a@b>`) is opened once.
-/// `client` is what the sender is known to write in.
-pub fn parse_field(value: &[u8], client: Option<&'static Encoding>) -> Vec<Mailbox> {
+pub fn parse_field(value: &[u8], hints: Hints) -> Vec<Mailbox> {
     let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    let text = raw_word::text_of(&unfolded, client);
+    let text = raw_word::text_of(&unfolded, hints);
     let list = parse(&text);
     if text.contains("=?") && list.iter().all(|mailbox| !mailbox.text.contains('@')) {
         let opened = parse(&encoded_word::decode(&text));
@@ -55,14 +53,14 @@ pub fn parse_field(value: &[u8], client: Option<&'static Encoding>) -> Vec<Mailb
 }
 
 /// The usable mailboxes of a list field, ready to be written.
-pub(super) fn usable(value: &[u8], client: Option<&'static Encoding>) -> Vec<(String, Address)> {
-    parse_field(value, client).into_iter().filter_map(|m| m.address().map(|a| (m.name, a))).collect()
+pub(super) fn usable(value: &[u8], hints: Hints) -> Vec<(String, Address)> {
+    parse_field(value, hints).into_iter().filter_map(|m| m.address().map(|a| (m.name, a))).collect()
 }
 
 /// Whether every quote in the value is closed; otherwise strict readers see no address at all in it.
-pub(super) fn is_closed(value: &[u8], client: Option<&'static Encoding>) -> bool {
+pub(super) fn is_closed(value: &[u8], hints: Hints) -> bool {
     let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    !read(&raw_word::text_of(&unfolded, client)).in_quotes
+    !read(&raw_word::text_of(&unfolded, hints)).in_quotes
 }
 
 /// Reads a list of mailboxes from text. Groups are flattened; empty elements are left out.

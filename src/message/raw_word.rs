@@ -13,7 +13,8 @@ use std::borrow::Cow;
 use encoding_rs::{BIG5, Encoding, GB18030, GBK, SHIFT_JIS};
 use memchr::{memchr, memmem};
 
-use crate::message::{charset, encoded_word};
+use crate::message::charset::{self, Hints};
+use crate::message::encoded_word;
 
 /// The longest label of a charset, in octets (as in `encoded_word`).
 const MAX_LABEL: usize = 64;
@@ -21,16 +22,14 @@ const MAX_LABEL: usize = 64;
 const ESCAPE: u8 = 0x1b;
 
 /// The text of a header value without folds, whatever its charset. Encoded words are still in it; all of them are legal.
-///
-/// `client` is what the sender is known to write in.
-pub(super) fn text_of(value: &[u8], client: Option<&'static Encoding>) -> String {
-    charset::decode(&made_legal(value, client), client)
+pub(super) fn text_of(value: &[u8], hints: Hints) -> String {
+    charset::decode(&made_legal(value, hints), hints)
 }
 
 /// The value with legal words in place of those that hold raw octets; borrowed when there are none.
 ///
 /// Neighbours under one label are one text, because senders cut characters in two (RFC 2047 section 6.2).
-pub(super) fn made_legal<'v>(value: &'v [u8], client: Option<&'static Encoding>) -> Cow<'v, [u8]> {
+pub(super) fn made_legal<'v>(value: &'v [u8], hints: Hints) -> Cow<'v, [u8]> {
     if !value.iter().any(is_raw) {
         return Cow::Borrowed(value);
     }
@@ -44,7 +43,7 @@ pub(super) fn made_legal<'v>(value: &'v [u8], client: Option<&'static Encoding>)
         };
         out.extend_from_slice(&rest[..at]);
         if run.raw {
-            let words = encoded_word::encode(&text(run.label, &run.octets, client), 0);
+            let words = encoded_word::encode(&text(run.label, &run.octets, hints), 0);
             out.extend(words.bytes().filter(|b| !b"\r\n".contains(b)));
             replaced = true;
         } else {
@@ -157,10 +156,10 @@ fn q_decode(content: &[u8], wide: bool) -> Vec<u8> {
 }
 
 /// The text of a word. Its label counts, unless the octets cannot be that or are UTF-8 beyond doubt.
-fn text(label: &str, octets: &[u8], client: Option<&'static Encoding>) -> String {
+fn text(label: &str, octets: &[u8], hints: Hints) -> String {
     match std::str::from_utf8(octets) {
         Ok(text) if charset::is_evident_utf8(text, Encoding::for_label(label.as_bytes())) => text.to_owned(),
-        Ok(_) | Err(_) => charset::decode_as(label, octets).unwrap_or_else(|| charset::decode(octets, client)),
+        Ok(_) | Err(_) => charset::decode_as(label, octets).unwrap_or_else(|| charset::decode(octets, hints)),
     }
 }
 
@@ -173,7 +172,7 @@ mod tests {
     }
 
     fn read(value: &[u8]) -> String {
-        encoded_word::decode(&text_of(value, None))
+        encoded_word::decode(&text_of(value, Hints::default()))
     }
 
     fn in_word(before: &str, octets: &[u8]) -> Vec<u8> {
@@ -219,13 +218,13 @@ mod tests {
             assert_eq!(read(value), meaning, "{}", value.escape_ascii());
         }
         let legal = b"=?utf-8?q?a?b?= =?gb2312?B?sai45g==?=";
-        assert!(matches!(made_legal(legal, None), Cow::Borrowed(_)));
+        assert!(matches!(made_legal(legal, Hints::default()), Cow::Borrowed(_)));
     }
 
     #[test]
     fn a_name_in_quotes_keeps_its_specials() {
         let value = [&b"\"=?gb2312?Q?"[..], &gbk("张, <三>"), b"?=\" <a@b.cn>, =?gb2312?Q?", &gbk("乗"), b"?=<c@d.cn>"];
-        let list = crate::message::mailbox::parse_field(&value.concat(), None);
+        let list = crate::message::mailbox::parse_field(&value.concat(), Hints::default());
         let list: Vec<_> = list.iter().map(|m| (m.name.as_str(), m.text.as_str())).collect();
         assert_eq!(list, [("张, <三>", "a@b.cn"), ("乗", "c@d.cn")]);
     }
@@ -234,7 +233,7 @@ mod tests {
     fn bombs_cost_linear_time() {
         for bomb in [&b"=?"[..], b"=?utf-8?q?", b"=?utf-8?q?\xff?", b"=?utf-8?q?\xff?= ", b"=?b?q?\xff? "] {
             let bomb = bomb.repeat(100_000);
-            assert!(made_legal(&bomb, None).len() <= 2 * bomb.len() + 20);
+            assert!(made_legal(&bomb, Hints::default()).len() <= 2 * bomb.len() + 20);
         }
     }
 }

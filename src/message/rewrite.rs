@@ -11,6 +11,7 @@
 //! text of one field.
 
 use crate::mail::Address;
+use crate::message::charset::Hints;
 use crate::message::display_name::defuse;
 use crate::message::from_rule;
 use crate::message::header::{Field, Header};
@@ -57,7 +58,8 @@ pub fn seal_among(head: &[u8], seal: &Seal<'_>, aliases: &[Address]) -> Vec<u8> 
         address.key() == seal.address.key() || aliases.iter().any(|alias| alias.key() == address.key())
     };
     let froms = header.fields.iter().filter(|f| f.is("From"));
-    let mailboxes: Vec<Mailbox> = froms.clone().flat_map(|f| mailbox::parse_field(f.value(), None)).collect();
+    let mailboxes: Vec<Mailbox> =
+        froms.clone().flat_map(|f| mailbox::parse_field(f.value(), Hints::default())).collect();
     let plain = match froms.collect::<Vec<_>>()[..] {
         [only] => from_rule::accepted_mailbox(only.value()),
         _ => None,
@@ -113,7 +115,7 @@ fn hide_foreign_senders(header: &mut Header, ours: impl Fn(&Address) -> bool) {
         }
         let receipt = RECEIPTS.iter().any(|name| field.is(name));
         !receipt
-            || mailbox::parse_field(field.value(), None)
+            || mailbox::parse_field(field.value(), Hints::default())
                 .iter()
                 .all(|m| m.address().is_some_and(|address| ours(&address)))
     });
@@ -122,7 +124,7 @@ fn hide_foreign_senders(header: &mut Header, ours: impl Fn(&Address) -> bool) {
 /// Lets answers still reach the old sender, and lets a reader see who it was.
 fn keep_old_address(header: &mut Header, old: Option<&(String, Address)>) {
     let Some((name, address)) = old else { return };
-    let answers = header.get("Reply-To").map(|f| mailbox::parse_field(f.value(), None));
+    let answers = header.get("Reply-To").map(|f| mailbox::parse_field(f.value(), Hints::default()));
     if answers.is_none_or(|list| list.iter().all(|m| m.address().is_none())) {
         header.set(Field::new("Reply-To", mailbox::write(&defuse(name, address), address, "Reply-To: ".len())));
     }

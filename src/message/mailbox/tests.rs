@@ -6,7 +6,7 @@ use super::*;
 type Row = (&'static [u8], &'static [(&'static str, &'static str)]);
 
 fn pairs(text: &[u8]) -> Vec<(String, String)> {
-    parse_field(text, None).into_iter().map(|m| (m.name, m.text)).collect()
+    parse_field(text, Hints::default()).into_iter().map(|m| (m.name, m.text)).collect()
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_quote_that_never_ends_swallows_nothing() {
         (b"\"a\" b\" <scan@b.cn>", "a b", "scan@b.cn"),
     ] {
         assert_eq!(pairs(text), [(name.to_owned(), address.to_owned())], "{}", text.escape_ascii());
-        assert!(!is_closed(text, None));
+        assert!(!is_closed(text, Hints::default()));
     }
-    assert!(is_closed(b"\"a\\\"b\" <scan@b.cn>", None));
+    assert!(is_closed(b"\"a\\\"b\" <scan@b.cn>", Hints::default()));
 }

@@ -6,6 +6,7 @@
 use super::part::Care;
 use super::plan::{Cure, Demand, Mend};
 use super::stats::Stats;
+use crate::message::charset::Hints;
 use crate::message::content::{Content, Transfer};
 use crate::message::{MAX_LINE, charset};
 
@@ -60,7 +61,11 @@ fn missing_charset(content: &Content, stats: &Stats, demand: &Demand) -> Option<
     if stats.eight_bit == 0 || !content.wants_charset() || encoded {
         return None;
     }
-    Some(if stats.is_utf8() { "utf-8" } else { charset::label(charset::guess(&stats.sample, demand.charset)) })
+    Some(if stats.is_utf8() {
+        "utf-8"
+    } else {
+        charset::label(charset::guess(&stats.sample, Hints { declared: None, client: demand.charset }))
+    })
 }
 
 /// What Content-Transfer-Encoding must say after the cure, unless it says so already.

@@ -2,10 +2,9 @@
 //!
 //! What this is not: a judge. Invariant: every other field stays octet for octet.
 
-use encoding_rs::Encoding;
-
 use super::plan::Mend;
 use crate::message::MAX_LINE;
+use crate::message::charset::Hints;
 use crate::message::cleanse;
 use crate::message::content::{self, Content};
 use crate::message::fold::folded;
@@ -21,12 +20,13 @@ pub(super) fn is_illegal_head(raw: &[u8]) -> bool {
     raw.contains(&0) || raw.split(|&b| b == b'\n').any(|line| line.len() > MAX_LINE + 1)
 }
 
-/// Carries out the mend on the header of the part; gives back a Content-Type that could not be read, if it went.
-pub(crate) fn apply(header: &mut Header, mend: &Mend, client: Option<&'static Encoding>) -> Option<Vec<u8>> {
+/// Carries out the mend on the header of the part. What that header declares itself counts before `hints`. Gives back a Content-Type that could not be read, if it went.
+pub(crate) fn apply(header: &mut Header, mend: &Mend, hints: Hints) -> Option<Vec<u8>> {
     let mut lost = None;
     if mend.head {
+        let hints = Hints { declared: Content::of(header).encoding().or(hints.declared), ..hints };
         for field in &mut header.fields {
-            *field = cleanse::encoded(field, client);
+            *field = cleanse::encoded(field, hints);
         }
     }
     if let Some(charset) = mend.charset {

@@ -109,7 +109,7 @@ impl Visitor for Writer<'_> {
                 self.out.extend_from_slice(if part.separated { b"\r\n" } else { b"" });
             } else {
                 let mut header = part.header;
-                edit::apply(&mut header, &mend, self.plan.demand.charset);
+                edit::apply(&mut header, &mend, self.plan.hints());
                 self.out.extend_from_slice(&header.render());
                 self.out.extend_from_slice(b"\r\n");
             }

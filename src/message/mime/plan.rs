@@ -5,6 +5,7 @@
 
 use encoding_rs::Encoding;
 
+use crate::message::charset::Hints;
 use crate::message::repair::Repair;
 
 /// What is done to the octets of one part.
@@ -74,6 +75,8 @@ pub struct Plan {
     /// A 7-bit body was asked for and some 8-bit octets can only become question marks, because they stand where no
     /// encoding is allowed and the parts cannot be told. Never set without [`Demand::seven_bit`].
     pub lossy: bool,
+    /// The charset that the message declares for its text, or all those of its parts that declare one.
+    pub declared: Option<&'static Encoding>,
     pub(super) demand: Demand,
     /// What will have been done to the octets of the body.
     pub(crate) body_repairs: Vec<Repair>,
@@ -85,6 +88,11 @@ impl Plan {
     /// Whether the stored body has to be written anew (pass 2). Otherwise every octet of it stays.
     pub fn rewrites_body(&self) -> bool {
         self.whole || self.glue || !self.parts.is_empty() || self.root.cure != Cure::None
+    }
+
+    /// What raw text in headers may be written in.
+    pub(crate) fn hints(&self) -> Hints {
+        Hints { declared: self.declared, client: self.demand.charset }
     }
 
     /// Whether neither the body nor the fields that describe it change.

@@ -6,12 +6,13 @@ use proptest::prelude::*;
 
 use super::tests::{MIXED, pass};
 use super::*;
+use crate::message::charset::Hints;
 use crate::message::header::Header;
 
 /// The decoded parts as another program reads them: text and attachments, in order.
 fn opinion(head: &str, root: &Mend, body: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let mut header = Header::parse(head.as_bytes());
-    edit::apply(&mut header, root, None);
+    edit::apply(&mut header, root, Hints::default());
     let mail = [&header.render()[..], b"MIME-Version: 1.0\r\n\r\n", body].concat();
     let mail = MessageParser::new().parse(&mail)?;
     let leaves = mail.parts.iter().filter(|part| !matches!(part.body, PartType::Multipart(_) | PartType::Message(_)));
@@ -116,7 +117,7 @@ proptest! {
         let legal = out.split(|&b| b == b'\n').all(|line| line.len() <= 999 && !line.contains(&0));
         prop_assert!(legal, "{:?} {}", plan, out.escape_ascii());
         let mut header = Header::parse(head.as_bytes());
-        edit::apply(&mut header, &plan.root, None);
+        edit::apply(&mut header, &plan.root, Hints::default());
         let again = pass(&String::from_utf8(header.render()).unwrap(), &out, step, &Demand::default());
         prop_assert!(again.0.is_empty(), "{:?}\n{:?}\n{}\n{}", plan, again.0, body.escape_ascii(), out.escape_ascii());
         let seven = Demand { seven_bit: true, ..Demand::default() };

@@ -3,6 +3,8 @@
 //! What this is not: a change of any octet. Invariants: the plan does not depend on how the body was cut; memory is
 //! bounded by the caps of `walker`, whatever the body.
 
+use encoding_rs::Encoding;
+
 use super::cure::{self, is_illegal};
 use super::edit;
 use super::part::{Care, Part, Visitor};
@@ -89,6 +91,34 @@ struct Tally {
     left: bool,
     lossy: bool,
     done: Vec<Repair>,
+    declared: Declared,
+}
+
+/// The charset that the message declares.
+#[derive(Debug, Default)]
+struct Declared {
+    /// In its own header.
+    own: Option<&'static Encoding>,
+    /// In the headers of its parts.
+    parts: Option<&'static Encoding>,
+    /// Parts declare different ones, so none of them is the message's.
+    disputed: bool,
+}
+
+impl Declared {
+    fn note(&mut self, part: &Part) {
+        let named = part.content.encoding();
+        if part.ordinal == 0 {
+            self.own = named;
+        } else if part.care != Care::Enclosed && named.is_some() {
+            self.disputed |= self.parts.is_some() && self.parts != named;
+            self.parts = named;
+        }
+    }
+
+    fn charset(&self) -> Option<&'static Encoding> {
+        self.own.or(self.parts.filter(|_| !self.disputed))
+    }
 }
 
 impl Visitor for Tally {
@@ -96,6 +126,7 @@ impl Visitor for Tally {
         if let Some(parent) = self.open.last_mut() {
             parent.seen = true;
         }
+        self.declared.note(&part);
         let head = self.head(&part);
         self.signed |= part.care == Care::Signed;
         let Part { ordinal, content, care, .. } = part;
@@ -225,6 +256,7 @@ impl Tally {
             whole,
             eight_bit: eight_bit && !self.demand.seven_bit,
             lossy: self.lossy || (whole && self.demand.seven_bit && self.eight),
+            declared: self.declared.charset(),
             demand: self.demand,
             ..Plan::default()
         };

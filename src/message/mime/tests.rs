@@ -1,6 +1,7 @@
 //! Parts of every kind, at every split; trees that readers disagree about; bombs.
 
 use super::*;
+use crate::message::charset::Hints;
 use crate::message::header::Header;
 use crate::message::repair::Repair;
 
@@ -26,7 +27,7 @@ fn mend(head: &str, body: &[u8]) -> (Plan, Vec<u8>) {
         assert_eq!(out, body);
     }
     let mut header = Header::parse(head.as_bytes());
-    edit::apply(&mut header, &plan.root, None);
+    edit::apply(&mut header, &plan.root, Hints::default());
     let again = pass(&String::from_utf8(header.render()).unwrap(), &out, 4096, &demand);
     assert!(again.0.is_empty(), "{:?}\n{}", again.0, out.escape_ascii());
     (plan, out)

@@ -22,7 +22,7 @@ pub(super) fn version(work: &mut Work, facts: &Facts<'_>) {
 pub(super) fn describe(work: &mut Work, facts: &Facts<'_>) {
     let mend = &facts.plan.root;
     debug_assert!(!mend.head && (mend.cure == Cure::None || facts.plan.rewrites_body()));
-    if let Some(lost) = edit::apply(&mut work.header, mend, work.client) {
+    if let Some(lost) = edit::apply(&mut work.header, mend, work.hints) {
         work.keep_original("Content-Type", &lost);
     }
     for (done, repair) in

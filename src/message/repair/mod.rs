@@ -22,6 +22,7 @@ mod text;
 use encoding_rs::Encoding;
 
 use crate::mail::{Address, Id, ReversePath};
+use crate::message::charset::Hints;
 use crate::message::cleanse::unstructured;
 use crate::message::fold::folded;
 use crate::message::header::Header;
@@ -52,6 +53,13 @@ pub struct Facts<'a> {
     pub plan: &'a Plan,
     /// What the owner has set for this client.
     pub client: &'a Client<'a>,
+}
+
+impl Facts<'_> {
+    /// What raw text in the header may be written in.
+    fn hints(&self) -> Hints {
+        Hints { declared: self.plan.declared, client: self.client.charset }
+    }
 }
 
 /// How much is put right.
@@ -101,7 +109,7 @@ pub struct Repaired {
 
 /// Repairs a header block. Never fails: there is no header so broken that nothing can be made of it.
 pub fn repair(header: Header, facts: &Facts<'_>) -> Repaired {
-    let mut work = Work { header, repairs: Vec::new(), client: facts.client.charset };
+    let mut work = Work { header, repairs: Vec::new(), hints: facts.hints() };
     let full = facts.client.level == Level::Full;
     framing(&mut work, facts);
     single::drop_private(&mut work, full);
@@ -127,8 +135,8 @@ pub fn repair(header: Header, facts: &Facts<'_>) -> Repaired {
 struct Work {
     header: Header,
     repairs: Vec<Repair>,
-    /// What the client writes in.
-    client: Option<&'static Encoding>,
+    /// What raw text may be written in.
+    hints: Hints,
 }
 
 impl Work {
@@ -143,7 +151,7 @@ impl Work {
         if !value.is_empty() {
             let name = format!("X-Original-{name}");
             // Appended, not set: a client may have such a field of its own.
-            self.header.fields.push(unstructured(&name, &raw_word::text_of(value, self.client)));
+            self.header.fields.push(unstructured(&name, &raw_word::text_of(value, self.hints)));
         }
     }
 }

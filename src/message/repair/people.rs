@@ -4,6 +4,7 @@
 //! when the account is known.
 
 use super::{Facts, Level, Repair, Work};
+use crate::message::charset::Hints;
 use crate::message::cleanse::hides_control;
 use crate::message::header::Field;
 use crate::message::mailbox::{self, Mailbox};
@@ -30,8 +31,7 @@ pub(super) fn from(work: &mut Work, facts: &Facts<'_>) {
         return;
     };
     let raw = fields.iter().any(|f| !f.raw().is_ascii());
-    let found: Vec<Mailbox> =
-        fields.iter().flat_map(|f| mailbox::parse_field(f.value(), facts.client.charset)).collect();
+    let found: Vec<Mailbox> = fields.iter().flat_map(|f| mailbox::parse_field(f.value(), facts.hints())).collect();
     let usable = found.iter().find_map(|m| m.address().map(|address| (m.name.clone(), address)));
     let lost = usable.is_none();
     let (name, address) = usable.unwrap_or_else(|| {
@@ -59,8 +59,8 @@ pub(super) fn from(work: &mut Work, facts: &Facts<'_>) {
 /// Whether a To has an address in it, or is a group, which may be empty (RFC 5322 section 3.4).
 fn names_somebody(value: &[u8], facts: &Facts<'_>) -> bool {
     let group = value.contains(&b':') && value.trim_ascii_end().ends_with(b";");
-    let client = facts.client.charset;
-    group || (!mailbox::usable(value, client).is_empty() && mailbox::is_closed(value, client))
+    let hints = facts.hints();
+    group || (!mailbox::usable(value, hints).is_empty() && mailbox::is_closed(value, hints))
 }
 
 /// The name that the owner has given the client.
@@ -71,7 +71,7 @@ fn display<'a>(facts: &Facts<'a>) -> Option<&'a str> {
 /// A From that is good but has no name gets the client's. Nobody refuses it without, so not at level `minimal`.
 fn name_the_nameless(work: &mut Work, facts: &Facts<'_>) {
     let (Some(name), Level::Full) = (display(facts), facts.client.level) else { return };
-    let found = work.header.get("From").map(|f| mailbox::parse_field(f.value(), None)).unwrap_or_default();
+    let found = work.header.get("From").map(|f| mailbox::parse_field(f.value(), Hints::default())).unwrap_or_default();
     if let [only] = &found[..]
         && only.name.is_empty()
         && let Some(address) = only.address()
@@ -88,7 +88,7 @@ fn name_the_nameless(work: &mut Work, facts: &Facts<'_>) {
 /// Where answers go, when the owner has set it for the client and the mail does not say.
 pub(super) fn reply_to(work: &mut Work, facts: &Facts<'_>) {
     let Some(address) = facts.client.reply_to.filter(|address| address.is_qualified()) else { return };
-    let old = work.header.get("Reply-To").map(|f| mailbox::parse_field(f.value(), None));
+    let old = work.header.get("Reply-To").map(|f| mailbox::parse_field(f.value(), Hints::default()));
     if old.is_none_or(|list| list.iter().all(|m| m.address().is_none())) {
         work.header.set(Field::new("Reply-To", address.as_str()));
         work.note(Repair::ReplyToSet);
@@ -98,8 +98,10 @@ pub(super) fn reply_to(work: &mut Work, facts: &Facts<'_>) {
 /// Several mailboxes in one From are legal (RFC 5322 section 3.6.2) and stay until the seal.
 fn is_clean_list(value: &[u8]) -> bool {
     let printable = value.iter().all(|&b| (0x20..0x7f).contains(&b) || b"\t\r\n".contains(&b));
-    let list = if printable { mailbox::parse_field(value, None) } else { Vec::new() };
-    list.len() > 1 && list.iter().all(|m| m.address().is_some()) && !hides_control(&charset::decode(value, None))
+    let list = if printable { mailbox::parse_field(value, Hints::default()) } else { Vec::new() };
+    list.len() > 1
+        && list.iter().all(|m| m.address().is_some())
+        && !hides_control(&charset::decode(value, Hints::default()))
 }
 
 /// Makes sure there is a To, and that it names somebody: `To: root` from cron does not, outside its host.
@@ -112,7 +114,7 @@ pub(super) fn to(work: &mut Work, facts: &Facts<'_>) {
             work.note(Repair::ToReplaced);
             work.keep_original("To", &old);
             // An open quote hides addresses from strict readers.
-            let found = mailbox::usable(&old, facts.client.charset);
+            let found = mailbox::usable(&old, facts.hints());
             if !found.is_empty() {
                 work.header.set(Field::new("To", mailbox::write_list(&found, "To: ".len())));
                 return;
@@ -120,8 +122,7 @@ pub(super) fn to(work: &mut Work, facts: &Facts<'_>) {
             if let [only] = facts.recipients
                 && only.is_qualified()
             {
-                let name =
-                    mailbox::parse_field(&old, facts.client.charset).first().map_or(String::new(), |m| m.name.clone());
+                let name = mailbox::parse_field(&old, facts.hints()).first().map_or(String::new(), |m| m.name.clone());
                 work.header.set(Field::new("To", mailbox::write(&name, only, "To: ".len())));
                 return;
             }

@@ -14,11 +14,11 @@ pub(super) fn encode_raw(work: &mut Work, full: bool) {
         if !wrong {
             continue;
         }
-        let (new, old) = (encoded(field, work.client), field.clone());
+        let (new, old) = (encoded(field, work.hints), field.clone());
         let repair = if field.is("Subject") { Repair::SubjectEncoded } else { Repair::HeaderEncoded };
         work.header.fields[at] = new;
         work.note(repair);
-        let people = if is_people(&old) { mailbox::parse_field(old.value(), work.client) } else { Vec::new() };
+        let people = if is_people(&old) { mailbox::parse_field(old.value(), work.hints) } else { Vec::new() };
         if people.iter().any(|mailbox| mailbox.address().is_none()) {
             work.keep_original(old.name(), old.value());
         }
