@@ -24,6 +24,7 @@
 pub mod charset;
 mod cleanse;
 pub mod content;
+mod cr_lines;
 mod display_name;
 pub mod downgrade;
 pub mod encoded_word;

@@ -1,6 +1,6 @@
 //! Finds where the header block of a message ends, chunk by chunk, and tells it apart from the body.
 //!
-//! Real mail has bare LF, CR CR LF, blank lines in front, an mbox line, no blank line before the body, or no header at
+//! Real mail has bare LF, CR CR LF, CR alone (`cr_lines`), blank lines in front, an mbox line, no blank line before the body, or no header at
 //! all (RFC 5322 section 2.1 as it is broken in the field); each of these has one meaning here, and the result does not
 //! depend on how the octets were cut into chunks.
 //!
@@ -8,6 +8,7 @@
 
 use memchr::memchr;
 
+use crate::message::cr_lines::{self, Doubt, LineEnd};
 use crate::message::header::Header;
 
 /// The largest header block, in octets as they came.
@@ -56,6 +57,8 @@ pub struct Splitter {
     header: Header,
     /// The current line as it came, line end included.
     line: Vec<u8>,
+    /// Lines that are not taken yet, while it is open what ends them.
+    doubt: Option<Doubt>,
     /// Octets of the finished header lines.
     used: usize,
     place: Place,
@@ -77,6 +80,7 @@ impl Splitter {
         Splitter {
             header: Header::default(),
             line: Vec::new(),
+            doubt: None,
             used: 0,
             place: Place::Front,
             error: None,
@@ -105,7 +109,7 @@ impl Splitter {
         }
         let mut rest = chunk;
         while self.place != Place::Body && !rest.is_empty() {
-            let room = MAX_HEADER - self.used - self.line.len();
+            let room = MAX_HEADER - self.held();
             let window = &rest[..rest.len().min(room)];
             let (take, ended) = match memchr(b'\n', window) {
                 Some(at) => (at + 1, true),
@@ -114,11 +118,11 @@ impl Splitter {
             self.line.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
             self.step(take);
-            let full = self.used + self.line.len() >= MAX_HEADER;
+            let full = self.held() >= MAX_HEADER;
             if !ended && !full {
                 break;
             }
-            let held = match self.end_line(full) {
+            let held = match self.complete(full) {
                 Ok(held) => held,
                 Err(error) => {
                     self.error = Some(error);
@@ -143,7 +147,10 @@ impl Splitter {
         let mut held = Vec::new();
         if self.place != Place::Body {
             if !self.line.is_empty() {
-                held = self.end_line(false)?.unwrap_or_default();
+                held = self.complete(false)?.unwrap_or_default();
+            }
+            if let Some(doubt) = self.doubt.take() {
+                held = self.replay(&doubt.octets, doubt.end(), false)?.unwrap_or_default();
             }
             // A header that simply stops has an empty body; that is legal (RFC 5322 section 3.5).
             self.header.framing.no_header = self.header.fields.is_empty();
@@ -156,6 +163,49 @@ impl Splitter {
         {
             self.steps += _octets as u64;
         }
+    }
+
+    /// Octets that count against [`MAX_HEADER`].
+    fn held(&self) -> usize {
+        self.used + self.doubt.as_ref().map_or(0, |doubt| doubt.octets.len()) + self.line.len()
+    }
+
+    /// Takes the line that is complete (or that fills all the room), once it is known what ends lines here. `Some` when
+    /// the body begins.
+    fn complete(&mut self, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
+        let verdict = match &mut self.doubt {
+            Some(doubt) => doubt.next(&self.line),
+            None if self.place == Place::Front => {
+                self.doubt = Doubt::about(&self.line);
+                None
+            }
+            None => None,
+        };
+        let Some(doubt) = self.doubt.take() else { return self.end_line(full) };
+        self.line.clear();
+        match verdict.or(full.then(|| doubt.end())) {
+            Some(end) => self.replay(&doubt.octets, end, full),
+            None => {
+                self.doubt = Some(doubt);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes lines that were in doubt. What stands behind the header is body.
+    fn replay(&mut self, octets: &[u8], end: LineEnd, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
+        self.header.framing.bare_line_ends |= end == LineEnd::Cr;
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let (line, after) = rest.split_at(cr_lines::line_length(rest, end));
+            rest = after;
+            self.line.extend_from_slice(line);
+            if let Some(mut held) = self.end_line(full && rest.is_empty())? {
+                held.extend_from_slice(rest);
+                return Ok(Some(held));
+            }
+        }
+        Ok(None)
     }
 
     /// Looks at the line that is complete (or that fills all the room). `Some` when the body begins.
