@@ -315,6 +315,7 @@ fn letter<'a>(who: &Identity, policy: FromPolicy, attempt: &'a Attempt) -> Lette
     let lease = &attempt.lease;
     let to = attempt.places.iter().filter_map(|&place| lease.entry.recipients.get(place));
     Letter {
+        id: lease.entry.id,
         from: ReversePath::Address(who.address.clone()),
         to: to.map(|recipient| recipient.address.clone()).collect(),
         head: Bytes::from(seal_among(&lease.head, &seal_of(&who.address, policy), &who.aliases)),

@@ -9,6 +9,7 @@ use encoding_rs::Encoding;
 use crate::message::charset::{self, Hints};
 use crate::message::cleanse;
 use crate::message::header::{Field, Header};
+use crate::message::uuencode;
 
 /// The longest type, subtype or charset that is a name (RFC 6838 section 4.2; charsets have 40, RFC 2978 section 2.3). A
 /// longer one would be cut when its line is folded, and read otherwise by the next who looks.
@@ -21,7 +22,7 @@ pub enum Transfer {
     Absent,
     /// `7bit`.
     SevenBit,
-    /// `8bit`, also as `8-bit`, `8bits`, or a charset where the encoding should be.
+    /// `8bit`, also as `8-bit`, `8 bit`, `8bits`, or a charset where the encoding should be.
     EightBit,
     /// `binary`, which may not be sent without BINARYMIME (RFC 3030).
     Binary,
@@ -79,6 +80,11 @@ impl Content {
         self.is_text() && matches!(self.charset.as_deref(), None | Some("us-ascii" | "ascii" | "unknown-8bit"))
     }
 
+    /// Whether the body says that it is uuencoded.
+    pub(super) fn is_uuencoded(&self) -> bool {
+        uuencode::is_label(&self.transfer_text)
+    }
+
     /// The charset that is declared for the text, if anybody here knows it and it is more than ASCII.
     pub fn encoding(&self) -> Option<&'static Encoding> {
         self.charset.as_deref().and_then(charset::declared)
@@ -97,13 +103,14 @@ pub(super) fn cleansed(header: &Header, name: &str) -> Option<Field> {
 
 fn transfer(value: &str) -> Transfer {
     let word = value.split([';', '(']).next().unwrap_or("").trim().trim_matches('"');
-    match word {
+    let word: String = word.chars().filter(|c| !matches!(c, ' ' | '\t' | '-' | '_')).collect();
+    match word.as_str() {
         "" => Transfer::Absent,
-        "7bit" | "7-bit" | "7bits" => Transfer::SevenBit,
-        "8bit" | "8-bit" | "8bits" | "utf-8" | "utf8" | "gbk" | "gb2312" | "none" => Transfer::EightBit,
+        "7bit" | "7bits" => Transfer::SevenBit,
+        "8bit" | "8bits" | "utf8" | "gbk" | "gb2312" | "none" => Transfer::EightBit,
         "binary" => Transfer::Binary,
-        "quoted-printable" | "quoted_printable" | "quoted printable" => Transfer::QuotedPrintable,
-        "base64" | "base-64" => Transfer::Base64,
+        "quotedprintable" => Transfer::QuotedPrintable,
+        "base64" => Transfer::Base64,
         _ => Transfer::Other,
     }
 }
@@ -152,6 +159,15 @@ mod tests {
         assert_eq!(content(&format!("Content-Type: {long}/mixed\r\n")).media, "");
         assert_eq!(content(&format!("Content-Type: text/plain; charset={long}\r\n")).charset, None);
         assert_eq!(content("Content-Transfer-Encoding: 8-Bit (x)\r\n").transfer, Transfer::EightBit);
-        assert_eq!(content("Content-Transfer-Encoding: uue\r\n").transfer, Transfer::Other);
+        for (label, transfer) in [
+            ("8 bit", Transfer::EightBit),
+            ("8-bits", Transfer::EightBit),
+            ("7 bit", Transfer::SevenBit),
+            ("Quoted Printable", Transfer::QuotedPrintable),
+            ("base 64", Transfer::Base64),
+            ("uue", Transfer::Other),
+        ] {
+            assert_eq!(content(&format!("Content-Transfer-Encoding: {label}\r\n")).transfer, transfer, "{label}");
+        }
     }
 }

@@ -34,6 +34,9 @@ pub fn head(head: &[u8], plan: &Plan) -> Vec<u8> {
         header.set(Field::new("MIME-Version", "1.0"));
     }
     edit::apply(&mut header, &plan.root, plan.hints());
+    if let Some(name) = plan.file_name(0) {
+        edit::name_file(&mut header, name, plan.hints());
+    }
     header.render()
 }
 

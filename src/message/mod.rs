@@ -42,6 +42,7 @@ mod reencode;
 pub mod repair;
 pub mod rewrite;
 pub mod splitter;
+mod uuencode;
 
 pub use first_pass::{Examined, FirstPass};
 pub use header::{Field, Framing, Header};

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::message::MAX_LINE;
 use crate::message::mime::Cure;
+use crate::message::uuencode::Uudecoder;
 
 /// The longest line of an encoded body (RFC 2045 sections 6.7 and 6.8).
 const ENCODED_LINE: usize = 76;
@@ -32,12 +33,21 @@ pub(super) struct Reencoder {
     begun: bool,
     /// The base64 that is being wrapped has had its padding.
     padded: bool,
+    uuencoded: Uudecoder,
 }
 
 impl Reencoder {
     /// For one part; `seven_bit` when the server does not take 8-bit octets (RFC 6152).
     pub(super) fn new(cure: Cure, seven_bit: bool) -> Reencoder {
-        Reencoder { cure, seven_bit, held: Vec::new(), column: 0, begun: false, padded: false }
+        Reencoder {
+            cure,
+            seven_bit,
+            held: Vec::new(),
+            column: 0,
+            begun: false,
+            padded: false,
+            uuencoded: Uudecoder::default(),
+        }
     }
 
     /// Takes the next octets.
@@ -45,6 +55,11 @@ impl Reencoder {
         match self.cure {
             Cure::None => out.extend_from_slice(chunk),
             Cure::Base64 => self.base64(chunk, out),
+            Cure::Uudecode => {
+                let mut octets = Vec::new();
+                self.uuencoded.push(chunk, &mut octets);
+                self.base64(&octets, out);
+            }
             Cure::RewrapBase64 => self.wrap_base64(chunk, out),
             Cure::QuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, false, out)),
             Cure::RewrapQuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, true, out)),
@@ -56,7 +71,7 @@ impl Reencoder {
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
         match self.cure {
             Cure::None => {}
-            Cure::Base64 => {
+            Cure::Base64 | Cure::Uudecode => {
                 if !self.held.is_empty() {
                     let line = std::mem::take(&mut self.held);
                     self.base64_line(&line, out);

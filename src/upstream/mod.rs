@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::mail::{Address, ReversePath};
+use crate::mail::{Address, Id, ReversePath};
 use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
 use crate::queue::body::Stored;
 use crate::secret::SecretSource;
@@ -101,6 +101,8 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 /// One message for one attempt, its seal put on.
 #[derive(Debug)]
 pub struct Letter<'a> {
+    /// The message, for the log.
+    pub id: Id,
     /// The envelope sender.
     pub from: ReversePath,
     /// The recipients to try.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::message::Mender;
 use crate::message::downgrade;
 use crate::message::mime::Plan;
+use crate::message::repair::Repair;
 use crate::queue::Error;
 
 use super::Letter;
@@ -58,6 +59,8 @@ pub(super) async fn form(letter: &Letter<'_>) -> Result<Form, Error> {
     if plan.is_empty() {
         return Ok(Form::Same);
     }
+    let repairs: Vec<&str> = downgrade::repairs(&plan).into_iter().map(Repair::name).collect();
+    tracing::info!(event = "converted", id = %letter.id, repairs = repairs.join(","));
     let head = Bytes::from(downgrade::head(&letter.head, &plan));
     let mut converted = Box::new(Converted { head, size: 0, original: letter.head.clone(), plan });
     converted.size = count(letter, &converted).await?;

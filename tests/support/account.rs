@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use yizhan::clock::Timestamp;
-use yizhan::mail::{Address, ReversePath};
+use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::provider::{Endpoint, Group, Mechanism, Tls};
 use yizhan::queue::body::Stored;
 use yizhan::sandbox::Sandbox;
@@ -73,6 +73,7 @@ pub async fn attempt(upstream: &Upstream, permit: &dyn Permit) -> (Report, bool)
     let body = Stored::Inline(Bytes::from_static(b"body\r\n"));
     let address = |text: &str| Address::parse(text).expect("an address");
     let letter = Letter {
+        id: Id::new(Timestamp::from_millis(1), 1),
         from: ReversePath::Address(address(USER)),
         to: vec![address("a@else.test")],
         head: Bytes::from(format!("From: {USER}\r\nTo: a@else.test\r\nSubject: hello\r\n")),

@@ -69,3 +69,31 @@ fn seven_bit_mail_stays_as_it_is() {
     let (plan, out) = convert(mail);
     assert!(plan.is_empty() && out == mail);
 }
+
+#[test]
+fn a_misspelt_8bit_is_8bit() {
+    let (plan, out) =
+        convert("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8 bit\r\n\r\n\u{9a7f}\r\n");
+    assert!(
+        !plan.lossy && out.contains("Transfer-Encoding: base64\r\n") && out.ends_with("\r\n\r\n6am/DQo=\r\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_is_uuencoded_is_decoded_and_keeps_its_name() {
+    let part = "Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 \u{9a7f}.txt\r\n#0V%T\r\n`\r\nend\r\n";
+    let (plan, out) = convert(&format!("Content-Type: application/octet-stream\r\n{part}"));
+    assert!(
+        !plan.lossy && out.contains("filename*=UTF-8''%E9%A9%BF.txt") && out.ends_with("\r\n\r\nQ2F0\r\n"),
+        "{out}"
+    );
+    assert_eq!(repairs(&plan), [Repair::BodyEncoded]);
+    let (plan, out) = convert(&format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; name=cat.txt\r\n{part}--b--\r\n"
+    ));
+    assert!(!plan.lossy && out.contains("Content-Transfer-Encoding: base64\r\n\r\nQ2F0\r\n--b--\r\n"), "{out}");
+    assert!(out.contains("name=cat.txt") && !out.contains("filename"), "{out}");
+    // Not whole: nobody can say what it is.
+    assert!(convert(&format!("Subject: x\r\n{}", part.replace("end", "more"))).0.lossy);
+}

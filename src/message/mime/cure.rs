@@ -34,6 +34,7 @@ fn cure(content: &Content, stats: &Stats, must: bool, free: bool) -> Cure {
         Transfer::Base64 if must || eight => Cure::RewrapBase64,
         Transfer::QuotedPrintable if must || eight => Cure::RewrapQuotedPrintable,
         Transfer::Base64 | Transfer::QuotedPrintable => Cure::None,
+        Transfer::Other if must && eight && stats.is_uuencoded() => Cure::Uudecode,
         Transfer::Other => broken_if(must),
         // RFC 2045 section 6.4: what has parts in it may not be encoded, even when the parts cannot be found.
         _ if content.is_composite() => broken_if(must),
@@ -73,7 +74,7 @@ fn label(content: &Content, cure: Cure, eight: bool, demand: &Demand) -> Option<
     let eight = eight && !demand.seven_bit;
     let wanted = match (cure, content.transfer) {
         (Cure::QuotedPrintable | Cure::RewrapQuotedPrintable, _) => "quoted-printable",
-        (Cure::Base64 | Cure::RewrapBase64, _) => "base64",
+        (Cure::Base64 | Cure::RewrapBase64 | Cure::Uudecode, _) => "base64",
         (Cure::None | Cure::BreakLines, transfer) => match transfer {
             Transfer::Other => return None,
             Transfer::QuotedPrintable => "quoted-printable",

@@ -45,6 +45,25 @@ pub(crate) fn apply(header: &mut Header, mend: &Mend, hints: Hints) -> Option<Ve
     lost
 }
 
+/// Whether the header names the file that the part is.
+pub(super) fn names_file(header: &Header) -> bool {
+    [("Content-Disposition", "filename"), ("Content-Type", "name")].iter().any(|(field, parameter)| {
+        let value = content::cleansed(header, field).map(|field| field.unfolded()).unwrap_or_default();
+        let value = String::from_utf8_lossy(&value).to_ascii_lowercase();
+        content::pieces(&value).skip(1).any(|piece| {
+            let key = piece.split('=').next().unwrap_or("").trim();
+            key.split('*').next() == Some(parameter)
+        })
+    })
+}
+
+/// Names the file that the part is; `name` as it came.
+pub(crate) fn name_file(header: &mut Header, name: &[u8], hints: Hints) {
+    let name: Vec<u8> = name.iter().copied().filter(|b| !b"\"\\".contains(b)).collect();
+    let field = Field::new("Content-Disposition", [b"attachment; filename=\"", &name[..], b"\""].concat());
+    header.set(cleanse::encoded(&field, hints));
+}
+
 /// Names the charset in Content-Type, other parameters kept.
 fn declare(header: &mut Header, charset: &str) -> Option<Vec<u8>> {
     let content = Content::of(header);

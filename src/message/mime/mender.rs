@@ -110,6 +110,9 @@ impl Visitor for Writer<'_> {
             } else {
                 let mut header = part.header;
                 edit::apply(&mut header, &mend, self.plan.hints());
+                if let Some(name) = self.plan.file_name(part.ordinal) {
+                    edit::name_file(&mut header, name, self.plan.hints());
+                }
                 self.out.extend_from_slice(&header.render());
                 self.out.extend_from_slice(b"\r\n");
             }

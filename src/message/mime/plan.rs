@@ -20,6 +20,8 @@ pub enum Cure {
     RewrapQuotedPrintable,
     /// Encode as base64 (RFC 2045 section 6.8).
     Base64,
+    /// It is uuencoded, which has no 7-bit form: decode it and encode the outcome as base64.
+    Uudecode,
     /// It is base64 already, in lines too long: wrap at 76.
     RewrapBase64,
     /// It may not be encoded (RFC 2045 section 6.4), or is in an encoding nobody here knows: break lines over 998
@@ -66,6 +68,8 @@ pub struct Plan {
     pub root: Mend,
     /// What is done to other parts, by their number.
     pub(super) parts: Vec<(u32, Mend)>,
+    /// File names that only the content of uuencoded parts has, by the number of the part.
+    pub(super) file_names: Vec<(u32, Vec<u8>)>,
     /// What stands outside all parts has illegal octets.
     pub(super) glue: bool,
     /// The parts cannot be told: only legal lines are made, all over.
@@ -88,6 +92,11 @@ impl Plan {
     /// Whether the stored body has to be written anew (pass 2). Otherwise every octet of it stays.
     pub fn rewrites_body(&self) -> bool {
         self.whole || self.glue || !self.parts.is_empty() || self.root.cure != Cure::None
+    }
+
+    /// The file name that the header of a part has to be given.
+    pub(crate) fn file_name(&self, ordinal: u32) -> Option<&[u8]> {
+        self.file_names.iter().find(|(part, _)| *part == ordinal).map(|(_, name)| &name[..])
     }
 
     /// What raw text in headers may be written in.

@@ -7,6 +7,8 @@
 
 use memchr::{memchr, memchr_iter};
 
+use crate::message::uuencode::Uudecoder;
+
 /// How much text is kept for guessing its charset, in octets, from the first 8-bit one on.
 pub(super) const MAX_SAMPLE: usize = 4096;
 
@@ -27,6 +29,8 @@ pub(super) struct Stats {
     sampling: bool,
     line: u64,
     utf8: Utf8Check,
+    /// What is uuencoded is decoded to see whether it can be.
+    uuencoded: Option<Uudecoder>,
 }
 
 impl Stats {
@@ -35,8 +39,26 @@ impl Stats {
         Stats { sampling, ..Stats::default() }
     }
 
+    /// For a part that says it is uuencoded.
+    pub(super) fn of_uuencoded() -> Stats {
+        Stats { uuencoded: Some(Uudecoder::default()), ..Stats::default() }
+    }
+
+    /// Whether everything so far is one uuencoded file.
+    pub(super) fn is_uuencoded(&self) -> bool {
+        self.uuencoded.as_ref().is_some_and(Uudecoder::is_whole)
+    }
+
+    /// The name of that file, as it came.
+    pub(super) fn file_name(&self) -> &[u8] {
+        self.uuencoded.as_ref().map_or(&[], Uudecoder::name)
+    }
+
     /// Takes the next octets.
     pub(super) fn push(&mut self, octets: &[u8]) {
+        if let Some(decoder) = &mut self.uuencoded {
+            decoder.push(octets, &mut Vec::new());
+        }
         self.octets += octets.len() as u64;
         let mut start = 0;
         for at in memchr_iter(b'\n', octets) {

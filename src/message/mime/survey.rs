@@ -58,6 +58,8 @@ struct Leaf {
     content: Content,
     care: Care,
     head: bool,
+    /// Whether the header names a file.
+    named: bool,
     stats: Stats,
 }
 
@@ -82,6 +84,7 @@ struct Tally {
     root: Option<Composite>,
     glue: Stats,
     mends: Vec<(u32, Mend)>,
+    file_names: Vec<(u32, Vec<u8>)>,
     /// Whether anything at all is illegal, signed, or 8-bit: for a body whose parts cannot be told.
     illegal: bool,
     signed: bool,
@@ -129,12 +132,14 @@ impl Visitor for Tally {
         self.declared.note(&part);
         let head = self.head(&part);
         self.signed |= part.care == Care::Signed;
-        let Part { ordinal, content, care, .. } = part;
+        let Part { ordinal, header, content, care, .. } = part;
         if part.composite {
             self.open.push(Composite { ordinal, content, care, head, eight: false, seen: false });
         } else {
-            let stats = Stats::new(content.wants_charset());
-            self.leaf = Some(Leaf { ordinal, content, care, head, stats });
+            let uuencoded = content.is_uuencoded();
+            let stats = if uuencoded { Stats::of_uuencoded() } else { Stats::new(content.wants_charset()) };
+            let named = edit::names_file(&header);
+            self.leaf = Some(Leaf { ordinal, content, care, head, named, stats });
         }
     }
 
@@ -161,6 +166,9 @@ impl Visitor for Tally {
         self.lossy |= left && self.demand.seven_bit;
         if mend.cure == Cure::BreakLines && leaf.stats.nuls > 0 {
             self.done.push(Repair::NulRemoved);
+        }
+        if mend.cure == Cure::Uudecode && !leaf.named {
+            self.file_names.push((leaf.ordinal, leaf.stats.file_name().to_vec()));
         }
         self.settle(leaf.ordinal, mend, leaf.care, &leaf.content.media);
     }
@@ -234,6 +242,7 @@ impl Tally {
             if lost {
                 self.mends.clear();
                 self.done.clear();
+                self.file_names.clear();
             }
             self.settle_composite(root);
         }
@@ -252,6 +261,7 @@ impl Tally {
         let mut plan = Plan {
             root,
             parts: std::mem::take(&mut self.mends),
+            file_names: std::mem::take(&mut self.file_names),
             glue,
             whole,
             eight_bit: eight_bit && !self.demand.seven_bit,
@@ -275,7 +285,7 @@ impl Tally {
 fn repairs(plan: &mut Plan, done: &[Repair]) {
     let mends = || plan.parts.iter().map(|(_, mend)| mend);
     let cured = |cures: &[Cure]| mends().chain([&plan.root]).any(|mend| cures.contains(&mend.cure));
-    let encoded = cured(&[Cure::QuotedPrintable, Cure::Base64]);
+    let encoded = cured(&[Cure::QuotedPrintable, Cure::Base64, Cure::Uudecode]);
     let rewrapped = cured(&[Cure::RewrapQuotedPrintable, Cure::RewrapBase64]);
     let broken = cured(&[Cure::BreakLines]) || plan.glue || plan.whole;
     let body = [
