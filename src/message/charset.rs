@@ -7,6 +7,8 @@
 //! Invariants: decoding never fails and never panics; the text is at most three times as long as the octets; no more
 //! than [`MAX_GUESS`] octets are looked at for a guess.
 
+use std::borrow::Cow;
+
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{
     BIG5, EUC_JP, EUC_KR, Encoding, GB18030, GBK, ISO_2022_JP, SHIFT_JIS, UTF_8, WINDOWS_1250, WINDOWS_1251,
@@ -55,7 +57,7 @@ pub fn decode(raw: &[u8], hints: Hints) -> String {
     if raw.is_ascii() && memchr::memmem::find(raw, b"\x1b$").is_none() {
         return String::from_utf8_lossy(raw).into_owned();
     }
-    guess(raw, hints).decode_without_bom_handling(raw).0.into_owned()
+    decoded(guess(raw, hints), raw)
 }
 
 /// The charset of octets that came without any, judged by the first [`MAX_GUESS`] of them.
@@ -137,11 +139,37 @@ fn fits_until_cut(encoding: &'static Encoding, raw: &[u8]) -> bool {
 }
 
 fn fits_as(encoding: &'static Encoding, sample: &[u8], whole: bool) -> bool {
+    let sample = &single_escapes(encoding, sample)[..];
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let Some(room) = decoder.max_utf8_buffer_length_without_replacement(sample.len()) else { return false };
     let mut text = vec![0; room];
     let (result, ..) = decoder.decode_to_utf8_without_replacement(sample, &mut text, whole);
     result == encoding_rs::DecoderResult::InputEmpty
+}
+
+/// What the octets say in that charset.
+fn decoded(encoding: &'static Encoding, raw: &[u8]) -> String {
+    encoding.decode_without_bom_handling(&single_escapes(encoding, raw)).0.into_owned()
+}
+
+/// ISO-2022-JP without escapes that another one follows at once, as they are where pieces were joined. They have no
+/// effect, but the decoder of the web takes the second for an error.
+fn single_escapes<'r>(encoding: &'static Encoding, raw: &'r [u8]) -> Cow<'r, [u8]> {
+    let escape = |at: usize| matches!(raw[at..], [0x1b, b'(' | b'$', _, ..]);
+    let idle = |at: usize| escape(at) && escape(at + 3);
+    if encoding != ISO_2022_JP || !memchr::memchr_iter(0x1b, raw).any(idle) {
+        return Cow::Borrowed(raw);
+    }
+    let (mut out, mut at) = (Vec::with_capacity(raw.len()), 0);
+    while let Some(&octet) = raw.get(at) {
+        if idle(at) {
+            at += 3;
+        } else {
+            out.push(octet);
+            at += 1;
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// GB2312 and GBK are read as GB18030, which contains both: senders label the one and use the other.
@@ -173,14 +201,14 @@ pub fn decode_as(label: &str, raw: &[u8]) -> Option<String> {
     if is_ascii(label) && !raw.is_ascii() {
         return None;
     }
-    let text = encoding.decode_without_bom_handling(raw).0.into_owned();
+    let text = decoded(encoding, raw);
     if fits_until_cut(encoding, raw) {
         return Some(text);
     }
     let other = guess(raw, Hints::default());
     // Everything is windows-1252; it counts only where the label makes no sense of a single character.
     let likely = other != WINDOWS_1252 || text.chars().all(|c| c.is_ascii() || c == char::REPLACEMENT_CHARACTER);
-    Some(if likely { other.decode_without_bom_handling(raw).0.into_owned() } else { text })
+    Some(if likely { decoded(other, raw) } else { text })
 }
 
 /// Whether the label is one of ASCII, which programs also give to text that is not (RFC 2046 section 4.1.2).
@@ -254,6 +282,7 @@ mod tests {
             (b"M\xfcller, Stra\xdfe 5", "Müller, Straße 5"),
             (b"a\xff", "aÿ"),
             (b"\x1b$B;3\x1b(B", "山"),
+            (b"\x1b$B;3\x1b(B\x1b$B@n\x1b(B\x1b(B ok", "山川 ok"),
         ] {
             assert_eq!(decode(raw, NONE), text, "{}", raw.escape_ascii());
         }
