@@ -17,7 +17,7 @@ impl Session {
     /// Takes one line. `None`: go on.
     pub(super) fn line(&mut self, input: &mut BytesMut) -> Option<Event> {
         let in_login = matches!(self.state, State::Login(_));
-        if !in_login && self.lines.at_start() && self.is_tls_hello(input) {
+        if !in_login && self.lines.at_start() && self.close_to_tls(begins_tls(input) == Some(true)) {
             return None;
         }
         match self.lines.next(input, if in_login { AUTH_CAP } else { COMMAND_CAP }) {
@@ -50,21 +50,21 @@ impl Session {
     /// These octets came before the greeting, and the profile does not put up with it: instead of the greeting comes a
     /// refusal (RFC 5321 section 3.1), to TLS not even that, and the next step closes.
     pub fn spoken_too_early(&mut self, octets: &[u8]) {
-        if !self.is_tls_hello(octets) {
+        if !self.close_to_tls(begins_tls(octets) != Some(false)) {
             self.note(Note::EarlyTalker);
             self.close_with(|voice| &voice.early);
         }
     }
 
-    /// The first octet of a TLS record, or of an SSLv2 hello. Devices that try TLS on any port fall back to plaintext
-    /// if the connection just closes, and not if they are answered.
-    fn is_tls_hello(&mut self, octets: &[u8]) -> bool {
-        self.tls_hello = matches!(octets.first(), Some(0x16 | 0x80));
-        if self.tls_hello {
+    /// Closes without a word when the client begins TLS. Devices that try TLS on any port fall back to plaintext if the
+    /// connection just closes, and not if they are answered.
+    fn close_to_tls(&mut self, tls: bool) -> bool {
+        self.tls_hello = tls;
+        if tls {
             self.note(Note::TlsHello);
             self.state = State::Closing;
         }
-        self.tls_hello
+        tls
     }
 
     fn command(&mut self, text: &[u8], bare_lf: bool, input: &mut BytesMut) -> Option<Event> {
@@ -215,4 +215,19 @@ impl Session {
 
 fn starts_with_verb(text: &[u8], verb: &[u8; 4]) -> bool {
     text.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(verb))
+}
+
+/// Whether this is the start of TLS; `None` when it may become one.
+///
+/// 0x80 is the first octet of an SSLv2 record, and of text in a few charsets. A hello is of type 1, behind two octets
+/// of length (RFC 5246 section E.2).
+fn begins_tls(octets: &[u8]) -> Option<bool> {
+    match *octets {
+        [0x16, ..] => Some(true),
+        [0x80] => None,
+        [0x80, b'\n', ..] => Some(false),
+        [0x80, _] => None,
+        [0x80, _, kind, ..] => Some(kind == 1),
+        _ => Some(false),
+    }
 }
