@@ -163,7 +163,7 @@ fn repair_header() {
 
 fn seal_header() {
     let address = Address::parse("box@peer.test").expect("it is one");
-    let how = Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin };
+    let how = Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
     let once = time(|| drop(black_box(seal(LEGAL, &how))));
     println!("  {:8.2} us", micros(once));
     let parse = time(|| drop(black_box(Header::parse(LEGAL))));

@@ -122,7 +122,9 @@ pub(crate) fn encoded_word(value: &[u8]) {
 fn seals(login: &yizhan::mail::Address) -> impl Iterator<Item = Seal<'_>> {
     [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias, FromPolicy::RewrittenAnyway, FromPolicy::Free]
         .into_iter()
-        .flat_map(move |policy| [None, Some("驿站, \"A\"")].map(|display| Seal { address: login, display, policy }))
+        .flat_map(move |policy| {
+            [None, Some("驿站, \"A\"")].map(|display| Seal { address: login, display, policy, keep_dkim: false })
+        })
 }
 
 /// The seal on a repaired head: still legal, and a From that the strictest provider takes.

@@ -244,6 +244,7 @@ pub(super) fn accounts(
             address: mailbox(account)?,
             aliases: account.aliases.clone(),
             policy: from_policy(account),
+            keep_dkim: account.keep_dkim,
             recipients: account.preset.recipients,
             size: account.preset.size_limit,
             per_second: account.preset.messages_per_second.and_then(NonZeroU32::new),

@@ -61,6 +61,7 @@ impl Provider {
             user: USER.to_owned(),
             address: Some(Address::parse(USER)?),
             aliases: Vec::new(),
+            keep_dkim: false,
             secret: Some(SecretSource::Plain(self.secret.clone())),
             endpoints: vec![Endpoint { host: addr.ip().to_string(), port: addr.port(), tls: Tls::Implicit }],
             login: preset.login.clone(),

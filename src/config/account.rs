@@ -35,6 +35,7 @@ pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Opt
         name: name.to_owned(),
         user,
         aliases: aliases(check, name, address.as_ref()?),
+        keep_dkim: get!(check, path("keep_dkim"), Flag).unwrap_or(false),
         address: Some(address?),
         secret: secret?,
         endpoints: endpoints?,

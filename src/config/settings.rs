@@ -142,6 +142,8 @@ pub struct Account {
     pub address: Option<Address>,
     /// Other addresses of that mailbox, all qualified, none of them [`Account::address`]; may be empty.
     pub aliases: Vec<Address>,
+    /// Whether a DKIM-Signature stays that its From breaks.
+    pub keep_dkim: bool,
     /// Where the authorization code is. `None` only when the caller said that it can ask for it.
     pub secret: Option<SecretSource>,
     /// Places to connect to, best first; at least one.

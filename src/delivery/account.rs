@@ -51,6 +51,8 @@ pub struct Identity {
     pub aliases: Vec<Address>,
     /// What the provider asks of `From:`.
     pub policy: FromPolicy,
+    /// Whether a DKIM-Signature stays that the account's From breaks.
+    pub keep_dkim: bool,
     /// Most recipients of one transaction.
     pub recipients: usize,
     /// Octets of the largest message, where that is known.

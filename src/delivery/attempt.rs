@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
-use crate::message::rewrite::{FromPolicy, Seal, seal_among};
+use crate::message::rewrite::{FromPolicy, Seal, is_signed, seal_among};
 use crate::provider::{Action, Basis, Scope, Verdict};
 use crate::queue::entry::{Entry, Next, Usage};
 use crate::queue::{Error, Lease, Settled};
@@ -314,19 +314,23 @@ fn policy(who: &Identity, entry: &Entry) -> FromPolicy {
 fn letter<'a>(who: &Identity, policy: FromPolicy, attempt: &'a Attempt) -> Letter<'a> {
     let lease = &attempt.lease;
     let to = attempt.places.iter().filter_map(|&place| lease.entry.recipients.get(place));
+    let head = seal_among(&lease.head, &seal_of(&who.address, policy, who.keep_dkim), &who.aliases);
+    if is_signed(&lease.head) && !is_signed(&head) {
+        tracing::info!(event = "dkim_removed", id = %lease.entry.id, account = who.name, "the account's From breaks the signature");
+    }
     Letter {
         id: lease.entry.id,
         from: ReversePath::Address(who.address.clone()),
         to: to.map(|recipient| recipient.address.clone()).collect(),
-        head: Bytes::from(seal_among(&lease.head, &seal_of(&who.address, policy), &who.aliases)),
+        head: Bytes::from(head),
         body: &lease.body,
         eight_bit: true,
     }
 }
 
 /// What an account puts on every mail. The display name was seen to at intake, where the client is known.
-pub fn seal_of(address: &crate::mail::Address, policy: FromPolicy) -> Seal<'_> {
-    Seal { address, display: None, policy }
+pub fn seal_of(address: &crate::mail::Address, policy: FromPolicy, keep_dkim: bool) -> Seal<'_> {
+    Seal { address, display: None, policy, keep_dkim }
 }
 
 const TOO_LARGE: Verdict = Verdict {

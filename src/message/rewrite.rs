@@ -40,10 +40,19 @@ pub struct Seal<'a> {
     pub display: Option<&'a str>,
     /// What the provider allows.
     pub policy: FromPolicy,
+    /// Whether a DKIM-Signature stays that the new From breaks.
+    pub keep_dkim: bool,
 }
 
 /// Fields that ask for receipts to an address: only the account's own may stay.
 const RECEIPTS: &[&str] = &["Disposition-Notification-To", "Return-Receipt-To", "X-Confirm-Reading-To", "Errors-To"];
+
+const DKIM: &str = "DKIM-Signature";
+
+/// Whether a head has a DKIM-Signature.
+pub fn is_signed(head: &[u8]) -> bool {
+    Header::parse(head).get(DKIM).is_some()
+}
 
 /// Puts the seal on a stored head (fields with CRLF, no blank line) and gives the head to send.
 pub fn seal(head: &[u8], seal: &Seal<'_>) -> Vec<u8> {
@@ -82,7 +91,14 @@ pub fn seal_among(head: &[u8], seal: &Seal<'_>, aliases: &[Address]) -> Vec<u8> 
     let named = mailboxes.first().is_some_and(|m| m.name == name) || name.is_empty();
     // A From that is already right keeps its octets, so that a second seal changes nothing.
     if plain.is_none_or(|plain| plain.key() != address.key() || !named) {
-        header.set(Field::new("From", mailbox::write(&name, &address, "From: ".len())));
+        let from = Field::new("From", mailbox::write(&name, &address, "From: ".len()));
+        let broken =
+            header.count("From") != 1 || header.get("From").is_some_and(|old| old.unfolded() != from.unfolded());
+        // A signature covers From (RFC 6376 section 5.4), and one that fails harms more than none.
+        if broken && !seal.keep_dkim {
+            header.remove(DKIM);
+        }
+        header.set(from);
     }
     header.render()
 }

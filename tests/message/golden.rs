@@ -109,7 +109,8 @@ fn every_golden_mail_is_repaired_as_written() {
         }
         let head = &out[..out.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 2];
         let login = Address::parse("office@qq.com").unwrap();
-        let sealed = seal(head, &Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin });
+        let sealed =
+            seal(head, &Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false });
         assert!(qq_accepts(&sealed), "{}: {}", folder.display(), sealed.escape_ascii());
         assert_eq!(store(&mail, 1, client), (out.clone(), repairs), "{}: octet by octet", folder.display());
         assert_eq!(store(&out, 4096, client), (out, String::new()), "{}: repaired again", folder.display());

@@ -81,7 +81,7 @@ fn cases(folder: &Folder) -> Vec<Case> {
     let login = Address::parse("office@qq.com").unwrap();
     let sealed = |mail: &[u8]| {
         let end = mail.windows(4).position(|w| w == b"\r\n\r\n").expect("a blank line") + 2;
-        let account = Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin };
+        let account = Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
         [&seal(&mail[..end], &account)[..], &mail[end..]].concat()
     };
     let mut cases = Vec::new();

@@ -156,7 +156,7 @@ impl Bench<'_> {
         let mut after = Letter { head: mended.head.to_vec(), body };
         report.repairs(&mended.repairs, lang);
         if let Some((account, address)) = self.account.and_then(|account| Some((account, account.address.as_ref()?))) {
-            let seal = delivery::seal_of(address, app::from_policy(account));
+            let seal = delivery::seal_of(address, app::from_policy(account), account.keep_dkim);
             after.head = seal_among(&after.head, &seal, &account.aliases);
             report.account = Some(account.name.clone());
             report.sealed = after.head != mended.head;

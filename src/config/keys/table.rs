@@ -136,6 +136,12 @@ const SECTIONS: &[Key] = &[
         "other addresses of this mailbox: mail that has one of them in From: keeps it. The provider must know them",
     ),
     open(
+        "account.*.keep_dkim",
+        Kind::Flag,
+        "true",
+        "whether a DKIM-Signature stays that the account's From breaks; default: false",
+    ),
+    open(
         "account.*.secret",
         Kind::Secret,
         r#"{ file = "/run/secrets/qq" }"#,

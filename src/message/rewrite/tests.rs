@@ -5,7 +5,7 @@ use crate::message::from_rule::qq_accepts;
 
 fn sealed(head: &str, display: Option<&str>, policy: FromPolicy) -> String {
     let address = Address::parse("login@qq.com").unwrap();
-    let seal_it = |head: &[u8]| seal(head, &Seal { address: &address, display, policy });
+    let seal_it = |head: &[u8]| seal(head, &Seal { address: &address, display, policy, keep_dkim: false });
     let out = seal_it(head.as_bytes());
     assert!(qq_accepts(&out), "{}", out.escape_ascii());
     assert_eq!(seal_it(&out), out, "sealing twice");
@@ -173,7 +173,10 @@ fn the_table_of_the_strictest_provider() {
     ] {
         let head = [b"From: ", from, b"\r\n"].concat();
         let address = Address::parse("login@qq.com").unwrap();
-        let out = seal(&head, &Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin });
+        let out = seal(
+            &head,
+            &Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false },
+        );
         assert!(qq_accepts(&out));
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{}", from.escape_ascii());
     }
@@ -184,7 +187,11 @@ fn an_alias_may_stand_where_the_provider_knows_it() {
     let (login, alias) = (Address::parse("login@qq.com").unwrap(), Address::parse("Sales@corp.cn").unwrap());
     let put = |head: &str, policy| {
         let sealed = |head: &[u8]| {
-            seal_among(head, &Seal { address: &login, display: None, policy }, std::slice::from_ref(&alias))
+            seal_among(
+                head,
+                &Seal { address: &login, display: None, policy, keep_dkim: false },
+                std::slice::from_ref(&alias),
+            )
         };
         let out = sealed(head.as_bytes());
         assert!(qq_accepts(&out));
@@ -212,4 +219,23 @@ fn what_a_provider_rewrites_is_offered_and_kept_aside() {
     let out = sealed("Sender: x@y.cn\r\nFrom: Bob <bob@corp.cn>\r\n", None, FromPolicy::RewrittenAnyway);
     assert_eq!(out, "From: Bob <bob@corp.cn>\r\nReply-To: Bob <bob@corp.cn>\r\nX-Original-From: bob@corp.cn\r\n");
     assert_eq!(sealed("From: printer\r\n", None, FromPolicy::RewrittenAnyway), "From: printer <login@qq.com>\r\n");
+}
+
+#[test]
+fn a_dkim_signature_goes_only_where_the_new_from_breaks_it() {
+    let signed = "DKIM-Signature: v=1; d=corp.cn; h=From; b=x\r\n";
+    let foreign = format!("{signed}From: Bob <bob@corp.cn>\r\nDKIM-Signature: v=1; d=x.cn; h=From; b=y\r\n");
+    let out = sealed(&foreign, None, FromPolicy::MustEqualLogin);
+    assert!(out.starts_with("From: Bob <login@qq.com>\r\n") && !is_signed(out.as_bytes()), "{out}");
+    let two = sealed(&format!("{signed}From: a@b.cn\r\nFrom: c@d.cn\r\n"), None, FromPolicy::Free);
+    assert_eq!(two, "From: a@b.cn\r\n");
+    for (from, policy) in
+        [("Bob <login@qq.com>", FromPolicy::MustEqualLogin), ("Bob <bob@corp.cn>", FromPolicy::RewrittenAnyway)]
+    {
+        let out = sealed(&format!("{signed}From: {from}\r\n"), None, policy);
+        assert!(out.starts_with(&format!("{signed}From: {from}\r\n")), "{out}");
+    }
+    let address = Address::parse("login@qq.com").unwrap();
+    let seal_it = Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: true };
+    assert!(is_signed(&seal(foreign.as_bytes(), &seal_it)));
 }
