@@ -416,9 +416,14 @@ async fn settings_and_names_that_are_wrong_end_it_early() {
 
 /// A name server on loopback that knows three names, and answers the first of them too long for a datagram.
 async fn name_server() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // A port that is free for datagrams may be taken for streams.
+    let (socket, listener) = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            break (socket, listener);
+        }
+    };
     let addr = socket.local_addr().unwrap();
-    let listener = TcpListener::bind(addr).await.unwrap();
     tokio::spawn(async move {
         let mut buffer = [0u8; 512];
         while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
