@@ -205,6 +205,8 @@ async fn an_outage_delays_and_duplicates_nothing() {
     // A connection that is kept open dies with the server.
     let before = branch.send(&["before@else.test"], &scan()).await;
     branch.wait_state(before, State::Delivered).await;
+    // Stopped between its delivery and the end of its queue file, Postfix would deliver it again.
+    until("Postfix to be done with it", async || postfix.log().contains(": removed").then_some(())).await;
     postfix.pause();
     let ids = [branch.send(&["a@else.test"], &scan()).await, branch.send(&["b@else.test"], &scan()).await];
     let tried = branch.wait(ids[0], "a try", |entry| entry.state == State::Deferred && entry.tries >= 1).await;

@@ -7,6 +7,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::process::{START_LIMIT, is_listening, poll};
+
 const FIRST: u32 = 10_240;
 const COUNT: u32 = 32_000 - FIRST;
 
@@ -41,11 +43,20 @@ impl Reserved {
 
     /// Lets go of the port for the server that starts next.
     pub fn release(self) -> u16 {
-        self.port
+        let Reserved { listener, port } = self;
+        drop(listener);
+        wait_until_free(port);
+        port
     }
 
     /// Hands over the listening socket itself, for servers inside this process: no gap at all.
     pub fn into_listener(self) -> TcpListener {
         self.listener
     }
+}
+
+/// Waits until nobody listens on the port. A thread that is about to start a program has a copy of every socket for a
+/// moment: a server could not take the port then, and would be thought to listen.
+pub fn wait_until_free(port: u16) {
+    poll(START_LIMIT, || (!is_listening(port)).then_some(())).unwrap_or_else(|| panic!("port {port} is never free"));
 }

@@ -15,7 +15,7 @@ use super::ca::{self, TestCa};
 use super::dovecot::Dovecot;
 use super::folder::Folder;
 use super::peers::{account, group, program, require_root};
-use super::ports::Reserved;
+use super::ports::{Reserved, wait_until_free};
 use super::process::{Process, poll};
 use super::skip::Missing;
 
@@ -135,6 +135,7 @@ impl Postfix {
     /// Brings it back on the same port.
     pub fn resume(&mut self) {
         let master = program("master").expect("it was there at the start");
+        wait_until_free(self.port);
         // -s: stay in the foreground, without the checks of `postfix start-fg`, which take seconds.
         let conf = self.folder.path().join("conf");
         let arguments = |command: &mut Command| {
@@ -185,6 +186,18 @@ impl Postfix {
         let enough = || Some(self.delivered()).filter(|list| list.len() >= count);
         poll(Duration::from_secs(20), enough)
             .unwrap_or_else(|| panic!("{} of {count} delivered:\n{}", self.delivered().len(), self.log()))
+    }
+}
+
+impl Drop for Postfix {
+    #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
+    fn drop(&mut self) {
+        // A test that fails here fails on what Postfix did, and its folder goes now.
+        if std::thread::panicking() {
+            let ended = self.process.as_mut().and_then(Process::ending);
+            let output = self.process.as_ref().map(Process::output).unwrap_or_default();
+            println!("Postfix has ended: {ended:?}\n{output}\n{}", self.log());
+        }
     }
 }
 
