@@ -120,7 +120,7 @@ mod tests {
             if let Some(found) = found {
                 assert!(found.what.en.contains(&format!("{mode:04o}")) && found.remedy.zh.contains("chmod 600"));
             }
-            // Nobody else comes to it.
+            // Other users cannot go through the folder above it.
             with_mode(&home, 0o700);
             assert!(secret("account.office.secret", &file).is_none(), "{mode:o}");
         }

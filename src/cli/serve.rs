@@ -1,7 +1,7 @@
 //! A relay at work in the foreground: what ends it, and with which exit code.
 //!
 //! SIGTERM and SIGINT end it in order (0; 1 when not everything came to its end in time, or at a second SIGINT), SIGHUP
-//! looks at secrets, signals without a meaning here are logged and ignored, and a relay of which a part has died ends with 1, so that whoever watches over it starts it anew.
+//! looks at secrets, signals without a meaning here are logged and ignored, and a relay of which a part has died ends with 1, so that its supervisor starts it anew.
 //! Not here: how it is started (`run`), and what a stop waits for (`app`).
 
 use std::future::poll_fn;

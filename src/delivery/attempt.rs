@@ -115,7 +115,7 @@ impl Delivery {
         let sent = tokio::select! {
             sent = panic::confined("delivery", &self.0.counters, self.ask(attempt, policy, &stage)) => sent,
             () = self.0.drain.cut() => {
-                // Before the final dot nothing has happened to the message; after it, nobody knows.
+                // Before the final dot nothing has happened to the message; after it, the outcome is not known.
                 return stage.is_unanswered().then(|| self.broken_off(attempt, policy, Fate::Uncertain, CUT));
             }
         };

@@ -38,7 +38,7 @@ impl Stage {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody knows if the provider has the message.
+    /// Whether it is not known if the provider has the message.
     pub(super) fn is_unanswered(&self) -> bool {
         self.unanswered.load(Ordering::Relaxed)
     }

@@ -31,7 +31,7 @@ pub enum Line {
     Write,
     /// It is counted only. `first`: no other line is held back at this time, so the caller starts the task that reports.
     Hold {
-        /// Nobody waits for [`LogBudget::due`] yet.
+        /// No task waits for [`LogBudget::due`] yet.
         first: bool,
     },
 }
@@ -101,7 +101,7 @@ impl LogBudget {
         Line::Hold { first: !std::mem::replace(&mut state.reporting, true) }
     }
 
-    /// When the first minute is over of which lines were held back; `None`: of none, and nobody waits any more.
+    /// When the first minute with held lines is over; `None` when no line is held, and the task that reports ends.
     pub fn next_due(&self) -> Option<Instant> {
         let mut state = self.state();
         let held = state.own.values().chain(&state.others).filter(|minute| !minute.held.is_empty());

@@ -34,7 +34,7 @@ pub enum Full {
 /// So many files must still find a place on the disk: a message is one at most, the rest is for the queue itself.
 const INODES_FREE: u64 = 1000;
 
-/// One in so many connections may wait for a proxy to name its client.
+/// This part of all connections (one in four) may wait for a proxy to name the client.
 const UNNAMED_PART: usize = 4;
 
 /// What is measured elsewhere, from time to time.

@@ -46,7 +46,7 @@ pub struct Hints {
     pub client: Option<&'static Encoding>,
 }
 
-/// The charset that a label declares; none where nobody here knows it, or where it says ASCII.
+/// The charset that a label declares; none where it is unknown, or says ASCII.
 pub fn declared(label: &str) -> Option<&'static Encoding> {
     let encoding = Encoding::for_label_no_replacement(label.trim().as_bytes())?;
     (!is_ascii(label) && encoding != X_USER_DEFINED).then_some(encoding)
@@ -63,7 +63,7 @@ pub fn decode(raw: &[u8], hints: Hints) -> String {
 /// The charset of octets that came without any, judged by the first [`MAX_GUESS`] of them.
 pub fn guess(raw: &[u8], hints: Hints) -> &'static Encoding {
     let sample = &raw[..raw.len().min(MAX_GUESS)];
-    // UTF-16 cannot stand between the CRLFs of a mail: whoever names it is wrong, and it fits nearly everything.
+    // UTF-16 cannot stand between the CRLFs of a mail, so the label is wrong; and it fits nearly everything.
     let possible = |named: &&'static Encoding| named.output_encoding() == *named && fits(named, sample);
     let declared = hints.declared.filter(possible).filter(|declared| is_credible(declared, sample));
     // Chinese of a few characters may be valid UTF-8. Where the mail is declared Chinese, it is.

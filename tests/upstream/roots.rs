@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::account::{deliver, line_trouble, send, settings, upstream};
@@ -69,29 +68,26 @@ async fn the_runtime_goes_on_while_the_roots_are_read() {
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
     settings.ca = Some(pipe.clone());
-    let goes_on = Arc::new(AtomicBool::new(false));
+    let (opened, opens) = tokio::sync::oneshot::channel();
+    let (alive, answers) = std::sync::mpsc::channel();
     let writer = std::thread::spawn({
-        let (goes_on, pem) = (goes_on.clone(), sandbox.ca_pem().to_owned());
+        let pem = sandbox.ca_pem().to_owned();
         move || {
             // Opens when the reader does.
             let mut pipe = fs::File::options().write(true).open(pipe).expect("it is ours");
+            let _ = opened.send(());
             // Long enough for a runtime that is not blocked, shorter than what the reader waits.
-            let end = std::time::Instant::now() + Duration::from_secs(3);
-            while !goes_on.load(Ordering::SeqCst) && std::time::Instant::now() < end {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            let went_on = goes_on.load(Ordering::SeqCst);
+            let went_on = answers.recv_timeout(Duration::from_secs(3)).is_ok();
             std::io::Write::write_all(&mut pipe, pem.as_bytes()).expect("it is read");
             went_on
         }
     });
     let way = upstream(settings);
-    let alive = async {
-        // Behind the dial: it cannot have begun before the roots are there.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        goes_on.store(true, Ordering::SeqCst);
+    let answer = async {
+        opens.await.expect("the roots are read");
+        alive.send(()).expect("the writer waits");
     };
-    tokio::join!(deliver(&way), alive);
+    tokio::join!(deliver(&way), answer);
     assert!(writer.join().expect("no panic"), "the runtime stood still while the roots were read");
 }
 

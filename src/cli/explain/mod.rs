@@ -182,7 +182,7 @@ fn answer(catalogue: &Catalogue, arguments: &Arguments, copied: Copied, lang: La
         founded: words::founded(one.verdict, catalogue.entry(one.verdict.cause).map(|entry| entry.grade), lang),
     });
     let reply = if given.is_some() { format!("{code} {text}") } else { text.clone() };
-    // It may have been copied from a place where nobody took the secret out.
+    // It may have been copied from a place that shows the secret.
     let reply = redact(&reply).into_owned();
     Answer { reply, known, has_code: given.is_some(), readings: readings.collect() }
 }
