@@ -14,6 +14,7 @@ mod support;
 mod attack;
 mod client;
 mod cost;
+mod guess;
 mod idle;
 mod many;
 mod relay;
@@ -26,7 +27,7 @@ use table::Table;
 const HELP: &str = "\
 cargo bench --bench door                     everything, about four minutes
 cargo bench --bench door -- --quick          fewer turns and clients, about one minute
-cargo bench --bench door -- --only idle,slow some measurements: rest idle many cost slow
+cargo bench --bench door -- --only idle,slow some measurements: rest idle many cost slow guess
 cargo bench --bench door -- --help           this
 YIZHAN_BIN=/path/to/yizhan cargo bench ...   another binary
 
@@ -34,7 +35,8 @@ rest  memory of a relay that nobody talks to, by mapping
 idle  memory of an idle connection: greeted, after EHLO, after a message; plain and TLS
 many  500 sessions beside 64, 4 KiB messages, turn by turn
 cost  instructions (callgrind) and allocations (dhat) of a message and of a session; needs valgrind
-slow  a steady client, alone and beside 450 that dribble, say nothing or never read, turn by turn";
+slow  a steady client, alone and beside 450 that dribble, say nothing or never read, turn by turn
+guess memory while sixty addresses guess passwords, and afterwards";
 
 /// What the command line asks for.
 pub(crate) struct Plan {
@@ -52,6 +54,7 @@ const STEPS: &[(&str, Step)] = &[
     ("many", many::measure),
     ("cost", cost::measure),
     ("slow", slow::measure),
+    ("guess", guess::measure),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -64,6 +64,11 @@ impl Relay {
         Relay::launch(&[], "")
     }
 
+    /// Starts one whose plain listener verifies log-ins; the only user's password is a hash of the default cost.
+    pub(crate) fn start_with_log_ins() -> anyhow::Result<Relay> {
+        Relay::launch(&[], LOG_INS)
+    }
+
     /// Starts one below another program, given with its arguments.
     pub(crate) fn start_below(tool: &[String]) -> anyhow::Result<Relay> {
         let relay = Relay::launch(tool, "")?;
@@ -138,6 +143,13 @@ impl Relay {
         gauge::memory(self.pid) * 1024.0
     }
 
+    /// The most memory it ever had resident, in MiB (`VmHWM` of proc(5)).
+    pub(crate) fn peak(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("Linux says it")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+
     /// Asks it to end, waits, and gives what it has said.
     pub(crate) fn end(mut self) -> anyhow::Result<String> {
         let pid = Pid::from_raw(i32::try_from(self.pid)?).context("a process has a number")?;
@@ -152,6 +164,12 @@ impl Relay {
         Ok(self.process.output())
     }
 }
+
+/// Goes on in the section of the plain listener. The password is `right`.
+const LOG_INS: &str = r#"auth = "verify"
+[user.printer]
+password = "HASH"
+"#;
 
 /// The second listener.
 const TLS: &str = r#"[listener.tls]
@@ -168,6 +186,7 @@ fn settings(folder: &Folder, ca: &TestCa, [port, tls, upstream]: [u16; 3], more:
     let secret = folder.file("secret", "code-16-letters");
     set_mode(&key, 0o600);
     set_mode(&secret, 0o600);
+    let more = more.replace("HASH", &yizhan::secret::password::hash(&yizhan::secret::Secret::new("right"), &[7; 16]));
     let more = more.replace("TLS", &tls.to_string());
     let more = more.replace("CERTIFICATE", &certificate.display().to_string());
     let more = more.replace("KEY", &key.display().to_string());

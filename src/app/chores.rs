@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::limits::capacity::{Capacity, Levels};
 use crate::limits::guard::Guard;
-use crate::limits::room::{Levels, Room};
 use crate::queue::Queue;
 use crate::telemetry::counter::Counters;
 use crate::telemetry::log;
@@ -37,7 +37,7 @@ pub(super) async fn run(queue: Arc<dyn Queue>, clock: Clock, door: Door, data_di
 /// The parts of the listeners that receive the fill levels and shares, and the counters.
 pub(super) struct Door {
     pub(super) counters: Counters,
-    pub(super) room: Room,
+    pub(super) capacity: Capacity,
     pub(super) guard: Arc<Guard>,
 }
 
@@ -67,7 +67,7 @@ async fn levels(queue: &dyn Queue, door: &Door, data_dir: &Path, drain: &Drain) 
     loop {
         log::count_dropped(&door.counters);
         if let Ok(bytes) = queue.bytes().await {
-            door.room.set_levels(measure(data_dir, bytes));
+            door.capacity.set_levels(measure(data_dir, bytes));
         }
         tokio::select! {
             () = drain.asked() => return,

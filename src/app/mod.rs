@@ -17,8 +17,9 @@ use crate::delivery::{self, Account, Delivery};
 use crate::drain::Drain;
 use crate::intake::listener::BindError;
 use crate::intake::{self, Listener};
+use crate::limits::capacity::Capacity;
 use crate::limits::guard::Guard;
-use crate::limits::room::Room;
+use crate::limits::known_clients::KnownClients;
 use crate::mail::IdSource;
 use crate::queue::sqlite::Sqlite;
 use crate::queue::{self, Queue};
@@ -151,20 +152,22 @@ impl Relay {
         let (counters, drain) = (Counters::default(), Drain::default());
         let ids = Arc::new(IdSource::new(seed()));
         let (limits, doors) = (translate::limits(settings), translate::listeners(settings)?);
-        let room = Room::new(limits.clone());
-        let guard = Arc::new(Guard::new(&limits));
+        let capacity = Capacity::new(limits.clone());
+        let known: Arc<KnownClients> = Arc::default();
+        let guard = Arc::new(Guard::new(&limits, std::time::Instant::now()));
         let door = intake::Surroundings {
             queue: shared.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
-            room: room.clone(),
+            capacity: capacity.clone(),
             guard: guard.clone(),
             crowd: Arc::default(),
             counters: counters.clone(),
             drain: drain.clone(),
             owner,
             clients: Arc::new(intake::Clients::new(translate::clients(settings))),
-            users: Arc::new(translate::users(settings)?),
+            users: Arc::new(translate::users(settings, known.clone())?),
+            known,
             expire: settings.queue.expire,
             largest: Arc::new(translate::largest(settings, &router)),
             router,
@@ -183,7 +186,7 @@ impl Relay {
         let addresses =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
         let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
-        let door = chores::Door { counters: relay.counters.clone(), room, guard };
+        let door = chores::Door { counters: relay.counters.clone(), capacity, guard };
         relay.launch(listeners, control, clock, door, data_dir);
         Ok(relay)
     }

@@ -11,6 +11,7 @@ use crate::config::{self, Settings};
 use crate::delivery::{self, Account, Identity, NoticeTo, budget};
 use crate::intake;
 use crate::limits;
+use crate::limits::known_clients::KnownClients;
 use crate::limits::lockout::Patience;
 use crate::mail::Address;
 use crate::message::Level;
@@ -105,8 +106,8 @@ fn door_tls(listener: &str, tls: &config::ListenerTls) -> Result<intake::Tls, St
     Ok(intake::Tls { implicit: tls.begins == Tls::Implicit, identity: Arc::new(identity) })
 }
 
-/// Who may log in.
-pub(super) fn users(settings: &Settings) -> Result<intake::Users, StartError> {
+/// The users that may log in.
+pub(super) fn users(settings: &Settings, known: Arc<KnownClients>) -> Result<intake::Users, StartError> {
     let clients: Vec<Arc<intake::Client>> = clients(settings).into_iter().map(Arc::new).collect();
     let translate = |one: &config::User| {
         let wrong = |error: PatternError| StartError::Setting {
@@ -123,7 +124,7 @@ pub(super) fn users(settings: &Settings) -> Result<intake::Users, StartError> {
         })
     };
     let users: Result<Vec<intake::User>, StartError> = settings.users.iter().map(translate).collect();
-    Ok(intake::Users::new(users?, Patience::default()))
+    Ok(intake::Users::new(users?, Patience::default(), known))
 }
 
 /// What is known of clients.

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::limits::known_clients::Fact;
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::queue::entry::{NewMessage, Origin};
 use crate::smtp::Reply;
@@ -91,7 +92,7 @@ impl Admission {
     /// MAIL: asks the guard at the door.
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
         let size = size.unwrap_or(0);
-        self.around.room.has_space(size).map_err(refusal::no_space)?;
+        self.around.capacity.has_space(size).map_err(refusal::no_space)?;
         // Both lists count: a user may do less than the client that it is, never more.
         if self.user.as_ref().is_some_and(|user| !user.may_send_as(&from)) {
             return Err(refusal::sender());
@@ -230,6 +231,7 @@ impl Admission {
     fn report(&self, message: &Accepted) {
         let Accepted { id, ref from, recipients, size, ref repairs } = *message;
         self.around.guard.holds(self.peer.addr, size);
+        self.around.known.note(self.peer.addr, Fact::Sent, Instant::now());
         let (client, listener) = (&*self.peer.name, self.settings.name.as_str());
         tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
         self.report_repairs(id, repairs);

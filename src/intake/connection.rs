@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::limits::capacity::Place;
 use crate::secret::Secret;
 use crate::smtp::Reply;
 use crate::smtp::server::{AuthMode, Event, Phase, Session};
@@ -42,10 +42,10 @@ pub(super) struct Connection {
     peer: Peer,
     settings: Arc<Settings>,
     around: Arc<Surroundings>,
-    /// When one who is in no allowed network must be logged in.
+    /// When a client in no allowed network must be logged in.
     probation: Option<Instant>,
-    /// Its place among those; given back when it is.
-    place: Option<OwnedSemaphorePermit>,
+    /// Its place among the connections.
+    place: Place,
     /// Wrong passwords on this connection.
     wrong: u32,
     /// How much of a message is read next: it doubles while there is as much, since most messages are short.
@@ -63,15 +63,15 @@ enum Ended {
 }
 
 impl Connection {
-    /// `place`: the peer is in no network that may send, and has this place until it is logged in.
+    /// A connection that has its place.
     pub(super) fn new(
         stream: TcpStream,
         peer: Peer,
-        place: Option<OwnedSemaphorePermit>,
+        place: Place,
         settings: Arc<Settings>,
         around: Arc<Surroundings>,
     ) -> Connection {
-        let probation = place.as_ref().map(|_| Instant::now() + settings.deadlines.stranger);
+        let probation = place.is_unlisted().then(|| Instant::now() + settings.deadlines.stranger);
         Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0, chunk: READ_DATA.0 }
     }
 
@@ -228,7 +228,7 @@ impl Connection {
         login: &str,
         password: Secret,
     ) -> Result<(), Ended> {
-        // Whoever fails too often is not looked at, whatever he types.
+        // No log-in is looked at once the client's failure limit is exceeded.
         if let Err(later) = admission.log_in() {
             self.answer(session, Err(later));
             return Ok(());
@@ -239,11 +239,15 @@ impl Connection {
             return Ok(());
         }
         let (addr, listener) = (self.peer.addr, &self.settings.name);
-        match self.around.users.verify(addr, login, password).await {
+        let verdict = tokio::select! {
+            verdict = self.around.users.verify(addr, login, password) => verdict,
+            () = self.around.drain.asked() => return Err(Ended::Draining),
+        };
+        match verdict {
             Verdict::Welcome(user) => {
                 tracing::info!(event = "logged_in", user = user.name, client = %self.peer.name, %addr, %listener, tls = session.is_tls());
                 admission.logged_in(Some(user));
-                self.place = None;
+                self.place.logged_in();
                 session.answer(Reply::fixed(235, "2.7.0 Authentication successful"));
             }
             Verdict::Wrong { user, count } => {
@@ -267,6 +271,7 @@ impl Connection {
                 within_budget!(INFO, &self.around, addr, "refused", client = %self.peer.name, %addr, %listener, reason, %reply);
                 session.answer_and_close(reply);
             }
+            Verdict::Later => self.answer(session, Err(refusal::user_later())),
         }
         Ok(())
     }

@@ -13,10 +13,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::limits::room::Full;
+use crate::limits::capacity::Standing;
+use crate::limits::known_clients::Fact;
 use crate::smtp::proxy_header::Source;
 use crate::smtp::server;
 use crate::telemetry::{counter, panic};
@@ -35,10 +35,6 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// How often it says so while it lasts.
 const ACCEPT_REPORT: Duration = Duration::from_secs(10);
 
-/// How many who are in no allowed network may be connected to a listener without being logged in: whoever fills these
-/// places keeps out his own kind, and not the devices of the house.
-pub const MOST_STRANGERS: usize = 100;
-
 /// Why a listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {addr}: {source}")]
@@ -53,9 +49,8 @@ pub struct BindError {
 pub struct Listener {
     settings: Arc<Settings>,
     sessions: Sessions,
-    /// For those who are in no allowed network.
-    strangers: Sessions,
-    places: Arc<Semaphore>,
+    /// For clients in no allowed network.
+    unlisted: Sessions,
     sockets: Vec<TcpListener>,
     around: Arc<Surroundings>,
 }
@@ -75,12 +70,9 @@ impl Listener {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
         let session = session_settings(&settings);
-        let strangers = Sessions::new(&stranger_settings(&settings, &session));
-        let (sessions, places) = (Sessions::new(&session), Arc::new(Semaphore::new(MOST_STRANGERS)));
         Ok(Listener {
-            sessions,
-            strangers,
-            places,
+            sessions: Sessions::new(&session),
+            unlisted: Sessions::new(&unlisted_settings(&settings, &session)),
             sockets: sockets?,
             settings: Arc::new(settings),
             around: Arc::new(around),
@@ -148,7 +140,7 @@ impl Listener {
     /// A load balancer says who the client is. If it does not, nobody is let in, and nothing is said: whatever it speaks
     /// is not SMTP yet.
     async fn ask_proxy(self: Arc<Listener>, mut stream: TcpStream, addr: IpAddr) {
-        let place = match self.around.room.enter_unnamed() {
+        let place = match self.around.capacity.enter_unnamed() {
             Ok(place) => place,
             Err(full) => {
                 return self.turn_away(stream, &Peer::new(addr, &self.around.clients), refusal::no_place(full));
@@ -174,27 +166,23 @@ impl Listener {
     /// The questions that are asked before the greeting.
     fn let_in(&self, stream: TcpStream, addr: IpAddr) {
         let peer = Peer::new(addr, &self.around.clients);
-        let known = allowed(&self.settings.allow, peer.addr);
+        let listed = allowed(&self.settings.allow, peer.addr);
         // Only a log-in that is verified can make up for the network.
-        if !known && self.settings.auth != server::AuthMode::Verify {
+        if !listed && self.settings.auth != server::AuthMode::Verify {
             return self.turn_away(stream, &peer, refusal::network());
         }
-        let probation = (!known).then(|| self.places.clone().try_acquire_owned());
-        let Ok(probation) = probation.transpose() else {
-            return self.turn_away(stream, &peer, refusal::no_place(Full::Connections));
-        };
-        match self.around.room.has_space(0).and_then(|()| self.around.room.enter(peer.addr)) {
+        let known =
+            self.around.known.knows(peer.addr, Fact::Sent) || self.around.known.knows(peer.addr, Fact::LoggedIn);
+        let standing = Standing { listed, known };
+        match self.around.capacity.has_space(0).and_then(|()| self.around.capacity.enter(peer.addr, standing)) {
             Err(full) => self.turn_away(stream, &peer, refusal::no_place(full)),
             Ok(place) => {
-                // Whose network it is decides before a word is said; a log-in comes too late for that.
+                // Whose network it is decides before the greeting; a log-in comes too late for that.
                 let profile = peer.client.as_ref().and_then(|client| client.profile).unwrap_or(self.settings.profile);
-                let sessions = if known { &self.sessions } else { &self.strangers };
+                let sessions = if listed { &self.sessions } else { &self.unlisted };
                 let session = server::Session::new(sessions.with(profile));
-                let connection = Connection::new(stream, peer, probation, self.settings.clone(), self.around.clone());
-                tokio::spawn(async move {
-                    let _place = place;
-                    connection.run(session).await;
-                });
+                let connection = Connection::new(stream, peer, place, self.settings.clone(), self.around.clone());
+                tokio::spawn(connection.run(session));
             }
         }
     }
@@ -278,8 +266,8 @@ fn session_settings(settings: &Settings) -> server::Settings {
     }
 }
 
-/// Whoever comes from elsewhere logs in first, and in TLS where there is any: what is on the way is not our network.
-fn stranger_settings(settings: &Settings, session: &server::Settings) -> server::Settings {
+/// A client in no allowed network logs in first, and in TLS where there is any: its path is not our network.
+fn unlisted_settings(settings: &Settings, session: &server::Settings) -> server::Settings {
     server::Settings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
 }
 

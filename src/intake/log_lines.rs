@@ -48,7 +48,7 @@ async fn report(guard: Arc<Guard>, drain: Drain) {
             () = drain.asked() => Instant::now() + MINUTE,
         };
         for More { network, event, lines } in guard.log.due(now) {
-            let addr = network.map_or_else(|| "others".to_owned(), |network| network.to_string());
+            let addr = network.map_or_else(|| "others".to_owned(), |network| network.addr().to_string());
             if event == "login_failed" {
                 tracing::warn!(event = "more_like_this", %addr, like = event, lines);
             } else {

@@ -1,7 +1,7 @@
 //! From socket to durable: listeners, sessions, and the admission of a message into the queue.
 //!
 //! ```text
-//!  listener   accept, network allowed?, room?          -> 554 / 421 before the greeting
+//!  listener   accept, network allowed?, a place?       -> 554 / 421 before the greeting
 //!  proxy      who is behind a load balancer?
 //!  connection socket, deadlines, drives smtp::server   -> one write a reply
 //!  pace       until when must the next octets come?
@@ -27,8 +27,9 @@ use ipnet::IpNet;
 
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::limits::capacity::Capacity;
 use crate::limits::guard::Guard;
-use crate::limits::room::Room;
+use crate::limits::known_clients::KnownClients;
 use crate::mail::{Address, IdSource};
 use crate::queue::Queue;
 use crate::route::Router;
@@ -137,10 +138,12 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Ids for messages.
     pub ids: Arc<IdSource>,
-    /// Connections, disk, queue: is there room?
-    pub room: Room,
+    /// Connections, disk and queue.
+    pub capacity: Capacity,
     /// What each client and sender has spent.
     pub guard: Arc<Guard>,
+    /// Which clients have sent mail or logged in before.
+    pub known: Arc<KnownClients>,
     /// Whether clients can be told apart.
     pub crowd: Arc<Crowd>,
     /// Where things are counted.

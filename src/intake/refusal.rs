@@ -3,8 +3,8 @@
 //! The cause, with ids and paths, goes to the log and never onto the wire. Refusals of syntax and sequence are
 //! `smtp::server`'s. A refusal that time will mend is a 4xx, one that it will not is a 5xx.
 
+use crate::limits::capacity::Full;
 use crate::limits::guard::Spent;
-use crate::limits::room::Full;
 use crate::queue::Error;
 use crate::smtp::Reply;
 
@@ -36,6 +36,11 @@ pub fn login() -> Refusal {
 /// A log-in from an address that has guessed too often. The connection ends with it.
 pub fn locked_out() -> Refusal {
     Refusal::new(421, "4.7.0 Too many failed log-ins from your address, try again later", "locked_out")
+}
+
+/// A log-in as a user whose password is being guessed from many addresses (RFC 4954 section 6).
+pub fn user_later() -> Refusal {
+    Refusal::new(454, "4.7.0 Too many failed log-ins as this user, try again in a minute", "user_pace")
 }
 
 /// A sender that the user who is logged in may not use.

@@ -1,17 +1,22 @@
-//! Who has spent what: the limits of the door that are counted for each client address or envelope sender.
+//! The limits of the listener that are counted for each client or envelope sender: messages, recipients, octets, refused
+//! commands, and octets in the queue.
 //!
-//! A client is asked for at MAIL and at RCPT, before it has spent anything on a message that could not come in. What
-//! is not held against it: a refusal by one limit spends nothing of the others. Nobody is cut off here; each limit is a
-//! 4yz to one command, and the connection goes on.
+//! A client counts under the networks of its [`Source`]. Intake asks at MAIL and at RCPT, before the client has spent
+//! anything on a message that could not come in. Each limit is a 4yz to one command, and the connection goes on. What
+//! only looks is asked first and `governor` last, so a refusal spends nothing; but with both `messages_per_client` and
+//! `messages_per_sender`, a refusal by the second spends one of the first.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use ipnet::IpNet;
+
 use super::Settings;
 use super::log_budget::LogBudget;
-use super::rate::{Allowance, MOST_KEYS};
+use super::rate::{Allowance, Flow, MOST_KEYS, Rate, Rates};
+use super::source::{SITE, Source};
 
 /// Which limit is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,26 +58,66 @@ impl Spent {
 /// The limits of all clients.
 #[derive(Debug)]
 pub struct Guard {
-    messages: Allowance,
-    recipients: Allowance,
-    bytes: Allowance,
-    failures: Allowance,
-    senders: Option<Allowance>,
+    messages: PerSource<Rates>,
+    recipients: PerSource<Rates>,
+    bytes: PerSource<Allowance>,
+    failures: PerSource<Allowance>,
+    senders: Option<Rates>,
     share: u64,
-    held: Mutex<HashMap<IpAddr, u64>>,
-    /// What each client address may write into the log.
+    held: Mutex<HashMap<IpNet, u64>>,
+    /// What each client may write into the log.
     pub log: LogBudget,
 }
 
+/// One limit, for each network and, [`SITE`] times as large, for each IPv6 /48.
+#[derive(Debug)]
+struct PerSource<L> {
+    network: L,
+    site: L,
+}
+
+impl PerSource<Rates> {
+    fn rates(rate: Rate, now: Instant) -> PerSource<Rates> {
+        PerSource { network: Rates::new(rate, now), site: Rates::new(rate.times(SITE), now) }
+    }
+
+    /// A refusal by the site's limit has spent one of the network's.
+    fn take(&self, client: IpAddr, now: Instant) -> bool {
+        let Source { network, site } = Source::of(client);
+        self.network.take(network, now) && site.is_none_or(|site| self.site.take(site, now))
+    }
+}
+
+impl PerSource<Allowance> {
+    fn allowances(flow: Flow) -> PerSource<Allowance> {
+        let site = flow.octets.saturating_mul(SITE.into());
+        PerSource { network: Allowance::new(flow.octets, flow.per), site: Allowance::new(site, flow.per) }
+    }
+
+    fn has(&self, client: IpAddr, amount: u64, now: Instant) -> bool {
+        let Source { network, site } = Source::of(client);
+        self.network.has(network, amount, now) && site.is_none_or(|site| self.site.has(site, amount, now))
+    }
+
+    fn spend(&self, client: IpAddr, amount: u64, now: Instant) {
+        let Source { network, site } = Source::of(client);
+        self.network.spend(network, amount, now);
+        if let Some(site) = site {
+            self.site.spend(site, amount, now);
+        }
+    }
+}
+
 impl Guard {
-    /// Nobody has spent anything.
-    pub fn new(settings: &Settings) -> Guard {
+    /// Nothing is spent. The times of all calls are at or after `start`.
+    pub fn new(settings: &Settings, start: Instant) -> Guard {
+        let Rate { count, per } = settings.failures_per_client;
         Guard {
-            messages: Allowance::of(settings.messages_per_client),
-            recipients: Allowance::of(settings.recipients_per_client),
-            bytes: Allowance::new(settings.bytes_per_client.octets, settings.bytes_per_client.per),
-            failures: Allowance::of(settings.failures_per_client),
-            senders: settings.messages_per_sender.map(Allowance::of),
+            messages: PerSource::rates(settings.messages_per_client, start),
+            recipients: PerSource::rates(settings.recipients_per_client, start),
+            bytes: PerSource::allowances(settings.bytes_per_client),
+            failures: PerSource::allowances(Flow { octets: count.get().into(), per }),
+            senders: settings.messages_per_sender.map(|rate| Rates::new(rate, start)),
             share: settings.queue_size_per_client,
             held: Mutex::default(),
             log: LogBudget::default(),
@@ -83,22 +128,21 @@ impl Guard {
     /// If so, it is counted.
     ///
     /// # Errors
-    /// [`Spent`]: nothing was counted.
+    /// [`Spent`]: nothing was counted, but for what the module says of the last.
     pub fn message(&self, client: IpAddr, sender: &str, size: u64, now: Instant) -> Result<(), Spent> {
         self.is_well_behaved(client, now)?;
-        if self.held_by(client).saturating_add(size) > self.share {
+        if !self.has_share(client, size) {
             return Err(Spent::Share);
-        }
-        if !self.messages.has(client, 1, now) {
-            return Err(Spent::Messages);
         }
         if !self.bytes.has(client, size.max(1), now) {
             return Err(Spent::Bytes);
         }
-        if self.senders.as_ref().is_some_and(|senders| !senders.take(sender, 1, now)) {
+        if !self.messages.take(client, now) {
+            return Err(Spent::Messages);
+        }
+        if self.senders.as_ref().is_some_and(|senders| !senders.take(sender, now)) {
             return Err(Spent::Sender);
         }
-        self.messages.spend(client, 1, now);
         Ok(())
     }
 
@@ -107,7 +151,7 @@ impl Guard {
     /// # Errors
     /// [`Spent::Recipients`].
     pub fn recipient(&self, client: IpAddr, now: Instant) -> Result<(), Spent> {
-        self.recipients.take(client, 1, now).then_some(()).ok_or(Spent::Recipients)
+        self.recipients.take(client, now).then_some(()).ok_or(Spent::Recipients)
     }
 
     /// Counts octets of a message that `client` has sent, whatever becomes of it.
@@ -120,7 +164,7 @@ impl Guard {
         self.failures.spend(client, count.into(), now);
     }
 
-    /// Whether `client` has made fewer mistakes than it may. To be asked before a log-in is looked at.
+    /// Whether `client` has made fewer mistakes than it may. Intake asks before it checks a password.
     ///
     /// # Errors
     /// [`Spent::Failures`].
@@ -130,31 +174,43 @@ impl Guard {
 
     /// Counts what was put into the queue for `client`, until the queue is asked again ([`Guard::set_held`]).
     pub fn holds(&self, client: IpAddr, octets: u64) {
-        let mut held = self.held();
-        // One more than are told apart: it counts for the whole queue only.
-        if held.len() < MOST_KEYS || held.contains_key(&client) {
-            let own = held.entry(client).or_default();
-            *own = own.saturating_add(octets);
-        }
+        add(&mut self.held(), client, octets);
     }
 
-    /// Tells what the queue holds for each client. What was put in since it was asked is missing until the next time.
-    pub fn set_held(&self, held: impl IntoIterator<Item = (IpAddr, u64)>) {
-        *self.held() = held.into_iter().take(MOST_KEYS).collect();
+    /// Sets what the queue holds for each client address. What was put in since it was asked is missing until the next
+    /// time.
+    pub fn set_held(&self, all: impl IntoIterator<Item = (IpAddr, u64)>) {
+        let mut held = HashMap::new();
+        all.into_iter().for_each(|(client, octets)| add(&mut held, client, octets));
+        *self.held() = held;
     }
 
-    /// Whether somebody holds so much that it should be known exactly: what has been sent since is not counted here.
+    /// Whether a client holds so much that it should be known exactly: what has been sent since is not counted here.
     pub fn wants_count(&self) -> bool {
         self.held().values().any(|&octets| octets >= self.share / 2)
     }
 
-    fn held_by(&self, client: IpAddr) -> u64 {
-        self.held().get(&client).copied().unwrap_or(0)
+    fn has_share(&self, client: IpAddr, size: u64) -> bool {
+        let held = self.held();
+        Source::of(client).counted().all(|(network, times)| {
+            let octets = held.get(&network).copied().unwrap_or(0);
+            octets.saturating_add(size) <= self.share.saturating_mul(times.into())
+        })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, u64>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<IpNet, u64>> {
         // Each change is one number; a panic cannot leave it half done.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One more network than are told apart counts for the whole queue only.
+fn add(held: &mut HashMap<IpNet, u64>, client: IpAddr, octets: u64) {
+    for (network, _) in Source::of(client).counted() {
+        if held.len() < MOST_KEYS || held.contains_key(&network) {
+            let own = held.entry(network).or_default();
+            *own = own.saturating_add(octets);
+        }
     }
 }
 
@@ -163,7 +219,6 @@ mod tests {
     use std::num::NonZeroU32;
     use std::time::Duration;
 
-    use super::super::rate::{Flow, Rate};
     use super::*;
 
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
@@ -179,7 +234,7 @@ mod tests {
         let guard = |change: fn(&mut Settings)| {
             let mut settings = Settings::unlimited();
             change(&mut settings);
-            Guard::new(&settings)
+            Guard::new(&settings, now)
         };
         let messages = guard(|s| s.messages_per_client = rate(1));
         assert_eq!(messages.message(A, "a@b", 0, now), Ok(()));
@@ -210,12 +265,13 @@ mod tests {
     #[test]
     fn a_refusal_spends_nothing() {
         let now = Instant::now();
-        let guard = Guard::new(&Settings {
+        let settings = Settings {
             messages_per_client: rate(1),
             messages_per_sender: Some(rate(1)),
             queue_size_per_client: 10,
             ..Settings::unlimited()
-        });
+        };
+        let guard = Guard::new(&settings, now);
         assert_eq!(guard.message(A, "a@b", 11, now), Err(Spent::Share));
         assert_eq!(guard.message(A, "a@b", 10, now), Ok(()));
         assert_eq!(guard.message(A, "c@d", 10, now), Err(Spent::Messages));
@@ -225,7 +281,7 @@ mod tests {
     #[test]
     fn a_share_of_the_queue_is_given_back_when_the_queue_says_so() {
         let now = Instant::now();
-        let guard = Guard::new(&Settings { queue_size_per_client: 100, ..Settings::unlimited() });
+        let guard = Guard::new(&Settings { queue_size_per_client: 100, ..Settings::unlimited() }, now);
         guard.holds(A, 49);
         assert!(!guard.wants_count());
         guard.holds(A, 50);
@@ -238,5 +294,38 @@ mod tests {
             guard.holds(IpAddr::from(n.to_be_bytes()), 1);
         }
         assert_eq!(guard.held().len(), MOST_KEYS);
+    }
+
+    #[test]
+    fn every_limit_holds_for_a_network_and_four_times_for_its_site() {
+        let now = Instant::now();
+        let guard = Guard::new(
+            &Settings {
+                messages_per_client: rate(2),
+                recipients_per_client: rate(3),
+                bytes_per_client: Flow { octets: 1000, per: Duration::from_secs(60) },
+                failures_per_client: rate(5),
+                queue_size_per_client: 100,
+                ..Settings::unlimited()
+            },
+            now,
+        );
+        let of = |network: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, host]);
+        let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 1, 0, 0, 0, 1]);
+        let asked = |ask: &dyn Fn(IpAddr) -> bool| {
+            let network = (0..20).filter(|host| ask(of(1, *host))).count();
+            (network, (2..99).filter(|network| ask(of(*network, 1))).count(), ask(elsewhere))
+        };
+        assert_eq!(asked(&|client| guard.recipient(client, now).is_ok()), (3, 9, true));
+        assert_eq!(asked(&|client| guard.message(client, "", 1, now).is_ok()), (2, 6, true));
+        for network in 1..=4 {
+            guard.failed(of(network, 1), 5, now);
+            guard.received(of(network, 1), 1000, now);
+            guard.holds(of(network, 2), 100);
+        }
+        assert_eq!(guard.is_well_behaved(of(999, 1), now), Err(Spent::Failures));
+        assert!(guard.is_well_behaved(elsewhere, now).is_ok());
+        assert!(!guard.bytes.has(of(999, 1), 1, now) && guard.bytes.has(elsewhere, 1000, now));
+        assert!(!guard.has_share(of(999, 1), 1) && guard.has_share(elsewhere, 100));
     }
 }

@@ -1,34 +1,38 @@
-//! Guessed passwords: who has guessed wrong how often, how long the next answer waits, and who is not heard any more
-//!
+//! Wrong passwords by source: each delays the reply (0.25 s to 8 s), and the tenth locks the source out.
 //!
-//! A leaky bucket for each address: a wrong password is one more, and one is forgiven from time to time. A right password
-//! forgives nothing, or whoever has one could guess another for ever; but where nobody guesses, a device that logs in a
-//! hundred times a second is never in the way of itself.
+//! A leaky bucket for each network of [`Source`]: a wrong password adds one, and time removes them again. A right
+//! password removes none, or a client with one password could guess another without a limit. A device that logs in a
+//! hundred times a second with the right password is never delayed.
 //!
-//! Bounded in memory: at most [`MOST_KEYS`] addresses; beyond that those go first that are forgiven first. An IPv6
-//! address counts with its whole /64, which is what one customer is given (RFC 6177). Time is an argument.
+//! Bounded in memory: at most [`MOST_KEYS`] networks; beyond that those with the fewest wrong passwords are forgotten.
+//! The time is an argument.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::mail::network_of;
+use ipnet::IpNet;
 
-/// How many addresses are told apart (about 60 octets each).
+use super::source::Source;
+
+/// How many networks are told apart (about 60 octets each).
 pub const MOST_KEYS: usize = 10_000;
 
 /// How much is put up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// So many wrong passwords, and the address is locked out.
+    /// This many wrong passwords lock the address out.
     pub most: u32,
-    /// In this time one of them is forgiven.
+    /// The time in which one of them is forgiven.
     pub forgive: Duration,
     /// The answer to the first waits this long, to each further one twice as long.
     pub delay: Duration,
     /// Longer than this no answer waits.
     pub longest: Duration,
+    /// This many wrong passwords of one user, from any addresses, and log-ins as that user from new addresses go one
+    /// by one ([`user_pace`](super::user_pace)).
+    pub most_of_user: u32,
 }
 
 impl Default for Patience {
@@ -39,6 +43,7 @@ impl Default for Patience {
             forgive: Duration::from_secs(60),
             delay: Duration::from_millis(250),
             longest: Duration::from_secs(8),
+            most_of_user: 10,
         }
     }
 }
@@ -51,16 +56,16 @@ impl Patience {
     }
 }
 
-/// Counts wrong passwords by address.
+/// Counts wrong passwords by source.
 #[derive(Debug)]
 pub struct Lockout {
     patience: Patience,
-    /// For each address, when all is forgiven. That one number is the whole bucket.
-    forgiven: Mutex<HashMap<IpAddr, Instant>>,
+    /// For each network, when all is forgiven. That one number is the whole bucket.
+    forgiven: Mutex<HashMap<IpNet, Instant>>,
 }
 
 impl Lockout {
-    /// Nobody has guessed yet.
+    /// No wrong passwords yet.
     pub fn new(patience: Patience) -> Lockout {
         Lockout { patience, forgiven: Mutex::new(HashMap::new()) }
     }
@@ -70,22 +75,30 @@ impl Lockout {
         &self.patience
     }
 
-    /// Whether `address` is not heard at the moment.
+    /// Whether log-ins from `address` are refused at the moment.
     pub fn is_locked(&self, address: IpAddr, now: Instant) -> bool {
         let forgiven = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
-        self.count(forgiven.get(&network_of(address)), now) >= self.patience.most
+        let most = |times| self.patience.most.saturating_mul(times);
+        Source::of(address).counted().any(|(network, times)| self.count(forgiven.get(&network), now) >= most(times))
     }
 
-    /// Notes a wrong password; tells the how many-th it was of those that are not forgiven.
+    /// Wrong passwords from the network of `address` that are not forgiven yet.
+    pub fn wrong(&self, address: IpAddr, now: Instant) -> u32 {
+        let forgiven = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count(forgiven.get(&Source::of(address).network), now)
+    }
+
+    /// Counts a wrong password. Returns how many are not forgiven of the network of `address`, this one included.
     pub fn failed(&self, address: IpAddr, now: Instant) -> u32 {
-        let mut all = self.forgiven.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = network_of(address);
-        if all.len() >= MOST_KEYS && !all.contains_key(&key) {
-            self.make_room(&mut all, now);
+        let (source, mut all) = (Source::of(address), self.forgiven.lock().unwrap_or_else(PoisonError::into_inner));
+        for (network, _) in source.counted() {
+            if all.len() >= MOST_KEYS && !all.contains_key(&network) {
+                self.make_room(&mut all, now);
+            }
+            let until = all.entry(network).or_insert(now);
+            *until = (*until).max(now) + self.patience.forgive;
         }
-        let until = all.entry(key).or_insert(now);
-        *until = (*until).max(now) + self.patience.forgive;
-        self.count(Some(until), now)
+        self.count(all.get(&source.network), now)
     }
 
     fn count(&self, until: Option<&Instant>, now: Instant) -> u32 {
@@ -95,7 +108,7 @@ impl Lockout {
     }
 
     /// Forgets those that are forgiven; if there are none, a tenth, so that a flood of addresses does not sort at each.
-    fn make_room(&self, all: &mut HashMap<IpAddr, Instant>, now: Instant) {
+    fn make_room(&self, all: &mut HashMap<IpNet, Instant>, now: Instant) {
         all.retain(|_, until| *until > now);
         if all.len() < MOST_KEYS {
             return;
@@ -148,6 +161,15 @@ mod tests {
         }
         assert!(lockout.is_locked(address("2001:db8:1:2:ffff::"), now));
         assert!(!lockout.is_locked(address("2001:db8:1:3::"), now));
+        // Four networks with ten each: the whole /48 is out, another is not.
+        for network in 3..6 {
+            for _ in 0..10 {
+                lockout.failed(address(&format!("2001:db8:1:{network}::1")), now);
+            }
+        }
+        assert!(lockout.is_locked(address("2001:db8:1:999::"), now));
+        assert!(!lockout.is_locked(address("2001:db8:2:999::"), now));
+        assert_eq!((lockout.wrong(address("2001:db8:1:3::9"), now), lockout.wrong(address("::1"), now)), (10, 0));
         for _ in 0..10 {
             lockout.failed(address("::ffff:192.0.2.1"), now);
         }

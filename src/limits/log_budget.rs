@@ -1,11 +1,11 @@
-//! How many lines of the log one address may cause in a minute; the lines beyond are counted, not written.
+//! How many lines of the log one source may cause in a minute; the lines beyond are counted, not written.
 //!
-//! A connection that is refused costs a client nothing, and the disk of the relay one line. So each address (of IPv6 each
-//! /64, [`network_of`]) may cause [`LINES`] lines within a minute that begins with its first line. The lines beyond are
-//! counted by event until the minute is over and [`LogBudget::due`] reports them. Not here: writing, and lines about
-//! accepted mail, which have no budget.
+//! A refused connection costs a client nothing, and the disk of the relay one line. So each network of a [`Source`] may
+//! cause [`LINES`] lines (an IPv6 /48 four times as many) within a minute that begins with its first line. The lines
+//! beyond are counted by event until the minute is over and [`LogBudget::due`] reports them. Not here: writing, and
+//! lines about accepted mail, which have no budget.
 //!
-//! Invariants: no line is lost uncounted; at most [`MOST_ADDRESSES`] addresses have a budget of their own, all others
+//! Invariants: no line is lost uncounted; at most [`MOST_NETWORKS`] networks have a budget of their own, all others
 //! share one. The time is an argument, and a monotonic one.
 
 use std::collections::HashMap;
@@ -13,15 +13,17 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::mail::network_of;
+use ipnet::IpNet;
 
-/// Lines of one address in a minute.
+use super::source::{SITE, Source};
+
+/// Lines of one network in a minute.
 pub const LINES: u32 = 60;
 /// The time that [`LINES`] is for.
 pub const MINUTE: Duration = Duration::from_secs(60);
-/// How many addresses have a budget of their own (about 100 octets each).
-pub const MOST_ADDRESSES: usize = 1_024;
-/// How often a full table is searched for addresses that can be forgotten.
+/// How many networks have a budget of their own (about 100 octets each).
+pub const MOST_NETWORKS: usize = 1_024;
+/// How often a full table is searched for networks that can be forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// What is to be done with a line.
@@ -40,7 +42,7 @@ pub enum Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct More {
     /// Whose lines; `None`: of all addresses without a budget of their own.
-    pub network: Option<IpAddr>,
+    pub network: Option<IpNet>,
     /// The event of the lines.
     pub event: &'static str,
     /// How many.
@@ -53,7 +55,7 @@ pub struct LogBudget(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    own: HashMap<IpAddr, Minute>,
+    own: HashMap<IpNet, Minute>,
     others: Option<Minute>,
     swept: Option<Instant>,
     /// Some lines are held back, and a task waits to report them.
@@ -77,9 +79,9 @@ impl Minute {
         now >= self.until && self.held.is_empty()
     }
 
-    /// Counts a line; true when it is written.
-    fn takes(&mut self, event: &'static str) -> bool {
-        if self.lines < LINES {
+    /// Counts a line; true when it is one of the first `most` lines, and is written.
+    fn takes(&mut self, event: &'static str, most: u32) -> bool {
+        if self.lines < most {
             self.lines += 1;
             return true;
         }
@@ -94,8 +96,10 @@ impl Minute {
 impl LogBudget {
     /// Asks for one line about `client`. `event` is a word from the code, so that there are few.
     pub fn line(&self, client: IpAddr, event: &'static str, now: Instant) -> Line {
-        let mut state = self.state();
-        if state.minute(network_of(client), now).takes(event) {
+        let (source, mut state) = (Source::of(client), self.state());
+        let written = state.minute(source.network, now).takes(event, LINES)
+            && source.site.is_none_or(|site| state.minute(site, now).takes(event, LINES * SITE));
+        if written {
             return Line::Write;
         }
         Line::Hold { first: !std::mem::replace(&mut state.reporting, true) }
@@ -135,13 +139,13 @@ impl LogBudget {
 
 impl State {
     /// The present minute of a network, or of all that have none of their own.
-    fn minute(&mut self, network: IpAddr, now: Instant) -> &mut Minute {
-        let full = self.own.len() >= MOST_ADDRESSES && !self.own.contains_key(&network);
+    fn minute(&mut self, network: IpNet, now: Instant) -> &mut Minute {
+        let full = self.own.len() >= MOST_NETWORKS && !self.own.contains_key(&network);
         if full && self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP) {
             self.own.retain(|_, minute| !minute.is_spent(now));
             self.swept = Some(now);
         }
-        let minute = if self.own.len() < MOST_ADDRESSES || self.own.contains_key(&network) {
+        let minute = if self.own.len() < MOST_NETWORKS || self.own.contains_key(&network) {
             self.own.entry(network).or_insert_with(|| Minute::begin(now))
         } else {
             self.others.get_or_insert_with(|| Minute::begin(now))
@@ -157,8 +161,9 @@ impl State {
 mod tests {
     use super::*;
 
+    /// Each network in a site of its own.
     fn v6(network: u16, host: u16) -> IpAddr {
-        IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host])
+        IpAddr::from([0x2001, 0xdb8, network, 1, 0, 0, 0, host])
     }
 
     #[test]
@@ -173,22 +178,33 @@ mod tests {
         assert_eq!((budget.next_due(), budget.due(now)), (Some(now + MINUTE), vec![]));
         let later = now + MINUTE;
         assert_eq!(budget.line(v6(1, 0), "refused", later), Line::Hold { first: false }, "they are not reported yet");
-        let more = |event, lines| More { network: Some(v6(1, 0)), event, lines };
+        let more = |event, lines| More { network: Some(Source::of(v6(1, 0)).network), event, lines };
         assert_eq!(budget.due(later), [more("refused", 41), more("noted", 1)]);
         assert_eq!((budget.next_due(), budget.line(v6(1, 0), "refused", later)), (None, Line::Write));
     }
 
     #[test]
+    fn a_site_with_many_networks_has_the_lines_of_four() {
+        let (budget, now) = (LogBudget::default(), Instant::now());
+        let of = |network| IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, 1]);
+        let written = (0..1_000).filter(|&network| budget.line(of(network), "refused", now) == Line::Write).count();
+        assert_eq!(written, (SITE * LINES) as usize);
+        let lines = 1_000 - written as u64;
+        assert_eq!(budget.due(now + MINUTE), [More { network: Source::of(of(0)).site, event: "refused", lines }]);
+    }
+
+    #[test]
     fn memory_is_bounded_and_no_line_is_lost_whoever_comes() {
+        let of = |n: u16| IpAddr::from((0x0a00_0000 + u32::from(n)).to_be_bytes());
         let (budget, now) = (LogBudget::default(), Instant::now());
         let networks = 5_000;
-        let written = (0..networks).filter(|&n| budget.line(v6(n, 0), "refused", now) == Line::Write).count();
-        assert_eq!(written, MOST_ADDRESSES + LINES as usize);
-        assert_eq!(budget.state().own.len(), MOST_ADDRESSES);
+        let written = (0..networks).filter(|&n| budget.line(of(n), "refused", now) == Line::Write).count();
+        assert_eq!(written, MOST_NETWORKS + LINES as usize);
+        assert_eq!(budget.state().own.len(), MOST_NETWORKS);
         let lines = u64::from(networks) - written as u64;
         assert_eq!(budget.due(now + MINUTE), [More { network: None, event: "refused", lines }]);
         // Those whose minute is over make room.
-        assert_eq!(budget.line(v6(9_999, 0), "refused", now + MINUTE), Line::Write);
+        assert_eq!(budget.line(of(9_999), "refused", now + MINUTE), Line::Write);
         assert_eq!(budget.state().own.len(), 1);
     }
 }

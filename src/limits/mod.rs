@@ -1,17 +1,21 @@
-//! May it come in? The guard at the door against a client that has gone wild: [`rate`]s, what each client has spent of
-//! them ([`guard`]), [`room`], guessed passwords ([`lockout`]), and lines of the log ([`log_budget`]).
+//! May it come in? The limits of the listener: [`rate`]s, what each client has spent of them ([`guard`]), [`capacity`],
+//! wrong passwords by address ([`lockout`]) and by user ([`user_pace`]), and lines of the log ([`log_budget`]). Each
+//! counts a client under the networks of its [`source`], and [`known_clients`] says which have sent before.
 //!
-//! Not here: how fast mail goes *out* (that is the pace of an account, and `delivery`'s), and who may send at all
-//! (networks, `intake`). A limit is always answered with a 4xx, so that mail is late and not lost.
+//! Not here: how fast mail goes *out* (the pace of an account, `delivery`), and which clients may send at all (networks,
+//! `intake`). A limit is always answered with a 4xx, so that mail is late and not lost.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub mod capacity;
 pub mod guard;
+pub mod known_clients;
 pub mod lockout;
 pub mod log_budget;
 pub mod rate;
-pub mod room;
+pub mod source;
+pub mod user_pace;
 
 /// The settings of the door.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,19 +1,20 @@
-//! Passwords of clients: is what was typed what was meant? As text, or as a hash in the PHC string format
+//! Passwords of clients: compares what was typed with text, or with a hash in the PHC string format
 //! (`$argon2id$v=19$m=..,t=..,p=..$salt$hash`; Argon2 is RFC 9106).
 //!
-//! Not here: where a password is kept ([`SecretSource`](super::SecretSource)), who may ask how often, and on which
-//! thread. Each comparison takes tens of milliseconds and [`MOST_MEMORY`] at most.
+//! Not here: where a password is kept ([`SecretSource`](super::SecretSource)), the order of log-ins and the threads that
+//! compare. Each comparison takes tens of milliseconds and [`MOST_MEMORY`] at most.
 //!
 //! Invariants: every comparison costs one Argon2 computation, whatever the password is kept as, and does not end early
-//! at the first octet that differs. A hash is as good as a secret to those who guess, so it is in no message either.
+//! at the first octet that differs. Memory for it comes from the caller ([`Workspace`]), so that many comparisons
+//! allocate once. No message contains a hash: a hash is worth as much as a secret to an attacker.
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, PasswordHasher as _, Version};
 
 use super::Secret;
 
 /// How every hash begins. What begins like this and is no hash is a mistake, never a password as text.
 const BEGINNING: &str = "$argon2";
-/// The most memory that a hash may ask for, in KiB: whoever logs in makes us spend it.
+/// The most memory that a hash may ask for, in KiB: each log-in spends it.
 pub const MOST_MEMORY: u32 = 256 * 1024;
 /// The most rounds.
 const MOST_ROUNDS: u32 = 64;
@@ -31,6 +32,53 @@ pub enum HashError {
     Cost,
 }
 
+/// What one comparison computes: memory, rounds, lanes and length of the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost(Params);
+
+impl Default for Cost {
+    /// What [`hash`] writes, and what a password as text costs: 19 MiB, two rounds.
+    fn default() -> Cost {
+        Cost(Params::DEFAULT)
+    }
+}
+
+impl Cost {
+    /// Octets of memory.
+    pub fn memory(&self) -> u64 {
+        self.0.block_count() as u64 * Block::SIZE as u64
+    }
+}
+
+/// Memory for one computation at a time. It grows to the largest computation it has seen, and is freed when dropped.
+#[derive(Default)]
+pub struct Workspace {
+    blocks: Vec<Block>,
+    /// The memory of each computation so far, in blocks.
+    #[cfg(test)]
+    pub(crate) computed: Vec<usize>,
+}
+
+impl Workspace {
+    /// The allocator of the system keeps freed blocks of up to 32 MiB for later, and maps larger ones apart (mallopt(3),
+    /// `M_MMAP_THRESHOLD`). This much is reserved, in address space only, so that dropping the workspace frees its pages.
+    const LEAST: usize = 33 * 1024 * 1024 / Block::SIZE;
+
+    fn blocks(&mut self, count: usize) -> &mut [Block] {
+        #[cfg(test)]
+        self.computed.push(count);
+        if self.blocks.capacity() < count {
+            // The old memory goes first: both together would be more than the largest computation.
+            self.blocks = Vec::new();
+            self.blocks.reserve_exact(count.max(Self::LEAST));
+        }
+        if self.blocks.len() < count {
+            self.blocks.resize(count, Block::new());
+        }
+        &mut self.blocks[..count]
+    }
+}
+
 /// What a password is compared with.
 #[derive(Clone)]
 pub struct Password(Kept);
@@ -38,7 +86,7 @@ pub struct Password(Kept);
 #[derive(Clone)]
 enum Kept {
     Text(Secret),
-    Hash(Box<PasswordHash>),
+    Hash { algorithm: Algorithm, version: Version, params: Params, salt: Vec<u8>, output: Vec<u8> },
 }
 
 impl std::fmt::Debug for Password {
@@ -58,26 +106,51 @@ impl Password {
         }
         let hash = PasswordHash::new(secret.expose()).map_err(|_| HashError::Form)?;
         let params = Params::try_from(&hash).map_err(|_| HashError::Form)?;
-        if Algorithm::try_from(hash.algorithm.as_str()).is_err() || hash.hash.is_none() || hash.salt.is_none() {
-            return Err(HashError::Form);
-        }
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| HashError::Form)?;
+        // A hash without a version is of the first one (the reference implementation, `decode_string`).
+        let version = Version::try_from(hash.version.unwrap_or(0x10)).map_err(|_| HashError::Form)?;
+        let (Some(output), Some(salt)) = (&hash.hash, &hash.salt) else { return Err(HashError::Form) };
         if params.m_cost() > MOST_MEMORY || params.t_cost() > MOST_ROUNDS {
             return Err(HashError::Cost);
         }
-        Ok(Password(Kept::Hash(Box::new(hash))))
+        let (salt, output) = (salt.as_ref().to_vec(), output.as_bytes().to_vec());
+        Ok(Password(Kept::Hash { algorithm, version, params, salt, output }))
+    }
+
+    /// What a comparison with it costs.
+    pub fn cost(&self) -> Cost {
+        match &self.0 {
+            Kept::Text(_) => Cost::default(),
+            Kept::Hash { params, .. } => Cost(params.clone()),
+        }
     }
 
     /// Whether `typed` is it. Slow on purpose.
-    pub fn is(&self, typed: &Secret) -> bool {
+    pub fn is(&self, typed: &Secret, workspace: &mut Workspace) -> bool {
         match &self.0 {
-            Kept::Hash(hash) => Argon2::default().verify_password(typed.expose().as_bytes(), &**hash).is_ok(),
+            Kept::Hash { algorithm, version, params, salt, output } => {
+                let argon2 = Argon2::new(*algorithm, *version, params.clone());
+                let mut computed = vec![0; output.len()];
+                compute(&argon2, typed, salt, &mut computed, workspace) && same(output, &computed)
+            }
             Kept::Text(secret) => {
-                // For its cost only: who measures us must not learn how a password is kept, nor whether there is one.
-                std::hint::black_box(compute(typed, &[0; SALT]));
+                pretend(typed, &Cost::default(), workspace);
                 same(secret.expose().as_bytes(), typed.expose().as_bytes())
             }
         }
     }
+}
+
+/// Computes for its cost only: the time of an answer must not show how a password is kept, nor whether there is one.
+pub fn pretend(typed: &Secret, cost: &Cost, workspace: &mut Workspace) {
+    let mut computed = vec![0; cost.0.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.0.clone());
+    std::hint::black_box(compute(&argon2, typed, &[0; SALT], &mut computed, workspace));
+}
+
+fn compute(argon2: &Argon2<'_>, typed: &Secret, salt: &[u8], output: &mut [u8], workspace: &mut Workspace) -> bool {
+    let blocks = workspace.blocks(argon2.params().block_count());
+    argon2.hash_password_into_with_memory(typed.expose().as_bytes(), salt, output, blocks).is_ok()
 }
 
 /// Whether it is kept as a hash, or was meant to be.
@@ -85,14 +158,11 @@ pub fn is_hash(secret: &Secret) -> bool {
     secret.expose().starts_with(BEGINNING)
 }
 
-/// The hash to write into the settings: Argon2id with 19 MiB and two rounds. `salt` must be chance.
+/// The hash to write into the settings: Argon2id with 19 MiB and two rounds. `salt` must be random.
 pub fn hash(secret: &Secret, salt: &[u8; SALT]) -> String {
-    compute(secret, salt).map(|hash| hash.to_string()).expect("password and salt are within the limits of RFC 9106")
-}
-
-fn compute(secret: &Secret, salt: &[u8; SALT]) -> Option<PasswordHash> {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT);
-    argon2.hash_password_with_salt(secret.expose().as_bytes(), salt).ok()
+    let hash = argon2.hash_password_with_salt(secret.expose().as_bytes(), salt);
+    hash.map(|hash| hash.to_string()).expect("password and salt are within the limits of RFC 9106")
 }
 
 /// Compares all of both, wherever they differ. The length shows, in nanoseconds beside Argon2's milliseconds.
@@ -118,19 +188,32 @@ mod tests {
         let hashed = hash(&Secret::new("correct horse"), &[7; SALT]);
         assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !hashed.contains("horse"), "{hashed}");
         assert_ne!(hashed, hash(&Secret::new("correct horse"), &[8; SALT]));
+        // One workspace for all: what one computation leaves there changes nothing of the next.
+        let mut workspace = Workspace::default();
         for kept in ["correct horse", &hashed] {
             let kept = password(kept).unwrap();
-            assert!(kept.is(&Secret::new("correct horse")));
+            assert!(kept.is(&Secret::new("correct horse"), &mut workspace));
             for wrong in ["", "correct", "correct horse ba", "Correct horse", &hashed] {
-                assert!(!kept.is(&Secret::new(wrong)), "{wrong}");
+                assert!(!kept.is(&Secret::new(wrong), &mut workspace), "{wrong}");
             }
         }
     }
 
     #[test]
     fn hashes_of_other_programs_are_understood() {
-        let kept = password(FOREIGN).unwrap();
-        assert!(kept.is(&Secret::new("password")) && !kept.is(&Secret::new("passwort")));
+        let (kept, mut workspace) = (password(FOREIGN).unwrap(), Workspace::default());
+        assert!(
+            kept.is(&Secret::new("password"), &mut workspace) && !kept.is(&Secret::new("passwort"), &mut workspace)
+        );
+        assert_eq!((kept.cost().memory(), Cost::default().memory()), (64 << 20, 19 << 20));
+        // Smaller computations use a part of the same memory, larger ones replace it.
+        assert_eq!(workspace.blocks.len(), 65536);
+        pretend(&Secret::new("x"), &Cost::default(), &mut workspace);
+        assert!(kept.is(&Secret::new("password"), &mut workspace) && workspace.blocks.len() == 65536);
+        let mut small = Workspace::default();
+        pretend(&Secret::new("x"), &Cost::default(), &mut small);
+        assert!(small.blocks.len() == 19 * 1024 && small.blocks.capacity() >= Workspace::LEAST);
+        assert!(kept.is(&Secret::new("password"), &mut small));
     }
 
     #[test]

@@ -39,6 +39,7 @@
 
 mod bombs;
 mod floods;
+mod guesses;
 mod log_flood;
 mod loops;
 mod relaying;

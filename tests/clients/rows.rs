@@ -176,7 +176,7 @@ async fn talk(mut device: Device, first: &[u8], steps: &[Step<'_>]) {
 
 /// What is left of a client when it is gone: its messages, and no file of any other.
 async fn left(door: &Door, from: [u8; 4], kept: &[Kept<'_>]) -> Vec<Seen> {
-    until("the session to end", async || (door.room.connections() == 0).then_some(())).await;
+    until("the session to end", async || (door.capacity.connections() == 0).then_some(())).await;
     let mut seen = Vec::new();
     let mut queued: Vec<(String, Vec<String>)> = Vec::new();
     for entry in door.queued().await.into_iter().filter(|entry| entry.origin.addr == IpAddr::from(from)) {

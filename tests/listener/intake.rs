@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout};
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
+use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
-use yizhan::limits::room::Room;
 use yizhan::mail::{Address, IdSource};
 use yizhan::queue::entry::Entry;
 use yizhan::queue::sqlite::Sqlite;
@@ -28,7 +28,7 @@ struct Door {
     addr: SocketAddr,
     queue: Arc<Sqlite>,
     drain: Drain,
-    room: Room,
+    capacity: Capacity,
     _folder: Folder,
 }
 
@@ -43,14 +43,15 @@ impl Door {
         };
         let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
         let limits = yizhan::limits::Settings::unlimited();
-        let room = Room::new(limits.clone());
+        let capacity = Capacity::new(limits.clone());
         let drain = Drain::default();
         let around = Surroundings {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
-            room: room.clone(),
-            guard: Arc::new(Guard::new(&limits)),
+            capacity: capacity.clone(),
+            guard: Arc::new(Guard::new(&limits, std::time::Instant::now())),
+            known: Arc::default(),
             crowd: Arc::default(),
             counters: Counters::default(),
             drain: drain.clone(),
@@ -78,7 +79,7 @@ impl Door {
         let listener = Listener::bind(settings, around).expect("loopback has free ports");
         let addr = listener.addresses()[0];
         tokio::spawn(listener.run());
-        Door { addr, queue, drain, room, _folder: folder }
+        Door { addr, queue, drain, capacity, _folder: folder }
     }
 
     /// A door where nobody is ever late.
@@ -106,7 +107,7 @@ async fn a_073_octets_that_drip_in_do_not_stretch_the_deadline_of_a_command() {
     };
     assert!(reply.is_some_and(|reply| reply.starts_with("421 4.4.2")));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    until("the place to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the place to be free", async || (door.capacity.connections() == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -136,7 +137,7 @@ async fn a_076_a_client_that_never_listens_is_let_go() {
         }
     });
     ended.await.expect("the relay hangs up");
-    until("the place to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the place to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     Device::connect(door.addr).await.ask("NOOP", "250").await;
 }
 
@@ -180,7 +181,7 @@ async fn q_114_a_connection_that_breaks_keeps_a_message_from_its_final_dot_on() 
         // Closing with unread replies resets the connection.
         drop(stream);
         expected += usize::from(*kept);
-        until("the session to end", async || (door.room.connections() == 0).then_some(())).await;
+        until("the session to end", async || (door.capacity.connections() == 0).then_some(())).await;
         assert_eq!(door.queued().await.len(), expected, "{}", String::from_utf8_lossy(octets));
     }
 }

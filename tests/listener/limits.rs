@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use yizhan::clock::{Clock, Timestamp};
+use yizhan::limits::capacity::Levels;
 use yizhan::limits::rate::Flow;
-use yizhan::limits::room::Levels;
 use yizhan::queue::Queue;
 use yizhan::queue::entry::State;
 use yizhan::sandbox::Limits;
@@ -247,7 +247,7 @@ async fn a_081_no_inodes_is_no_room_and_is_said_before_the_greeting() {
         plan.limits.queue_size = 10_000;
     });
     let good = Levels { queue_bytes: 0, disk_free: 2000, inodes_free: 100_000 };
-    door.room.set_levels(good);
+    door.capacity.set_levels(good);
     let mut device = door.device(A).await;
     device.ask("MAIL FROM:<a@b.c> SIZE=1001", "452 4.3.1").await;
     for (levels, reason) in [
@@ -255,13 +255,13 @@ async fn a_081_no_inodes_is_no_room_and_is_said_before_the_greeting() {
         (Levels { disk_free: 999, ..good }, "disk_free"),
         (Levels { queue_bytes: 10_001, ..good }, "queue_size"),
     ] {
-        door.room.set_levels(levels);
+        door.capacity.set_levels(levels);
         let before = door.refused(reason);
         device.ask("MAIL FROM:<a@b.c>", "452 4.3.1").await;
         let mut late = Device::dial(door.addr).await;
         late.expect("421 4.3.1").await;
         assert_eq!((late.reply().await, door.refused(reason)), (None, before + 2));
-        door.room.set_levels(good);
+        door.capacity.set_levels(good);
     }
     device.send("a@b.c", &["d@e.f"], DATA).await;
 }
@@ -438,7 +438,7 @@ async fn a_076_a_client_that_never_reads_costs_little_and_is_let_go() {
     for stream in streams {
         kept.push(timeout(PATIENCE, stream).await.expect("the relay hangs up").unwrap());
     }
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     let grown = resident().saturating_sub(before);
     assert!(grown < 100 << 20, "{grown}");
 }

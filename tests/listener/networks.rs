@@ -177,7 +177,7 @@ async fn a_balancer_that_does_not_say_who_it_is_gets_no_word() {
         assert!(started.elapsed() < Duration::from_secs(5));
     }
     assert_eq!(door.refused("proxy_header"), wrong.len() as u64);
-    assert_eq!(door.room.connections(), 0);
+    assert_eq!(door.capacity.connections(), 0);
     // Five seconds it is, when nobody says otherwise.
     assert_eq!(yizhan::intake::Deadlines::default().proxy, Duration::from_secs(5));
 }
@@ -194,7 +194,7 @@ async fn a_balancer_cannot_hold_more_places_than_there_are() {
     }
     through(&door, b"").await.expect("421 4.3.2").await;
     drop(open);
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     through(&door, &v2([127, 0, 0, 1])).await.expect("220").await;
 }
 
@@ -210,7 +210,7 @@ async fn half_proxy_headers_take_a_quarter_of_the_places_and_keep_nobody_out() {
         waiting.push(through(&door, header).await);
     }
     until("all but two to be closed", async || (door.refused("proxy_header") == 18).then_some(())).await;
-    assert_eq!(door.room.connections(), 2);
+    assert_eq!(door.capacity.connections(), 2);
     for device in &mut waiting[..18] {
         assert_eq!(device.reply().await, None);
     }

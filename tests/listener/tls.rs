@@ -23,7 +23,7 @@ const HELLO_1_0: &[u8] =
 
 /// The end of an attack: the next client is served, and nothing but the mail is left.
 async fn lives(door: &Entrance) {
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     answers(door.addr).await;
     only_ours(&door.folder.path().join("data"));
 }
@@ -161,7 +161,7 @@ async fn a_032_handshakes_that_are_none_give_the_place_back() {
             // Perhaps an alert, never a reply.
             assert_eq!(line.reply().await, None);
         }
-        until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+        until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
         let mut line = match implicit {
             true => Line::dial(door.addr).await,
             false => Line::starttls(door.addr, ca.file()).await.0,

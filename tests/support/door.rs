@@ -10,8 +10,8 @@ use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Client, Clients, Crowd, Deadlines, Listener, Owner, Settings, Surroundings};
 use yizhan::limits;
+use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
-use yizhan::limits::room::Room;
 use yizhan::mail::{Address, IdSource, Lane};
 use yizhan::message::Level;
 use yizhan::queue::entry::Entry;
@@ -36,7 +36,7 @@ pub struct Plan {
 pub struct Door {
     pub addr: SocketAddr,
     pub queue: Arc<Sqlite>,
-    pub room: Room,
+    pub capacity: Capacity,
     pub guard: Arc<Guard>,
     pub counters: Counters,
     pub drain: Drain,
@@ -57,14 +57,16 @@ impl Door {
             clock: Clock::system(),
         };
         change(&mut plan);
-        let (room, guard) = (Room::new(plan.limits.clone()), Arc::new(Guard::new(&plan.limits)));
+        let (capacity, guard) =
+            (Capacity::new(plan.limits.clone()), Arc::new(Guard::new(&plan.limits, std::time::Instant::now())));
         let (counters, drain) = (Counters::default(), Drain::default());
         let around = Surroundings {
             queue: queue.clone(),
             clock: plan.clock,
             ids: Arc::new(IdSource::new(1)),
-            room: room.clone(),
+            capacity: capacity.clone(),
             guard: guard.clone(),
+            known: Arc::default(),
             crowd: Arc::new(Crowd::default()),
             counters: counters.clone(),
             drain: drain.clone(),
@@ -78,7 +80,7 @@ impl Door {
         let listener = Listener::bind(plan.listener, around).expect("loopback has free ports");
         let addr = listener.addresses()[0];
         tokio::spawn(listener.run());
-        Door { addr, queue, room, guard, counters, drain, folder }
+        Door { addr, queue, capacity, guard, counters, drain, folder }
     }
 
     /// Everything in the queue, oldest first.

@@ -16,8 +16,9 @@ use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Clients, Deadlines, Listener, Owner, Settings, Surroundings, Tls, User, Users};
+use yizhan::limits::capacity::Capacity;
+use yizhan::limits::known_clients::KnownClients;
 use yizhan::limits::lockout::Patience;
-use yizhan::limits::room::Room;
 use yizhan::limits::{self, guard::Guard};
 use yizhan::mail::{Address, IdSource};
 use yizhan::message::Level;
@@ -34,8 +35,13 @@ use super::folder::Folder;
 use super::office::PATIENCE;
 
 /// Nobody waits for an answer, and nobody is locked out.
-pub const ENDLESS: Patience =
-    Patience { most: u32::MAX, forgive: Duration::from_secs(3600), delay: Duration::ZERO, longest: Duration::ZERO };
+pub const ENDLESS: Patience = Patience {
+    most: u32::MAX,
+    forgive: Duration::from_secs(3600),
+    delay: Duration::ZERO,
+    longest: Duration::ZERO,
+    most_of_user: u32::MAX,
+};
 
 /// What a listener is to be like.
 pub struct Plan {
@@ -128,7 +134,7 @@ pub fn client(name: &str) -> yizhan::intake::Client {
 pub struct Entrance {
     pub addr: SocketAddr,
     pub queue: Arc<Sqlite>,
-    pub room: Room,
+    pub capacity: Capacity,
     pub counters: Counters,
     pub identity: Option<Arc<Identity>>,
     pub folder: Folder,
@@ -140,20 +146,21 @@ impl Entrance {
         let (data_dir, kept) = (folder.path().join("data"), PATIENCE);
         let settings = yizhan::queue::Settings { data_dir, keep_delivered: kept, keep_failed: kept };
         let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
-        let room = Room::new(plan.limits.clone());
-        let counters = Counters::default();
+        let capacity = Capacity::new(plan.limits.clone());
+        let (counters, known) = (Counters::default(), Arc::<KnownClients>::default());
         let around = Surroundings {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
-            room: room.clone(),
-            guard: Arc::new(Guard::new(&plan.limits)),
+            capacity: capacity.clone(),
+            guard: Arc::new(Guard::new(&plan.limits, std::time::Instant::now())),
+            known: known.clone(),
             crowd: Arc::default(),
             counters: counters.clone(),
             drain: Drain::default(),
             owner: Owner { mailbox: Address::parse("owner@example.com").expect("an address") },
             clients: Arc::new(Clients::default()),
-            users: Arc::new(Users::new(plan.users, plan.patience)),
+            users: Arc::new(Users::new(plan.users, plan.patience, known.clone())),
             expire: PATIENCE,
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
             largest: Arc::default(),
@@ -181,7 +188,7 @@ impl Entrance {
         let listener = Listener::bind(settings, around).expect("loopback has free ports");
         let addr = listener.addresses()[0];
         tokio::spawn(listener.run());
-        Entrance { addr, queue, room, counters, identity, folder }
+        Entrance { addr, queue, capacity, counters, identity, folder }
     }
 
     /// The one message that came in, and its header.

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
+use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
-use yizhan::limits::room::Room;
 use yizhan::mail::{Address, IdSource};
 use yizhan::queue::entry::{Entry, State};
 use yizhan::queue::sqlite::Sqlite;
@@ -62,15 +62,16 @@ impl Door {
         let (queue, _) = Sqlite::open(&settings).expect("an empty folder");
         let queue = Arc::new(queue);
         let limits = yizhan::limits::Settings::unlimited();
-        let room = Room::new(limits.clone());
+        let capacity = Capacity::new(limits.clone());
         let around = Surroundings {
             clients: Default::default(),
             users: Default::default(),
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
-            room,
-            guard: Arc::new(Guard::new(&limits)),
+            capacity,
+            guard: Arc::new(Guard::new(&limits, std::time::Instant::now())),
+            known: Arc::default(),
             crowd: Arc::default(),
             counters: Counters::default(),
             drain: Drain::default(),

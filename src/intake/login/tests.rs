@@ -16,7 +16,13 @@ fn user(name: &str, password: &str) -> User {
 
 /// Nobody waits, nobody is forgiven.
 fn patience(most: u32) -> Patience {
-    Patience { most, forgive: Duration::from_secs(3600), delay: Duration::ZERO, longest: Duration::ZERO }
+    Patience {
+        most,
+        forgive: Duration::from_secs(3600),
+        delay: Duration::ZERO,
+        longest: Duration::ZERO,
+        most_of_user: most,
+    }
 }
 
 async fn ask(users: &Arc<Users>, login: &str, password: &str) -> Verdict {
@@ -26,7 +32,8 @@ async fn ask(users: &Arc<Users>, login: &str, password: &str) -> Verdict {
 #[tokio::test]
 async fn the_right_password_of_the_right_user_and_nothing_else() {
     let hashed = crate::secret::password::hash(&Secret::new("second"), &[1; 16]);
-    let users = Arc::new(Users::new([user("printer", "first"), user("scanner", &hashed)], patience(100)));
+    let users =
+        Arc::new(Users::new([user("printer", "first"), user("scanner", &hashed)], patience(100), Arc::default()));
     for (login, password, name) in [
         ("printer@lan.local", "first", Some("printer")),
         ("Printer@LAN.local", "first", Some("printer")),
@@ -42,7 +49,7 @@ async fn the_right_password_of_the_right_user_and_nothing_else() {
         let found = match ask(&users, login, password).await {
             Verdict::Welcome(user) => Some(user.name.clone()),
             Verdict::Wrong { .. } => None,
-            Verdict::LockedOut => panic!("{login}"),
+            Verdict::LockedOut | Verdict::Later => panic!("{login}"),
         };
         assert_eq!(found.as_deref(), name, "{login} {password}");
     }
@@ -54,7 +61,7 @@ async fn a_password_that_cannot_be_read_lets_nobody_in() {
     let mut lost = user("printer", "x");
     for place in [SecretSource::File("/no/such/file".into()), SecretSource::Plain(Secret::new("$argon2id$broken"))] {
         lost.password = place;
-        let users = Arc::new(Users::new([lost.clone()], patience(100)));
+        let users = Arc::new(Users::new([lost.clone()], patience(100), Arc::default()));
         for typed in ["", "x", "$argon2id$broken"] {
             assert!(matches!(ask(&users, "printer@lan.local", typed).await, Verdict::Wrong { .. }), "{typed}");
         }
@@ -63,7 +70,7 @@ async fn a_password_that_cannot_be_read_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_059_fifty_guesses_at_once_are_not_fifty_guesses() {
-    let users = Arc::new(Users::new([user("printer", "right")], patience(5)));
+    let users = Arc::new(Users::new([user("printer", "right")], patience(5), Arc::default()));
     let guesses: Vec<_> = (0..50)
         .map(|n| {
             let users = users.clone();
@@ -82,20 +89,50 @@ async fn a_059_fifty_guesses_at_once_are_not_fifty_guesses() {
     assert!(matches!(elsewhere, Verdict::Welcome(_)));
 }
 
+#[test]
+fn a_059_every_wrong_log_in_costs_the_same_work() {
+    const CHEAP: &str = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG";
+    const COSTLY: &str = "$argon2id$v=19$m=1024,t=1,p=1$c29tZXNhbHQ$RdescudvJCsgt3ub+b+dWRWJTmaaJObG";
+    let mut lost = user("lost", "");
+    lost.password = SecretSource::File("/no/such/file".into());
+    let all = [user("text", "first"), user("cheap", CHEAP), user("costly", COSTLY), lost];
+    let users = Users::new(all, patience(1000), Arc::default());
+    let work = |login: &str, password: &str| {
+        let (mut workspace, address) = (Workspace::default(), [192, 0, 2, 1].into());
+        let verdict = users.judge(address, login, &Secret::new(password), Turn::Now, &mut workspace);
+        workspace.computed.sort_unstable();
+        (matches!(verdict, Verdict::Welcome(_)), workspace.computed)
+    };
+    let everything = vec![64, 1024, 19 * 1024];
+    for login in ["text", "cheap", "costly", "lost", "nobody", ""] {
+        assert_eq!(work(&format!("{login}@lan.local"), "wrong"), (false, everything.clone()), "{login}");
+    }
+    assert_eq!(work("text@lan.local", "first"), (true, vec![19 * 1024]));
+}
+
 #[tokio::test]
-async fn a_059_a_user_that_does_not_exist_costs_the_same_work() {
-    let users = Arc::new(Users::new([user("printer", "right")], patience(1000)));
-    let mut spent = [Duration::ZERO; 2];
-    // Taken in turns, so that a busy machine is busy for both.
-    for _ in 0..12 {
-        for (login, spent) in ["printer@lan.local", "nobody@lan.local"].into_iter().zip(&mut spent) {
-            let start = Instant::now();
-            assert!(matches!(ask(&users, login, "wrong").await, Verdict::Wrong { .. }));
-            *spent += start.elapsed();
+async fn guesses_from_many_addresses_do_not_delay_an_address_that_has_logged_in() {
+    let users = Arc::new(Users::new(
+        [user("printer", "right")],
+        Patience { most_of_user: 10, ..patience(1000) },
+        Arc::default(),
+    ));
+    let login = "printer@lan.local";
+    let known = IpAddr::from([198, 51, 100, 1]);
+    let from = async |address: IpAddr, password: &str| users.verify(address, login, Secret::new(password)).await;
+    assert!(matches!(from(known, "right").await, Verdict::Welcome(_)));
+    // The spare time of the pace is over when the last guess counts: what follows from there is seen without a wait.
+    for n in 0..40 {
+        users.pace.wrong(login, Turn::Now, Instant::now());
+        if n < 5 {
+            assert!(matches!(from([203, 0, 113, n].into(), "guess").await, Verdict::Wrong { .. }));
         }
     }
-    // Without the work it would be a thousandth.
-    assert!(spent[1] * 3 > spent[0] && spent[0] * 3 > spent[1], "{spent:?}");
+    assert!(matches!(from([203, 0, 113, 99].into(), "right").await, Verdict::Later));
+    assert!(matches!(from(known, "right").await, Verdict::Welcome(_)));
+    // Another user is not concerned.
+    let other = users.verify([203, 0, 113, 98].into(), "scanner@lan.local", Secret::new("x")).await;
+    assert!(matches!(other, Verdict::Wrong { .. }));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn door(ca: &TestCa, implicit: bool, limit: Duration) -> Entrance {
 
 /// The end of a row at a listener: every place is free, a client is served, and there is nothing but its mail.
 async fn serves(door: &Entrance, ca: &TestCa, implicit: bool) {
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     let mut line = match implicit {
         true => {
             let mut line = Line::dial(door.addr).await.tls(ca.file()).await.expect("the certificate is good");
@@ -87,7 +87,7 @@ async fn a_032_a_hello_that_drips_or_is_too_large_gives_its_place_back() {
         for octet in hello(200) {
             tick.tick().await;
             line.write(&[octet]).await;
-            if door.room.connections() == 0 {
+            if door.capacity.connections() == 0 {
                 break;
             }
         }

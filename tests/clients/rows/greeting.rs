@@ -149,7 +149,7 @@ async fn q_006_health_probes_are_no_errors() {
         for _ in 0..5 {
             probe(door.addr, ANYBODY).await;
         }
-        until("the probes to be gone", async || (door.room.connections() == 0).then_some(())).await;
+        until("the probes to be gone", async || (door.capacity.connections() == 0).then_some(())).await;
         // Not one of them counts against the address: a single failure would put this off.
         door.device(ANYBODY).await.send("a@b.c", &["d@e.f"], b"Subject: x\r\n\r\nbody\r\n").await;
         assert_eq!(door.refused("failures_per_client"), 0);
@@ -198,7 +198,7 @@ async fn q_008_connections_are_capped_for_each_address_and_idle_ones_end() {
     door.device([127, 0, 8, 2]).await.send("a@b.c", &["d@e.f"], b"Subject: x\r\n\r\nbody\r\n").await;
     assert_eq!(door.refused("connections_per_client"), 3);
     drop(open);
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     door.device(ANYBODY).await.send("a@b.c", &["d@e.f"], b"Subject: x\r\n\r\nbody\r\n").await;
     let door = Door::open("q_008_idle", |plan| plan.listener.deadlines.command = Duration::from_millis(300));
     let mut open = Vec::new();
@@ -210,7 +210,7 @@ async fn q_008_connections_are_capped_for_each_address_and_idle_ones_end() {
         device.expect("421 4.4.2 ").await;
         assert_eq!(device.reply().await, None);
     }
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn q_012_an_idle_connection_ends_and_a_pool_may_have_longer() {
         // The pool said its last word before that, and is still here.
         pool.send("a@b.c", &["d@e.f"], b"Subject: x\r\n\r\nbody\r\n").await;
         pool.ask("QUIT", "221").await;
-        until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+        until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
         assert_eq!(door.queued().await.len(), 2);
     }
 }

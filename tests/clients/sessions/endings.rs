@@ -290,7 +290,7 @@ async fn q_122_a_burst_waits_in_line_and_everybody_is_served() {
         client.unwrap();
     }
     assert_eq!(door.queued().await.len(), BURST);
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn q_123_who_closes_his_half_gets_his_answers_and_half_a_message_is_none()
             assert_eq!(blindly(door.addr, &whole[..cut]).await, begun, "{cut}");
         }
         assert_eq!(door.queued().await.len(), 3);
-        until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+        until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     }
     // A strict client waits for each answer, and may close behind its last word.
     let door = door("half-strict", Profile::Strict);

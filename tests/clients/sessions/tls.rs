@@ -103,7 +103,7 @@ async fn q_070_old_tls_disturbs_nobody_and_the_log_says_what_to_do() {
             assert!(told.contains(why), "{name}: {told}");
             assert!(told.contains(&format!(" offered={name} ")) || name.is_empty(), "{name}: {told}");
         }
-        until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+        until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
         is_served(&door, &ca, implicit).await;
     }
 }
@@ -159,7 +159,7 @@ async fn q_074_a_hello_without_extensions_is_refused_by_an_alert() {
         // An alert of level fatal (RFC 5246 section 7.2), so it was thought about and not a panic.
         assert!(answer.len() == 7 && answer[0] == 0x15 && answer[5] == 2, "{answer:x?}");
     }
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     is_served(&door, &ca, true).await;
 }
 
@@ -241,6 +241,6 @@ async fn q_077_starttls_in_one_write_with_ehlo_and_no_quit() {
     line.expect("220").await;
     line.ask("STARTTLS", "503 5.5.1").await;
     drop(line);
-    until("the places to be free", async || (door.room.connections() == 0).then_some(())).await;
+    until("the places to be free", async || (door.capacity.connections() == 0).then_some(())).await;
     is_served(&door, &ca, false).await;
 }
