@@ -200,7 +200,7 @@ impl Fact {
                 // A backslash of the peer's before our quote would end the value early.
                 let inner = self.fields.split_off(begin).replace('\\', "\\\\").replace('"', "\\\"");
                 let _ = write!(Escaped(&mut self.fields), "\"{inner}\"");
-            } else if text.contains(obeyed) {
+            } else if !is_printable_ascii(text) && text.contains(obeyed) {
                 let text = self.fields.split_off(begin);
                 let _ = Escaped(&mut self.fields).write_str(&text);
             }
@@ -295,7 +295,7 @@ fn json_escape(out: &mut String, c: char) {
 /// order mark), the line and paragraph separators (Zl, Zp), and what has no glyph of its own (Default_Ignorable_Code_Point of
 /// the Unicode Character Database 16.0: fillers and variation selectors too).
 pub fn obeyed(c: char) -> bool {
-    c.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
+    c.is_control() || c >= UNSEEN[0].0 && UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
 /// The characters of [`obeyed`] beside the controls, in their order.
@@ -327,11 +327,20 @@ const UNSEEN: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
+/// Whether no character needs an escape; true of most texts.
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|octet| matches!(octet, b' '..=b'~'))
+}
+
 /// Writes what is unsafe as escapes, and everything else as it is.
 struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if is_printable_ascii(text) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         for c in text.chars() {
             if obeyed(c) {
                 self.0.extend(c.escape_default());
