@@ -44,7 +44,7 @@
 //!  5  app | config
 //!  4  admin
 //!  3  intake | delivery (sits on upstream and webhook) | upstream | sandbox | webhook
-//!  2  queue | limits | provider | route | tls
+//!  2  queue | limits | provider | route | net
 //!  1  smtp | message           pure: bytes in, values out
 //!  0  mail  clock  secret  regular_file  drain  telemetry  language
 //! ```
@@ -61,6 +61,7 @@ pub mod language;
 pub mod limits;
 pub mod mail;
 pub mod message;
+pub mod net;
 pub mod provider;
 pub mod queue;
 pub mod regular_file;
@@ -69,6 +70,5 @@ pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod telemetry;
-pub mod tls;
 pub mod upstream;
 pub mod webhook;

@@ -50,14 +50,14 @@ fn plain(count: u32, table: &mut Table) -> anyhow::Result<()> {
 fn tls(count: u32, table: &mut Table) -> anyhow::Result<()> {
     let relay = Relay::start()?;
     let (port, ca) = relay.tls();
-    let connector = yizhan::tls::connector(Some(ca.file()))?;
+    let connector = yizhan::net::tls::connector(Some(ca.file()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let connect = |place: u32| {
         let connector = connector.clone();
         async move {
             let stream = client::connect_from(port, place)?;
             stream.set_nonblocking(true)?;
-            let mut stream = yizhan::tls::handshake(&connector, "localhost", TcpStream::from_std(stream)?).await?;
+            let mut stream = yizhan::net::tls::handshake(&connector, "localhost", TcpStream::from_std(stream)?).await?;
             let mut greeting = [0; 512];
             let octets = stream.read(&mut greeting).await?;
             greeting[..octets].starts_with(b"220").then_some(stream).context("no greeting")

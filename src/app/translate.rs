@@ -16,15 +16,16 @@ use crate::limits::lockout::Patience;
 use crate::mail::Address;
 use crate::message::Level;
 use crate::message::rewrite::FromPolicy;
+use crate::net::proxy::Proxy;
+use crate::net::tls::identity;
+use crate::net::tls::roots::Roots;
 use crate::provider::{Catalogue, DayWindow, Tls};
 use crate::queue;
 use crate::route::{Pattern, PatternError, Pool, Router, Rule};
 use crate::secret::{Secret, SecretSource};
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
-use crate::tls::door;
-use crate::tls::roots::Roots;
-use crate::upstream::{self, Proxy, Upstream};
+use crate::upstream::{self, Upstream};
 use crate::webhook::{self, Format, Webhook};
 
 use super::StartError;
@@ -101,7 +102,7 @@ fn profile(profile: config::Profile) -> server::Profile {
 }
 
 fn door_tls(listener: &str, tls: &config::ListenerTls) -> Result<intake::Tls, StartError> {
-    let identity = door::Identity::open(&tls.certificate, &tls.key)
+    let identity = identity::Identity::open(&tls.certificate, &tls.key)
         .map_err(|error| StartError::Setting { path: format!("listener.{listener}.tls"), reason: error.to_string() })?;
     Ok(intake::Tls { implicit: tls.begins == Tls::Implicit, identity: Arc::new(identity) })
 }

@@ -21,7 +21,7 @@ pub(super) fn run(lang: Lang) -> anyhow::Result<ExitCode> {
     let password = if prompt::can_ask() { ask(lang)? } else { read()? };
     ensure!(!is_hash(&password), "this begins like a hash already; write it into the settings as it is");
     let mut salt = [0; SALT];
-    crate::tls::provider().secure_random.fill(&mut salt).ok().context("the system has no randomness to give")?;
+    crate::net::tls::provider().secure_random.fill(&mut salt).ok().context("the system has no randomness to give")?;
     screen::print(&format!("{}\n", hash(&password, &salt)));
     Ok(ExitCode::SUCCESS)
 }

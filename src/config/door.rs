@@ -1,6 +1,6 @@
 //! TLS of a listener: whether, how it begins, and the two files it needs.
 //!
-//! Not here: handshakes, and reading the files again when they change (`tls::door`). Invariant: TLS that comes out could
+//! Not here: handshakes, and reading the files again when they change (`net::tls::identity`). Invariant: TLS that comes out could
 //! be shown to a client a moment ago: the files were read, and the key belongs to the certificate.
 
 use std::path::PathBuf;
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use super::check::{Check, get};
 use super::settings::ListenerTls;
 use super::value::Meaning;
+use crate::net::tls::TlsError;
+use crate::net::tls::identity::{Identity, IdentityError};
 use crate::provider::Tls;
-use crate::tls::TlsError;
-use crate::tls::door::{Identity, IdentityError};
 
 /// TLS of the listener `name`: `Some(None)` when it is off, `None` after a problem was noted.
 pub(super) fn tls(check: &mut Check<'_>, name: &str) -> Option<Option<ListenerTls>> {

@@ -4,14 +4,17 @@
 //! is `admit`'s. The deadline of a command runs from the end of the one before, however slowly its octets drip in; that
 //! of message data moves with its octets (`pace`). An idle connection holds no read buffer.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
 use crate::limits::capacity::Place;
+use crate::net::stream::Stream;
 use crate::secret::Secret;
 use crate::smtp::Reply;
 use crate::smtp::server::{AuthMode, Event, Phase, Session};
@@ -19,12 +22,12 @@ use crate::telemetry::{counter, panic};
 
 use super::admit::Admission;
 use super::client::Peer;
+use super::client_hello::OfferedVersion;
 use super::handshake::hint;
 use super::log_lines::within_budget;
 use super::login::Verdict;
 use super::pace::Pace;
 use super::refusal::{self, Refusal};
-use super::wire::Wire;
 use super::{Deadlines, Settings, Surroundings};
 
 /// How much is read at a time: of commands, and of a message at its beginning and at most.
@@ -38,7 +41,7 @@ const EARLY_LOOK: Duration = Duration::from_millis(200);
 
 /// The shell around a session.
 pub(super) struct Connection {
-    wire: Wire,
+    stream: Stream,
     peer: Peer,
     settings: Arc<Settings>,
     around: Arc<Surroundings>,
@@ -72,7 +75,16 @@ impl Connection {
         around: Arc<Surroundings>,
     ) -> Connection {
         let probation = place.is_unlisted().then(|| Instant::now() + settings.deadlines.stranger);
-        Connection { wire: Wire::Plain(stream), peer, settings, around, probation, place, wrong: 0, chunk: READ_DATA.0 }
+        Connection {
+            stream: Stream::Plain(stream),
+            peer,
+            settings,
+            around,
+            probation,
+            place,
+            wrong: 0,
+            chunk: READ_DATA.0,
+        }
     }
 
     /// Runs the session to its end, or to a panic, which ends nothing else.
@@ -115,8 +127,8 @@ impl Connection {
         output.truncate(whole);
         refusal::fault().reply.write(output);
         // Whether it is read does not matter any more.
-        let _ = timeout(self.settings.deadlines.write, self.wire.write(output)).await;
-        self.wire.linger().await;
+        let _ = timeout(self.settings.deadlines.write, self.stream.send(output)).await;
+        self.stream.linger().await;
     }
 
     /// Greets, or refuses one who may not speak before that and does. Everybody else is greeted at once, and what came
@@ -125,7 +137,7 @@ impl Connection {
         if session.is_strict() {
             let mut early = BytesMut::new();
             let look = tokio::select! {
-                look = timeout(EARLY_LOOK, self.wire.read(&mut early, READ)) => look,
+                look = timeout(EARLY_LOOK, self.stream.fill(&mut early, READ)) => look,
                 () = self.around.drain.asked() => return Err(Ended::Draining),
             };
             if let Ok(read) = look {
@@ -169,7 +181,7 @@ impl Connection {
                         self.around.guard.failed(self.peer.addr, 1, std::time::Instant::now());
                     }
                     if !session.has_quit() || !input.is_empty() || session.is_tls() {
-                        self.wire.linger().await;
+                        self.stream.linger().await;
                     }
                     return Ok(());
                 }
@@ -281,7 +293,7 @@ impl Connection {
         let Some(tls) = &self.settings.tls else { return Err(Ended::Gone) };
         let acceptor = tls.identity.acceptor().await;
         let shaken = tokio::select! {
-            shaken = self.wire.start_tls(&acceptor, self.settings.deadlines.handshake) => shaken,
+            shaken = shake_hands(&mut self.stream, &acceptor, self.settings.deadlines.handshake) => shaken,
             () = self.around.drain.asked() => return Err(Ended::Gone),
         };
         match shaken {
@@ -295,7 +307,7 @@ impl Connection {
                 let (client, addr, listener) = (&self.peer.name, self.peer.addr, &self.settings.name);
                 // Whoever only looks whether the port is open comes again, and again.
                 match error.kind() {
-                    std::io::ErrorKind::UnexpectedEof => {
+                    io::ErrorKind::UnexpectedEof => {
                         within_budget!(DEBUG, &self.around, addr, "tls_failed", %client, %addr, %listener, offered, %error, "{hint}");
                     }
                     _ => {
@@ -338,7 +350,7 @@ impl Connection {
         if output.is_empty() {
             return Ok(false);
         }
-        let written = timeout(self.settings.deadlines.write, self.wire.write(output)).await;
+        let written = timeout(self.settings.deadlines.write, self.stream.send(output)).await;
         output.clear();
         match written {
             Ok(Ok(())) => Ok(true),
@@ -366,7 +378,7 @@ impl Connection {
             *input = BytesMut::new();
         }
         let read = tokio::select! {
-            read = timeout_at(limit, self.wire.read(input, size)) => read,
+            read = timeout_at(limit, self.stream.fill(input, size)) => read,
             // A message that is arriving is still taken; anything else can come again.
             () = self.around.drain.asked(), if !admission.is_receiving() => return Err(Ended::Draining),
         };
@@ -385,7 +397,7 @@ impl Connection {
     async fn farewell(&mut self, session: &mut Session, reply: Reply) {
         session.answer_and_close(reply);
         let _ = self.write(session).await;
-        self.wire.linger().await;
+        self.stream.linger().await;
     }
 
     fn take_notes(&self, session: &mut Session) {
@@ -393,6 +405,20 @@ impl Connection {
             within_budget!(INFO, &self.around, self.peer.addr, "noted", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "{note}");
         }
     }
+}
+
+/// A TLS handshake within `limit`, and the version that the client offered, where that could be seen.
+async fn shake_hands(
+    stream: &mut Stream,
+    acceptor: &TlsAcceptor,
+    limit: Duration,
+) -> (Option<OfferedVersion>, io::Result<()>) {
+    let end = Instant::now() + limit;
+    let offered = match stream.tcp() {
+        Some(tcp) => timeout_at(end, OfferedVersion::peek(tcp)).await.ok().flatten(),
+        None => None,
+    };
+    (offered, timeout_at(end, stream.accept_tls(acceptor)).await.unwrap_or_else(|late| Err(late.into())))
 }
 
 /// The protocol's name in Received (RFC 3848).

@@ -1,17 +1,17 @@
 //! Why a client and a listener found no way to encrypt, in the words of the owner's remedy.
 //!
-//! Not here: the handshake itself (`wire`), and that it is logged (`connection`). Invariant: nothing of the peer's octets
+//! Not here: the handshake itself (`net::stream`), and that it is logged (`connection`). Invariant: nothing of the peer's octets
 //! is in a hint.
 
 use tokio_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 
-use super::wire::Version;
+use super::client_hello::OfferedVersion;
 
 const NO_TLS_1_2: &str =
     "the client knows no TLS 1.2: switch its encryption off, and give its network a listener with tls = \"off\"";
 
 /// What an owner can do about a handshake that failed.
-pub(super) fn hint(error: &std::io::Error, implicit: bool, offered: Option<Version>) -> &'static str {
+pub(super) fn hint(error: &std::io::Error, implicit: bool, offered: Option<OfferedVersion>) -> &'static str {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
         return "the client went away, or took too long";
     };
@@ -24,7 +24,7 @@ pub(super) fn hint(error: &std::io::Error, implicit: bool, offered: Option<Versi
         Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered | PeerIncompatible::Tls12NotOfferedOrEnabled) => {
             NO_TLS_1_2
         }
-        Error::PeerIncompatible(_) if offered.is_some_and(Version::is_old) => NO_TLS_1_2,
+        Error::PeerIncompatible(_) if offered.is_some_and(OfferedVersion::is_old) => NO_TLS_1_2,
         Error::PeerIncompatible(_) => {
             "the client's TLS 1.2 is too old, it knows no cipher, curve or signature of today: switch its encryption \
              off, and give its network a listener with tls = \"off\""

@@ -5,7 +5,7 @@
 //!  proxy      who is behind a load balancer?
 //!  connection socket, deadlines, drives smtp::server   -> one write a reply
 //!  pace       until when must the next octets come?
-//!  wire       octets, in the clear or in TLS
+//!  handshake  TLS: which version a client offered (client_hello), and what to do where it failed
 //!  client     which entry of the settings is it?
 //!  login      is the password right, and may this address try?
 //!  admit      limits -> arrival -> queue.put -> 250
@@ -31,15 +31,16 @@ use crate::limits::capacity::Capacity;
 use crate::limits::guard::Guard;
 use crate::limits::known_clients::KnownClients;
 use crate::mail::{Address, IdSource};
+use crate::net::tls::identity::Identity;
 use crate::queue::Queue;
 use crate::route::Router;
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
-use crate::tls::door::Identity;
 
 mod admit;
 pub mod arrival;
 pub mod client;
+mod client_hello;
 mod connection;
 pub mod crowd;
 mod handshake;
@@ -50,7 +51,6 @@ mod pace;
 mod proxy;
 pub mod refusal;
 mod split;
-mod wire;
 
 pub use client::{Client, Clients};
 pub use crowd::Crowd;

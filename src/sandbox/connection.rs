@@ -20,17 +20,21 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::net::stream::Stream;
 use crate::smtp::Reply;
 use crate::smtp::line::FLOOD;
 use crate::smtp::server::{Event, Phase, Session};
 
 use super::fault::Stage;
 use super::judge::Judge;
-use super::wire::Wire;
 use super::{Shared, words};
 
 /// How long a client may be silent (RFC 5321 section 4.5.3.2.7).
 const SILENCE: Duration = Duration::from_secs(5 * 60);
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+/// How long a peer may leave our octets unread.
+const WRITE: Duration = Duration::from_secs(60);
 /// How much is read at a time, outside and inside of message data.
 const READ: (usize, usize) = (8 * 1024, 64 * 1024);
 
@@ -38,7 +42,7 @@ const READ: (usize, usize) = (8 * 1024, 64 * 1024);
 pub(super) struct Connection {
     shared: Arc<Shared>,
     fault_added: watch::Receiver<()>,
-    wire: Wire,
+    stream: Stream,
     session: Session,
     judge: Judge,
     client: IpAddr,
@@ -74,7 +78,7 @@ impl Connection {
     ) -> Connection {
         Connection {
             fault_added: shared.fault_added.subscribe(),
-            wire: Wire::Plain(stream),
+            stream: Stream::Plain(stream),
             session: Session::new(Arc::new(words::session(client, number, starttls, &shared.limits))),
             judge: Judge::new(shared.clone(), number, client),
             client,
@@ -94,9 +98,9 @@ impl Connection {
             End::Close => {
                 // Whether it is read does not matter any more.
                 let _ = self.flush().await;
-                self.wire.close().await;
+                self.stream.linger().await;
             }
-            End::Reset => self.wire.reset(),
+            End::Reset => self.stream.reset(),
             End::Gone => {}
         }
     }
@@ -142,7 +146,7 @@ impl Connection {
             self.flush().await?;
         }
         let shaken = tokio::select! {
-            shaken = self.wire.start_tls(&self.shared.acceptor) => shaken,
+            shaken = timeout(HANDSHAKE, self.stream.accept_tls(&self.shared.acceptor)) => shaken.unwrap_or_else(|late| Err(late.into())),
             () = self.shared.drain.asked() => return Err(End::Gone),
         };
         if let Err(error) = shaken {
@@ -269,7 +273,10 @@ impl Connection {
         if !self.shared.reply_delay.is_zero() {
             tokio::time::sleep(self.shared.reply_delay).await;
         }
-        self.wire.write(self.session.output()).await.map_err(|_| End::Gone)
+        let output = self.session.output();
+        let sent = timeout(WRITE, self.stream.send(output)).await;
+        output.clear();
+        sent.is_ok_and(|sent| sent.is_ok()).then_some(()).ok_or(End::Gone)
     }
 
     fn is_idle(&self) -> bool {
@@ -286,7 +293,7 @@ impl Connection {
                 self.flush().await?;
             }
             let in_data = self.session.phase() == Phase::Data;
-            self.input.reserve(if in_data { READ.1 } else { READ.0 });
+            let size = if in_data { READ.1 } else { READ.0 };
             let clock = &self.shared.clock;
             let patience = self.shared.limits.idle.filter(|_| !in_data).map(|idle| clock.now() + idle);
             let idle_too_long = async {
@@ -296,7 +303,7 @@ impl Connection {
                 }
             };
             tokio::select! {
-                read = timeout(SILENCE, self.wire.read(&mut self.input)) => return match read {
+                read = timeout(SILENCE, self.stream.fill(&mut self.input, size)) => return match read {
                     Ok(Ok(octets)) if octets > 0 => Ok(()),
                     Ok(Ok(_) | Err(_)) => Err(End::Gone),
                     Err(_) => Err(self.farewell("Timeout")),

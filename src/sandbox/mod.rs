@@ -26,7 +26,6 @@ mod judge;
 mod limits;
 mod listener;
 mod store;
-mod wire;
 pub mod words;
 
 use std::net::SocketAddr;

@@ -15,11 +15,11 @@ use bytes::Buf as _;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::net::stream::Stream;
 use crate::smtp::Reply;
 use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOutcome, Transaction};
 
 use super::Letter;
-use super::line::Line;
 use super::seven_bit::{self, Converted, Form};
 use super::sockets::SocketPermit;
 
@@ -35,7 +35,7 @@ const SHORT_FAREWELL: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Connection {
     pub(super) client: Client,
-    pub(super) line: Line,
+    pub(super) stream: Stream,
     pub(super) opened: Instant,
     /// The commands of the next message are on their way.
     pub(super) announced: bool,
@@ -178,7 +178,7 @@ impl Connection {
                 Event::More => {}
                 event => return event,
             }
-            if let Line::Gone = self.line {
+            if let Stream::Gone = self.stream {
                 return self.client.lost(Lost::Reset);
             }
             if !self.client.output().is_empty() {
@@ -194,14 +194,14 @@ impl Connection {
     /// and what could not be written stays in the output, so that the machine knows whether the final dot went out.
     async fn flush(&mut self) -> bool {
         let limit = Duration::from_secs(self.client.phase().deadline());
-        let (client, line) = (&mut self.client, &mut self.line);
-        let written = timeout(limit, std::future::poll_fn(|cx| poll_exchange(cx, client, line))).await;
+        let (client, stream) = (&mut self.client, &mut self.stream);
+        let written = timeout(limit, std::future::poll_fn(|cx| poll_exchange(cx, client, stream))).await;
         if matches!(written, Ok(Ok(()))) {
             return true;
         }
         // A server that refuses and hangs up has often said why (RFC 5321 section 3.8): read that first.
         while timeout(FAREWELL, self.read()).await.is_ok_and(|lost| lost.is_none()) {}
-        self.line = Line::Gone;
+        self.stream = Stream::Gone;
         false
     }
 
@@ -209,7 +209,7 @@ impl Connection {
     async fn read(&mut self) -> Option<Lost> {
         let limit = Duration::from_secs(self.client.phase().deadline());
         let mut buffer = [0u8; 4096];
-        match timeout(limit, self.line.read(&mut buffer)).await {
+        match timeout(limit, self.stream.read(&mut buffer)).await {
             Err(_) => Some(Lost::Timeout),
             Ok(Ok(0)) => Some(Lost::Eof),
             Ok(Ok(n)) => {
@@ -224,9 +224,9 @@ impl Connection {
 
     /// Whether an unused connection is still good: no end of stream, nothing said that we did not ask for.
     pub async fn is_alive(&mut self) -> bool {
-        let (line, mut storage) = (&mut self.line, [0u8; 512]);
+        let (stream, mut storage) = (&mut self.stream, [0u8; 512]);
         let poll =
-            |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut *line).poll_read(cx, &mut ReadBuf::new(&mut storage)));
+            |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut ReadBuf::new(&mut storage)));
         std::future::poll_fn(poll).await.is_pending()
     }
 
@@ -303,16 +303,16 @@ pub(super) fn transaction_of(letter: &Letter<'_>) -> Transaction {
 
 /// Writes all output, and takes in what arrives meanwhile: a server that stops reading because it has answered must
 /// not leave us stuck in a write.
-fn poll_exchange(cx: &mut Context<'_>, client: &mut Client, line: &mut Line) -> Poll<io::Result<()>> {
+fn poll_exchange(cx: &mut Context<'_>, client: &mut Client, stream: &mut Stream) -> Poll<io::Result<()>> {
     loop {
         let output = client.output();
         let progress = if output.is_empty() {
-            match Pin::new(&mut *line).poll_flush(cx) {
+            match Pin::new(&mut *stream).poll_flush(cx) {
                 Poll::Ready(done) => return Poll::Ready(done),
                 Poll::Pending => false,
             }
         } else {
-            match Pin::new(&mut *line).poll_write(cx, output) {
+            match Pin::new(&mut *stream).poll_write(cx, output) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     output.advance(n);
@@ -327,7 +327,7 @@ fn poll_exchange(cx: &mut Context<'_>, client: &mut Client, line: &mut Line) -> 
         }
         let mut storage = [0u8; 1024];
         let mut buffer = ReadBuf::new(&mut storage);
-        match Pin::new(&mut *line).poll_read(cx, &mut buffer) {
+        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }

@@ -25,6 +25,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use crate::net::tls;
 use crate::provider::{Endpoint, Verdict};
 use crate::secret::Secret;
 use crate::secret::redact::redact;
@@ -37,7 +38,6 @@ use super::outcome::{self, Condition};
 use super::permit::{Held, Permit};
 use super::pool::{Begun, Upstream};
 use super::sockets::SocketPermit;
-use super::tls;
 use super::turn::Turn;
 
 impl Upstream {

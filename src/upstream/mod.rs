@@ -1,7 +1,6 @@
 //! From durable to the other side: one account's connections to its provider.
 //!
-//! [`Upstream::send`] takes one message and tells, for each recipient, what became of it. It dials ([`dial`]), through
-//! the account's proxy if it has one ([`proxy`]), shakes hands ([`tls`]), logs in once a connection, when that is
+//! [`Upstream::send`] takes one message and tells, for each recipient, what became of it. It connects (`net`), logs in once a connection, when that is
 //! permitted ([`permit`]), and reuses connections over messages ([`pool`], [`connection`]); what the provider said is
 //! turned into an outcome in one place ([`outcome`]). Not here: which message goes when, and by which account
 //! (`delivery`); how SMTP is spoken (`smtp::client`). Invariant: the reply to the final dot decides; nothing that
@@ -13,30 +12,27 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::mail::{Address, Id, ReversePath};
+use crate::net::proxy::Proxy;
+use crate::net::tls;
 use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
 use crate::queue::body::Stored;
 use crate::secret::SecretSource;
 
 pub mod connection;
-pub mod dial;
 mod entrance;
-pub mod line;
 mod logins;
 pub mod opening;
 pub mod outcome;
 pub mod permit;
 mod places;
 pub mod pool;
-pub mod proxy;
 mod seven_bit;
 mod sockets;
 pub mod turn;
 
-pub use crate::tls;
 pub use outcome::{Condition, Fate, Outcome, Report, UNREACHABLE};
 pub use permit::{Held, Permit, Unlimited};
 pub use pool::Upstream;
-pub use proxy::{Proxy, ProxyError};
 
 /// The settings of one account's way out.
 #[derive(Clone, Debug)]

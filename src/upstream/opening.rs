@@ -4,24 +4,22 @@
 //! holds it back, [`Connection::log_in`] lets it go. Nothing secret is sent before TLS is up. Not here: which endpoint,
 //! and who permits (`entrance`).
 
-use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use crate::net::proxy::{TunnelError, tunnel};
+use crate::net::stream::Stream;
+use crate::net::{dial, tls};
 use crate::provider::{self, Endpoint, Tls};
 use crate::secret::Secret;
 use crate::smtp;
 use crate::smtp::client::{self, Client, Event, Failure, FailureKind};
 
+use super::Settings;
 use super::connection::Connection;
-use super::line::Line;
-use super::proxy::{TunnelError, tunnel};
-use super::{Settings, dial, tls};
 
 /// Why there is no connection that could carry a message.
 #[derive(Debug, thiserror::Error)]
@@ -75,14 +73,21 @@ impl Connection {
             Some(proxy) => tunnel::open(proxy, &endpoint.host, endpoint.port, first, limits.dial).await?,
             None => dial::dial_first(&endpoint.host, endpoint.port, first, limits.dial).await?,
         };
-        let line = match endpoint.tls {
-            Tls::Implicit => Line::Tls(Box::new(handshake(connector, &endpoint.host, stream, limits.handshake).await?)),
-            Tls::StartTls => Line::Plain(stream),
-        };
+        let mut stream = Stream::Plain(stream);
+        if endpoint.tls == Tls::Implicit {
+            stream.connect_tls(connector, &endpoint.host, limits.handshake).await?;
+        }
         let permitted = secret.is_none();
         let client = Client::new(client_settings(settings, endpoint, secret));
-        let mut connection =
-            Connection { client, line, opened: Instant::now(), announced: false, permitted, seat: None, socket: None };
+        let mut connection = Connection {
+            client,
+            stream,
+            opened: Instant::now(),
+            announced: false,
+            permitted,
+            seat: None,
+            socket: None,
+        };
         connection.greet(connector, &endpoint.host, limits.handshake).await?;
         Ok(connection)
     }
@@ -103,10 +108,8 @@ impl Connection {
     }
 
     async fn start_tls(&mut self, connector: &TlsConnector, host: &str, limit: Duration) -> Result<(), OpenError> {
-        if let Line::Plain(stream) = std::mem::replace(&mut self.line, Line::Gone) {
-            self.line = Line::Tls(Box::new(handshake(connector, host, stream, limit).await?));
-            self.client.tls_started();
-        }
+        self.stream.connect_tls(connector, host, limit).await?;
+        self.client.tls_started();
         Ok(())
     }
 
@@ -132,23 +135,8 @@ impl Connection {
 
     /// The address at the other end: the provider's, or the proxy's.
     pub fn peer(&self) -> Option<IpAddr> {
-        let stream = match &self.line {
-            Line::Plain(stream) => stream,
-            Line::Tls(stream) => stream.get_ref().0,
-            Line::Gone => return None,
-        };
-        stream.peer_addr().ok().map(|address| address.ip())
+        self.stream.peer()
     }
-}
-
-async fn handshake(
-    connector: &TlsConnector,
-    host: &str,
-    stream: TcpStream,
-    limit: Duration,
-) -> Result<TlsStream<TcpStream>, tls::TlsError> {
-    let late = || tls::TlsError::Handshake { host: host.to_owned(), source: io::ErrorKind::TimedOut.into() };
-    timeout(limit, tls::handshake(connector, host, stream)).await.unwrap_or_else(|_| Err(late()))
 }
 
 fn client_settings(settings: &Settings, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {

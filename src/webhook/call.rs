@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::tls;
+use crate::net::tls;
 
 use super::bounded::Bounded;
 use super::target::{Target, is_private};

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 use crate::language::Language;
 use crate::message::notice::alarm::Alarm;
+use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
 use crate::secret::redact::redact;
-use crate::tls::{self, TlsError};
 
 pub mod answer;
 mod bounded;

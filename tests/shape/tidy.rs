@@ -20,7 +20,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("queue", 2, &[]),
     ("limits", 2, &[]),
     ("provider", 2, &[]),
-    ("tls", 2, &[]),
+    ("net", 2, &[]),
     ("route", 2, &[]),
     ("smtp", 1, &[]),
     ("message", 1, &[]),

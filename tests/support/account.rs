@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use yizhan::clock::Timestamp;
 use yizhan::mail::{Address, Id, ReversePath};
+use yizhan::net::tls::roots::Roots;
 use yizhan::provider::{Endpoint, Group, Mechanism, Tls};
 use yizhan::queue::body::Stored;
 use yizhan::sandbox::Sandbox;
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::telemetry::counter::Counters;
-use yizhan::tls::roots::Roots;
 use yizhan::upstream::permit::Answer;
 use yizhan::upstream::{Condition, Fate, Held, Letter, Limits, Permit, Report, Settings, Unlimited, Upstream};
 

@@ -22,13 +22,13 @@ use yizhan::limits::lockout::Patience;
 use yizhan::limits::{self, guard::Guard};
 use yizhan::mail::{Address, IdSource};
 use yizhan::message::Level;
+use yizhan::net::tls::identity::Identity;
 use yizhan::queue::entry::Entry;
 use yizhan::queue::sqlite::Sqlite;
 use yizhan::queue::{Filter, Queue};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::smtp::server::{AuthMode, Profile};
 use yizhan::telemetry::counter::Counters;
-use yizhan::tls::door::Identity;
 
 use super::ca;
 use super::folder::Folder;
@@ -236,7 +236,7 @@ impl Line {
     /// Shakes hands; `localhost` must be in the certificate. Whatever was read in the clear and not looked at is an error.
     pub async fn tls(self, ca: &Path) -> Result<Line, String> {
         assert!(self.input.is_empty(), "{:?}", String::from_utf8_lossy(&self.input));
-        let connector = yizhan::tls::connector(Some(ca)).expect("the authority's file is good");
+        let connector = yizhan::net::tls::connector(Some(ca)).expect("the authority's file is good");
         let name = "localhost".try_into().expect("a name");
         let shaken = timeout(PATIENCE, connector.connect(name, self.stream)).await.expect("the handshake ends");
         let stream = shaken.map_err(|error| error.to_string())?;

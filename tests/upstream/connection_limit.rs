@@ -14,9 +14,10 @@ use crate::support::proxy::{Act, Kind, Manners, TestProxy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use yizhan::net::proxy::Proxy;
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
-use yizhan::upstream::{Proxy, Settings, Unlimited, Upstream};
+use yizhan::upstream::{Settings, Unlimited, Upstream};
 
 /// How long a connection may take to end when no message waits for its place.
 const FAREWELL: Duration = Duration::from_secs(2);

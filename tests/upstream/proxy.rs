@@ -9,9 +9,10 @@ use crate::support::office::{CODE, PATIENCE, provider};
 use crate::support::proxy::{Act, ForeignProxy, Kind, Manners, TestProxy};
 use crate::support::skip::need;
 use tokio::time::timeout;
+use yizhan::net::proxy::Proxy;
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::sandbox::{Limits, Sandbox};
-use yizhan::upstream::{Proxy, Settings};
+use yizhan::upstream::Settings;
 
 const KINDS: [Kind; 2] = [Kind::Socks5, Kind::Http];
 const PASSWORD: &str = "hunter2";

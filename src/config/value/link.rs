@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::place::host;
 use crate::config::problem::Fault;
+use crate::net::proxy::{Proxy, ProxyError};
 use crate::secret::Secret;
-use crate::upstream::{Proxy, ProxyError};
 
 /// `socks5://host:port`, `socks5h://host:port` or `http://host:port`, with `user:password@` in front of the host.
 pub(super) fn proxy(text: &str) -> Result<Secret, Fault> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::dial::{self, DialError};
 use super::{Proxy, Scheme, authority, connect, socks5};
+use crate::net::dial::{self, DialError};
 
 /// Where the dialogue with a proxy stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

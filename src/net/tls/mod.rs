@@ -3,7 +3,7 @@
 //!
 //! Trusted are the machine's roots, or Mozilla's when the machine has none (a scratch container), plus the file that
 //! the settings name as `ca`. There is no switch to turn verification off. TLS towards clients is in
-//! [`door`].
+//! [`identity`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
-pub mod door;
+pub mod identity;
 pub mod roots;
 
 /// TLS sessions that a connector remembers: several for each of the few hosts of an account.

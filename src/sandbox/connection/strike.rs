@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::timeout;
 
 use super::{Connection, End};
+use crate::net::stream::Stream;
 use crate::sandbox::fault::{Stage, What};
 
 /// How long a stall lasts at most. A client waits ten minutes for the reply to its final dot (RFC 5321 section
@@ -40,7 +42,7 @@ impl Connection {
             What::Stall => {
                 self.flush().await?;
                 tokio::select! {
-                    _ = timeout(STALL, self.wire.swallow()) => {}
+                    _ = timeout(STALL, swallow(&mut self.stream)) => {}
                     () = self.shared.drain.asked() => {}
                 }
                 return Err(End::Gone);
@@ -63,5 +65,13 @@ impl Connection {
             self.session.output().extend_from_slice(octets);
         }
         Ok(octets.is_some())
+    }
+}
+
+/// Reads and throws away until the peer closes.
+async fn swallow(stream: &mut Stream) {
+    let mut input = BytesMut::new();
+    while stream.fill(&mut input, 16 * 1024).await.is_ok_and(|octets| octets > 0) {
+        input.clear();
     }
 }

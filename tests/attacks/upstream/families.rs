@@ -2,7 +2,7 @@
 //!
 //! The test starts itself once more inside new network and mount namespaces, where a file stands for the name server and
 //! whatever goes to the IPv6 address of the provider is dropped without a word. Not here: which address comes first and
-//! how long the next one waits (`upstream::dial`).
+//! how long the next one waits (`net::dial`).
 
 use std::process::{Command, Stdio};
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpSocket, TcpStream};
+use yizhan::net::dial::{DialError, dial};
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::queue::entry::State;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
-use yizhan::upstream::dial::{DialError, dial};
 use yizhan::upstream::{DIAL_LIMIT, HANDSHAKE_LIMIT};
 
 use super::{MAIL, Scene, reason};

@@ -279,7 +279,7 @@ async fn q_011_a_bare_address_is_a_name_good_enough() {
     let ca = TestCa::new();
     let plan = Plan { tls: Some((ca.issue(NAMES), true)), ..Plan::default() };
     let entrance = Entrance::open("q_011", plan);
-    let connector = yizhan::tls::connector(Some(ca.file())).unwrap();
+    let connector = yizhan::net::tls::connector(Some(ca.file())).unwrap();
     let stream = TcpStream::connect(entrance.addr).await.unwrap();
     let name = tokio_rustls::rustls::pki_types::ServerName::IpAddress(entrance.addr.ip().into());
     let mut stream = connector.connect(name, stream).await.expect("no name is needed");

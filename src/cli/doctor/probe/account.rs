@@ -20,11 +20,12 @@ use crate::cli::doctor::judge::way::{self, Try};
 use crate::cli::doctor::judge::{Finding, State, Words, records, words};
 use crate::clock::Clock;
 use crate::config::Account;
+use crate::net::proxy::Proxy;
+use crate::net::proxy::tunnel;
+use crate::net::{dial, tls};
 use crate::provider::{Endpoint, Mechanism, Tls};
 use crate::secret::Secret;
 use crate::smtp::{self, client};
-use crate::upstream::proxy::tunnel;
-use crate::upstream::{Proxy, dial, tls};
 
 /// What to look at, and how far to go.
 #[derive(Clone, Debug)]

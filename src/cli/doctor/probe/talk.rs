@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -19,14 +19,14 @@ use crate::cli::doctor::judge::dialogue::Refusal;
 use crate::cli::doctor::judge::way::{Secured, Trouble};
 use crate::clock::Timestamp;
 use crate::mail::Address;
+use crate::net::stream::Stream;
+use crate::net::tls::TlsError;
 use crate::provider::reply_text;
 use crate::secret::redact::redact;
 use crate::smtp::Reply;
 use crate::smtp::client::{Client, Event, FailureKind, Lost, Phase, Settings};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReplyParser;
-use crate::upstream::line::Line;
-use crate::upstream::tls::{self, TlsError};
 
 /// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ pub(crate) enum End {
 /// A dialogue that has begun.
 pub(crate) struct Talk {
     client: Client,
-    line: Line,
+    stream: Stream,
     host: String,
     /// What the handshake gave.
     pub(crate) secured: Option<Secured>,
@@ -60,22 +60,15 @@ pub(crate) struct Talk {
 impl Talk {
     /// Over a connection that stands; `settings` says whether to log in.
     pub(crate) fn new(stream: TcpStream, host: &str, settings: Settings) -> Talk {
-        Talk { client: Client::new(settings), line: Line::Plain(stream), host: host.to_owned(), secured: None }
+        Talk { client: Client::new(settings), stream: Stream::Plain(stream), host: host.to_owned(), secured: None }
     }
 
     /// Shakes hands over the connection.
     pub(crate) async fn shake_hands(&mut self, connector: &TlsConnector) -> Result<(), Trouble> {
-        let Line::Plain(stream) = std::mem::replace(&mut self.line, Line::Gone) else {
-            return Err(Trouble::Other("there is no connection".to_owned()));
-        };
         let begin = Instant::now();
-        let stream = match timeout(LIMIT, tls::handshake(connector, &self.host, stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(trouble(&error)),
-            Err(_) => return Err(Trouble::Other(format!("no answer within {} s", LIMIT.as_secs()))),
-        };
+        self.stream.connect_tls(connector, &self.host, LIMIT).await.map_err(|error| trouble(&error))?;
         let millis = begin.elapsed().as_millis() as u64;
-        let session = stream.get_ref().1;
+        let session = self.stream.session().ok_or_else(|| Trouble::Other("there is no connection".to_owned()))?;
         let version = session
             .protocol_version()
             .and_then(|version| version.as_str())
@@ -84,7 +77,6 @@ impl Talk {
         let first = session.peer_certificates().and_then(<[_]>::first);
         let validity = first.and_then(|certificate| certificate::validity(certificate));
         self.secured = Some(Secured { version, millis, validity });
-        self.line = Line::Tls(Box::new(stream));
         Ok(())
     }
 
@@ -127,10 +119,9 @@ impl Talk {
             let mut buffer = [0u8; 4096];
             let exchange = async {
                 if !output.is_empty() {
-                    self.line.write_all(&output).await?;
-                    self.line.flush().await?;
+                    self.stream.send(&output).await?;
                 }
-                self.line.read(&mut buffer).await
+                self.stream.read(&mut buffer).await
             };
             match tokio::time::timeout_at(end, exchange).await {
                 Ok(Ok(0)) => return self.client.lost(Lost::Eof),
@@ -162,8 +153,7 @@ impl Talk {
 
     async fn say(&mut self, command: &str) -> Result<Reply, Refusal> {
         let exchange = async {
-            self.line.write_all(command.as_bytes()).await?;
-            self.line.flush().await?;
+            self.stream.send(command.as_bytes()).await?;
             let (mut parser, mut input) = (ReplyParser::new(), BytesMut::new());
             loop {
                 match parser.next(&mut input) {
@@ -171,7 +161,7 @@ impl Talk {
                     Ok(None) => {}
                     Err(error) => return Err(io::Error::other(error.to_string())),
                 }
-                if self.line.read_buf(&mut input).await? == 0 {
+                if self.stream.read_buf(&mut input).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
             }
@@ -223,6 +213,9 @@ pub(crate) fn trouble(error: &TlsError) -> Trouble {
         TlsError::Ca { .. } => return Trouble::Ca(error.to_string()),
         TlsError::Name { .. } | TlsError::Roots(_) | TlsError::Setup(_) => return Trouble::Other(error.to_string()),
     };
+    if source.kind() == io::ErrorKind::TimedOut {
+        return Trouble::Other(format!("no answer within {} s", LIMIT.as_secs()));
+    }
     let Some(rustls) = source.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) else {
         return Trouble::Other(source.to_string());
     };
