@@ -92,7 +92,12 @@ impl Content {
 
     /// Whether the body has parts or a message in it, so that no encoding may be put on the whole (section 6.4).
     pub fn is_composite(&self) -> bool {
-        self.media.starts_with("multipart/") || self.media.starts_with("message/")
+        self.is_multipart() || self.media.starts_with("message/")
+    }
+
+    /// Whether the body has parts in it, between boundaries.
+    pub(super) fn is_multipart(&self) -> bool {
+        self.media.starts_with("multipart/")
     }
 }
 

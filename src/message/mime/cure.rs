@@ -31,6 +31,8 @@ pub(super) fn leaf(content: &Content, stats: &Stats, care: Care, demand: &Demand
 fn cure(content: &Content, stats: &Stats, must: bool, free: bool) -> Cure {
     let eight = stats.eight_bit > 0;
     match content.transfer {
+        // RFC 2045 section 6.4: what has parts in it is not encoded, whatever its label. Here its parts were not found.
+        _ if content.is_multipart() => broken_if(must),
         Transfer::Base64 if must || eight => Cure::RewrapBase64,
         Transfer::QuotedPrintable if must || eight => Cure::RewrapQuotedPrintable,
         Transfer::Base64 | Transfer::QuotedPrintable => Cure::None,
@@ -150,6 +152,10 @@ mod tests {
             ("Content-Transfer-Encoding: base64\r\n", [None, RewrapBase64, RewrapBase64, RewrapBase64, RewrapBase64]),
             ("Content-Transfer-Encoding: x-uue\r\n", [None, BreakLines, BreakLines, None, BreakLines]),
             ("Content-Type: multipart/mixed; a=b\r\n", [None, BreakLines, BreakLines, None, BreakLines]),
+            (
+                "Content-Type: multipart/mixed\r\nContent-Transfer-Encoding: base64\r\n",
+                [None, BreakLines, BreakLines, None, BreakLines],
+            ),
         ] {
             let content = Content::of(&Header::parse(head.as_bytes()));
             for (body, expected) in bodies.iter().zip(expected) {

@@ -297,3 +297,21 @@ fn no_repair_makes_a_boundary_out_of_text() {
         assert_eq!((count(b"--b\r"), count(b"--b--\r")), (2, 1), "{name}: {}", out.escape_ascii());
     }
 }
+
+/// A boundary in two pieces of one number is two boundaries to readers, so the parts stay hidden, whatever the label says.
+#[test]
+fn a_label_of_base64_on_hidden_parts_changes_nothing_but_lines() {
+    let long = format!("caf\u{e9} {}", "QUJD".repeat(400));
+    let gone = |text: &[u8]| text.iter().copied().filter(|b| !b"\r\n".contains(b)).collect::<Vec<u8>>();
+    for boundary in ["boundary*0*=''b; boundary*0*=''b", "boundary*0*=''b; boundary*0*=''c; boundary*1=d", "x=y"] {
+        for label in ["base64", "quoted-printable", "x-other"] {
+            let head =
+                format!("Content-Type: multipart/mixed; {boundary}\r\nContent-Transfer-Encoding: {label}\r\n");
+            let body = mixed(&[&format!("\r\n{long}"), "\r\nb, and c"]);
+            let (plan, out) = mend(&head, body.as_bytes());
+            assert_eq!(plan.body_repairs, [Repair::LineBroken], "{head}");
+            assert_eq!(gone(&out), gone(body.as_bytes()), "{head}");
+            assert!(mend(&head, mixed(&["\r\ncaf\u{e9}"]).as_bytes()).0.is_empty(), "{head}");
+        }
+    }
+}
