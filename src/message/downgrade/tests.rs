@@ -94,6 +94,51 @@ fn what_is_uuencoded_is_decoded_and_keeps_its_name() {
     ));
     assert!(!plan.lossy && out.contains("Content-Transfer-Encoding: base64\r\n\r\nQ2F0\r\n--b--\r\n"), "{out}");
     assert!(out.contains("name=cat.txt") && !out.contains("filename"), "{out}");
-    // Not whole: nobody can say what it is.
-    assert!(convert(&format!("Subject: x\r\n{}", part.replace("end", "more"))).0.lossy);
+    assert!(!out.contains("charset"), "the file's is not known: {out}");
+}
+
+/// What is labelled as uuencoded and cannot be decoded keeps its octets, as its type's content.
+#[test]
+fn broken_uuencode_is_carried_as_it_is() {
+    let line = "M".repeat(61);
+    for broken in [
+        format!("begin 644 \u{9a7f}.txt\r\n{line}\r\n"),
+        format!("begin 644 \u{9a7f}.txt\r\n{line}M0V%T\r\n`\r\nend\r\n"),
+        "begin 644 \u{9a7f}.txt\r\n#0V%\u{e9}\r\n`\r\nend\r\n".to_owned(),
+        format!("See below, \u{9a7f}\r\nbegin 644 a\r\n{line}\r\n`\r\nend\r\n"),
+        "\u{9a7f}\u{7ad9}\r\n".to_owned(),
+    ] {
+        for (kind, charset) in [
+            ("application/octet-stream", ""),
+            ("application/pdf; name=a.pdf", ""),
+            ("text/plain; charset=utf-8", ""),
+            ("text/plain", "; charset=utf-8"),
+        ] {
+            let head = format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: X-UUencode\r\n");
+            let (plan, out) = convert(&format!("{head}\r\n{broken}"));
+            assert!(!plan.lossy && repairs(&plan).contains(&Repair::BodyEncoded), "{plan:?}");
+            assert!(out.contains(&format!("Content-Type: {kind}{charset}\r\n")), "{out}");
+            assert_eq!(contents(&out, 0), broken.as_bytes(), "{out}");
+
+            let part = format!("--b\r\n{head}\r\n{broken}--b--\r\n");
+            let (plan, out) = convert(&format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{part}"));
+            assert!(!plan.lossy && repairs(&plan).contains(&Repair::TransferEncodingSet), "{plan:?}");
+            assert!(out.contains(&format!("--b\r\nContent-Type: {kind}{charset}\r\n")), "{out}");
+            // The last line end belongs to the boundary.
+            assert_eq!(contents(&out, 1), broken.trim_end().as_bytes(), "{out}");
+        }
+    }
+    // What has parts in it may not be encoded, and an encoding that is not known may need its octets.
+    for head in [
+        "Content-Type: multipart/mixed\r\nContent-Transfer-Encoding: x-uuencode",
+        "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: x-uuencode",
+        "Content-Transfer-Encoding: x-other",
+    ] {
+        assert!(convert(&format!("{head}\r\n\r\n\u{9a7f}\r\n")).0.lossy, "{head}");
+    }
+}
+
+/// What another program decodes the part to.
+fn contents(mail: &str, part: usize) -> Vec<u8> {
+    mail_parser::MessageParser::new().parse(mail.as_bytes()).unwrap().parts[part].contents().to_vec()
 }

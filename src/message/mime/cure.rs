@@ -23,13 +23,14 @@ pub(super) fn leaf(content: &Content, stats: &Stats, care: Care, demand: &Demand
     if !must && !free {
         return Mend::default();
     }
-    let cure = cure(content, stats, must, free);
-    let charset = if free { missing_charset(content, stats, demand) } else { None };
+    let cure = cure(content, stats, must, free, demand);
+    let charset = if free { missing_charset(content, stats, cure, demand) } else { None };
     Mend { cure, charset, transfer: label(content, cure, eight, demand), head: false }
 }
 
-fn cure(content: &Content, stats: &Stats, must: bool, free: bool) -> Cure {
+fn cure(content: &Content, stats: &Stats, must: bool, free: bool, demand: &Demand) -> Cure {
     let eight = stats.eight_bit > 0;
+    let opaque = content.is_uuencoded() && !content.is_composite();
     match content.transfer {
         // RFC 2045 section 6.4: what has parts in it is not encoded, whatever its label. Here its parts were not found.
         _ if content.is_multipart() => broken_if(must),
@@ -37,6 +38,8 @@ fn cure(content: &Content, stats: &Stats, must: bool, free: bool) -> Cure {
         Transfer::QuotedPrintable if must || eight => Cure::RewrapQuotedPrintable,
         Transfer::Base64 | Transfer::QuotedPrintable => Cure::None,
         Transfer::Other if must && eight && stats.is_uuencoded() => Cure::Uudecode,
+        // It cannot be decoded: its octets are the content.
+        Transfer::Other if opaque && demand.seven_bit && eight => encode(content, stats),
         Transfer::Other => broken_if(must),
         // RFC 2045 section 6.4: what has parts in it may not be encoded, even when the parts cannot be found.
         _ if content.is_composite() => broken_if(must),
@@ -59,8 +62,12 @@ fn encode(content: &Content, stats: &Stats) -> Cure {
 }
 
 /// The charset of text that has 8-bit octets and names none, or says it is ASCII, which is a lie.
-fn missing_charset(content: &Content, stats: &Stats, demand: &Demand) -> Option<&'static str> {
-    let encoded = matches!(content.transfer, Transfer::Base64 | Transfer::QuotedPrintable);
+fn missing_charset(content: &Content, stats: &Stats, cure: Cure, demand: &Demand) -> Option<&'static str> {
+    let encoded = match content.transfer {
+        Transfer::Base64 | Transfer::QuotedPrintable => true,
+        Transfer::Other => content.is_uuencoded() && !matches!(cure, Cure::Base64 | Cure::QuotedPrintable),
+        Transfer::Absent | Transfer::SevenBit | Transfer::EightBit | Transfer::Binary => false,
+    };
     if stats.eight_bit == 0 || !content.wants_charset() || encoded {
         return None;
     }

@@ -39,9 +39,9 @@ impl Stats {
         Stats { sampling, ..Stats::default() }
     }
 
-    /// For a part that says it is uuencoded.
-    pub(super) fn of_uuencoded() -> Stats {
-        Stats { uuencoded: Some(Uudecoder::default()), ..Stats::default() }
+    /// For a part that says it is uuencoded; `sampling` as in [`Stats::new`].
+    pub(super) fn of_uuencoded(sampling: bool) -> Stats {
+        Stats { uuencoded: Some(Uudecoder::default()), ..Stats::new(sampling) }
     }
 
     /// Whether everything so far is one uuencoded file.

@@ -136,8 +136,8 @@ impl Visitor for Tally {
         if part.composite {
             self.open.push(Composite { ordinal, content, care, head, eight: false, seen: false });
         } else {
-            let uuencoded = content.is_uuencoded();
-            let stats = if uuencoded { Stats::of_uuencoded() } else { Stats::new(content.wants_charset()) };
+            let sampling = content.wants_charset();
+            let stats = if content.is_uuencoded() { Stats::of_uuencoded(sampling) } else { Stats::new(sampling) };
             let named = edit::names_file(&header);
             self.leaf = Some(Leaf { ordinal, content, care, head, named, stats });
         }

@@ -305,8 +305,7 @@ fn a_label_of_base64_on_hidden_parts_changes_nothing_but_lines() {
     let gone = |text: &[u8]| text.iter().copied().filter(|b| !b"\r\n".contains(b)).collect::<Vec<u8>>();
     for boundary in ["boundary*0*=''b; boundary*0*=''b", "boundary*0*=''b; boundary*0*=''c; boundary*1=d", "x=y"] {
         for label in ["base64", "quoted-printable", "x-other"] {
-            let head =
-                format!("Content-Type: multipart/mixed; {boundary}\r\nContent-Transfer-Encoding: {label}\r\n");
+            let head = format!("Content-Type: multipart/mixed; {boundary}\r\nContent-Transfer-Encoding: {label}\r\n");
             let body = mixed(&[&format!("\r\n{long}"), "\r\nb, and c"]);
             let (plan, out) = mend(&head, body.as_bytes());
             assert_eq!(plan.body_repairs, [Repair::LineBroken], "{head}");
