@@ -9,6 +9,7 @@ mod day_story;
 mod disk;
 mod fairness;
 mod forecast;
+mod forms;
 mod memory;
 mod power_cut;
 mod relay;
