@@ -7,6 +7,7 @@
 
 use crate::mail::Address;
 use crate::message::header::Header;
+use crate::message::mailbox::is_seen_alike;
 
 /// Whether a header block has exactly one From and QQ would take it.
 pub fn qq_accepts(head: &[u8]) -> bool {
@@ -28,7 +29,7 @@ pub fn accepted_mailbox(value: &[u8]) -> Option<Address> {
         Some(_) => return None,
         None => text,
     };
-    Address::parse(address).ok().filter(|a| a.is_qualified() && a.as_str() == address && !address.contains("=?"))
+    Address::parse(address).ok().filter(|a| a.is_qualified() && a.as_str() == address && is_seen_alike(address))
 }
 
 /// Whether QQ would take this value of a From field.
@@ -91,6 +92,9 @@ mod tests {
             (b"a@qq.com (Bob)", false),
             (b"=?utf-8?B?5byg <a@qq.com>", false),
             (b"=?utf-8?q?a=0d=0a?=a@qq.com", false),
+            (b"\"a b\"@qq.com", true),
+            (b"\"a <b@c.com>\"@qq.com", false),
+            (b"Bob <\"a>\"@qq.com>", false),
         ] {
             assert_eq!(accepts_value(value), good, "{}", value.escape_ascii());
         }

@@ -24,15 +24,21 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// The address, if it is one, has a domain, and has nothing in it that some reader takes for an encoded word.
+    /// The address, if it is one, has a domain, and every reader sees the same in it.
     pub fn address(&self) -> Option<Address> {
-        Address::parse(&self.text).ok().filter(|a| a.is_qualified() && !self.text.contains("=?"))
+        Address::parse(&self.text).ok().filter(|a| a.is_qualified() && is_seen_alike(&self.text))
     }
 
     /// The name to show: the display name, or what was written instead of an address (`From: printer`).
     pub fn label(&self) -> String {
         if self.name.is_empty() && !self.text.contains('@') { tidy_name(&self.text) } else { self.name.clone() }
     }
+}
+
+/// Whether an address has nothing in it that some readers take for an encoded word, or for the brackets around another
+/// address. Only a quoted local part can.
+pub(super) fn is_seen_alike(address: &str) -> bool {
+    !address.contains("=?") && !address.contains(['<', '>'])
 }
 
 /// Reads the value of an address field as it came: charset, encoded words, groups, comments and all.

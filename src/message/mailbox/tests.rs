@@ -48,6 +48,16 @@ fn mailboxes_are_read_leniently() {
     }
 }
 
+/// Readers that look for the last `<`, or decode first, would see another address.
+#[test]
+fn an_address_that_holds_another_is_none() {
+    let address = |text: &[u8]| parse_field(text, Hints::default()).first().and_then(Mailbox::address);
+    for text in [&b"\"a <x@y.z>\"@b.cn"[..], b"Bob <\"<x@y.z>\"@b.cn>", b"\"a>\"@b.cn", b"\"=?utf-8?q?x?=\"@b.cn"] {
+        assert_eq!(address(text), None, "{}", text.escape_ascii());
+    }
+    assert!(address(b"\"a b\"@b.cn").is_some());
+}
+
 #[test]
 fn mailboxes_are_written_strictly() {
     let address = Address::parse("login@qq.com").unwrap();
