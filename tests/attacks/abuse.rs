@@ -10,7 +10,7 @@
 //! | A-050 | a stranger writes to anybody | `a_050_*`; `listener::networks::a_050_a_stranger_hears_no_before_it_can_ask` |
 //! | A-051 | the sixteen probes of nmap | `a_051_*`; `smtp::command::tests::a_051_*` |
 //! | A-052 | an at sign in quotes | `listener::networks::a_052_*` |
-//! | A-053 | around a list of recipients | `a_053_*`; `listener::networks::a_053_*`; `intake::client::tests::a_053_*`; `foreign::postfix::a_053_*` |
+//! | A-053 | around a list of recipients | `a_053_*`; `listener::networks::a_053_*`; `intake::client::tests::a_053_*`; `foreign::routing::a_053_*` |
 //! | A-054 | addresses that are not ASCII | `a_054_*` |
 //! | A-055 | the null sender | `listener::networks::a_055_*`; `a_055_*` |
 //! | A-056 | 10,000 recipients | `a_056_*`; `transcripts/35-too-many-recipients.txt` |

@@ -1,10 +1,11 @@
-//! Programs from elsewhere: mail clients, libraries, Postfix, Dovecot and smtp-sink, against the relay.
+//! Programs from elsewhere: mail clients, libraries, Postfix, Dovecot, Exim and smtp-sink, against the relay.
 
 mod apps;
 mod clients;
 mod faults;
 mod harness;
 mod postfix;
+mod routing;
 mod sink;
 
 #[path = "../support/mod.rs"]

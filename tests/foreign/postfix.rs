@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::branch::{Account, Branch, body};
 use crate::support::day::Day;
-use crate::support::office::{Device, field, until};
+use crate::support::office::{field, until};
 use crate::support::postfix::{Delivered, Postfix, PostfixOptions, PostfixTls};
 use crate::support::proxy::ForeignProxy;
 use crate::support::skip::need;
@@ -374,33 +374,4 @@ async fn a_proxy_that_refuses_is_not_gone_around() {
     assert!(texts(&entry).contains("403"), "{}", texts(&entry));
     assert!(!postfix.log().contains("connect from"), "{}", postfix.log());
     assert!(postfix.delivered().is_empty() && branch.list().await.len() == 1);
-}
-
-/// Local parts that a Postfix for `corp.test` sends on to `elsewhere.test`, as it is by default (`allow_percent_hack`,
-/// `swap_bangpath`, `resolve_dequoted_address`).
-const ROUTED: [&str; 3] =
-    ["user%elsewhere.test@corp.test", "elsewhere.test!user@corp.test", r#""user@elsewhere.test"@corp.test"#];
-
-/// A list with `*@corp.test` keeps mail in that domain, also where the next host takes a local part for an address.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_053_a_list_of_a_domain_holds_behind_a_postfix_that_reads_local_parts() {
-    let local = [("mydestination", "corp.test"), ("local_transport", "virtual:")];
-    let main_cf = local.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let postfix = need!(Postfix::start(PostfixOptions { main_cf, ..PostfixOptions::default() }));
-    let list = "[client.listed]\nfrom = [\"127.0.0.0/8\"]\nrecipient = [\"*@corp.test\"]\n";
-    let branch = Branch::with("listed", &Account::at(&postfix), HOUR, Clock::system(), list);
-    let mut device = Device::connect(branch.door()).await;
-    device.ask("MAIL FROM:<device@lan.local>", "250").await;
-    for to in ROUTED {
-        device.ask(&format!("RCPT TO:<{to}>"), "550 5.7.1").await;
-    }
-    device.ask("RSET", "250").await;
-    let id = device.send("device@lan.local", &["user@corp.test"], b"Subject: x\r\n\r\nx\r\n").await;
-    branch.wait_state(id, State::Delivered).await;
-    assert_eq!(postfix.wait_delivered(1)[0].recipient, "user@corp.test");
-    // This Postfix does send them out of the domain.
-    let open = Branch::open("open", &Account::at(&postfix), HOUR);
-    open.send(&ROUTED, b"Subject: x\r\n\r\nx\r\n").await;
-    let recipients: Vec<String> = postfix.wait_delivered(2).into_iter().map(|mail| mail.recipient).collect();
-    assert!(recipients.iter().any(|recipient| recipient == "user@elsewhere.test"), "{recipients:?}");
 }

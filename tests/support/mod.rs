@@ -27,6 +27,7 @@ pub mod door;
 pub mod dovecot;
 pub mod endings;
 pub mod entrance;
+pub mod exim;
 pub mod folder;
 pub mod front;
 pub mod harm;

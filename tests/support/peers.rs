@@ -43,6 +43,9 @@ const PACKAGES: &[(&str, &str)] = &[
 /// Debian's own places only: a Python or curl that somebody installed beside them is not the peer we name.
 const FOLDERS: &[&str] = &["/usr/sbin", "/usr/bin", "/usr/lib/postfix/sbin"];
 
+/// The account that Debian's Exim runs as.
+pub const EXIM_ACCOUNT: &str = "Debian-exim";
+
 /// Finds a program in Debian's folders, or says which package is missing.
 pub fn program(name: &str) -> Result<PathBuf, Missing> {
     let found = FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
@@ -55,6 +58,13 @@ pub fn program(name: &str) -> Result<PathBuf, Missing> {
 /// Says no where a file of a Debian package is not there.
 pub fn installed(file: &str, package: &str) -> Result<(), Missing> {
     if Path::new(file).is_file() { Ok(()) } else { Err(Missing(format!("package {package} (file {file})"))) }
+}
+
+/// Exim's program, which `tests/install-peers` unpacks beside its account. Or which package is missing.
+pub fn exim() -> Result<PathBuf, Missing> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/exim/usr/sbin/exim4");
+    let there = program.is_file() && account(EXIM_ACCOUNT).is_some();
+    there.then_some(program).ok_or_else(|| Missing("package exim4-daemon-light, unpacked (tests/install-peers)".into()))
 }
 
 /// The folder below which Node finds this package of `tests/peers/package.json`.
