@@ -33,6 +33,8 @@ pub(super) struct Reencoder {
     begun: bool,
     /// The base64 that is being wrapped has had its padding.
     padded: bool,
+    /// NUL began the line that is to be broken, and nothing else of it has come.
+    nul: bool,
     uuencoded: Uudecoder,
 }
 
@@ -46,6 +48,7 @@ impl Reencoder {
             column: 0,
             begun: false,
             padded: false,
+            nul: false,
             uuencoded: Uudecoder::default(),
         }
     }
@@ -83,7 +86,10 @@ impl Reencoder {
                     self.put_quoted(b, out);
                 }
             }
-            Cure::BreakLines => out.extend_from_slice(&self.held),
+            Cure::BreakLines => {
+                self.replace_nul(true);
+                out.extend_from_slice(&self.held);
+            }
         }
     }
 
@@ -197,19 +203,31 @@ impl Reencoder {
         }
     }
 
+    /// What stands for the NUL that began the line, if that is `seen`.
+    fn replace_nul(&mut self, seen: bool) {
+        if std::mem::take(&mut self.nul) && seen {
+            self.held.push(b'?');
+        }
+    }
+
     /// Breaks a line over 998 octets: after its last blank if there is one, else between two characters.
     ///
-    /// Neither a break nor a NUL that goes may turn text into a boundary: a dash is not left to begin a line.
+    /// Neither a break nor a NUL that goes may turn text into a boundary, or leave a blank line: a dash is not left to
+    /// begin a line, and a line of NUL alone becomes a question mark. Before anything else it goes without a trace, as
+    /// the walker reads the headers of parts.
     fn break_line(&mut self, octet: u8, out: &mut Vec<u8>) {
         match octet {
-            0 if self.held.is_empty() || self.held == b"-" => self.held.push(b'?'),
+            0 if self.held.is_empty() => self.nul = true,
+            0 if self.held == b"-" => self.held.push(b'?'),
             0 | b'\r' => {}
             b'\n' => {
+                self.replace_nul(true);
                 out.extend_from_slice(&self.held);
                 out.extend_from_slice(b"\r\n");
                 self.held.clear();
             }
             _ => {
+                self.replace_nul(octet == b'-');
                 if self.held.len() == MAX_LINE {
                     let at = break_point(&self.held);
                     out.extend_from_slice(&self.held[..at]);

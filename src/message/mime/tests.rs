@@ -314,3 +314,15 @@ fn a_label_of_base64_on_hidden_parts_changes_nothing_but_lines() {
         }
     }
 }
+
+/// A NUL that begins a line goes, as the reader of part headers reads it: the line after it goes on with its field.
+#[test]
+fn a_nul_before_a_blank_leaves_the_header_whole() {
+    let same = "Content-Transfer-Encoding: x-other\r\n\0 more\r\n\0Content-Type: multipart/mixed;\r\n\0\0\tboundary=b";
+    let body = mixed(&[&format!("{same}\r\n\r\n--b\r\n\r\nan \u{e9}"), "\0\0\r\n\r\n\0-\0"]);
+    let (plan, out) = mend(MIXED, body.as_bytes());
+    assert_eq!(plan.body_repairs, [Repair::NulRemoved, Repair::LineBroken]);
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(&format!("{}\r\n\r\n--b", same.replace('\0', ""))), "{text}");
+    assert!(text.contains("--b\r\n?\r\n\r\n?-\r\n"), "no line becomes blank, none a boundary: {text}");
+}
