@@ -78,16 +78,22 @@ pub fn seal_among(head: &[u8], seal: &Seal<'_>, aliases: &[Address]) -> Vec<u8> 
         hide_foreign_senders(&mut header, ours);
         keep_old_address(&mut header, old.as_ref().filter(|(_, address)| !ours(address)));
     }
-    let (name, address) = match seal.policy {
-        FromPolicy::Free | FromPolicy::RewrittenAnyway => free(seal, &mailboxes, old),
+    let address = match seal.policy {
+        FromPolicy::Free | FromPolicy::RewrittenAnyway => old.as_ref(),
+        FromPolicy::MustEqualLogin | FromPolicy::MayBeAlias => old.as_ref().filter(|(_, address)| ours(address)),
+    };
+    let address = address.map_or_else(|| seal.address.clone(), |(_, address)| address.clone());
+    // With `Free` a client may put any address into From, so a name that looks like one says nothing new.
+    let safe = |name: &str| if seal.policy == FromPolicy::Free { name.to_owned() } else { defuse(name, &address) };
+    let old = old.map(|(name, address)| (safe(&name), address));
+    let labels = mailboxes.iter().map(|mailbox| safe(&mailbox.label()));
+    let name = match seal.policy {
+        FromPolicy::Free | FromPolicy::RewrittenAnyway => free(seal, labels, old),
         FromPolicy::MustEqualLogin | FromPolicy::MayBeAlias => {
-            let name = display(seal, &mailboxes, old.as_ref().filter(|(name, at)| !name.is_empty() || !ours(at)));
-            let address = old.map(|(_, address)| address).filter(ours);
-            (name, address.unwrap_or_else(|| seal.address.clone()))
+            display(seal, labels, old.as_ref().filter(|(name, at)| !name.is_empty() || !ours(at)))
         }
     };
-    // With `Free` a client may put any address into From, so a name that looks like one says nothing new.
-    let name = if seal.policy == FromPolicy::Free { name } else { defuse(&name, &address) };
+    let name = safe(&name);
     let named = mailboxes.first().is_some_and(|m| m.name == name) || name.is_empty();
     // A From that is already right keeps its octets, so that a second seal changes nothing.
     if plain.is_none_or(|plain| plain.key() != address.key() || !named) {
@@ -104,22 +110,23 @@ pub fn seal_among(head: &[u8], seal: &Seal<'_>, aliases: &[Address]) -> Vec<u8> 
 }
 
 /// The name that stands before the account's address: the old one, else the account's, else the old local part.
-fn display(seal: &Seal<'_>, mailboxes: &[Mailbox], old: Option<&(String, Address)>) -> String {
+fn display(seal: &Seal<'_>, mut labels: impl Iterator<Item = String>, old: Option<&(String, Address)>) -> String {
     let kept = old.map(|(name, _)| name.clone()).filter(|name| !name.is_empty());
-    let kept = kept.or_else(|| mailboxes.iter().map(Mailbox::label).find(|label| !label.is_empty()));
+    let kept = kept.or_else(|| labels.find(|label| !label.is_empty()));
     let foreign = old.filter(|(_, address)| address.key() != seal.address.key());
     kept.or_else(|| seal.display.map(str::to_owned).filter(|name| !name.trim().is_empty()))
         .or_else(|| foreign.map(|(_, address)| address.local().trim_matches('"').to_owned()))
         .unwrap_or_default()
 }
 
-fn free(seal: &Seal<'_>, mailboxes: &[Mailbox], old: Option<(String, Address)>) -> (String, Address) {
+/// The name where the old address may stay.
+fn free(seal: &Seal<'_>, labels: impl Iterator<Item = String>, old: Option<(String, Address)>) -> String {
     match old {
         Some((name, address)) if name.is_empty() && address.key() == seal.address.key() => {
-            (seal.display.unwrap_or("").to_owned(), address)
+            seal.display.unwrap_or("").to_owned()
         }
-        Some(old) => old,
-        None => (display(seal, mailboxes, None), seal.address.clone()),
+        Some((name, _)) => name,
+        None => display(seal, labels, None),
     }
 }
 

@@ -239,3 +239,19 @@ fn a_dkim_signature_goes_only_where_the_new_from_breaks_it() {
     let seal_it = Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: true };
     assert!(is_signed(&seal(foreign.as_bytes(), &seal_it)));
 }
+
+/// A name in a word within a word, and nothing in that but a blank.
+#[test]
+fn a_name_that_comes_to_nothing_is_none() {
+    let empty = "=?utf-8?q?=3D=3Futf-8=3Fq=3F=5F=3F=3D?=";
+    for policy in [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias, FromPolicy::RewrittenAnyway] {
+        let out = sealed(&format!("From: {empty} <login@qq.com>\r\n"), Some("Office"), policy);
+        assert_eq!(out, "From: Office <login@qq.com>\r\n", "{policy:?}");
+        let out = sealed(&format!("From: {empty}\r\n"), Some("Office"), policy);
+        assert_eq!(out, "From: Office <login@qq.com>\r\n", "{policy:?}");
+        let out = sealed(&format!("From: {empty}, printer\r\n"), Some("Office"), policy);
+        assert_eq!(out, "From: printer <login@qq.com>\r\n", "{policy:?}");
+    }
+    let out = sealed(&format!("From: {empty} <bob@corp.cn>\r\n"), None, FromPolicy::MustEqualLogin);
+    assert!(out.starts_with("From: bob <login@qq.com>\r\n"), "{out}");
+}
