@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use yizhan::mail::{Address, ClientKey, IdSource, Lane, ReversePath};
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
-use yizhan::queue::request::{LaneRequest, LeaseRequest};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Queue, Settings};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    LaneRequest, LeaseRequest, MessageOrigin, NewMessage, NextAttempt, Queue, QueueError, RecipientOutcome,
+    RetentionSettings, Settlement,
+};
 
 use super::{LEGAL, NOW, text};
 
@@ -34,9 +35,9 @@ pub(super) fn cycles() {
     }
 }
 
-fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, Error> {
-    let settings = Settings { data_dir: folder.to_owned(), keep_delivered: LIFE, keep_failed: LIFE };
-    let (queue, _) = Sqlite::open(&settings)?;
+fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, QueueError> {
+    let settings = RetentionSettings { keep_delivered: LIFE, keep_failed: LIFE };
+    let (queue, _) = SqliteQueue::open(folder, settings)?;
     let queue: Arc<dyn Queue> = Arc::new(queue);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime starts on this machine");
@@ -59,7 +60,7 @@ fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, Error> {
                             done.fetch_add(1, Ordering::Relaxed);
                         }
                     }
-                    Ok::<(), Error>(())
+                    Ok::<(), QueueError>(())
                 })
             })
             .collect();
@@ -80,7 +81,7 @@ fn message(ids: &IdSource, body: &Bytes) -> NewMessage {
         id: ids.next(NOW),
         received: NOW,
         expires: NOW + LIFE,
-        origin: Origin {
+        origin: MessageOrigin {
             client: "127.0.0.1".to_owned(),
             key: ClientKey::stored("127.0.0.1"),
             addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -100,8 +101,8 @@ fn message(ids: &IdSource, body: &Bytes) -> NewMessage {
 
 fn delivered() -> Settlement {
     Settlement {
-        outcomes: vec![(0, Outcome::Delivered { at: NOW, reply: "250 2.0.0 Ok".to_owned() })],
-        next: Next::Deferred(NOW),
+        outcomes: vec![(0, RecipientOutcome::Delivered { at: NOW, reply: "250 2.0.0 Ok".to_owned() })],
+        next: NextAttempt::Deferred(NOW),
         uncertain: false,
         account: Some("main".to_owned()),
         notice: None,
@@ -110,6 +111,6 @@ fn delivered() -> Settlement {
         account_state: None,
         usage: None,
         unknown_since: None,
-        untold: false,
+        unreported: false,
     }
 }

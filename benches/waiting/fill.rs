@@ -8,24 +8,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::mail::{Address, ClientKey, IdSource, Lane, ReversePath};
-use yizhan::queue::entry::{NewMessage, Origin};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Queue, Settings};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{MessageOrigin, NewMessage, Queue, RetentionSettings};
 
 use super::ACCOUNTS;
 
 const LIFE: Duration = Duration::from_secs(86_400);
 const TASKS: usize = 64;
 
-/// What the relay opens as well.
-pub(crate) fn settings(folder: &Path) -> Settings {
-    Settings { data_dir: folder.to_owned(), keep_delivered: LIFE, keep_failed: LIFE }
+/// Opens the queue, as the relay does.
+pub(crate) fn open(folder: &Path) -> SqliteQueue {
+    let keep = RetentionSettings { keep_delivered: LIFE, keep_failed: LIFE };
+    SqliteQueue::open(folder, keep).expect("the queue opens").0
 }
 
 /// Puts `number` messages of `clients` clients.
 pub(crate) fn fill(folder: &Path, number: usize, clients: usize) {
-    let (queue, _) = Sqlite::open(&settings(folder)).expect("the queue opens");
-    let queue: Arc<dyn Queue> = Arc::new(queue);
+    let queue: Arc<dyn Queue> = Arc::new(open(folder));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime starts on this machine").block_on(async {
         let (ids, now) = (Arc::new(IdSource::new(7)), Clock::system().now());
@@ -53,7 +52,7 @@ fn message(ids: &IdSource, place: usize, clients: usize, now: Timestamp) -> NewM
         id: ids.next(now),
         received: now,
         expires: now + LIFE * 5,
-        origin: Origin {
+        origin: MessageOrigin {
             client: format!("c{account}"),
             // So many clients in all, in every pool and lane.
             key: ClientKey::of_client(None, IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + (place / 30 % clients) as u32))),

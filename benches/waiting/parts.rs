@@ -9,9 +9,7 @@ use yizhan::clock::{Clock, Timestamp};
 use yizhan::delivery::budget::{Budget, Day, Limits, Spent, Windows};
 use yizhan::delivery::plan::{Access, AccountStatus, PoolAccounts, plan};
 use yizhan::mail::Lane;
-use yizhan::queue::Queue;
-use yizhan::queue::request::{ClosedLane, Line, WaitReason};
-use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::{ClosedLane, PoolLane, Queue, WaitReason};
 
 use super::{ACCOUNTS, fill, micros, time};
 
@@ -51,17 +49,16 @@ fn accounts(open: usize) -> Vec<AccountStatus> {
 /// The questions the delivery asks, to the long queue.
 pub(crate) async fn queue(folder: &Path) {
     let begin = Instant::now();
-    let (queue, _) = Sqlite::open(&fill::settings(folder)).expect("the queue opens");
-    let queue: Arc<dyn Queue> = Arc::new(queue);
+    let queue: Arc<dyn Queue> = Arc::new(fill::open(folder));
     let opened = begin.elapsed();
-    queue.recall().await.expect("it answers");
+    queue.account_states().await.expect("it answers");
     let answered = begin.elapsed();
     queue.bytes().await.expect("it answers");
     let [opened, answered, counted] = [opened, answered, begin.elapsed()].map(|time| micros(time) / 1000.0);
     println!("  {opened:.1} ms: open; {answered:.1} ms: the writer answers; {counted:.1} ms: it is counted");
     let (all, now) = (pools(), Clock::system().now());
-    let lines: Vec<Line> =
-        all.iter().flat_map(|one| Lane::ALL.map(|lane| Line { pool: one.pool.to_string(), lane })).collect();
+    let lines: Vec<PoolLane> =
+        all.iter().flat_map(|one| Lane::ALL.map(|lane| PoolLane { pool: one.pool.to_string(), lane })).collect();
     let mut times: [Vec<Duration>; 6] = Default::default();
     for turn in 0..TIMES {
         let accounts = accounts(turn % ACCOUNTS);
@@ -83,7 +80,7 @@ pub(crate) async fn queue(folder: &Path) {
         let begin = Instant::now();
         let until = now + Duration::from_secs(60);
         let closed =
-            |line: &Line| ClosedLane { line: line.clone(), until: Some(until), reason: paused(line.pool.clone()) };
+            |line: &PoolLane| ClosedLane { line: line.clone(), until: Some(until), reason: paused(line.pool.clone()) };
         queue.close_lanes(lines.iter().map(closed).collect()).await.expect("it answers");
         times[4].push(begin.elapsed());
         let begin = Instant::now();

@@ -10,8 +10,7 @@ use crate::clock::Timestamp;
 use crate::delivery::view::AccountView;
 use crate::delivery::{Account, Delivery};
 use crate::mail::Lane;
-use crate::queue::Error;
-use crate::queue::entry::Entry;
+use crate::queue::{QueueEntry, QueueError};
 
 /// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,7 +25,7 @@ pub trait Accounts: Send + Sync + 'static {
     fn share_an_account(&self, one: &str, other: &str) -> bool;
 
     /// The pool for a message whose own pool was removed from the settings; `None` when it needs no other one.
-    fn new_pool(&self, entry: &Entry) -> Option<String>;
+    fn new_pool(&self, entry: &QueueEntry) -> Option<String>;
 
     /// All of them, in the order of the settings.
     fn list(&self) -> Answer<'_, Vec<AccountView>>;
@@ -61,7 +60,7 @@ impl Accounts for Delivery {
         self.share_an_account(one, other)
     }
 
-    fn new_pool(&self, entry: &Entry) -> Option<String> {
+    fn new_pool(&self, entry: &QueueEntry) -> Option<String> {
         self.new_pool(entry)
     }
 
@@ -84,7 +83,7 @@ impl Accounts for Delivery {
     }
 }
 
-fn not_written(error: Error) -> String {
+fn not_written(error: QueueError) -> String {
     format!("done, but it could not be written, so it would not outlive a restart: {error}")
 }
 

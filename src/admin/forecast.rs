@@ -8,8 +8,7 @@
 use std::collections::HashMap;
 
 use crate::mail::{ClientKey, Lane};
-use crate::queue::entry::{Entry, State};
-use crate::queue::{Error, Filter, Queue};
+use crate::queue::{MessageFilter, MessageState, Queue, QueueEntry, QueueError};
 
 use super::accounts::Accounts;
 use super::order::Message;
@@ -24,7 +23,7 @@ struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    fn of(accounts: &dyn Accounts, waiting: &[&'a Entry], pool: &str, lane: Lane) -> Ahead<'a> {
+    fn of(accounts: &dyn Accounts, waiting: &[&'a QueueEntry], pool: &str, lane: Lane) -> Ahead<'a> {
         let mut ahead = Ahead::default();
         let mut rivals: HashMap<&str, bool> = HashMap::new();
         for entry in waiting.iter().filter(|entry| entry.lane == lane) {
@@ -45,18 +44,18 @@ impl<'a> Ahead<'a> {
 /// A line of a list: what is ahead in it, and the recipients of each client that were listed so far.
 type Line<'a> = (Ahead<'a>, HashMap<&'a ClientKey, u64>);
 
-fn recipients(entry: &Entry) -> u64 {
+fn recipients(entry: &QueueEntry) -> u64 {
     entry.open().count() as u64
 }
 
 /// The messages of a list, with the times at which those that wait may leave. What the list leaves out is not counted.
-pub(super) fn of_list(accounts: &dyn Accounts, entries: &[Entry]) -> Vec<Message> {
-    let waiting: Vec<&Entry> = entries.iter().filter(|entry| entry.state == State::Waiting).collect();
+pub(super) fn of_list(accounts: &dyn Accounts, entries: &[QueueEntry]) -> Vec<Message> {
+    let waiting: Vec<&QueueEntry> = entries.iter().filter(|entry| entry.state == MessageState::Waiting).collect();
     let mut lines: HashMap<(&str, Lane), Line<'_>> = HashMap::new();
     let mut messages = Vec::with_capacity(entries.len());
     for entry in entries {
         let message = Message::from(entry);
-        if entry.state != State::Waiting {
+        if entry.state != MessageState::Waiting {
             messages.push(message);
             continue;
         }
@@ -75,14 +74,18 @@ pub(super) fn of_list(accounts: &dyn Accounts, entries: &[Entry]) -> Vec<Message
 ///
 /// # Errors
 /// The queue could not be read.
-pub(super) async fn of_one(queue: &dyn Queue, accounts: &dyn Accounts, entry: &Entry) -> Result<Message, Error> {
+pub(super) async fn of_one(
+    queue: &dyn Queue,
+    accounts: &dyn Accounts,
+    entry: &QueueEntry,
+) -> Result<Message, QueueError> {
     let message = Message::from(entry);
-    if entry.state != State::Waiting {
+    if entry.state != MessageState::Waiting {
         return Ok(message);
     }
-    let filter = Filter { states: vec![State::Waiting], limit: FARTHEST, ..Filter::default() };
+    let filter = MessageFilter { states: vec![MessageState::Waiting], limit: FARTHEST, ..MessageFilter::default() };
     let waiting = queue.list(filter).await?;
-    let waiting: Vec<&Entry> = waiting.iter().collect();
+    let waiting: Vec<&QueueEntry> = waiting.iter().collect();
     let own = waiting.iter().take_while(|other| other.id < entry.id);
     let own = own.filter(|other| other.lane == entry.lane && other.pool == entry.pool);
     let before = own.filter(|other| other.origin.key == entry.origin.key).map(|other| recipients(other)).sum();

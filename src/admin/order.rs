@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Clock, Timestamp};
 use crate::delivery::view::AccountView;
 use crate::mail::Id;
-use crate::queue::entry::{Entry, Outcome, State};
-use crate::queue::request::WaitReason;
-use crate::queue::{Error, Filter, Queue};
+use crate::queue::{MessageFilter, MessageState, Queue, QueueEntry, QueueError, RecipientOutcome, WaitReason};
 use crate::secret::redact::redact;
 
 use super::accounts::Accounts;
@@ -161,11 +159,12 @@ async fn try_carry_out(
     now: Timestamp,
     order: Order,
 ) -> Result<Reply, String> {
-    let text = |error: Error| error.to_string();
+    let text = |error: QueueError| error.to_string();
     match order {
         Order::List { states, limit } => {
             let states = states.iter().map(|name| state(name)).collect::<Result<_, _>>()?;
-            let entries = queue.list(Filter { states, limit, ..Filter::default() }).await.map_err(text)?;
+            let entries =
+                queue.list(MessageFilter { states, limit, ..MessageFilter::default() }).await.map_err(text)?;
             Ok(Reply::Messages(forecast::of_list(accounts, &entries)))
         }
         Order::Show { id } => {
@@ -177,7 +176,7 @@ async fn try_carry_out(
         Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
         Order::Depth {} => {
             let depth = queue.depth().await.map_err(text)?;
-            let counts = State::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
+            let counts = MessageState::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
             Ok(Reply::Depth(counts.collect()))
         }
         Order::Accounts {} => Ok(Reply::Accounts(accounts.list().await)),
@@ -186,7 +185,7 @@ async fn try_carry_out(
     }
 }
 
-async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: Id) -> Result<Reply, Error> {
+async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: Id) -> Result<Reply, QueueError> {
     queue.retry(id, now).await?;
     let Ok((mut entry, ..)) = queue.show(id).await else { return Ok(Reply::Done) };
     // A final message keeps its pool when the settings change. No account leases from one that they do not have.
@@ -196,10 +195,13 @@ async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: I
     }
     // It is due now; what keeps it back all the same is not undone by a retry.
     match entry.state {
-        State::Waiting => Ok(Reply::StillWaits(Box::new(Message::from(&entry)))),
-        State::Queued | State::Sending | State::Deferred | State::Held | State::Delivered | State::Failed => {
-            Ok(Reply::Done)
-        }
+        MessageState::Waiting => Ok(Reply::StillWaits(Box::new(Message::from(&entry)))),
+        MessageState::Queued
+        | MessageState::Sending
+        | MessageState::Deferred
+        | MessageState::Held
+        | MessageState::Delivered
+        | MessageState::Failed => Ok(Reply::Done),
     }
 }
 
@@ -207,9 +209,9 @@ fn parse(id: &str) -> Result<Id, String> {
     Id::parse(id).ok_or_else(|| "an id is 16 characters of 0-9 and a-z; `yizhan queue list` shows them".to_owned())
 }
 
-fn state(name: &str) -> Result<State, String> {
-    State::parse(name).ok_or_else(|| {
-        let names: Vec<&str> = State::ALL.iter().map(|state| state.name()).collect();
+fn state(name: &str) -> Result<MessageState, String> {
+    MessageState::parse(name).ok_or_else(|| {
+        let names: Vec<&str> = MessageState::ALL.iter().map(|state| state.name()).collect();
         format!("there is no state `{}`; the states are {}", name.escape_debug(), names.join(", "))
     })
 }
@@ -217,7 +219,7 @@ fn state(name: &str) -> Result<State, String> {
 impl Message {
     /// The same with the time at which it may be expected to go, with so many recipients in the line before it. The
     /// stored time stays where nobody knows better.
-    pub(super) fn with_forecast(mut self, accounts: &dyn Accounts, entry: &Entry, ahead: u64) -> Message {
+    pub(super) fn with_forecast(mut self, accounts: &dyn Accounts, entry: &QueueEntry, ahead: u64) -> Message {
         if let Some(at) = accounts.expected(&entry.pool, entry.lane, ahead) {
             self.next = Some(at.max(entry.due.min(NOBODY_KNOWS)).rfc3339()).filter(|_| entry.due < NOBODY_KNOWS);
         }
@@ -225,8 +227,8 @@ impl Message {
     }
 }
 
-impl From<&Entry> for Message {
-    fn from(entry: &Entry) -> Message {
+impl From<&QueueEntry> for Message {
+    fn from(entry: &QueueEntry) -> Message {
         Message {
             id: entry.id.to_string(),
             state: entry.state.to_string(),
@@ -251,12 +253,12 @@ impl From<&Entry> for Message {
     }
 }
 
-impl From<&crate::queue::entry::Recipient> for Recipient {
-    fn from(recipient: &crate::queue::entry::Recipient) -> Recipient {
+impl From<&crate::queue::RecipientEntry> for Recipient {
+    fn from(recipient: &crate::queue::RecipientEntry) -> Recipient {
         let (outcome, reply) = match &recipient.outcome {
-            Outcome::Open { last } => ("open", last.clone()),
-            Outcome::Delivered { reply, .. } => ("delivered", Some(reply.clone())),
-            Outcome::Failed { reason, .. } => ("failed", Some(reason.clone())),
+            RecipientOutcome::Open { last } => ("open", last.clone()),
+            RecipientOutcome::Delivered { reply, .. } => ("delivered", Some(reply.clone())),
+            RecipientOutcome::Failed { reason, .. } => ("failed", Some(reason.clone())),
         };
         Recipient { to: recipient.address.to_string(), outcome: outcome.to_owned(), reply: reply.as_deref().map(clean) }
     }

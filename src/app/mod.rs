@@ -21,7 +21,7 @@ use crate::limits::capacity::Capacity;
 use crate::limits::guard::Guard;
 use crate::limits::known_clients::KnownClients;
 use crate::mail::IdSource;
-use crate::queue::sqlite::Sqlite;
+use crate::queue::sqlite::SqliteQueue;
 use crate::queue::{self, Queue};
 use crate::telemetry::counter::Counters;
 
@@ -67,7 +67,7 @@ pub enum StartError {
     },
     /// The queue could not be opened.
     #[error(transparent)]
-    Queue(#[from] queue::Error),
+    Queue(#[from] queue::QueueError),
     /// The control socket could not be opened.
     #[error("cannot open the control socket {}: {source}", path.display())]
     Control {
@@ -135,7 +135,7 @@ impl Relay {
         // What is wrong with the settings is said before anything is made on the disk.
         translate::owner(settings)?;
         translate::router(settings)?;
-        let (queue, report) = Sqlite::open(&translate::queue(settings))?;
+        let (queue, report) = SqliteQueue::open(&settings.queue.data_dir, translate::queue(settings))?;
         for sentence in report {
             tracing::warn!(event = "queue_report", "{sentence}");
         }

@@ -12,8 +12,7 @@ use crate::delivery::Delivery;
 use crate::delivery::view::AccountView;
 use crate::drain::Drain;
 use crate::mail::{IdSource, Lane};
-use crate::queue::Queue;
-use crate::queue::entry::Entry;
+use crate::queue::{Queue, QueueEntry};
 use crate::telemetry::counter::Counters;
 
 use super::{StartError, delivery_of, seed};
@@ -65,7 +64,7 @@ impl Accounts for Offline {
         self.0.share_an_account(one, other)
     }
 
-    fn new_pool(&self, entry: &Entry) -> Option<String> {
+    fn new_pool(&self, entry: &QueueEntry) -> Option<String> {
         self.0.new_pool(entry)
     }
 

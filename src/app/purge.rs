@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::{EARLIEST, Timestamp};
-use crate::queue::entry::SavedTime;
+use crate::queue::SavedTime;
 
 /// How often the time is saved.
 const SAVE_EVERY: Duration = Duration::from_secs(3600);

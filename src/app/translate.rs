@@ -20,7 +20,7 @@ use crate::net::proxy::Proxy;
 use crate::net::tls::identity;
 use crate::net::tls::roots::Roots;
 use crate::provider::{Catalogue, DayWindow, Tls};
-use crate::queue;
+use crate::queue::RetentionSettings;
 use crate::route::{Pattern, PatternError, Pool, Router, Rule};
 use crate::secret::{Secret, SecretSource};
 use crate::smtp::server;
@@ -40,12 +40,8 @@ fn mailbox(account: &config::Account) -> Result<Address, StartError> {
     account.address.clone().ok_or_else(|| StartError::NoMailbox(account.name.clone()))
 }
 
-pub(super) fn queue(settings: &Settings) -> queue::Settings {
-    queue::Settings {
-        data_dir: settings.queue.data_dir.clone(),
-        keep_delivered: settings.queue.keep_delivered,
-        keep_failed: settings.queue.keep_failed,
-    }
+pub(super) fn queue(settings: &Settings) -> RetentionSettings {
+    RetentionSettings { keep_delivered: settings.queue.keep_delivered, keep_failed: settings.queue.keep_failed }
 }
 
 pub(super) fn limits(settings: &Settings) -> limits::Settings {

@@ -12,9 +12,8 @@ use crate::admin::order::{self, Message, Order, Reply};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::queue::request::WaitReason;
-use crate::queue::sqlite::Sqlite;
-use crate::queue::{self, Queue as _};
+use crate::queue::sqlite::SqliteQueue;
+use crate::queue::{Queue as _, RetentionSettings, WaitReason};
 
 use super::run::SettingsArguments;
 use super::screen::{self, Ink, Lang, Paint, harmless, one_line};
@@ -118,12 +117,9 @@ pub(super) async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::
         "there is no queue in {} (--data-dir names another folder)",
         data_dir.display()
     );
-    let own = queue::Settings {
-        data_dir: data_dir.clone(),
-        keep_delivered: settings.queue.keep_delivered,
-        keep_failed: settings.queue.keep_failed,
-    };
-    let (queue, report) = Sqlite::open(&own)?;
+    let keep =
+        RetentionSettings { keep_delivered: settings.queue.keep_delivered, keep_failed: settings.queue.keep_failed };
+    let (queue, report) = SqliteQueue::open(data_dir, keep)?;
     for sentence in report {
         screen::complain(&sentence);
     }

@@ -15,8 +15,7 @@ use crate::clock::Timestamp;
 use crate::mail::{Address, Lane};
 use crate::message::rewrite::FromPolicy;
 use crate::provider::Remedy;
-use crate::queue::entry::Usage;
-use crate::queue::request::WaitReason;
+use crate::queue::{AccountUsage, WaitReason};
 use crate::upstream::Upstream;
 
 use super::alarm::AlarmState;
@@ -188,7 +187,7 @@ impl Account {
     }
 
     /// Puts it where it was when the last process ended.
-    pub fn restore(&self, kept: Option<Kept>, usage: Vec<Usage>, now: Timestamp) {
+    pub fn restore(&self, kept: Option<Kept>, usage: Vec<AccountUsage>, now: Timestamp) {
         let mut state = self.state();
         let rows = usage.into_iter().map(|row| {
             let spent = budget::Spent { messages: row.messages, recipients: row.recipients, logins: row.logins };

@@ -15,8 +15,7 @@ use crate::clock::Timestamp;
 use crate::mail::ReversePath;
 use crate::message::rewrite::{FromPolicy, Seal, is_signed, seal_among};
 use crate::provider::{Action, Basis, Scope, Verdict};
-use crate::queue::entry::{Entry, Next, Usage};
-use crate::queue::{Error, Lease, Settled};
+use crate::queue::{AccountUsage, Lease, NextAttempt, QueueEntry, QueueError, Settled};
 use crate::telemetry::{counter, panic};
 use crate::upstream::turn::Turn;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
@@ -212,7 +211,7 @@ impl Delivery {
         settlement.account = Some(account.name().to_owned());
         let usage = reached(&report).then(|| {
             let (messages, recipients) = (1, places.len() as u32);
-            Usage { account: account.name().to_owned(), at: now, messages, recipients, logins: 0 }
+            AccountUsage { account: account.name().to_owned(), at: now, messages, recipients, logins: 0 }
         });
         settlement.usage.clone_from(&usage);
         let (state, turn) = self.state_to_keep(&account).await.unzip();
@@ -221,8 +220,8 @@ impl Delivery {
         if panic::caught("settlement", &self.0.counters, tell).is_none() {
             // The outcome must be written all the same, or the message would be sent again. The digest will tell.
             settlement.notice = None;
-            settlement.untold = changes.iter().any(|change| change.event == Event::Failed) && !entry.notice;
-            self.digests().put_back(u64::from(settlement.untold), now);
+            settlement.unreported = changes.iter().any(|change| change.event == Event::Failed) && !entry.notice;
+            self.digests().put_back(u64::from(settlement.unreported), now);
             self.0.tellings.notify_one();
         }
         let next = settlement.next;
@@ -230,7 +229,7 @@ impl Delivery {
         drop(turn);
         match settled {
             Ok(Settled::Written) => self.log(&account, &entry, &changes, next),
-            Ok(Settled::Kept(kept)) => {
+            Ok(Settled::Pending(kept)) => {
                 tracing::error!(event = "queue_error", id = %entry.id, "how the try ended could not be written yet: {}", kept.why);
                 let written = tokio::select! {
                     written = kept.written() => written,
@@ -245,7 +244,7 @@ impl Delivery {
                     }
                 }
             }
-            Err(Error::NotLeased(id)) => {
+            Err(QueueError::NotLeased(id)) => {
                 tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
                 self.count(usage).await;
                 // What was learnt went with it, and must not wait for the next change.
@@ -271,16 +270,16 @@ impl Delivery {
     }
 
     /// Counts what the provider has seen although the message itself is gone (somebody dropped it meanwhile).
-    async fn count(&self, usage: Option<Usage>) {
+    async fn count(&self, usage: Option<AccountUsage>) {
         let Some(usage) = usage else { return };
-        if let Err(error) = self.0.queue.spend(usage).await {
+        if let Err(error) = self.0.queue.add_usage(usage).await {
             tracing::error!(event = "queue_error", "a transaction could not be counted: {error}");
         }
     }
 
-    fn log(&self, account: &Account, entry: &Entry, changes: &[Change], next: Next) {
+    fn log(&self, account: &Account, entry: &QueueEntry, changes: &[Change], next: NextAttempt) {
         let at = match next {
-            Next::Deferred(at) | Next::Waiting(at) => at.rfc3339(),
+            NextAttempt::Deferred(at) | NextAttempt::Waiting(at) => at.rfc3339(),
         };
         for change in changes {
             let (id, to) = (entry.id, &entry.recipients[change.place].address);
@@ -302,12 +301,12 @@ impl Delivery {
 }
 
 /// The recipients of an attempt through this account.
-pub(super) fn places_for(account: &Account, entry: &Entry, most: usize) -> Vec<usize> {
+pub(super) fn places_for(account: &Account, entry: &QueueEntry, most: usize) -> Vec<usize> {
     entry.offered(most.min(account.who().recipients.max(1)))
 }
 
 /// What the account puts on the mail: in its strictest form once the provider has refused another one.
-fn policy(who: &Identity, entry: &Entry) -> FromPolicy {
+fn policy(who: &Identity, entry: &QueueEntry) -> FromPolicy {
     if entry.strict { FromPolicy::MustEqualLogin } else { who.policy }
 }
 

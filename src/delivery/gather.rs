@@ -10,8 +10,7 @@ use crate::mail::{Address, Id};
 use crate::message::header::Header;
 use crate::message::notice::digest::{Digest as Words, MOST_ROWS, Row, build};
 use crate::provider::{Basis, Phase, Verdict};
-use crate::queue::Error;
-use crate::queue::entry::{Entry, Outcome};
+use crate::queue::{QueueEntry, QueueError, RecipientOutcome};
 
 use super::Delivery;
 use super::digest::Digest;
@@ -33,7 +32,7 @@ struct Line {
 impl Delivery {
     /// After a restart: what the last process did not come to tell.
     pub(super) async fn gather_untold(&self) {
-        match self.0.queue.untold(MOST).await {
+        match self.0.queue.unreported(MOST).await {
             Ok(untold) => {
                 let oldest = untold.iter().filter_map(failed_at).min();
                 *self.digests() = Digest::rebuilt(untold.len() as u64, oldest.unwrap_or_else(|| self.0.clock.now()));
@@ -63,9 +62,9 @@ impl Delivery {
     }
 
     /// Tells what is untold, up to [`MOST`]: one mail for each reader. Returns how many mails had failed.
-    async fn gather(&self, now: Timestamp) -> Result<usize, Error> {
-        let untold = self.0.queue.untold(MOST).await?;
-        let mut by_reader: BTreeMap<String, (Address, Vec<Entry>)> = BTreeMap::new();
+    async fn gather(&self, now: Timestamp) -> Result<usize, QueueError> {
+        let untold = self.0.queue.unreported(MOST).await?;
+        let mut by_reader: BTreeMap<String, (Address, Vec<QueueEntry>)> = BTreeMap::new();
         let mut nobody = Vec::new();
         let mails = untold.len();
         for entry in untold {
@@ -78,17 +77,17 @@ impl Delivery {
             self.write_one(to, &entries, now).await?;
         }
         if !nobody.is_empty() {
-            self.0.queue.tell(None, nobody).await?;
+            self.0.queue.mark_reported(None, nobody).await?;
         }
         Ok(mails)
     }
 
-    async fn write_one(&self, to: Address, entries: &[Entry], now: Timestamp) -> Result<(), Error> {
+    async fn write_one(&self, to: Address, entries: &[QueueEntry], now: Timestamp) -> Result<(), QueueError> {
         let mut lines = Vec::new();
         for entry in entries.iter().take(MOST_ROWS) {
             let subject = match self.0.queue.show(entry.id).await {
                 Ok((_, head, _)) => Header::parse(&head).text("Subject").unwrap_or_default().trim().to_owned(),
-                Err(Error::NotFound(_)) => String::new(),
+                Err(QueueError::NotFound(_)) => String::new(),
                 Err(error) => return Err(error),
             };
             lines.extend(self.lines(entry, &subject));
@@ -107,13 +106,13 @@ impl Delivery {
         });
         let pool = self.0.router.pool(OWN, &crate::mail::ReversePath::Null, &to).to_string();
         let message = self.own_mail(id, &from, to, pool, mail, now);
-        self.0.queue.tell(Some(message), entries.iter().map(|entry| entry.id).collect()).await
+        self.0.queue.mark_reported(Some(message), entries.iter().map(|entry| entry.id).collect()).await
     }
 
-    fn lines(&self, entry: &Entry, subject: &str) -> Vec<Line> {
+    fn lines(&self, entry: &QueueEntry, subject: &str) -> Vec<Line> {
         let failed = entry.recipients.iter().filter_map(|recipient| match &recipient.outcome {
-            Outcome::Failed { reason, .. } => Some((recipient.address.clone(), reason.clone())),
-            Outcome::Open { .. } | Outcome::Delivered { .. } => None,
+            RecipientOutcome::Failed { reason, .. } => Some((recipient.address.clone(), reason.clone())),
+            RecipientOutcome::Open { .. } | RecipientOutcome::Delivered { .. } => None,
         });
         let line = |(recipient, reply): (Address, String)| Line {
             id: entry.id,
@@ -127,7 +126,7 @@ impl Delivery {
     }
 
     /// What a reply meant that has been kept as text: the stage is not known any more, so each is asked.
-    fn understand(&self, entry: &Entry, text: &str) -> Option<Verdict> {
+    fn understand(&self, entry: &QueueEntry, text: &str) -> Option<Verdict> {
         let (code, words) = text.split_once(' ')?;
         let code: u16 = code.parse().ok()?;
         let account = self.0.accounts.iter().find(|account| Some(account.name()) == entry.account.as_deref())?;
@@ -140,7 +139,7 @@ impl Delivery {
     }
 
     /// The mailbox of the account that tried last.
-    fn own_address(&self, entry: &Entry) -> &Address {
+    fn own_address(&self, entry: &QueueEntry) -> &Address {
         let used = self.0.accounts.iter().find(|account| Some(account.name()) == entry.account.as_deref());
         used.unwrap_or(&self.0.accounts[0]).address()
     }
@@ -159,10 +158,10 @@ fn row(line: &Line) -> Row<'_> {
 }
 
 /// When the first recipient of a message failed.
-fn failed_at(entry: &Entry) -> Option<Timestamp> {
-    let at = |outcome: &Outcome| match outcome {
-        Outcome::Failed { at, .. } => Some(*at),
-        Outcome::Open { .. } | Outcome::Delivered { .. } => None,
+fn failed_at(entry: &QueueEntry) -> Option<Timestamp> {
+    let at = |outcome: &RecipientOutcome| match outcome {
+        RecipientOutcome::Failed { at, .. } => Some(*at),
+        RecipientOutcome::Open { .. } | RecipientOutcome::Delivered { .. } => None,
     };
     entry.recipients.iter().filter_map(|recipient| at(&recipient.outcome)).min()
 }

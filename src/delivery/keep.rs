@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde::{Deserialize, Serialize};
 
 use crate::provider::Remedy;
-use crate::queue::entry::AccountState;
+use crate::queue::AccountState;
 use crate::secret::Secret;
 
 use super::alarm::AlarmState;

@@ -27,9 +27,7 @@ use crate::drain::Drain;
 use crate::language::Language;
 use crate::mail::{Address, IdSource, Lane};
 use crate::provider::Catalogue;
-use crate::queue::entry::AccountState;
-use crate::queue::request::{ClosedLane, LeaseRequest, Line};
-use crate::queue::{Error, Lease, Queue};
+use crate::queue::{AccountState, ClosedLane, Lease, LeaseRequest, PoolLane, Queue, QueueError};
 use crate::route::{Pattern, Pool, Router};
 use crate::telemetry::counter::Counters;
 use crate::webhook::Webhook;
@@ -209,7 +207,7 @@ impl Delivery {
             match self.turn(&mut running).await {
                 Ok(()) => {}
                 // Nobody else closes it while we are not stopping: its thread is gone, and nothing can be taken or sent.
-                Err(Error::Closed) => {
+                Err(QueueError::Closed) => {
                     self.0.drain.give_up("the queue");
                     break;
                 }
@@ -242,7 +240,7 @@ impl Delivery {
     }
 
     /// One turn of the loop: hand out what may go, then sleep until something happens.
-    async fn turn(&self, running: &mut Running) -> Result<(), Error> {
+    async fn turn(&self, running: &mut Running) -> Result<(), QueueError> {
         // Whoever changed something is heard from here on.
         self.pokes().clear();
         let now = self.0.clock.now();
@@ -276,11 +274,12 @@ impl Delivery {
         accounts: &[AccountStatus],
         running: &mut Running,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, Error> {
-        let line = |pool: &PoolAccounts, lane| Line { pool: pool.pool.to_string(), lane };
-        let lines: Vec<Line> = self.0.pools.iter().flat_map(|pool| Lane::ALL.map(|lane| line(pool, lane))).collect();
+    ) -> Result<Option<Timestamp>, QueueError> {
+        let line = |pool: &PoolAccounts, lane| PoolLane { pool: pool.pool.to_string(), lane };
+        let lines: Vec<PoolLane> =
+            self.0.pools.iter().flat_map(|pool| Lane::ALL.map(|lane| line(pool, lane))).collect();
         let first = self.0.queue.first_due(lines.clone()).await?;
-        let due: BTreeMap<Line, Timestamp> =
+        let due: BTreeMap<PoolLane, Timestamp> =
             lines.into_iter().zip(first).filter_map(|(line, first)| Some((line, first?))).collect();
         running.waits.note(plan, &due, now);
         let patience = self.note_vain(&due, accounts, now);
@@ -293,13 +292,13 @@ impl Delivery {
     /// may take from the reserve.
     fn note_vain(
         &self,
-        due: &BTreeMap<Line, Timestamp>,
+        due: &BTreeMap<PoolLane, Timestamp>,
         accounts: &[AccountStatus],
         now: Timestamp,
     ) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
         for (place, status) in accounts.iter().enumerate() {
-            let serves = |line: &Line| {
+            let serves = |line: &PoolLane| {
                 self.0.pools.iter().any(|pool| *pool.pool == *line.pool && pool.accounts.contains(&place))
             };
             for lane in Lane::ALL {
@@ -316,7 +315,7 @@ impl Delivery {
 
     /// A clock that was set back must not keep mail for as long as it was set back, and one that was not set when mail came
     /// must not make it expire. What the clock did before this process began is not known, so the first call mends the times as well.
-    async fn mind_the_clock(&self, now: Timestamp, running: &mut Running) -> Result<(), Error> {
+    async fn mind_the_clock(&self, now: Timestamp, running: &mut Running) -> Result<(), QueueError> {
         if let Some(latest) = running.latest {
             let set = clock::was_unset(latest, now);
             if now + clock::BACK >= latest && !set {
@@ -337,7 +336,7 @@ impl Delivery {
                 );
             }
         }
-        self.0.queue.mend_times(now, now + self.0.settings.schedule.longest()).await?;
+        self.0.queue.correct_times(now, now + self.0.settings.schedule.longest()).await?;
         running.latest = Some(now);
         Ok(())
     }
@@ -357,7 +356,7 @@ impl Delivery {
     }
 
     /// Reports to the queue what is closed, so that lists show what waits, until when and why.
-    async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), Error> {
+    async fn publish(&self, plan: &Plan, running: &mut Running) -> Result<(), QueueError> {
         if running.closed != plan.closed {
             self.0.queue.close_lanes(plan.closed.clone()).await?;
             running.closed.clone_from(&plan.closed);
@@ -372,7 +371,7 @@ impl Delivery {
         request: &LeaseRequest,
         running: &mut Running,
         now: Timestamp,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, QueueError> {
         let account = &self.0.accounts[place];
         let mut leases = self.0.queue.lease(now, request.clone()).await?;
         let all = leases.len() == request.total;

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use crate::clock::Timestamp;
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::message::notice::{Failure, Letter, Notice, Reader, build, may_tell};
-use crate::queue::Lease;
-use crate::queue::entry::{NewMessage, Origin, Settlement};
+use crate::queue::{Lease, MessageOrigin, NewMessage, Settlement};
 
 use super::account::Account;
 use super::digest::Tell;
@@ -43,7 +42,7 @@ impl Delivery {
         match self.digests().on_failure(now) {
             Tell::Now => settlement.notice = Some(Box::new(self.notice(account, lease, &failed, to, now))),
             Tell::Later(_) => {
-                settlement.untold = true;
+                settlement.unreported = true;
                 self.0.tellings.notify_one();
             }
         }
@@ -96,7 +95,7 @@ impl Delivery {
             id,
             received: now,
             expires: now + self.0.settings.schedule.expire,
-            origin: Origin {
+            origin: MessageOrigin {
                 client: OWN.to_owned(),
                 key: ClientKey::of_relay(),
                 addr: std::net::Ipv4Addr::LOCALHOST.into(),

@@ -5,7 +5,7 @@
 
 use crate::clock::Timestamp;
 use crate::mail::Lane;
-use crate::queue::Error;
+use crate::queue::QueueError;
 use crate::secret::redact::redact;
 
 use super::account::{Account, Look};
@@ -51,7 +51,7 @@ impl Delivery {
     ///
     /// # Errors
     /// It is stopped, but that could not be written: it would not outlive a restart.
-    pub async fn pause(&self, account: &Account, reason: &str) -> Result<(), Error> {
+    pub async fn pause(&self, account: &Account, reason: &str) -> Result<(), QueueError> {
         // An order that comes with the start must not be overruled by what the last process left.
         let restored = self.restore().await;
         account.pause(reason, self.0.clock.now());
@@ -63,16 +63,16 @@ impl Delivery {
     ///
     /// # Errors
     /// As [`Delivery::pause`].
-    pub async fn resume(&self, account: &Account) -> Result<(), Error> {
+    pub async fn resume(&self, account: &Account) -> Result<(), QueueError> {
         let restored = self.restore().await;
         account.resume();
         account.upstream().close_idle().await;
         self.went_on_or_stopped(account).await.and(restored)
     }
 
-    async fn went_on_or_stopped(&self, account: &Account) -> Result<(), Error> {
+    async fn went_on_or_stopped(&self, account: &Account) -> Result<(), QueueError> {
         let written = match self.state_to_keep(account).await {
-            Some((state, _turn)) => self.0.queue.remember(state).await,
+            Some((state, _turn)) => self.0.queue.save_account_state(state).await,
             None => Ok(()),
         };
         if written.is_err() {

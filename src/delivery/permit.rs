@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::queue::entry::Usage;
+use crate::queue::AccountUsage;
 use crate::upstream::permit::Answer;
 use crate::upstream::{Held, Permit};
 
@@ -59,8 +59,8 @@ impl Permit for Logins<'_> {
                 text: format!("the account has no log-in left until {}", until.rfc3339()),
             })?;
             let account = self.account.name().to_owned();
-            let usage = Usage { account, at: now, messages: 0, recipients: 0, logins: 1 };
-            if let Err(error) = self.delivery.0.queue.spend(usage).await {
+            let usage = AccountUsage { account, at: now, messages: 0, recipients: 0, logins: 1 };
+            if let Err(error) = self.delivery.0.queue.add_usage(usage).await {
                 // A disk that takes nothing more must not keep mail from leaving it; the memory still counts.
                 tracing::error!(event = "queue_error", "a log-in could not be counted: {error}");
             }

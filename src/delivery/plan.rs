@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::mail::Lane;
-use crate::queue::request::{ClosedLane, LaneRequest, LeaseRequest, Line, WaitReason};
+use crate::queue::{ClosedLane, LaneRequest, LeaseRequest, PoolLane, WaitReason};
 
 /// A pool, with the places of its accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub struct Plan {
     /// What is closed.
     pub closed: Vec<ClosedLane>,
     /// What is open, while all connections of its account carry other messages.
-    pub busy: Vec<Line>,
+    pub busy: Vec<PoolLane>,
     /// When the first thing that is closed opens.
     pub wake: Option<Timestamp>,
 }
@@ -110,7 +110,7 @@ pub fn plan(pools: &[PoolAccounts], accounts: &[AccountStatus], order: [Lane; 3]
     let mut leases: Vec<LeaseRequest> = accounts.iter().zip(turns(pools, accounts.len())).map(request).collect();
     for lane in order {
         for pool in pools {
-            let line = || Line { pool: pool.pool.to_string(), lane };
+            let line = || PoolLane { pool: pool.pool.to_string(), lane };
             match choose(pool, accounts, lane) {
                 Choice::Account(account, limit) => {
                     let LeaseRequest { lanes, total, .. } = &mut leases[account];

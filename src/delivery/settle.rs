@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::provider::{Phase, Remedy};
-use crate::queue::entry::{Entry, Next, Outcome as Kept, Settlement};
+use crate::queue::{NextAttempt, QueueEntry, RecipientOutcome as Kept, Settlement};
 use crate::upstream::{Fate, Outcome};
 
 use super::schedule::Settings;
@@ -32,7 +32,7 @@ const UNKNOWN_REPLY: &str = "unknown reply, tried again before it is final: ";
 const GUESSED_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// Whether this recipient was refused before with a reply that is not understood.
-pub(super) fn refused_before(entry: &Entry, place: usize) -> bool {
+pub(super) fn refused_before(entry: &QueueEntry, place: usize) -> bool {
     let last = entry.recipients.get(place).map(|one| &one.outcome);
     matches!(last, Some(Kept::Open { last: Some(text) }) if text.starts_with(UNKNOWN_REPLY))
 }
@@ -94,7 +94,7 @@ pub struct Tried<'a> {
 }
 
 /// Works out what to write for `entry` after an attempt.
-pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timestamp) -> (Settlement, Vec<Change>) {
+pub fn settle(schedule: &Settings, entry: &QueueEntry, tried: Tried<'_>, now: Timestamp) -> (Settlement, Vec<Change>) {
     let rules = Rules::of(entry, tried, now);
     let (mut changes, mut kept) = (Vec::new(), Vec::new());
     for (&place, outcome) in tried.places.iter().zip(tried.outcomes) {
@@ -114,7 +114,7 @@ pub fn settle(schedule: &Settings, entry: &Entry, tried: Tried<'_>, now: Timesta
         account_state: None,
         usage: None,
         unknown_since: tried.outcomes.iter().any(|o| matches!(o.fate, Fate::Unknown)).then_some(now),
-        untold: false,
+        unreported: false,
     };
     (settlement, changes)
 }
@@ -133,7 +133,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn of(entry: &Entry, tried: Tried<'_>, now: Timestamp) -> Rules {
+    fn of(entry: &QueueEntry, tried: Tried<'_>, now: Timestamp) -> Rules {
         let count = |fate: Fate| tried.outcomes.iter().filter(|o| o.fate == fate).count();
         let uncertain = count(Fate::Uncertain) > 0;
         let (tries, end) = (entry.tries + 1, entry.end_of_life(now));
@@ -183,7 +183,13 @@ impl Rules {
 }
 
 /// When the recipients that are still open are tried.
-fn next(schedule: &Settings, entry: &Entry, tried: Tried<'_>, kept: &[(usize, Kept)], now: Timestamp) -> Next {
+fn next(
+    schedule: &Settings,
+    entry: &QueueEntry,
+    tried: Tried<'_>,
+    kept: &[(usize, Kept)],
+    now: Timestamp,
+) -> NextAttempt {
     let after = |place: usize| kept.iter().find(|(at, _)| *at == place).map(|(_, outcome)| outcome);
     let mut left = entry.open().map(|(place, recipient)| after(place).unwrap_or(&recipient.outcome));
     let fresh = left.any(|outcome| matches!(outcome, Kept::Open { last: None }));
@@ -192,16 +198,16 @@ fn next(schedule: &Settings, entry: &Entry, tried: Tried<'_>, kept: &[(usize, Ke
     let waits = tried.outcomes.iter().any(|o| o.fate == Fate::Waits);
     if fresh || (waits && !failed) {
         // Its old time keeps its place in the line.
-        Next::Waiting(entry.due.min(now))
+        NextAttempt::Waiting(entry.due.min(now))
     } else {
         // Those of this attempt that failed, and those that failed in an earlier part of the same round.
         let least = tried.outcomes.iter().map(|o| least_wait(entry, o)).max().unwrap_or_default();
-        Next::Deferred(schedule.next_try(entry.tries + 1, entry.id, now).max(now + least))
+        NextAttempt::Deferred(schedule.next_try(entry.tries + 1, entry.id, now).max(now + least))
     }
 }
 
 /// How long a message waits at the least after this, whatever the schedule says.
-fn least_wait(entry: &Entry, outcome: &Outcome) -> Duration {
+fn least_wait(entry: &QueueEntry, outcome: &Outcome) -> Duration {
     match outcome.fate {
         Fate::Guessed => GUESSED_WAIT,
         Fate::Unknown if outcome.phase != Some(Phase::Mail) && entry.unknown_since.is_none() => UNKNOWN_WAIT,

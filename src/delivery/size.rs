@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::mail::Id;
-use crate::queue::{Error, Lease};
+use crate::queue::{Lease, QueueError};
 use crate::route::Pool;
 
 use super::Delivery;
@@ -18,7 +18,7 @@ use super::attempt::too_large;
 impl Delivery {
     /// Takes out the leases that are too large for the account, where another account of their pool has room, and gives
     /// these messages to the ones that have. True when there were any.
-    pub(super) async fn hand_over(&self, account: &Account, leases: &mut Vec<Lease>) -> Result<bool, Error> {
+    pub(super) async fn hand_over(&self, account: &Account, leases: &mut Vec<Lease>) -> Result<bool, QueueError> {
         let mut changes: Vec<(Id, String)> = Vec::new();
         leases.retain(|lease| {
             let pool = too_large(account.who(), lease).and_then(|_| self.roomier(lease));

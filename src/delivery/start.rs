@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::queue::entry::Entry;
-use crate::queue::{Error, Filter};
+use crate::queue::{MessageFilter, QueueEntry, QueueError};
 
 use super::Delivery;
 use super::keep::Kept;
@@ -28,13 +27,13 @@ impl Delivery {
     ///
     /// # Errors
     /// The queue could not be read; the accounts are as they were.
-    pub async fn restore(&self) -> Result<(), Error> {
+    pub async fn restore(&self) -> Result<(), QueueError> {
         // Once: what was read is added to what is known.
         self.0.restored.get_or_try_init(|| self.read_states()).await.map(|_| ())
     }
 
-    async fn read_states(&self) -> Result<(), Error> {
-        let (now, states) = (self.0.clock.now(), self.0.queue.recall().await?);
+    async fn read_states(&self) -> Result<(), QueueError> {
+        let (now, states) = (self.0.clock.now(), self.0.queue.account_states().await?);
         for account in &self.0.accounts {
             let kept = states.iter().find(|state| state.account == account.name()).and_then(Kept::read);
             // A clock that was set back must not hide what was used: everything that is there is read.
@@ -45,14 +44,14 @@ impl Delivery {
     }
 
     /// Gives every message that is not final a pool that the settings have.
-    async fn route_anew(&self) -> Result<(), Error> {
+    async fn route_anew(&self) -> Result<(), QueueError> {
         if self.0.queue.pools().await?.iter().all(|(pool, _)| self.has_pool(pool)) {
             return Ok(());
         }
         let mut after = None;
         // With a million messages it takes minutes: a stop does not wait for it, and the next start goes on.
         while !self.0.drain.started() {
-            let page = self.0.queue.list(Filter { limit: PAGE, after, ..Filter::default() }).await?;
+            let page = self.0.queue.list(MessageFilter { limit: PAGE, after, ..MessageFilter::default() }).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.id);
             let changes = page.iter().filter_map(|entry| Some((entry.id, self.new_pool(entry)?)));
@@ -63,7 +62,7 @@ impl Delivery {
 
     /// The pool for a message whose own pool was removed from the settings: the one that it would get if it came now.
     /// `None` when its pool is still there, or none of its recipients is open.
-    pub fn new_pool(&self, entry: &Entry) -> Option<String> {
+    pub fn new_pool(&self, entry: &QueueEntry) -> Option<String> {
         if self.has_pool(&entry.pool) {
             return None;
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::queue::request::{ClosedLane, Line, WaitReason};
+use crate::queue::{ClosedLane, PoolLane, WaitReason};
 
 use super::plan::Plan;
 
@@ -15,11 +15,11 @@ const LONG_TURN: Duration = Duration::from_secs(60);
 
 /// The lanes in which mail waits, with the kinds of reason that were logged.
 #[derive(Debug, Default)]
-pub(super) struct WaitLog(BTreeSet<(Line, &'static str)>);
+pub(super) struct WaitLog(BTreeSet<(PoolLane, &'static str)>);
 
 impl WaitLog {
     /// Logs what is new in this plan. `due`: when the first message of each lane is due that is not leased.
-    pub(super) fn note(&mut self, plan: &Plan, due: &BTreeMap<Line, Timestamp>, now: Timestamp) {
+    pub(super) fn note(&mut self, plan: &Plan, due: &BTreeMap<PoolLane, Timestamp>, now: Timestamp) {
         for ClosedLane { line, until, reason } in self.begun(plan, due, now) {
             let until = match reason {
                 WaitReason::Share => "its turn comes".to_owned(),
@@ -38,8 +38,8 @@ impl WaitLog {
 
     /// The waits that have not been logged. A lane that opens for a moment and closes again is the same wait, as long as mail
     /// is due in it.
-    fn begun(&mut self, plan: &Plan, due: &BTreeMap<Line, Timestamp>, now: Timestamp) -> Vec<ClosedLane> {
-        let due_for = |line: &Line, time: Duration| due.get(line).is_some_and(|at| *at + time <= now);
+    fn begun(&mut self, plan: &Plan, due: &BTreeMap<PoolLane, Timestamp>, now: Timestamp) -> Vec<ClosedLane> {
+        let due_for = |line: &PoolLane, time: Duration| due.get(line).is_some_and(|at| *at + time <= now);
         self.0.retain(|(line, _)| due_for(line, Duration::ZERO));
         let closed = plan.closed.iter().filter(|closed| due_for(&closed.line, Duration::ZERO)).cloned();
         let busy = plan.busy.iter().filter(|line| due_for(line, LONG_TURN));
@@ -55,8 +55,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
-    fn line(lane: Lane) -> Line {
-        Line { pool: "office".into(), lane }
+    fn line(lane: Lane) -> PoolLane {
+        PoolLane { pool: "office".into(), lane }
     }
 
     fn kinds(log: &mut WaitLog, plan: &Plan, due: &[(Lane, Timestamp)], now: Timestamp) -> Vec<&'static str> {

@@ -61,7 +61,7 @@ impl Delivery {
     /// Writes down what must outlive the process, where no settlement does it.
     pub(super) async fn remember(&self, account: &super::Account) {
         let Some((state, _turn)) = self.state_to_keep(account).await else { return };
-        if let Err(error) = self.0.queue.remember(state).await {
+        if let Err(error) = self.0.queue.save_account_state(state).await {
             account.not_written();
             tracing::error!(
                 event = "queue_error",

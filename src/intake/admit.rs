@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::limits::known_clients::Fact;
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
-use crate::queue::entry::{NewMessage, Origin};
+use crate::queue::{MessageOrigin, NewMessage};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
 
@@ -196,7 +196,7 @@ impl Admission {
             id,
             received: now,
             expires: now + self.around.expire,
-            origin: Origin {
+            origin: MessageOrigin {
                 client: self.peer.name.as_ref().to_owned(),
                 key: ClientKey::of_client(self.user.as_ref().map(|user| user.name.as_str()), self.peer.addr),
                 addr: self.peer.addr,

@@ -14,8 +14,7 @@ use bytes::Bytes;
 use crate::mail::{Address, Id, ReversePath};
 use crate::message::received::{self, Trace};
 use crate::message::{self, Examined, Facts, FirstPass, Mender, Repair, SplitError, repair};
-use crate::queue::Error;
-use crate::queue::body::{Draft, Stored};
+use crate::queue::{BodyDraft, QueueError, StoredBody};
 
 use super::client::Client;
 use super::refusal::{self, Refusal};
@@ -53,7 +52,7 @@ pub struct Mended {
     /// The header block with our trace field on top, CRLF lines, without the blank line that ends it.
     pub head: Bytes,
     /// Everything after the blank line.
-    pub body: Stored,
+    pub body: StoredBody,
     /// What was put right, in the order it was done.
     pub repairs: Vec<Repair>,
 }
@@ -62,14 +61,14 @@ pub struct Mended {
 #[derive(Debug)]
 pub struct Arrival {
     first: FirstPass,
-    draft: Draft,
+    draft: BodyDraft,
     buffer: Vec<u8>,
     client: Option<Arc<Client>>,
 }
 
 impl Arrival {
     /// Nothing has come yet; the body will lie in `draft`, and the mail is treated as mail of `client`.
-    pub fn new(draft: Draft, client: Option<Arc<Client>>) -> Arrival {
+    pub fn new(draft: BodyDraft, client: Option<Arc<Client>>) -> Arrival {
         let first = FirstPass::new(&profile(client.as_deref()).demand());
         Arrival { first, draft, buffer: Vec::new(), client }
     }
@@ -87,7 +86,7 @@ impl Arrival {
     ///
     /// # Errors
     /// A header beyond the caps, a message in a loop, or a body that cannot be stored.
-    pub async fn mend(self, about: &Circumstances<'_>, spare: Draft) -> Result<Mended, Refusal> {
+    pub async fn mend(self, about: &Circumstances<'_>, spare: BodyDraft) -> Result<Mended, Refusal> {
         let client = self.client.clone();
         let (examined, body) = self.finish().await?;
         if received::hops(&examined.header) > MOST_HOPS || received::own(&examined.header, about.host) >= 2 {
@@ -111,7 +110,7 @@ impl Arrival {
         Ok(Mended { head: Bytes::from(head), body, repairs: repaired.repairs })
     }
 
-    async fn finish(mut self) -> Result<(Examined, Stored), Refusal> {
+    async fn finish(mut self) -> Result<(Examined, StoredBody), Refusal> {
         let examined = self.first.finish(&mut self.buffer).map_err(refuse_header)?;
         store(&mut self.draft, &mut self.buffer).await?;
         let body = self.draft.finish().await.map_err(not_stored)?;
@@ -119,7 +118,7 @@ impl Arrival {
     }
 }
 
-async fn store(draft: &mut Draft, buffer: &mut Vec<u8>) -> Result<(), Refusal> {
+async fn store(draft: &mut BodyDraft, buffer: &mut Vec<u8>) -> Result<(), Refusal> {
     draft.write(buffer).await.map_err(not_stored)?;
     buffer.clear();
     Ok(())
@@ -150,7 +149,7 @@ fn trace(about: &Circumstances<'_>) -> Vec<u8> {
 }
 
 /// Writes the body anew, in the parts that cannot go as they are.
-async fn write_anew(examined: &Examined, body: Stored, mut spare: Draft) -> Result<Stored, Refusal> {
+async fn write_anew(examined: &Examined, body: StoredBody, mut spare: BodyDraft) -> Result<StoredBody, Refusal> {
     if !examined.plan.rewrites_body() {
         return Ok(body);
     }
@@ -166,7 +165,7 @@ async fn write_anew(examined: &Examined, body: Stored, mut spare: Draft) -> Resu
 }
 
 /// The cause goes to the log; the client reads that it may come again.
-pub(super) fn not_stored(error: Error) -> Refusal {
+pub(super) fn not_stored(error: QueueError) -> Refusal {
     tracing::error!(event = "queue_error", "{error}");
     refusal::not_stored(&error)
 }

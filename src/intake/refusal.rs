@@ -5,7 +5,7 @@
 
 use crate::limits::capacity::Full;
 use crate::limits::guard::Spent;
-use crate::queue::Error;
+use crate::queue::QueueError;
 use crate::smtp::Reply;
 
 /// A reply that refuses, and the value of the label `reason` in `yizhan_refused_total`.
@@ -131,19 +131,21 @@ pub fn loops() -> Refusal {
 }
 
 /// The message could not be stored.
-pub fn not_stored(error: &Error) -> Refusal {
+pub fn not_stored(error: &QueueError) -> Refusal {
     match error {
-        Error::Full(_) => Refusal::new(452, "4.3.1 Insufficient system storage, try again later", "disk_full"),
-        Error::Locked { .. }
-        | Error::Damaged { .. }
-        | Error::Io { .. }
-        | Error::Database(_)
-        | Error::NotFound(_)
-        | Error::Busy(_)
-        | Error::WrongState(..)
-        | Error::NotLeased(_)
-        | Error::TooLong { .. }
-        | Error::Closed => Refusal::new(451, "4.3.0 The message could not be stored, try again later", "queue_error"),
+        QueueError::Full(_) => Refusal::new(452, "4.3.1 Insufficient system storage, try again later", "disk_full"),
+        QueueError::InUse(_)
+        | QueueError::Unusable { .. }
+        | QueueError::Io { .. }
+        | QueueError::Database(_)
+        | QueueError::NotFound(_)
+        | QueueError::Busy(_)
+        | QueueError::WrongState(..)
+        | QueueError::NotLeased(_)
+        | QueueError::TooLong { .. }
+        | QueueError::Closed => {
+            Refusal::new(451, "4.3.0 The message could not be stored, try again later", "queue_error")
+        }
     }
 }
 

@@ -1,15 +1,13 @@
 //! Which accounts take it, and is it small enough for them? One message for each route that its recipients take.
 //!
 //! Nearly always that is one. Where recipients take different routes, each group becomes a message of its own, with the
-//! same header block and a body of its own ([`Stored::share`]), so that the queue needs to know nothing of routes. Not
+//! same header block and a body of its own ([`StoredBody::share`]), so that the queue needs to know nothing of routes. Not
 //! here: what a route is (`route`). Invariants: every recipient is in exactly one of the messages; the first one keeps
 //! the id that the client hears.
 
 use std::collections::VecDeque;
 
-use crate::queue::Error;
-use crate::queue::body::Stored;
-use crate::queue::entry::NewMessage;
+use crate::queue::{NewMessage, QueueError, StoredBody};
 
 use super::admit::Admission;
 use super::arrival::not_stored;
@@ -69,10 +67,10 @@ impl Admission {
 }
 
 /// The body, and so many more of it. Files are linked and their folder is synced, so not on the runtime's threads.
-async fn shared(body: Stored, more: usize) -> Result<(Stored, VecDeque<Stored>), Error> {
+async fn shared(body: StoredBody, more: usize) -> Result<(StoredBody, VecDeque<StoredBody>), QueueError> {
     let link = move || {
         let bodies = (0..more).map(|_| body.share()).collect::<Result<_, _>>()?;
         Ok((body, bodies))
     };
-    tokio::task::spawn_blocking(link).await.unwrap_or(Err(Error::Closed))
+    tokio::task::spawn_blocking(link).await.unwrap_or(Err(QueueError::Closed))
 }

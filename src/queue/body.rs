@@ -1,76 +1,39 @@
-//! Bodies: in memory while they are small, a file in the spool folder when they are not.
+//! Bodies: a [`BodyDraft`] takes the octets as they arrive and becomes a [`StoredBody`], which returns them in pieces.
 //!
-//! Not here: which message a body belongs to (that is a row of the backend), and what is in it (RFC 5322 is
-//! `message`'s). A [`Draft`] takes the octets as they arrive and becomes a [`Stored`]; a [`Stored`] gives them back in
-//! pieces.
-//!
-//! Invariants: a draft holds at most [`INLINE_LIMIT`] and one piece in memory, whatever the size of the message. A
-//! finished file is synced, carries its final name, and its folder is synced. Whoever holds a file that no row names
-//! removes it when it is dropped. No name of a file ever comes from a peer.
+//! Not here: which message owns a body (a row of the backend), and how files are written (`spool`). Invariant: a draft
+//! holds at most [`INLINE_LIMIT`] and one piece in memory, whatever the size of the message.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::spawn_blocking;
 
-use super::Error;
-use super::checksum::Checksum;
-use super::folder::{self, fault};
-pub use super::spool::Spool;
+use super::error::QueueError;
+use super::spool::{FileReader, PIECE, Spool, SpoolFile, SpoolWriter};
 
-mod open;
-mod share;
-
-/// Bodies up to this many octets live in the database, longer ones in a file of their own.
+/// A body of at most this many octets is kept in memory and stored in one piece with its message.
 ///
 /// Measured: a file costs two more syncs, a blob is written twice; the two meet between 64 and 256 KiB.
 pub const INLINE_LIMIT: usize = 128 * 1024;
 
-/// How much goes to or comes from a file at a time.
-const PIECE: usize = 64 * 1024;
-
-/// A body that is arriving. Dropped before [`Draft::finish`], it leaves nothing behind.
+/// A body that is arriving. Dropped before [`BodyDraft::finish`], it leaves nothing behind.
 #[derive(Debug)]
-pub struct Draft {
+pub struct BodyDraft {
     spool: Arc<Spool>,
     buffer: BytesMut,
-    written: Option<Part>,
+    /// Away while a piece is being written; `None` while everything is in the buffer.
+    writer: Option<SpoolWriter>,
     len: u64,
-    /// A call failed or was cancelled half-way: what the file holds is not known.
+    /// A call failed or was cancelled half-way: what the writer holds is not known.
     broken: bool,
 }
 
-/// The file of a draft. `file` is away while a piece is being written.
-#[derive(Debug)]
-struct Part {
-    file: Option<(File, Checksum)>,
-    name: String,
-    guard: Remove,
-}
-
-/// Removes a file when it is dropped, unless it has been disarmed.
-#[derive(Debug)]
-struct Remove {
-    path: PathBuf,
-    armed: bool,
-}
-
-impl Drop for Remove {
-    fn drop(&mut self) {
-        // A file that is not there any more is what we want; one that cannot be removed is swept at the next start.
-        if self.armed {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-impl Draft {
-    /// An empty draft whose file, should it come to that, lies in `spool`.
-    pub fn new(spool: Arc<Spool>) -> Draft {
-        Draft { spool, buffer: BytesMut::new(), written: None, len: 0, broken: false }
+impl BodyDraft {
+    /// An empty draft that keeps what is too long for the memory in `spool`.
+    pub fn new(spool: Arc<Spool>) -> BodyDraft {
+        BodyDraft { spool, buffer: BytesMut::new(), writer: None, len: 0, broken: false }
     }
 
     /// Octets so far.
@@ -78,7 +41,7 @@ impl Draft {
         self.len
     }
 
-    /// Whether nothing has arrived yet.
+    /// Returns whether nothing has arrived yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -86,211 +49,146 @@ impl Draft {
     /// Takes the next octets of the body.
     ///
     /// # Errors
-    /// [`Error::Full`] and [`Error::Io`]; after an error every later call fails too.
-    pub async fn write(&mut self, mut data: &[u8]) -> Result<(), Error> {
+    /// [`QueueError::Full`] and [`QueueError::Io`]; after an error every later call fails too.
+    pub async fn write(&mut self, mut data: &[u8]) -> Result<(), QueueError> {
         while !data.is_empty() {
-            // Until the first piece goes out all of the inline limit is kept, afterwards one piece at a time.
-            let room = if self.written.is_some() { PIECE } else { INLINE_LIMIT } - self.buffer.len();
+            // Until the first piece is written the buffer takes all of the inline limit, afterwards one piece.
+            let room = if self.writer.is_some() { PIECE } else { INLINE_LIMIT } - self.buffer.len();
             let (now, later) = data.split_at(room.min(data.len()));
             self.buffer.extend_from_slice(now);
             self.len += now.len() as u64;
             data = later;
-            let full = self.written.is_some() && self.buffer.len() >= PIECE;
-            if full || (!data.is_empty() && self.written.is_none()) {
+            let full = self.writer.is_some() && self.buffer.len() >= PIECE;
+            if full || (!data.is_empty() && self.writer.is_none()) {
                 self.flush().await?;
             }
         }
         Ok(())
     }
 
-    /// Makes what was written durable: fdatasync, rename to the final name, fsync of the folder.
+    /// Makes what was written durable, or keeps it in memory when it is short.
     ///
     /// # Errors
-    /// As [`Draft::write`]; the file is gone then.
-    pub async fn finish(mut self) -> Result<Stored, Error> {
+    /// As [`BodyDraft::write`]; nothing is left behind then.
+    pub async fn finish(mut self) -> Result<StoredBody, QueueError> {
         if self.broken {
             return Err(lost());
         }
-        if self.written.is_none() {
-            return Ok(Stored::Inline(self.buffer.freeze()));
+        if self.writer.is_none() {
+            return Ok(StoredBody(Content::Memory(self.buffer.freeze())));
         }
         self.flush().await?;
-        let mut part = self.written.take().expect("flush has made or kept the file");
-        let (file, sum) = part.file.take().expect("flush has brought the file back");
-        let path = self.spool.path(&part.name).expect("the name is one of our own");
-        let (spool, len) = (self.spool.clone(), self.len);
-        spawn_blocking(move || seal(file, &part.guard, &path).map(|()| (part, path))).await.map_err(|_| lost())?.map(
-            |(mut part, path)| {
-                part.guard.armed = false;
-                let guard = Remove { path, armed: true };
-                Stored::Spooled(SpoolFile { spool, name: part.name, len, sum: sum.value(), guard })
-            },
-        )
+        let writer = self.writer.take().expect("flush has brought the writer back");
+        spawn_blocking(|| writer.finish()).await.map_err(|_| lost())?.map(StoredBody::in_file)
     }
 
-    /// Writes the buffer out, making the file first when there is none.
-    async fn flush(&mut self) -> Result<(), Error> {
+    /// Writes the buffer out.
+    async fn flush(&mut self) -> Result<(), QueueError> {
         if std::mem::replace(&mut self.broken, true) {
             return Err(lost());
         }
         if self.spool.is_full() {
-            return Err(Error::Full(self.spool.folder().to_owned()));
+            return Err(QueueError::Full(self.spool.folder().display().to_string()));
         }
-        if self.written.is_none() {
-            let name = self.spool.fresh_name();
-            let path = self.spool.path(&name).expect("the name is one of our own").with_extension("part");
-            // The guard stands before the file does, so that a cancelled call cleans up as well.
-            self.written = Some(Part { file: None, name, guard: Remove { path, armed: true } });
-        }
-        let part = self.written.as_mut().expect("made above");
-        let (taken, path) = (part.file.take(), part.guard.path.clone());
-        let buffer = self.buffer.split().freeze();
-        let task = move || -> Result<(File, Checksum), Error> {
-            let (mut file, mut sum) = match taken {
-                Some(open) => open,
-                None => (create(&path)?, Checksum::new()),
-            };
-            sum.add(&buffer);
-            file.write_all(&buffer).map_err(|source| fault("write", &path, source))?;
-            Ok((file, sum))
-        };
-        part.file = Some(spawn_blocking(task).await.map_err(|_| lost())??);
+        let mut writer = self.writer.take().unwrap_or_else(|| SpoolWriter::new(self.spool.clone()));
+        let octets = self.buffer.split().freeze();
+        let task = move || writer.write(&octets).map(|()| writer);
+        self.writer = Some(spawn_blocking(task).await.map_err(|_| lost())??);
         self.broken = false;
         Ok(())
     }
 }
 
-fn lost() -> Error {
+fn lost() -> QueueError {
     let source = io::Error::other("an earlier write failed or was given up");
-    Error::Io { what: "cannot finish a body".to_owned(), source }
+    QueueError::Io { what: "cannot finish a body".to_owned(), source }
 }
 
-/// Creates a file that nobody had before, for its owner only, and its folder where it is missing.
-fn create(path: &Path) -> Result<File, Error> {
-    match open::fresh(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        done => return done.map_err(|source| fault("create", path, source)),
-    }
-    make_folder_of(path)?;
-    open::fresh(path).map_err(|source| fault("create", path, source))
-}
-
-/// Makes the folder of a spool file where it is missing.
-fn make_folder_of(path: &Path) -> Result<(), Error> {
-    let parent = path.parent().expect("every spool file has a folder");
-    if parent.is_dir() { Ok(()) } else { folder::make(parent) }
-}
-
-/// The three steps after which a power cut cannot take the file away.
-fn seal(file: File, part: &Remove, path: &Path) -> Result<(), Error> {
-    file.sync_data().map_err(|source| fault("sync", &part.path, source))?;
-    fs::rename(&part.path, path).map_err(|source| fault("rename", &part.path, source))?;
-    folder::sync(path.parent().expect("every spool file has a folder")).inspect_err(|_| {
-        let _ = fs::remove_file(path);
-    })
-}
-
-/// A body that can be read, as often as one likes.
+/// A body that can be read any number of times.
 #[derive(Debug)]
-pub enum Stored {
-    /// In memory.
-    Inline(Bytes),
-    /// In a file of its own.
-    Spooled(SpoolFile),
-}
+pub struct StoredBody(Content);
 
-/// The file of a long body. Until a row names it, it is removed when this is dropped.
 #[derive(Debug)]
-pub struct SpoolFile {
-    spool: Arc<Spool>,
-    pub(super) name: String,
-    pub(super) len: u64,
-    pub(super) sum: u32,
-    guard: Remove,
+enum Content {
+    Memory(Bytes),
+    /// Until a message owns the file, it is removed when this is dropped.
+    File(SpoolFile),
 }
 
-impl SpoolFile {
-    /// A file that a row already names.
-    pub(super) fn kept(spool: Arc<Spool>, name: String, path: PathBuf, len: u64, sum: u32) -> SpoolFile {
-        SpoolFile { spool, name, len, sum, guard: Remove { path, armed: false } }
+impl From<Bytes> for StoredBody {
+    fn from(body: Bytes) -> StoredBody {
+        StoredBody(Content::Memory(body))
+    }
+}
+
+impl StoredBody {
+    pub(super) fn in_file(file: SpoolFile) -> StoredBody {
+        StoredBody(Content::File(file))
     }
 
-    /// From now on the file belongs to a row.
-    pub(super) fn keep(&mut self) {
-        self.guard.armed = false;
-    }
-
-    /// Where the file lies.
-    pub fn path(&self) -> &Path {
-        &self.guard.path
-    }
-
-    /// A second handle on the file; this one never removes it.
-    pub(super) fn again(&self) -> SpoolFile {
-        SpoolFile::kept(self.spool.clone(), self.name.clone(), self.guard.path.clone(), self.len, self.sum)
-    }
-
-    /// Reads the whole file once and says what is wrong with it, if anything is. Blocks.
-    pub(super) fn verify(&self) -> Result<(), String> {
-        let read = || -> Result<(), Error> {
-            let mut reader = FileReader::open(self)?;
-            while reader.read_piece()?.is_some() {}
-            Ok(())
-        };
-        match read() {
-            Err(Error::Io { what, source })
-                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) =>
-            {
-                Err(format!("{what}: {source}"))
-            }
-            // Too many open files, say: that is no fault of this file, and the next reader will see it too.
-            Ok(()) | Err(_) => Ok(()),
+    /// The octets, if they are in memory.
+    pub(super) fn in_memory(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Content::Memory(body) => Some(body),
+            Content::File(_) => None,
         }
     }
-}
 
-impl From<Bytes> for Stored {
-    fn from(body: Bytes) -> Stored {
-        Stored::Inline(body)
+    /// The file of a long body.
+    pub(super) fn spool_file(&self) -> Option<&SpoolFile> {
+        match &self.0 {
+            Content::Memory(_) => None,
+            Content::File(file) => Some(file),
+        }
     }
-}
 
-impl Stored {
+    /// From now on a message owns the body.
+    pub(super) fn keep(&mut self) {
+        if let Content::File(file) = &mut self.0 {
+            file.keep();
+        }
+    }
+
+    /// The file that holds the body; `None` when it is in memory.
+    pub fn file(&self) -> Option<&Path> {
+        self.spool_file().map(SpoolFile::path)
+    }
+
     /// Octets of the body.
     pub fn len(&self) -> u64 {
-        match self {
-            Stored::Inline(body) => body.len() as u64,
-            Stored::Spooled(file) => file.len,
+        match &self.0 {
+            Content::Memory(body) => body.len() as u64,
+            Content::File(file) => file.len,
         }
     }
 
-    /// Whether there is no body at all.
+    /// Returns whether the body has no octets.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The same body once more, for a second message: each of the two owns what it names, and deleting one leaves the
-    /// other whole. A long body gets a second name in the spool folder, not a second copy. Blocks for a sync.
+    /// Returns the same body for a second message. Each of the two owns its own: deleting one leaves the other whole. A long
+    /// body is not copied where the file system allows a second name. Blocks for a sync.
     ///
     /// # Errors
-    /// [`Error::Full`] and [`Error::Io`]; nothing is left behind then.
-    pub fn share(&self) -> Result<Stored, Error> {
-        match self {
-            Stored::Inline(body) => Ok(Stored::Inline(body.clone())),
-            Stored::Spooled(file) => file.share().map(Stored::Spooled),
-        }
+    /// [`QueueError::Full`] and [`QueueError::Io`]; nothing is left behind then.
+    pub fn share(&self) -> Result<StoredBody, QueueError> {
+        Ok(StoredBody(match &self.0 {
+            Content::Memory(body) => Content::Memory(body.clone()),
+            Content::File(file) => Content::File(file.share()?),
+        }))
     }
 
-    /// Reads the body from its beginning.
+    /// Returns a reader at the beginning of the body.
     pub fn reader(&self) -> BodyReader {
-        BodyReader(match self {
-            Stored::Inline(body) => Source::Memory(body.clone()),
-            Stored::Spooled(file) => Source::Closed(file.again()),
+        BodyReader(match &self.0 {
+            Content::Memory(body) => Source::Memory(body.clone()),
+            Content::File(file) => Source::Closed(file.again()),
         })
     }
 }
 
-/// Gives a body back in pieces of at most 64 KiB.
+/// Returns a body in pieces of at most 64 KiB.
 #[derive(Debug)]
 pub struct BodyReader(Source);
 
@@ -299,72 +197,34 @@ enum Source {
     Memory(Bytes),
     Closed(SpoolFile),
     Open(FileReader),
-    /// At the end, or broken, or a call was cancelled half-way (`true`: only the first is in order).
-    Done(bool),
+    End,
+    /// A call failed or was cancelled half-way.
+    Broken,
 }
 
 impl BodyReader {
-    /// The next piece; `None` at the end.
+    /// Returns the next piece; `None` at the end.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, or does not have the length or the checksum it had when it was
-    /// stored. `None` is never given for a file that ended early, so half a body cannot pass for a whole one.
-    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let file = match &mut self.0 {
+    /// [`QueueError::Io`] when the body cannot be read, or does not have the length or the checksum it had when it was
+    /// stored. A body that ends early is an error, never `None`, so that half of it cannot pass for the whole.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, QueueError> {
+        let source = match &mut self.0 {
             Source::Memory(rest) => return Ok((!rest.is_empty()).then(|| rest.split_to(rest.len().min(PIECE)))),
-            Source::Done(true) => return Ok(None),
-            Source::Done(false) => return Err(lost()),
-            Source::Closed(_) | Source::Open(_) => std::mem::replace(&mut self.0, Source::Done(false)),
+            Source::End => return Ok(None),
+            Source::Closed(_) | Source::Open(_) | Source::Broken => std::mem::replace(&mut self.0, Source::Broken),
         };
-        let task = move || -> Result<(FileReader, Option<Bytes>), Error> {
-            let mut reader = match file {
+        let task = move || -> Result<(FileReader, Option<Bytes>), QueueError> {
+            let mut reader = match source {
                 Source::Closed(file) => FileReader::open(&file)?,
                 Source::Open(reader) => reader,
-                Source::Memory(_) | Source::Done(_) => return Err(lost()),
+                Source::Memory(_) | Source::End | Source::Broken => return Err(lost()),
             };
             let piece = reader.read_piece()?;
             Ok((reader, piece))
         };
         let (reader, piece) = spawn_blocking(task).await.map_err(|_| lost())??;
-        self.0 = if piece.is_some() { Source::Open(reader) } else { Source::Done(true) };
+        self.0 = if piece.is_some() { Source::Open(reader) } else { Source::End };
         Ok(piece)
-    }
-}
-
-/// Reads a spool file and holds it against what the row says.
-#[derive(Debug)]
-struct FileReader {
-    file: File,
-    path: PathBuf,
-    left: u64,
-    sum: Checksum,
-    expected: u32,
-}
-
-impl FileReader {
-    fn open(spooled: &SpoolFile) -> Result<FileReader, Error> {
-        let path = spooled.guard.path.clone();
-        let file = open::existing(&path).map_err(|source| fault("open", &path, source))?;
-        Ok(FileReader { file, path, left: spooled.len, sum: Checksum::new(), expected: spooled.sum })
-    }
-
-    fn read_piece(&mut self) -> Result<Option<Bytes>, Error> {
-        let damaged =
-            |what: &str, path: &Path| fault("read", path, io::Error::new(io::ErrorKind::InvalidData, what.to_owned()));
-        if self.left == 0 {
-            return match self.file.read(&mut [0]).map_err(|source| fault("read", &self.path, source))? {
-                0 if self.sum.value() == self.expected => Ok(None),
-                0 => Err(damaged("the checksum is wrong", &self.path)),
-                _ => Err(damaged("the file is longer than it was", &self.path)),
-            };
-        }
-        let mut piece = vec![0; self.left.min(PIECE as u64) as usize];
-        self.file.read_exact(&mut piece).map_err(|source| match source.kind() {
-            io::ErrorKind::UnexpectedEof => damaged("the file is shorter than it was", &self.path),
-            _ => fault("read", &self.path, source),
-        })?;
-        self.sum.add(&piece);
-        self.left -= piece.len() as u64;
-        Ok(Some(piece.into()))
     }
 }

@@ -1,6 +1,6 @@
-//! What the delivery asks of the queue and reports to it: lease requests, and the lanes that nothing may leave.
+//! What the delivery asks of the queue and reports to it: lease requests, and closed lanes. Pure.
 //!
-//! Values only. The delivery decides what is in them (`delivery::plan`), the queue which messages they come to.
+//! Values only. The delivery decides what they contain (`delivery::plan`), the queue which messages match.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::mail::Lane;
 
-/// The waiting messages of one pool and one lane.
+/// One lane of one pool: the line in which its messages wait.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Line {
-    /// Exactly this pool.
+pub struct PoolLane {
+    /// The pool.
     pub pool: String,
-    /// Exactly this lane.
+    /// The lane.
     pub lane: Lane,
 }
 
-/// What [`super::Queue::lease`] is asked for, on behalf of one account.
+/// What [`super::MessageQueue::lease`] may lease for one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseRequest {
-    /// Whose turns they are: the account's own, or those of another one that serves the same pools. The service that clients
-    /// have had is counted for each name here and each lane by itself.
+    /// The name under which the service of the clients is counted, for each lane by itself: the account, or another one that
+    /// serves the same pools.
     pub turns: String,
     /// The lanes, in the order in which they are served.
     pub lanes: Vec<LaneRequest>,
@@ -33,11 +33,11 @@ pub struct LeaseRequest {
 }
 
 impl LeaseRequest {
-    /// The pools and lanes it names.
-    pub fn lines(&self) -> impl Iterator<Item = Line> {
+    /// The lines it names.
+    pub fn lines(&self) -> impl Iterator<Item = PoolLane> {
         self.lanes
             .iter()
-            .flat_map(|request| request.pools.iter().map(|pool| Line { pool: pool.clone(), lane: request.lane }))
+            .flat_map(|request| request.pools.iter().map(|pool| PoolLane { pool: pool.clone(), lane: request.lane }))
     }
 }
 
@@ -52,18 +52,18 @@ pub struct LaneRequest {
     pub limit: usize,
 }
 
-/// A lane of a pool that no account may take from now.
+/// A line that no account may take from now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedLane {
-    /// The pool and the lane.
-    pub line: Line,
-    /// When the first account may take from it again; `None`: not until an operator acts.
+    /// The line.
+    pub line: PoolLane,
+    /// When the first account may take from it again; `None`: when an operator acts.
     pub until: Option<Timestamp>,
-    /// Why not now.
+    /// Why none may take from it.
     pub reason: WaitReason,
 }
 
-/// Why a message that is due does not leave. The JSON form is part of the surface (`reason` in lists).
+/// Why a message that is due is not sent. Users rely on the JSON form (`reason` in lists).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum WaitReason {
@@ -77,7 +77,7 @@ pub enum WaitReason {
         window: String,
         /// The limit, in units for each window.
         limit: u32,
-        /// How much of the limit this lane leaves to more urgent ones.
+        /// The part of the limit that is kept for more urgent lanes.
         kept: u32,
     },
     /// The account is cooling or paused.
@@ -86,22 +86,22 @@ pub enum WaitReason {
         account: String,
         /// The row of the reply catalogue, or `operator`.
         cause: String,
-        /// What the provider or the operator said; may be empty.
+        /// The words of the provider or the operator; may be empty.
         text: String,
     },
     /// The account's provider cannot be reached.
     Unreachable {
         /// The account's name.
         account: String,
-        /// How that shows.
+        /// The fault that was met.
         text: String,
     },
-    /// Nothing is in the way: other messages go first.
+    /// Other messages go first.
     Share,
 }
 
 impl WaitReason {
-    /// The names of all kinds, in the order of [`super::Depth::waiting`].
+    /// The names of all kinds, in the order of [`super::QueueDepth::waiting`].
     pub const KINDS: [&str; 4] = ["budget", "account", "unreachable", "share"];
 
     /// The place of the kind in [`WaitReason::KINDS`].

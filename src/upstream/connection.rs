@@ -82,7 +82,7 @@ pub enum Sent {
     /// Before the provider said anything about the message.
     Failed(Box<Failure>),
     /// The message could not be read from our own disk; nothing was delivered.
-    Unreadable(crate::queue::Error),
+    Unreadable(crate::queue::QueueError),
 }
 
 impl Connection {
@@ -138,7 +138,7 @@ impl Connection {
         &mut self,
         letter: &Letter<'_>,
         converted: Option<&Converted>,
-    ) -> Result<(), crate::queue::Error> {
+    ) -> Result<(), crate::queue::QueueError> {
         self.client.body(converted.map_or(&letter.head, |converted| &converted.head));
         self.client.body(b"\r\n");
         let (mut mender, mut piece) = (converted.map(Converted::mender), Vec::new());
@@ -165,7 +165,7 @@ impl Connection {
     }
 
     /// The form of the message that this server takes.
-    async fn form(&self, letter: &Letter<'_>) -> Result<Form, crate::queue::Error> {
+    async fn form(&self, letter: &Letter<'_>) -> Result<Form, crate::queue::QueueError> {
         if self.client.extensions().eight_bit_mime { Ok(Form::Same) } else { seven_bit::form(letter).await }
     }
 

@@ -15,7 +15,7 @@ use crate::mail::{Address, Id, ReversePath};
 use crate::net::proxy::Proxy;
 use crate::net::tls;
 use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
-use crate::queue::body::Stored;
+use crate::queue::StoredBody;
 use crate::secret::SecretSource;
 
 pub mod connection;
@@ -106,7 +106,7 @@ pub struct Letter<'a> {
     /// The header block with its last CRLF, without the blank line.
     pub head: Bytes,
     /// Everything after the blank line.
-    pub body: &'a Stored,
+    pub body: &'a StoredBody,
     /// Whether there are octets above 127 in the body.
     pub eight_bit: bool,
 }

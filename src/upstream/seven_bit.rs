@@ -10,7 +10,7 @@ use crate::message::Mender;
 use crate::message::downgrade;
 use crate::message::mime::Plan;
 use crate::message::repair::Repair;
-use crate::queue::Error;
+use crate::queue::QueueError;
 
 use super::Letter;
 
@@ -47,7 +47,7 @@ impl Converted {
 ///
 /// # Errors
 /// The body cannot be read.
-pub(super) async fn form(letter: &Letter<'_>) -> Result<Form, Error> {
+pub(super) async fn form(letter: &Letter<'_>) -> Result<Form, QueueError> {
     let (mut survey, mut reader) = (downgrade::survey(&letter.head), letter.body.reader());
     while let Some(chunk) = reader.next_chunk().await? {
         survey.push(&chunk);
@@ -68,7 +68,7 @@ pub(super) async fn form(letter: &Letter<'_>) -> Result<Form, Error> {
 }
 
 /// SIZE must tell what will be sent (RFC 1870 section 5), so the conversion is done once for its length.
-async fn count(letter: &Letter<'_>, converted: &Converted) -> Result<u64, Error> {
+async fn count(letter: &Letter<'_>, converted: &Converted) -> Result<u64, QueueError> {
     let (mut mender, mut reader) = (converted.mender(), letter.body.reader());
     let (mut size, mut piece) = (0, Vec::new());
     while let Some(chunk) = reader.next_chunk().await? {

@@ -51,7 +51,7 @@ use crate::support::office::{Office, endpoint};
 use yizhan::clock::Clock;
 use yizhan::config::{Profile, Settings};
 use yizhan::provider::Tls;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Received};
 
 /// A relay with a listener for each profile, and the provider it sends to.
@@ -129,7 +129,7 @@ impl Scene {
             legal(&one.data);
         }
         assert_eq!(self.office.sandbox.received().len(), to.len(), "nothing came later");
-        assert_eq!(self.office.list(&State::ALL).await.len(), to.len() + kept, "what is in the queue");
+        assert_eq!(self.office.list(&MessageState::ALL).await.len(), to.len() + kept, "what is in the queue");
         only_ours(&self.office.settings.queue.data_dir);
         received
     }

@@ -47,7 +47,7 @@ use yizhan::app::Relay;
 use yizhan::config::Settings;
 use yizhan::mail::Id;
 use yizhan::provider::Tls;
-use yizhan::queue::entry::{Entry, State};
+use yizhan::queue::{MessageState, QueueEntry};
 use yizhan::sandbox::Limits;
 
 pub(crate) const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
@@ -98,25 +98,25 @@ impl Scene {
     }
 
     /// Hands in a mail, and lets everything happen that happens without time passing.
-    pub(crate) async fn send(&self, to: &[&str]) -> Entry {
+    pub(crate) async fn send(&self, to: &[&str]) -> QueueEntry {
         let id = self.office.send(to, MAIL).await;
         self.day.rest().await;
         self.office.entry(id).await
     }
 
     /// How the message stands after this many more minutes.
-    pub(crate) async fn after(&self, minutes: u64, id: Id) -> Entry {
+    pub(crate) async fn after(&self, minutes: u64, id: Id) -> QueueEntry {
         self.day.run_until(self.day.now() + Duration::from_secs(minutes * 60)).await;
         self.office.entry(id).await
     }
 
     /// How many notices were written.
     pub(crate) async fn notices(&self) -> usize {
-        self.office.list(&State::ALL).await.iter().filter(|entry| entry.notice).count()
+        self.office.list(&MessageState::ALL).await.iter().filter(|entry| entry.notice).count()
     }
 }
 
 /// Why the first recipient is where it is.
-pub(crate) fn reason(entry: &Entry) -> String {
+pub(crate) fn reason(entry: &QueueEntry) -> String {
     format!("{:?}", entry.recipients[0].outcome)
 }

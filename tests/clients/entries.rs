@@ -10,7 +10,7 @@ use crate::support::program::{QUICK, Site, event_of, field_of};
 use yizhan::config::{self, FileSource, Overrides, Sources};
 use yizhan::mail::Id;
 use yizhan::message::Repair;
-use yizhan::queue::entry::Entry;
+use yizhan::queue::QueueEntry;
 use yizhan::sandbox::{Limits, Received};
 use yizhan::telemetry::counter::{ACCEPTED, REPAIRS};
 
@@ -66,7 +66,7 @@ async fn send(office: &Office, from: Ipv4Addr, data: &[u8]) -> Id {
 }
 
 /// Sends a mail from `from`; gives what the queue knows of it and what the provider has got.
-async fn pass(office: &Office, from: Ipv4Addr, data: &[u8]) -> (Entry, Received) {
+async fn pass(office: &Office, from: Ipv4Addr, data: &[u8]) -> (QueueEntry, Received) {
     let before = office.sandbox.received().len();
     let id = send(office, from, data).await;
     let received = office.received(before + 1).await.remove(before);

@@ -25,8 +25,7 @@ use crate::support::program::{Program, QUICK, Site, field_of, files};
 use crate::support::scripted::{Say, Scripted};
 use yizhan::intake::Client;
 use yizhan::provider::Tls;
-use yizhan::queue::Queue;
-use yizhan::queue::entry::State;
+use yizhan::queue::{Inspection as _, MessageState};
 use yizhan::sandbox::Limits;
 use yizhan::smtp::server::Profile::{self, Legacy, Strict, Tolerant};
 
@@ -227,8 +226,10 @@ pub(crate) async fn heard_upstream(name: &str, steps: &[Step<'_>]) -> Vec<String
             device.expect(reply).await;
         }
     }
-    until("the message to be delivered", async || (office.list(&[State::Delivered]).await.len() == 1).then_some(()))
-        .await;
+    until("the message to be delivered", async || {
+        (office.list(&[MessageState::Delivered]).await.len() == 1).then_some(())
+    })
+    .await;
     server.heard().concat()
 }
 

@@ -14,8 +14,8 @@ use yizhan::admin::control::Control;
 use yizhan::clock::Clock;
 use yizhan::delivery::view::{AccountView, BudgetView};
 use yizhan::drain::Drain;
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{self, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{Queue, RetentionSettings};
 use yizhan::sandbox::{Limits, Sandbox};
 
 use crate::support::folder::Folder;
@@ -58,7 +58,7 @@ impl Accounts for Made {
         one == other
     }
 
-    fn new_pool(&self, _: &yizhan::queue::entry::Entry) -> Option<String> {
+    fn new_pool(&self, _: &yizhan::queue::QueueEntry) -> Option<String> {
         None
     }
 
@@ -91,8 +91,8 @@ impl Counter {
         let folder = Folder::new("acc");
         let data_dir = folder.path().join("data");
         let keep = std::time::Duration::from_secs(60);
-        let own = queue::Settings { data_dir: data_dir.clone(), keep_delivered: keep, keep_failed: keep };
-        let (queue, _) = Sqlite::open(&own).expect("the folder is ours");
+        let own = RetentionSettings { keep_delivered: keep, keep_failed: keep };
+        let (queue, _) = SqliteQueue::open(&data_dir, own).expect("the folder is ours");
         let (made, drain) = (Arc::new(Made::default()), Drain::default());
         *made.views.lock().unwrap() = views;
         let control = Control::bind(&data_dir).expect("the folder is ours");

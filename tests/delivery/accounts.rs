@@ -14,9 +14,8 @@ use yizhan::app::accounts_offline;
 use yizhan::config::{Auth, Budget, Route, Settings, User, Windows};
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::{Id, Lane};
-use yizhan::queue::Queue as _;
-use yizhan::queue::entry::State;
-use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{Inspection as _, MessageState};
 use yizhan::sandbox::{Fault, Limits, Received, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
 
@@ -62,7 +61,7 @@ async fn another_account_stands_in_and_the_first_comes_back() {
     office.sandbox.revoke(USER);
     let id = office.send(&["boss@else.test"], MAIL).await;
     is_sealed_as(&office.received(1).await[0], SPARE);
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.tries, entry.account.as_deref()), (0, Some("spare")), "waiting for another account is no try");
     office.send(&["boss@else.test"], MAIL).await;
     is_sealed_as(&office.received(2).await[1], SPARE);
@@ -115,7 +114,7 @@ async fn what_is_over_the_share_of_its_lane_waits_with_a_time_while_alarms_go() 
     burst(&office, 3, "bulk", 9).await;
     office.received(7).await;
     let waiting = until("what is over the share to wait", async || {
-        let waiting = office.list(&[State::Waiting]).await;
+        let waiting = office.list(&[MessageState::Waiting]).await;
         (waiting.len() == 2).then_some(waiting)
     });
     let hour = Duration::from_secs(3600);
@@ -126,7 +125,10 @@ async fn what_is_over_the_share_of_its_lane_waits_with_a_time_while_alarms_go() 
     }
     burst(&office, 1, "alarm", 1).await;
     assert_eq!(office.received(8).await[7].subject(), "alarm 0", "alarms may still go");
-    assert_eq!((office.list(&[State::Waiting]).await.len(), office.list(&[State::Queued]).await.len()), (2, 0));
+    assert_eq!(
+        (office.list(&[MessageState::Waiting]).await.len(), office.list(&[MessageState::Queued]).await.len()),
+        (2, 0)
+    );
 }
 
 #[tokio::test]
@@ -180,7 +182,7 @@ async fn recipients_with_different_routes_make_two_messages_and_each_is_reached_
     let id = office.send(&["a@else.test", "b@spare.test", "c@else.test"], MAIL).await;
     office.received(2).await;
     office.wait_empty().await;
-    let entries = office.list(&[State::Delivered]).await;
+    let entries = office.list(&[MessageState::Delivered]).await;
     assert_eq!(entries.len(), 2);
     let first = office.entry(id).await;
     assert_eq!(first.recipients.len(), 2, "the device was told of the first: {first:?}");
@@ -190,7 +192,7 @@ async fn recipients_with_different_routes_make_two_messages_and_each_is_reached_
     office.send(&["a@else.test", "c@else.test"], MAIL).await;
     office.received(3).await;
     office.wait_empty().await;
-    assert_eq!((office.list(&[State::Delivered]).await.len(), office.sandbox.stats().accepted), (3, 3));
+    assert_eq!((office.list(&[MessageState::Delivered]).await.len(), office.sandbox.stats().accepted), (3, 3));
 }
 
 /// An account is renamed, or goes: what failed before that is routed as if it came now when it is retried.
@@ -199,8 +201,8 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     let mut office = Office::open("renamed").await;
     office.sandbox.fault(Fault::forever(Stage::Rcpt(None), What::Reply(b"550 5.1.1 no such user\r\n".to_vec())));
     let (id, other) = (office.send(&["a@else.test"], MAIL).await, office.send(&["b@else.test"], MAIL).await);
-    office.wait_state(id, State::Failed).await;
-    office.wait_state(other, State::Failed).await;
+    office.wait_state(id, MessageState::Failed).await;
+    office.wait_state(other, MessageState::Failed).await;
     office.sandbox.clear_faults();
     office.settings.accounts[0].name = "other".to_owned();
     let data = office.settings.queue.data_dir.clone();
@@ -210,25 +212,26 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     office.received(1).await;
     let retry = Order::Retry { id: id.to_string() };
     assert_eq!(control::ask(&data, &retry).await.expect("it answers"), Reply::Done);
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.pool.as_str(), entry.account.as_deref()), ("other", Some("other")));
     // The same of a relay that does not run.
     let Office { relay, settings, .. } = office;
     relay.stop(PATIENCE).await;
     let of = &settings.queue;
     let (keep_delivered, keep_failed) = (of.keep_delivered, of.keep_failed);
-    let own = yizhan::queue::Settings { data_dir: of.data_dir.clone(), keep_delivered, keep_failed };
-    let (queue, clock) = (Arc::new(Sqlite::open(&own).expect("it is free").0), yizhan::clock::Clock::system());
+    let own = yizhan::queue::RetentionSettings { keep_delivered, keep_failed };
+    let (queue, clock) =
+        (Arc::new(SqliteQueue::open(&of.data_dir, own).expect("it is free").0), yizhan::clock::Clock::system());
     let accounts = accounts_offline(&settings, queue.clone(), &clock).expect("there is an account");
     let retry = Order::Retry { id: other.to_string() };
     assert_eq!(carry_out(queue.as_ref(), accounts.as_ref(), &clock, retry).await, Reply::Done);
     let entry = queue.show(other).await.expect("it is there").0;
-    assert_eq!((entry.pool.as_str(), entry.state), ("other", State::Queued));
+    assert_eq!((entry.pool.as_str(), entry.state), ("other", MessageState::Queued));
 }
 
 /// The message waits without an end that is known, and has spent no try.
 async fn waits_for_the_operator(office: &Office, id: Id) {
-    let entry = office.wait_state(id, State::Waiting).await;
+    let entry = office.wait_state(id, MessageState::Waiting).await;
     assert_eq!((entry.tries, entry.due), (0, yizhan::clock::Timestamp::from_millis(i64::MAX)), "{entry:?}");
 }
 
@@ -251,7 +254,7 @@ async fn an_operator_stops_an_account_and_lets_it_go_on() {
     let delivery = office.relay.delivery();
     delivery.resume(delivery.account("office").expect("it is there")).await.expect("the disk works");
     office.received(1).await;
-    assert_eq!(office.wait_state(id, State::Delivered).await.tries, 0);
+    assert_eq!(office.wait_state(id, MessageState::Delivered).await.tries, 0);
 }
 
 #[tokio::test]
@@ -275,7 +278,7 @@ async fn the_control_socket_stops_an_account_as_well() {
     }
     assert_eq!(control::ask(&data, &Order::ResumeAccount { name }).await.expect("it answers"), Reply::Done);
     office.received(1).await;
-    assert_eq!(office.wait_state(id, State::Delivered).await.tries, 0);
+    assert_eq!(office.wait_state(id, MessageState::Delivered).await.tries, 0);
     office.relay.stop(PATIENCE).await;
 }
 
@@ -303,11 +306,11 @@ async fn a_user_leaves_through_its_own_account_whatever_the_routes_say() {
     // The same device, logged out: as the routes say.
     let mut other = Device::connect(office.door()).await;
     let free = other.send("erp@corp.lan", &["boss@else.test"], MAIL).await;
-    office.wait_state(free, State::Delivered).await;
+    office.wait_state(free, MessageState::Delivered).await;
     office = office.restart().await;
     let spare = office.relay.delivery().account("spare").expect("it is in the settings");
     assert_eq!(office.entry(id).await.pool, "spare");
     office.relay.delivery().resume(spare).await.expect("the disk works");
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(carriers(&office.sandbox.received()), [USER, SPARE]);
 }

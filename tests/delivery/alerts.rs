@@ -18,10 +18,11 @@ use yizhan::config::{self, NoticeTo, QueueSettings, Settings};
 use yizhan::language::Language;
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::provider::Tls;
-use yizhan::queue::entry::{Entry, NewMessage, Next, Origin, Outcome, Settlement, State};
-use yizhan::queue::request::{LaneRequest, LeaseRequest};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Filter, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    LaneRequest, LeaseRequest, MessageFilter, MessageOrigin, MessageQueue as _, MessageState, NewMessage, NextAttempt,
+    Queue, QueueEntry, RecipientOutcome, Settlement,
+};
 use yizhan::sandbox::{Fault, Limits, Received, Stage};
 use yizhan::secret::{Secret, SecretSource};
 
@@ -61,8 +62,8 @@ fn has_no_secret(octets: &[u8]) {
 }
 
 /// Our own mails that are still in the queue.
-async fn own_mails(office: &Office) -> Vec<Entry> {
-    let list = office.relay.queue().list(Filter { limit: 10_000, ..Filter::default() }).await;
+async fn own_mails(office: &Office) -> Vec<QueueEntry> {
+    let list = office.relay.queue().list(MessageFilter { limit: 10_000, ..MessageFilter::default() }).await;
     list.expect("the queue can be read").into_iter().filter(|entry| entry.notice).collect()
 }
 
@@ -193,7 +194,7 @@ async fn an_alarm_waits_rather_than_go_over_the_account_it_is_about() {
     let own = own_mails(&office).await;
     assert_eq!(own.len(), 1, "one fault, one alarm: {own:?}");
     for entry in &own {
-        assert_eq!((entry.state, entry.tries, entry.pool.as_str()), (State::Waiting, 0, "spare"), "{entry:?}");
+        assert_eq!((entry.state, entry.tries, entry.pool.as_str()), (MessageState::Waiting, 0, "spare"), "{entry:?}");
     }
     // The account works again, and still does not carry what is about itself.
     renew(&office);
@@ -278,7 +279,7 @@ async fn thirty_failures_make_five_notices_and_one_digest() {
     day.run_until(day.at(6, 0)).await;
     let told = office.sandbox.received();
     assert_eq!(told.len(), 6, "{:?}", subjects(&told));
-    assert_eq!(office.list(&[State::Failed]).await.len(), 30);
+    assert_eq!(office.list(&[MessageState::Failed]).await.len(), 30);
     let (subject, text) = read(&told[5]);
     assert!(text.contains("25") && text.matches("refused@else.test").count() >= 25, "{subject}\n{text}");
     for mail in &told {
@@ -298,7 +299,7 @@ fn in_pool(n: u64, now: Timestamp) -> NewMessage {
         id: Id::new(now, n),
         received: now,
         expires: now + Duration::from_secs(86_400),
-        origin: Origin {
+        origin: MessageOrigin {
             client: "printer".to_owned(),
             key: ClientKey::stored("192.0.2.7"),
             addr: "192.0.2.7".parse().expect("an address"),
@@ -319,8 +320,8 @@ fn in_pool(n: u64, now: Timestamp) -> NewMessage {
 /// Leaves `count` failures in the queue that nobody was told of, as an outage leaves them.
 async fn leave_untold(settings: &Settings, count: u64, now: Timestamp) {
     let QueueSettings { data_dir, keep_delivered, keep_failed, .. } = settings.queue.clone();
-    let keep = yizhan::queue::Settings { data_dir, keep_delivered, keep_failed };
-    let queue = Arc::new(Sqlite::open(&keep).expect("nobody else has it").0);
+    let keep = yizhan::queue::RetentionSettings { keep_delivered, keep_failed };
+    let queue = Arc::new(SqliteQueue::open(&data_dir, keep).expect("nobody else has it").0);
     let mut tasks = JoinSet::new();
     for n in 0..count {
         let queue = queue.clone();
@@ -333,10 +334,10 @@ async fn leave_untold(settings: &Settings, count: u64, now: Timestamp) {
     for lease in queue.lease(now, request).await.expect("the queue can be read") {
         let queue = queue.clone();
         let settlement = Settlement {
-            outcomes: vec![(0, Outcome::Failed { reason: "550 5.1.1 no such user".to_owned(), at: now })],
-            next: Next::Deferred(now),
+            outcomes: vec![(0, RecipientOutcome::Failed { reason: "550 5.1.1 no such user".to_owned(), at: now })],
+            next: NextAttempt::Deferred(now),
             account: Some("office".to_owned()),
-            untold: true,
+            unreported: true,
             uncertain: false,
             notice: None,
             chunk: None,
@@ -365,7 +366,7 @@ async fn more_failures_than_one_digest_holds_are_told_in_the_next() {
     assert_eq!(numbers, [true, true], "{:?}", subjects(&told));
     let apart = told[1].at.since(told[0].at);
     assert!(apart >= Duration::from_secs(600) && told.len() == 2, "{apart:?}");
-    assert!(office.relay.queue().untold(1).await.expect("the queue can be read").is_empty());
+    assert!(office.relay.queue().unreported(1).await.expect("the queue can be read").is_empty());
 }
 
 #[tokio::test]
@@ -399,7 +400,7 @@ async fn a_notice_that_fails_makes_no_notice() {
     .await;
     failures(&office, 12).await;
     day.run_until(day.at(10 * 24, 0)).await;
-    let all = office.list(&State::ALL).await;
+    let all = office.list(&MessageState::ALL).await;
     let notices = all.iter().filter(|entry| entry.notice).count();
     assert!(all.len() <= 12 + 6 && notices <= 6, "five notices and a digest, and none about them: {}", all.len());
     assert_eq!(office.sandbox.received().len(), 0);

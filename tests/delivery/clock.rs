@@ -6,7 +6,7 @@ use crate::support::day::{Day, MIDNIGHT};
 use crate::support::office::{Device, Office};
 use yizhan::clock::Timestamp;
 use yizhan::mail::Id;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 const SCAN: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
@@ -33,16 +33,16 @@ async fn an_outage_while_the_clock_is_not_set_bounces_nothing_once_it_is() {
     let id = send(&office).await;
     day.run_until(day.at(0, 30)).await;
     let before = office.entry(id).await;
-    assert!(before.tries >= 3 && before.state == State::Deferred, "{before:?}");
+    assert!(before.tries >= 3 && before.state == MessageState::Deferred, "{before:?}");
     // A time server answers. The provider still refuses once more.
     day.clock().set(MIDNIGHT);
     day.rest().await;
     let after = office.entry(id).await;
-    assert_eq!(after.state, State::Deferred, "{after:?}");
+    assert_eq!(after.state, MessageState::Deferred, "{after:?}");
     assert_eq!((after.received, after.expires), (MIDNIGHT, MIDNIGHT + before.expires.since(before.received)));
     office.sandbox.clear_faults();
     day.run_until(MIDNIGHT + Duration::from_secs(7200)).await;
-    assert_eq!(office.entry(id).await.state, State::Delivered);
+    assert_eq!(office.entry(id).await.state, MessageState::Delivered);
 }
 
 #[tokio::test]
@@ -54,10 +54,10 @@ async fn mail_that_was_taken_before_the_clock_was_set_lives_on_after_a_restart()
     let later = Day::starting(MIDNIGHT);
     let office = office.restart_at(later.clock()).await;
     later.rest().await;
-    assert_eq!(office.entry(id).await.state, State::Deferred);
+    assert_eq!(office.entry(id).await.state, MessageState::Deferred);
     office.sandbox.clear_faults();
     later.run_until(later.at(2, 0)).await;
-    assert_eq!(office.entry(id).await.state, State::Delivered);
+    assert_eq!(office.entry(id).await.state, MessageState::Delivered);
 }
 
 #[tokio::test]
@@ -67,13 +67,13 @@ async fn a_clock_a_year_ahead_deletes_no_failed_mail_for_a_week() {
     office.sandbox.fault(Fault::once(Stage::Rcpt(None), What::Reply(b"550 5.1.1 user unknown\r\n".to_vec())));
     let id = send(&office).await;
     day.run_until(day.at(2, 0)).await;
-    assert_eq!(office.entry(id).await.state, State::Failed);
+    assert_eq!(office.entry(id).await.state, MessageState::Failed);
     let wrong = Day::starting(day.now() + 365 * DAY);
     let office = office.restart_at(wrong.clock()).await;
     wrong.run_until(wrong.at(24, 0)).await;
-    assert_eq!(office.entry(id).await.state, State::Failed, "it is kept while the clock may be wrong");
+    assert_eq!(office.entry(id).await.state, MessageState::Failed, "it is kept while the clock may be wrong");
     // It is put right within the week: nothing was lost.
     let office = office.restart_at(day.clock()).await;
     day.run_until(day.at(4, 0)).await;
-    assert_eq!(office.entry(id).await.state, State::Failed);
+    assert_eq!(office.entry(id).await.state, MessageState::Failed);
 }

@@ -12,7 +12,7 @@ use crate::support::office::{CODE, Office, USER};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, before, burst, client};
 use yizhan::config::{Budget, Settings, Windows};
 use yizhan::mail::{Id, Lane};
-use yizhan::queue::entry::{Outcome, State};
+use yizhan::queue::{MessageState, RecipientOutcome};
 use yizhan::sandbox::{self, Limits, Received};
 use yizhan::secret::{Secret, SecretSource};
 
@@ -98,7 +98,7 @@ fn minutes(day: &Day, one: &Received) -> u64 {
 async fn each_arrived_once(office: &Office, ids: &[Id]) {
     for &id in ids {
         let entry = office.entry(id).await;
-        assert_eq!((entry.state, entry.tries, entry.uncertain), (State::Delivered, 0, 0), "{entry:?}");
+        assert_eq!((entry.state, entry.tries, entry.uncertain), (MessageState::Delivered, 0, 0), "{entry:?}");
     }
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for one in sent(office) {
@@ -113,11 +113,11 @@ async fn all_wait(office: &Office, day: &Day, ids: &[Id], until_is_known: bool) 
     let mut waiting = 0;
     for &id in ids {
         let entry = office.entry(id).await;
-        if entry.state == State::Delivered {
+        if entry.state == MessageState::Delivered {
             continue;
         }
-        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{entry:?}");
-        assert!(entry.recipients.iter().all(|one| matches!(one.outcome, Outcome::Open { .. })), "{entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "{entry:?}");
+        assert!(entry.recipients.iter().all(|one| matches!(one.outcome, RecipientOutcome::Open { .. })), "{entry:?}");
         assert!(entry.due > day.now(), "{:?} is no time to come at {:?}", entry.due, day.now());
         let known = entry.due <= day.at(24, 30);
         assert_eq!(known, until_is_known, "{:?}", entry.due);

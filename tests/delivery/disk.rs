@@ -12,8 +12,7 @@ use std::time::Duration;
 use rustix::process::{Signal, kill_process};
 use tokio::time::timeout;
 
-use yizhan::queue::entry::Next;
-use yizhan::queue::{self, Queue as _, Settled};
+use yizhan::queue::{self, MessageQueue as _, NextAttempt, Settled};
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, Stats, What};
 
 use crate::mailbag;
@@ -326,7 +325,7 @@ async fn a_080_new_mail_never_takes_what_the_reserve_gave_back() {
         queue.put(mailbag::short(n, mailbag::at(n))).await.expect("there is room");
     }
     let (data, settlement) = (folder.path().join("disk/data"), || {
-        mailbag::settlement(vec![(0, mailbag::delivered(100))], Next::Deferred(mailbag::at(100)))
+        mailbag::settlement(vec![(0, mailbag::delivered(100))], NextAttempt::Deferred(mailbag::at(100)))
     });
     let lease = async || mailbag::lease_due(&queue, mailbag::at(100), 1).await.expect("it can be read").pop();
     // Somebody reads for a long time, so that the log cannot begin anew.
@@ -340,9 +339,9 @@ async fn a_080_new_mail_never_takes_what_the_reserve_gave_back() {
         assert!(matches!(queue.settle(lease, settlement()).await, Ok(Settled::Written)), "an outcome is written");
     }
     let put = queue.put(mailbag::short(100, mailbag::at(100))).await;
-    assert!(matches!(put, Err(queue::Error::Full(_))), "a short one: {put:?}");
+    assert!(matches!(put, Err(queue::QueueError::Full(_))), "a short one: {put:?}");
     let long = queue.draft().write(&[b'x'; 300_000]).await;
-    assert!(matches!(long, Err(queue::Error::Full(_))), "a long one: {long:?}");
+    assert!(matches!(long, Err(queue::QueueError::Full(_))), "a long one: {long:?}");
     let lease = lease().await.expect("some are left");
     assert!(matches!(queue.settle(lease, settlement()).await, Ok(Settled::Written)), "an outcome is written");
     disk.free();

@@ -10,8 +10,7 @@ use bytes::Bytes;
 use yizhan::admin::order::{Message, Order, Reply, carry_out};
 use yizhan::config::{Budget, Windows};
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
-use yizhan::queue::entry::{NewMessage, Origin, State};
-use yizhan::queue::request::WaitReason;
+use yizhan::queue::{MessageOrigin, MessageState, NewMessage, WaitReason};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 const SCAN: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
@@ -35,7 +34,7 @@ async fn put(office: &Office, day: &Day, addr: [u8; 4], numbers: std::ops::Range
             id: Id::new(now, n),
             received: now,
             expires: now + Duration::from_secs(432_000),
-            origin: Origin {
+            origin: MessageOrigin {
                 client: addr.to_string(),
                 key: ClientKey::of_client(None, addr),
                 addr,
@@ -94,7 +93,7 @@ async fn two_hundred_messages_of_one_client_delay_three_of_another_by_little() {
     // 18 of the 20 are for ordinary mail; they are spent, and the next ones come free a minute later.
     day.run_until(day.at(0, 2)).await;
     for id in scans {
-        assert_eq!(office.entry(id).await.state, State::Delivered);
+        assert_eq!(office.entry(id).await.state, MessageState::Delivered);
     }
     let order = subjects(&office);
     let place = |n| order.iter().enumerate().filter(|(_, subject)| *subject == "scan").nth(n).map(|(place, _)| place);
@@ -134,7 +133,7 @@ async fn a_flood_in_one_pool_does_not_starve_another_pool_of_the_same_account() 
     let id = scan(&office, [127, 0, 0, 7]).await;
     assert_ne!(office.entry(id).await.pool, "office");
     day.run_until(day.at(0, 2)).await;
-    assert_eq!(office.entry(id).await.state, State::Delivered);
+    assert_eq!(office.entry(id).await.state, MessageState::Delivered);
 }
 
 #[tokio::test]
@@ -146,7 +145,8 @@ async fn a_lane_that_no_mail_uses_is_never_overdue() {
     day.run_until(day.at(1, 10)).await;
     let account = &office.relay.accounts()[0];
     assert!(!account.is_overdue(Lane::Bulk, day.now()), "bulk has no mail");
-    let normal = office.list(&[State::Delivered]).await.into_iter().filter(|entry| entry.lane == Lane::Normal).count();
+    let normal =
+        office.list(&[MessageState::Delivered]).await.into_iter().filter(|entry| entry.lane == Lane::Normal).count();
     assert!((1..10).contains(&normal), "the flood of alarms lets ordinary mail through after an hour: {normal}");
 }
 
@@ -168,7 +168,7 @@ async fn what_waits_for_a_budget_says_which_and_how_much_is_kept_for_alarms() {
     };
     assert_eq!((message.state.as_str(), &message.reason), ("waiting", &Some(budget(20, 2))));
     let depth = office.relay.queue().depth().await.expect("it answers");
-    assert_eq!(depth.waiting, [depth.messages[State::Waiting as usize], 0, 0, 0]);
+    assert_eq!(depth.waiting, [depth.messages[MessageState::Waiting as usize], 0, 0, 0]);
     // A retry cannot open the budget, and says so.
     match ask(&office, &day, Order::Retry { id: id.to_string() }).await {
         Reply::StillWaits(message) => assert_eq!(message.reason, Some(budget(20, 2))),
@@ -208,15 +208,17 @@ async fn what_waits_for_its_turn_says_so() {
     for _ in 0..8 {
         ids.push(scan(&office, [127, 0, 0, 7]).await);
     }
-    until("the connections to be in use", async || (!office.list(&[State::Sending]).await.is_empty()).then_some(()))
-        .await;
+    until("the connections to be in use", async || {
+        (!office.list(&[MessageState::Sending]).await.is_empty()).then_some(())
+    })
+    .await;
     let last = until("the last one to wait", async || {
         let entry = office.entry(ids[7]).await;
         (entry.wait == Some(WaitReason::Share)).then_some(entry)
     });
-    assert_eq!(last.await.state, State::Queued);
+    assert_eq!(last.await.state, MessageState::Queued);
     let depth = office.relay.queue().depth().await.expect("it answers");
-    let queued = office.list(&[State::Queued]).await;
+    let queued = office.list(&[MessageState::Queued]).await;
     assert_eq!(depth.waiting, [0, 0, 0, queued.len() as u64]);
     assert!(queued.iter().all(|entry| entry.wait == Some(WaitReason::Share)), "{queued:?}");
 }

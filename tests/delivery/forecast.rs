@@ -6,7 +6,7 @@ use crate::support::day::Day;
 use crate::support::office::{Office, UNLIMITED};
 use yizhan::admin::order::{Order, Reply, carry_out};
 use yizhan::config::{Budget, Windows};
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::Limits;
 
 const MAIL: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
@@ -48,9 +48,9 @@ async fn each_message_of_a_line_says_its_own_time_and_keeps_to_it() {
     for (id, _, next) in &waiting {
         let id = yizhan::mail::Id::parse(id).expect("an id");
         let entry = office.entry(id).await;
-        assert_eq!(entry.state, State::Delivered);
+        assert_eq!(entry.state, MessageState::Delivered);
         let mut went = entry.recipients.iter().filter_map(|one| match &one.outcome {
-            yizhan::queue::entry::Outcome::Delivered { at, .. } => Some(*at),
+            yizhan::queue::RecipientOutcome::Delivered { at, .. } => Some(*at),
             _ => None,
         });
         let went = went.next().expect("it was delivered");

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::Limits;
 
 use crate::crash::settings;
@@ -224,10 +224,11 @@ fn what_is_settled_stays_settled(cuts: &[Cut], letters: &Letters) {
     for cut in cuts {
         settled.extend(cut.known.settled.iter().map(|id| &letters.ids[id]));
         for (_, states) in cut.found.iter().filter(|(fate, _)| *fate == Fate::Lost) {
-            settled.extend(states.iter().filter(|(_, state)| **state == State::Delivered).map(|(token, _)| token));
+            settled
+                .extend(states.iter().filter(|(_, state)| **state == MessageState::Delivered).map(|(token, _)| token));
         }
         for (fate, states) in &cut.found {
-            let again = settled.iter().find(|token| states.get(**token) != Some(&State::Delivered));
+            let again = settled.iter().find(|token| states.get(**token) != Some(&MessageState::Delivered));
             assert!(again.is_none(), "{}, {fate:?}: {again:?} is settled and would be sent again", cut.name);
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use yizhan::app::{Relay, StartError};
 use yizhan::clock::Clock;
 use yizhan::provider::Tls;
-use yizhan::queue::entry::{Outcome, State};
+use yizhan::queue::{MessageState, RecipientOutcome};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::telemetry::counter::{ACCEPTED, DELIVERIES, LOGINS, REFUSED};
 
@@ -32,7 +32,7 @@ async fn a_mail_arrives_under_the_accounts_seal() {
     let trace = get("Received").unwrap();
     assert!(trace.contains(&format!("id {id}")) && trace.contains("by relay.test"), "{trace}");
     assert!(received.data.ends_with(b"\r\n\r\nbody\r\n"), "{}", text(&received.data));
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert!(entry.repairs.contains(&"date-added".to_owned()));
     assert_eq!(office.relay.counters().sum(ACCEPTED, &[]), 1);
     // Counted after it is written.
@@ -66,7 +66,7 @@ async fn a_103_u_03_nothing_after_the_reply_to_the_final_dot_changes_the_outcome
     for n in 1..=4 {
         let id = office.send(&["a@else.test"], MAIL).await;
         office.received(n).await;
-        assert_eq!(office.wait_state(id, State::Delivered).await.uncertain, 0);
+        assert_eq!(office.wait_state(id, MessageState::Delivered).await.uncertain, 0);
     }
     office.wait_empty().await;
     assert_eq!(office.sandbox.stats().accepted, 4);
@@ -78,8 +78,9 @@ async fn one_refused_recipient_fails_alone_and_the_owner_is_told_once() {
     let id = office.send(&["a@else.test", "refused@else.test", "b@else.test"], MAIL).await;
     let received = office.received(2).await;
     assert_eq!(received[0].to, ["a@else.test", "b@else.test"]);
-    let entry = office.wait_state(id, State::Failed).await;
-    let outcomes: Vec<bool> = entry.recipients.iter().map(|r| matches!(r.outcome, Outcome::Delivered { .. })).collect();
+    let entry = office.wait_state(id, MessageState::Failed).await;
+    let outcomes: Vec<bool> =
+        entry.recipients.iter().map(|r| matches!(r.outcome, RecipientOutcome::Delivered { .. })).collect();
     assert_eq!(outcomes, [true, false, true]);
     let notice = &received[1];
     assert_eq!((notice.from.as_str(), notice.to.as_slice()), (USER, &[USER.to_owned()][..]));
@@ -104,9 +105,9 @@ async fn a_062_a_notice_that_fails_causes_no_notice() {
     })
     .await;
     let id = office.send(&["refused@else.test"], MAIL).await;
-    office.wait_state(id, State::Failed).await;
+    office.wait_state(id, MessageState::Failed).await;
     office.wait_empty().await;
-    let failed = office.list(&[State::Failed]).await;
+    let failed = office.list(&[MessageState::Failed]).await;
     assert_eq!(failed.len(), 2, "the mail and its notice");
     assert!(failed.iter().any(|entry| entry.notice && entry.sender.to_string() == USER), "never a null sender");
     assert_eq!(office.sandbox.stats().accepted, 0);
@@ -118,7 +119,7 @@ async fn a_line_lost_after_the_dot_is_uncertain_and_repeated_with_the_same_ids()
     office.sandbox.fault(Fault { at: Stage::FinalDot, what: What::CloseAfterAccept, times: 1 });
     let id = office.send(&["a@else.test"], MAIL).await;
     let received = office.received(2).await;
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(entry.uncertain, 1);
     for name in ["Message-ID", "Date", "From"] {
         assert_eq!(field(&received[0].data, name), field(&received[1].data, name), "{name}");
@@ -132,7 +133,7 @@ async fn uncertain_copies_are_not_sent_for_ever() {
     let office = Office::open("uncertain-end").await;
     office.sandbox.fault(Fault { at: Stage::FinalDot, what: What::CloseAfterAccept, times: 3 });
     let id = office.send(&["a@else.test"], MAIL).await;
-    assert_eq!(office.wait_state(id, State::Failed).await.uncertain, 3);
+    assert_eq!(office.wait_state(id, MessageState::Failed).await.uncertain, 3);
     let received = office.received(4).await;
     assert_eq!(field(&received[3].data, "X-Yizhan-Notice-For"), Some(id.to_string()));
 }
@@ -142,15 +143,15 @@ async fn a_092_a_refused_log_in_bounces_nothing_hammers_nobody_and_heals_with_th
     let office = Office::open("revoked").await;
     office.folder.file("code", "wrongwrongwrongw");
     let first = office.send(&["a@else.test"], MAIL).await;
-    office.wait_state(first, State::Waiting).await;
+    office.wait_state(first, MessageState::Waiting).await;
     // Whatever comes while the account cools waits as well, without another log-in.
     let more = [office.send(&["b@else.test"], MAIL).await, office.send(&["c@else.test"], MAIL).await];
     for id in more {
-        let entry = office.wait_state(id, State::Waiting).await;
+        let entry = office.wait_state(id, MessageState::Waiting).await;
         assert_eq!(entry.tries, 0, "waiting spends no try");
         assert!(entry.due.since(entry.received) > Duration::from_secs(800), "it waits for the account");
     }
-    assert_eq!(office.wait_state(first, State::Waiting).await.tries, 0);
+    assert_eq!(office.wait_state(first, MessageState::Waiting).await.tries, 0);
     assert_eq!(office.relay.counters().sum(LOGINS, &[]), 1);
     office.folder.file("code", CODE);
     assert_eq!(office.received(3).await.len(), 3);
@@ -179,7 +180,7 @@ async fn a_frequency_limit_is_waiting_not_failure() {
     let limited = What::Reply(b"550 Sender frequency limited. http://service.mail.qq.com/\r\n".to_vec());
     office.sandbox.fault(Fault { at: Stage::Mail, what: limited, times: 1 });
     let id = office.send(&["a@else.test"], MAIL).await;
-    assert_eq!(office.wait_state(id, State::Waiting).await.tries, 0);
+    assert_eq!(office.wait_state(id, MessageState::Waiting).await.tries, 0);
     until("the list to say when it will go", async || {
         let entry = office.entry(id).await;
         (entry.due.since(entry.received) > Duration::from_secs(3500)).then_some(())
@@ -196,7 +197,7 @@ async fn temporary_refusals_at_every_stage_are_tried_again_and_delivered_once() 
         let reply = What::Reply(b"451 4.3.0 try again\r\n".to_vec());
         office.sandbox.fault(Fault { at: stage.clone(), what: reply, times: 1 });
         let id = office.send(&["a@else.test"], MAIL).await;
-        let entry = office.wait_state(id, State::Delivered).await;
+        let entry = office.wait_state(id, MessageState::Delivered).await;
         assert_eq!((entry.tries, entry.uncertain), (1, 0), "{stage:?}");
         assert_eq!(office.received(n + 1).await.len(), n + 1, "{stage:?}");
     }
@@ -215,7 +216,7 @@ async fn lines_lost_before_the_dot_lose_and_double_nothing() {
                 let office = Office::open("lost").await;
                 office.sandbox.fault(Fault { at: stage.clone(), what: what.clone(), times: 1 });
                 let id = office.send(&["a@else.test"], MAIL).await;
-                let entry = office.wait_state(id, State::Delivered).await;
+                let entry = office.wait_state(id, MessageState::Delivered).await;
                 assert_eq!(entry.uncertain, 0, "{stage:?} {what:?}");
                 assert_eq!(office.sandbox.stats().accepted, 1, "{stage:?} {what:?}");
             });
@@ -232,7 +233,7 @@ async fn a_connection_that_died_while_idle_costs_a_message_nothing() {
     office.sandbox.fault(Fault { at: Stage::Idle, what: What::Close, times: 1 });
     let id = office.send(&["b@else.test"], MAIL).await;
     office.received(2).await;
-    assert_eq!(office.wait_state(id, State::Delivered).await.tries, 0);
+    assert_eq!(office.wait_state(id, MessageState::Delivered).await.tries, 0);
 }
 
 #[tokio::test]
@@ -261,7 +262,7 @@ async fn starttls_is_used_and_never_skipped() {
     let office = Office { sandbox, relay, settings, folder };
     let id = office.send(&["a@else.test"], MAIL).await;
     office.received(1).await;
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(entry.tries, 1, "the first try ended without a log-in");
     let stats = office.sandbox.stats();
     assert_eq!((stats.logins_ok, stats.logins_refused), (1, 0), "{stats:?}");
@@ -274,8 +275,8 @@ async fn an_unknown_certificate_gets_no_secret() {
     })
     .await;
     let id = office.send(&["a@else.test"], MAIL).await;
-    let entry = office.wait_state(id, State::Deferred).await;
-    let Outcome::Open { last: Some(why) } = &entry.recipients[0].outcome else { panic!("{entry:?}") };
+    let entry = office.wait_state(id, MessageState::Deferred).await;
+    let RecipientOutcome::Open { last: Some(why) } = &entry.recipients[0].outcome else { panic!("{entry:?}") };
     assert!(why.contains("certificate"), "{why}");
     let stats = office.sandbox.stats();
     assert_eq!((stats.logins_ok, stats.logins_refused, stats.accepted), (0, 0, 0));
@@ -364,7 +365,7 @@ async fn a_large_message_goes_through_a_file_and_arrives_octet_for_octet() {
     let received = office.received(1).await.remove(0);
     let body = |data: &[u8]| data[data.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4..].to_vec();
     assert!(body(&received.data) == body(&mail), "{} and {} octets", received.data.len(), mail.len());
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
     let spool = office.settings.queue.data_dir.join("spool");
     until("the file to be gone", async || (files(&spool) == 0).then_some(())).await;
 }
@@ -383,12 +384,12 @@ async fn what_was_acknowledged_survives_a_restart() {
     for _ in 0..5 {
         ids.push(office.send(&["a@else.test"], MAIL).await);
     }
-    office.wait_state(ids[4], State::Waiting).await;
+    office.wait_state(ids[4], MessageState::Waiting).await;
     office.folder.file("code", CODE);
     let office = office.restart().await;
     office.received(5).await;
     for id in ids {
-        office.wait_state(id, State::Delivered).await;
+        office.wait_state(id, MessageState::Delivered).await;
     }
     assert_eq!(office.sandbox.stats().accepted, 5);
 }
@@ -421,7 +422,7 @@ async fn a_087_a_second_relay_on_the_same_folder_is_refused() {
     let office = Office::open("second").await;
     let error = Relay::start(&office.settings, Clock::system()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, StartError::Queue(yizhan::queue::Error::Locked { .. })), "{text}");
+    assert!(matches!(error, StartError::Queue(yizhan::queue::QueueError::InUse(_))), "{text}");
     assert!(text.contains(&std::process::id().to_string()) && text.contains("data_dir"), "{text}");
     office.send(&["a@else.test"], MAIL).await;
     office.received(1).await;
@@ -455,7 +456,7 @@ async fn a_112_a_server_without_8bitmime_gets_seven_bits_and_the_same_text() {
         Content-Transfer-Encoding: 8bit\r\n\r\n请查收。\r\n.dot\r\n";
     let stuffed = mail.replace("\r\n.dot", "\r\n..dot");
     let id = office.send(&["a@else.test"], stuffed.as_bytes()).await;
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(entry.tries, 0, "{entry:?}");
     let received = office.received(1).await.remove(0);
     assert!(received.data.is_ascii(), "{}", text(&received.data));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::day::Day;
 use crate::support::office::Office;
-use yizhan::queue::entry::{Outcome, State};
+use yizhan::queue::{MessageState, RecipientOutcome};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
@@ -29,7 +29,7 @@ async fn a_message_that_is_deferred_all_day_is_tried_at_the_documented_times() {
     day.run_while(day.at(24, 0), async |now| {
         let entry = office.entry(id).await;
         if entry.tries > tries {
-            assert_eq!((entry.tries, entry.state), (tries + 1, State::Deferred), "no try goes unseen");
+            assert_eq!((entry.tries, entry.state), (tries + 1, MessageState::Deferred), "no try goes unseen");
             (tries, dates) = (entry.tries, [dates.clone(), vec![now]].concat());
         }
         true
@@ -65,8 +65,8 @@ async fn a_refused_code_at_two_and_a_new_one_at_eight() {
     day.run_until(day.at(8, 0)).await;
     for id in &ids {
         let entry = office.entry(*id).await;
-        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{entry:?}");
-        assert!(matches!(&entry.recipients[0].outcome, Outcome::Open { .. }), "{entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "{entry:?}");
+        assert!(matches!(&entry.recipients[0].outcome, RecipientOutcome::Open { .. }), "{entry:?}");
     }
     let stats = office.sandbox.stats();
     // 02:00, then rests of 15 and 30 minutes; the same answer a third time, and the account is paused.
@@ -74,7 +74,7 @@ async fn a_refused_code_at_two_and_a_new_one_at_eight() {
     office.folder.file("code", "newcodenewcodene");
     day.run_until(day.at(8, 1)).await;
     for id in ids {
-        assert_eq!(office.entry(id).await.state, State::Delivered);
+        assert_eq!(office.entry(id).await.state, MessageState::Delivered);
     }
     let last = office.sandbox.received().pop().unwrap();
     assert!(last.at.since(day.at(8, 0)) <= Duration::from_secs(2), "the new code is seen within 2 s: {:?}", last.at);
@@ -89,7 +89,7 @@ async fn records_are_deleted_when_their_time_is_over() {
     let office = office(&day, "records").await;
     let id = office.send(&["a@else.test"], MAIL).await;
     day.run_until(day.at(7 * 24 - 1, 0)).await;
-    assert_eq!(office.entry(id).await.state, State::Delivered);
+    assert_eq!(office.entry(id).await.state, MessageState::Delivered);
     day.run_until(day.at(7 * 24 + 1, 0)).await;
     assert!(office.relay.queue().show(id).await.is_err(), "the record is kept seven days");
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use yizhan::config::{Budget, Windows};
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Lane;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Sandbox};
 
 /// Everybody's mail may use the whole budget, so that nothing is kept in reserve.
@@ -36,13 +36,13 @@ async fn a_rest_goes_on_after_a_restart() {
     // The message is waiting a moment before the list knows until when.
     let before = until("the end of the rest to be known", async || {
         let entry = office.entry(id).await;
-        (entry.state == State::Waiting && entry.due.since(entry.received).as_secs() >= 14 * 60).then_some(entry)
+        (entry.state == MessageState::Waiting && entry.due.since(entry.received).as_secs() >= 14 * 60).then_some(entry)
     })
     .await;
     for _ in 0..2 {
         office = office.restart().await;
         let other = office.send(&["boss@else.test"], MAIL).await;
-        let after = office.wait_state(other, State::Waiting).await;
+        let after = office.wait_state(other, MessageState::Waiting).await;
         assert_eq!((after.tries, after.due), (0, before.due), "the same rest, to the same end");
         let account = office.relay.delivery().account("office").expect("it is there");
         assert!(matches!(account.gate(yizhan::clock::Clock::system().now()), Gate::Cooling(_)));
@@ -122,7 +122,7 @@ async fn the_budget_is_remembered_after_a_restart() {
     office.wait_empty().await;
     office = office.restart().await;
     let id = office.send(&["boss@else.test"], MAIL).await;
-    let entry = office.wait_state(id, State::Waiting).await;
+    let entry = office.wait_state(id, MessageState::Waiting).await;
     assert_eq!((entry.tries, office.sandbox.stats().accepted), (0, 2));
     assert!(office.relay.stop(PATIENCE).await);
 }

@@ -9,7 +9,7 @@ use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, route};
 use yizhan::config::Settings;
 use yizhan::mail::Address;
 use yizhan::provider::{Group, Preset, preset};
-use yizhan::queue::entry::{Entry, Outcome, State};
+use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
 use yizhan::sandbox::{Fault, Limits, Stage};
 
 const MAIL: &[u8] = b"From: Scanner <scan@corp.lan>\r\nSubject: scan\r\n\r\nbody\r\n";
@@ -26,11 +26,11 @@ fn names(count: usize) -> Vec<String> {
 }
 
 /// Sends one mail to so many recipients, to the end; the sizes of its transactions.
-async fn transactions(office: &Office, count: usize) -> (Entry, Vec<usize>) {
+async fn transactions(office: &Office, count: usize) -> (QueueEntry, Vec<usize>) {
     let names = names(count);
     let to: Vec<&str> = names.iter().map(String::as_str).collect();
     let id = office.send(&to, MAIL).await;
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     let received = office.sandbox.received();
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for name in received.iter().flat_map(|one| &one.to) {
@@ -83,7 +83,7 @@ async fn a_sender_that_is_refused_is_put_on_anew_once() {
     for (n, stage) in [Stage::FinalDot, Stage::Data].into_iter().enumerate() {
         office.sandbox.fault(Fault::reply(stage, refusal));
         let id = office.send(&["a@else.test"], mail.as_bytes()).await;
-        let entry = office.wait_state(id, State::Delivered).await;
+        let entry = office.wait_state(id, MessageState::Delivered).await;
         assert_eq!((entry.tries, entry.strict), (0, true), "{entry:?}");
         let last = office.received(2 + n).await.pop().expect("it arrived");
         assert_eq!(field(&last.data, "From"), Some(format!("Sales <{USER}>")));
@@ -92,8 +92,10 @@ async fn a_sender_that_is_refused_is_put_on_anew_once() {
     // With its own address refused as well there is nothing left to try.
     office.sandbox.fault(Fault::reply(Stage::FinalDot, refusal).times(2));
     let id = office.send(&["a@else.test"], mail.as_bytes()).await;
-    let entry = office.wait_state(id, State::Failed).await;
-    assert!(matches!(&entry.recipients[0].outcome, Outcome::Failed { reason, .. } if reason.contains("124/995")));
+    let entry = office.wait_state(id, MessageState::Failed).await;
+    assert!(
+        matches!(&entry.recipients[0].outcome, RecipientOutcome::Failed { reason, .. } if reason.contains("124/995"))
+    );
     assert_eq!(office.sandbox.stats().faults, 4);
 }
 
@@ -129,7 +131,7 @@ async fn what_no_account_takes_is_refused_at_the_door() {
     device.write(b".\r\n").await;
     let reply = device.expect("552 5.3.4").await;
     assert!(reply.contains(&LARGE.to_string()), "{reply}");
-    assert_eq!(office.list(&State::ALL).await.len(), 0);
+    assert_eq!(office.list(&MessageState::ALL).await.len(), 0);
 }
 
 #[tokio::test]
@@ -138,7 +140,7 @@ async fn what_the_first_account_does_not_take_goes_through_the_one_that_does() {
     let id = office.send(&["a@else.test"], &large_mail(SMALL + 5_000)).await;
     let received = office.received(1).await;
     assert_eq!(received[0].login, SPARE);
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.tries, entry.pool.as_str()), (0, "spare"), "{entry:?}");
     office.wait_empty().await;
     assert_eq!(office.sandbox.stats().accepted, 1, "and nobody is told of anything");
@@ -157,7 +159,7 @@ async fn a_message_that_has_become_too_large_fails_with_both_sizes() {
     office = office.restart().await;
     let delivery = office.relay.delivery();
     delivery.resume(delivery.account("office").expect("it is there")).await.expect("the disk works");
-    let entry = office.wait_state(id, State::Failed).await;
+    let entry = office.wait_state(id, MessageState::Failed).await;
     let notice = office.received(1).await.remove(0);
     let text = mail_parser::MessageParser::default().parse(&notice.data[..]).expect("a message");
     let text = text.body_text(0).expect("a text").into_owned();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::day::Day;
 use crate::support::office::Office;
 use yizhan::mail::Id;
-use yizhan::queue::entry::{Entry, Outcome, State};
+use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::telemetry::counter::UNKNOWN_REPLIES;
 
@@ -25,11 +25,11 @@ fn says(stage: Stage, reply: &[u8]) -> Fault {
     Fault::forever(stage, What::Reply(reply.to_vec()))
 }
 
-fn last(entry: &Entry) -> &str {
+fn last(entry: &QueueEntry) -> &str {
     match &entry.recipients[0].outcome {
-        Outcome::Open { last } => last.as_deref().unwrap_or(""),
-        Outcome::Delivered { reply, .. } => reply,
-        Outcome::Failed { reason, .. } => reason,
+        RecipientOutcome::Open { last } => last.as_deref().unwrap_or(""),
+        RecipientOutcome::Delivered { reply, .. } => reply,
+        RecipientOutcome::Failed { reason, .. } => reason,
     }
 }
 
@@ -39,7 +39,7 @@ async fn account(office: &Office) -> (String, Option<String>) {
     (view.state, view.cause)
 }
 
-async fn states(office: &Office, ids: &[Id]) -> Vec<State> {
+async fn states(office: &Office, ids: &[Id]) -> Vec<MessageState> {
     let mut states = Vec::new();
     for id in ids {
         states.push(office.entry(*id).await.state);
@@ -55,18 +55,18 @@ async fn an_unknown_refusal_is_tried_again_and_final_once_other_mail_has_passed(
     let odd = office.send(&["odd@else.test"], MAIL).await;
     day.run_until(day.at(0, 1)).await;
     let entry = office.entry(odd).await;
-    assert_eq!((entry.state, entry.tries), (State::Deferred, 1));
+    assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 1));
     assert_eq!(last(&entry), "unknown reply, tried again before it is final: 554 5.0.0 Computer says no");
     assert_eq!(office.relay.counters().sum(UNKNOWN_REPLIES, &[("account", "office")]), 1);
     // An hour later it is refused again; nothing else was sent meanwhile, so it may still be the account.
     day.run_until(day.at(1, 10)).await;
     let entry = office.entry(odd).await;
-    assert!(entry.state == State::Deferred && entry.tries >= 2, "{entry:?}");
+    assert!(entry.state == MessageState::Deferred && entry.tries >= 2, "{entry:?}");
     let good = office.send(&["good@else.test"], MAIL).await;
     day.run_until(day.at(6, 0)).await;
-    assert_eq!(office.entry(good).await.state, State::Delivered);
+    assert_eq!(office.entry(good).await.state, MessageState::Delivered);
     let entry = office.entry(odd).await;
-    assert_eq!((entry.state, last(&entry)), (State::Failed, "554 5.0.0 Computer says no"));
+    assert_eq!((entry.state, last(&entry)), (MessageState::Failed, "554 5.0.0 Computer says no"));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_bad_hour_bounces_no_queue() {
     // The provider opens it again. The text is known from a bad hour, and still condemns nothing.
     office.sandbox.clear_faults();
     day.run_until(day.at(8, 0)).await;
-    assert_eq!(states(&office, &ids).await, [State::Delivered; 20]);
+    assert_eq!(states(&office, &ids).await, [MessageState::Delivered; 20]);
     assert_eq!(account(&office).await.0, "ready");
 }
 
@@ -103,7 +103,7 @@ async fn an_unknown_refusal_at_mail_lets_messages_go_one_by_one() {
     office.sandbox.fault(Fault::once(Stage::Mail, What::Reply(NONSENSE.to_vec())));
     let first = office.send(&["a@else.test"], MAIL).await;
     day.rest().await;
-    assert_eq!(office.entry(first).await.state, State::Deferred);
+    assert_eq!(office.entry(first).await.state, MessageState::Deferred);
     // The next message is a probe: it passes, and then all of them may go at once again.
     office.sandbox.fault(Fault::once(Stage::Mail, What::Delay(Duration::from_millis(200))));
     let mut ids = vec![first];
@@ -111,7 +111,7 @@ async fn an_unknown_refusal_at_mail_lets_messages_go_one_by_one() {
         ids.push(office.send(&[&format!("r{n}@else.test")], MAIL).await);
     }
     day.run_until(day.at(0, 5)).await;
-    assert_eq!(states(&office, &ids).await, [State::Delivered; 7]);
+    assert_eq!(states(&office, &ids).await, [MessageState::Delivered; 7]);
 }
 
 #[tokio::test]
@@ -122,14 +122,14 @@ async fn a_guess_cools_the_account_only_at_the_second_message_and_never_pauses_i
     let first = office.send(&["a@else.test"], MAIL).await;
     day.rest().await;
     assert_eq!(account(&office).await.0, "ready", "one message says little");
-    assert_eq!((office.entry(first).await.state, office.entry(first).await.tries), (State::Deferred, 1));
+    assert_eq!((office.entry(first).await.state, office.entry(first).await.tries), (MessageState::Deferred, 1));
     let second = office.send(&["b@else.test"], MAIL).await;
     day.rest().await;
     assert_eq!(account(&office).await.0, "cooling");
     let third = office.send(&["c@else.test"], MAIL).await;
     day.rest().await;
     let entry = office.entry(third).await;
-    assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "it waits for the account and spends no try");
+    assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "it waits for the account and spends no try");
     // However long it lasts: a quarter of an hour at a time, and no pause.
     for hour in 1..30 {
         day.run_until(day.at(hour, 0)).await;
@@ -140,7 +140,7 @@ async fn a_guess_cools_the_account_only_at_the_second_message_and_never_pauses_i
     }
     office.sandbox.clear_faults();
     day.run_until(day.at(36, 0)).await;
-    assert_eq!(states(&office, &[first, second, third]).await, [State::Delivered; 3]);
+    assert_eq!(states(&office, &[first, second, third]).await, [MessageState::Delivered; 3]);
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn words_about_a_recipient_never_cool_the_account() {
         ids.push(office.send(&[&format!("{name}@else.test")], MAIL).await);
     }
     day.run_until(day.at(0, 1)).await;
-    assert_eq!(states(&office, &ids).await, [State::Failed; 3]);
+    assert_eq!(states(&office, &ids).await, [MessageState::Failed; 3]);
     assert_eq!(account(&office).await.0, "ready");
 }
 
@@ -172,7 +172,7 @@ async fn a_guessed_sender_fault_of_a_sender_that_is_right_already_is_not_bounced
     day.rest().await;
     assert!(!office.entry(id).await.state.is_final(), "{:?}", office.entry(id).await);
     day.run_until(day.at(2, 0)).await;
-    assert_eq!(office.entry(id).await.state, State::Delivered);
+    assert_eq!(office.entry(id).await.state, MessageState::Delivered);
 }
 
 #[tokio::test]
@@ -184,11 +184,11 @@ async fn what_is_known_of_unknown_replies_outlives_a_restart() {
     day.run_until(day.at(0, 5)).await;
     let good = office.send(&["good@else.test"], MAIL).await;
     day.run_until(day.at(0, 10)).await;
-    assert_eq!(states(&office, &[odd, good]).await, [State::Deferred, State::Delivered]);
+    assert_eq!(states(&office, &[odd, good]).await, [MessageState::Deferred, MessageState::Delivered]);
     let office = office.restart_at(day.clock()).await;
     // The second refusal is final, because the good one had passed before the restart.
     day.run_until(day.at(2, 0)).await;
-    assert_eq!(office.entry(odd).await.state, State::Failed);
+    assert_eq!(office.entry(odd).await.state, MessageState::Failed);
 }
 
 #[tokio::test]
@@ -202,10 +202,10 @@ async fn one_reply_to_a_message_with_many_recipients_is_one_and_holds_up_no_othe
     let odd = office.send(&["a@else.test", "b@else.test", "c@else.test"], MAIL).await;
     day.rest().await;
     assert_eq!(account(&office).await.0, "ready");
-    assert_eq!(office.entry(odd).await.state, State::Deferred);
+    assert_eq!(office.entry(odd).await.state, MessageState::Deferred);
     let good = office.send(&["good@else.test"], MAIL).await;
     day.rest().await;
-    assert_eq!(office.entry(good).await.state, State::Delivered);
+    assert_eq!(office.entry(good).await.state, MessageState::Delivered);
 }
 
 #[tokio::test]
@@ -221,6 +221,6 @@ async fn a_message_that_makes_the_account_cool_is_not_the_one_that_is_tried_for_
     assert_eq!(account(&office).await.0, "cooling");
     let good = office.send(&["good@else.test"], MAIL).await;
     day.run_until(day.at(0, 20)).await;
-    assert_eq!(office.entry(good).await.state, State::Delivered, "the next one to be tried is another one");
+    assert_eq!(office.entry(good).await.state, MessageState::Delivered, "the next one to be tried is another one");
     assert!(states(&office, &poison).await.iter().all(|state| !state.is_final()));
 }

@@ -14,7 +14,7 @@ use mail_parser::{MessageParser, MimeHeaders as _};
 use yizhan::clock::Clock;
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Id;
-use yizhan::queue::entry::{Entry, Outcome, State};
+use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
 use yizhan::telemetry::counter::LOGINS;
 
 const BOX: &str = "box@peer.test";
@@ -70,7 +70,7 @@ fn refused_logins(postfix: &Postfix) -> usize {
     postfix.log().matches("authentication failed").count()
 }
 
-fn texts(entry: &Entry) -> String {
+fn texts(entry: &QueueEntry) -> String {
     entry.recipients.iter().map(|one| format!("{:?}\n", one.outcome)).collect()
 }
 
@@ -87,7 +87,7 @@ async fn delivers(tls: PostfixTls, host: &str) {
     let branch = Branch::open("delivers", &Account { host, ..Account::at(&postfix) }, HOUR);
     let sent = scan();
     let id = branch.send(&["a@else.test", "b@else.test"], &sent).await;
-    branch.wait_state(id, State::Delivered).await;
+    branch.wait_state(id, MessageState::Delivered).await;
     let delivered = postfix.wait_delivered(2);
     for recipient in ["a@else.test", "b@else.test"] {
         let mail = only(&delivered, recipient);
@@ -103,7 +103,7 @@ async fn delivers(tls: PostfixTls, host: &str) {
 
     let content = noise(5 << 20);
     let large = branch.send(&["c@else.test"], &attachment(&content)).await;
-    branch.wait_state(large, State::Delivered).await;
+    branch.wait_state(large, MessageState::Delivered).await;
     let delivered = postfix.wait_delivered(3);
     let parsed = MessageParser::default().parse(&only(&delivered, "c@else.test").message).expect("it is a mail");
     let part = parsed.attachments().next().expect("it has an attachment");
@@ -129,9 +129,9 @@ async fn one_refused_recipient_of_three() {
     let postfix = need!(Postfix::start(PostfixOptions::default()));
     let branch = Branch::open("refused", &Account::at(&postfix), HOUR);
     let id = branch.send(&["a@else.test", "refused@else.test", "b@else.test"], &scan()).await;
-    let entry = branch.wait_state(id, State::Failed).await;
+    let entry = branch.wait_state(id, MessageState::Failed).await;
     let delivered: Vec<bool> =
-        entry.recipients.iter().map(|r| matches!(r.outcome, Outcome::Delivered { .. })).collect();
+        entry.recipients.iter().map(|r| matches!(r.outcome, RecipientOutcome::Delivered { .. })).collect();
     assert_eq!(delivered, [true, false, true]);
     let delivered = postfix.wait_delivered(3);
     for recipient in ["a@else.test", "b@else.test"] {
@@ -143,9 +143,9 @@ async fn one_refused_recipient_of_three() {
     for part in ["multipart/report", "refused@else.test", "5.1.1", "No such user here", "Action: failed"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    let notices: Vec<Entry> = branch.list().await.into_iter().filter(|entry| entry.notice).collect();
+    let notices: Vec<QueueEntry> = branch.list().await.into_iter().filter(|entry| entry.notice).collect();
     assert_eq!(notices.len(), 1);
-    branch.wait_state(notices[0].id, State::Delivered).await;
+    branch.wait_state(notices[0].id, MessageState::Delivered).await;
     assert_eq!(postfix.delivered().len(), 3);
 }
 
@@ -154,19 +154,20 @@ async fn greylisted_then_taken() {
     let mut postfix = need!(Postfix::start(PostfixOptions::default()));
     let branch = Branch::open("later", &Account::at(&postfix), HOUR);
     let id = branch.send(&["later@else.test", "a@else.test"], &scan()).await;
-    let entry = branch.wait_state(id, State::Deferred).await;
+    let entry = branch.wait_state(id, MessageState::Deferred).await;
     assert_eq!((entry.tries, entry.uncertain), (1, 0));
     assert!(texts(&entry).contains("451 4.7.1"), "{}", texts(&entry));
     assert_eq!(postfix.wait_delivered(1)[0].recipient, "a@else.test", "the other does not wait");
     branch.again(id).await;
-    let entry = branch.wait(id, "a second try", |entry| entry.tries == 2 && entry.state == State::Deferred).await;
-    assert!(matches!(entry.recipients[1].outcome, Outcome::Delivered { .. }));
+    let entry =
+        branch.wait(id, "a second try", |entry| entry.tries == 2 && entry.state == MessageState::Deferred).await;
+    assert!(matches!(entry.recipients[1].outcome, RecipientOutcome::Delivered { .. }));
     postfix.resume_with("smtpd_recipient_restrictions", "permit");
     until("delivery", async || {
-        if branch.entry(id).await.state == State::Deferred {
+        if branch.entry(id).await.state == MessageState::Deferred {
             branch.again(id).await;
         }
-        (branch.entry(id).await.state == State::Delivered).then_some(())
+        (branch.entry(id).await.state == MessageState::Delivered).then_some(())
     })
     .await;
     let delivered = postfix.wait_delivered(2);
@@ -184,7 +185,7 @@ async fn a_revoked_code_waits_and_bounces_nothing() {
         ids.push(branch.send(&["a@else.test"], &scan()).await);
     }
     for &id in &ids {
-        let entry = branch.wait_state(id, State::Waiting).await;
+        let entry = branch.wait_state(id, MessageState::Waiting).await;
         assert_eq!((entry.tries, entry.notice), (0, false), "waiting is not failing");
     }
     assert_eq!(branch.relay.counters().sum(LOGINS, &[("outcome", "refused")]), 1);
@@ -192,7 +193,7 @@ async fn a_revoked_code_waits_and_bounces_nothing() {
     assert!(postfix.delivered().is_empty() && branch.list().await.len() == 4, "no notice either");
     branch.set_code("another-code");
     for &id in &ids {
-        branch.wait_state(id, State::Delivered).await;
+        branch.wait_state(id, MessageState::Delivered).await;
     }
     assert_eq!(postfix.wait_delivered(4).len(), 4);
     assert_eq!(refused_logins(&postfix), 1);
@@ -204,16 +205,16 @@ async fn an_outage_delays_and_duplicates_nothing() {
     let branch = Branch::open("outage", &Account::at(&postfix), SOON);
     // A connection that is kept open dies with the server.
     let before = branch.send(&["before@else.test"], &scan()).await;
-    branch.wait_state(before, State::Delivered).await;
+    branch.wait_state(before, MessageState::Delivered).await;
     // Stopped between its delivery and the end of its queue file, Postfix would deliver it again.
     until("Postfix to be done with it", async || postfix.log().contains(": removed").then_some(())).await;
     postfix.pause();
     let ids = [branch.send(&["a@else.test"], &scan()).await, branch.send(&["b@else.test"], &scan()).await];
-    let tried = branch.wait(ids[0], "a try", |entry| entry.state == State::Deferred && entry.tries >= 1).await;
+    let tried = branch.wait(ids[0], "a try", |entry| entry.state == MessageState::Deferred && entry.tries >= 1).await;
     assert_eq!(tried.uncertain, 0, "{}", texts(&tried));
     postfix.resume();
     for id in ids {
-        branch.wait_state(id, State::Delivered).await;
+        branch.wait_state(id, MessageState::Delivered).await;
     }
     let delivered = postfix.wait_delivered(3);
     for recipient in ["before@else.test", "a@else.test", "b@else.test"] {
@@ -226,7 +227,7 @@ async fn an_outage_delays_and_duplicates_nothing() {
 async fn not_trusted(postfix: &Postfix, word: &str) {
     let branch = Branch::open("certificate", &Account::at(postfix), HOUR);
     let id = branch.send(&["a@else.test"], &scan()).await;
-    let entry = branch.wait_state(id, State::Deferred).await;
+    let entry = branch.wait_state(id, MessageState::Deferred).await;
     assert_eq!(entry.tries, 1);
     assert!(texts(&entry).to_lowercase().contains(word), "{}", texts(&entry));
     assert_eq!(branch.relay.counters().sum(LOGINS, &[]), 0, "the log-in was not tried");
@@ -268,13 +269,13 @@ async fn a_wrong_code_is_tried_three_times_in_a_day() {
     assert_eq!(refused_logins(&postfix), 3);
     for &id in &ids {
         let entry = branch.entry(id).await;
-        assert_eq!((entry.state, entry.tries, entry.notice), (State::Waiting, 0, false), "{entry:?}");
+        assert_eq!((entry.state, entry.tries, entry.notice), (MessageState::Waiting, 0, false), "{entry:?}");
     }
     assert!(postfix.delivered().is_empty() && branch.list().await.len() == ids.len(), "nothing bounces");
     branch.set_code(&postfix.options().password);
     day.run_until(day.at(2, 1)).await;
     for &id in &ids {
-        assert_eq!(branch.entry(id).await.state, State::Delivered);
+        assert_eq!(branch.entry(id).await.state, MessageState::Delivered);
     }
     let delivered = postfix.wait_delivered(ids.len());
     for number in 0..7 {
@@ -298,7 +299,7 @@ async fn a_rate_limit_delays_and_neither_loses_nor_doubles() {
     }
     let mut deferred = 0;
     for &id in &ids {
-        let entry = branch.wait_state(id, State::Delivered).await;
+        let entry = branch.wait_state(id, MessageState::Delivered).await;
         assert_eq!(entry.uncertain, 0);
         deferred += entry.tries;
     }
@@ -320,7 +321,7 @@ async fn too_many_recipients_go_in_parts() {
     let to: Vec<String> = (0..5).map(|number| format!("{number}@else.test")).collect();
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
     let id = branch.send(&to, &scan()).await;
-    let entry = branch.wait_state(id, State::Delivered).await;
+    let entry = branch.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.tries, entry.chunk), (0, Some(2)), "{}", texts(&entry));
     let delivered = postfix.wait_delivered(5);
     for recipient in to {
@@ -335,7 +336,7 @@ async fn through(proxy: &ForeignProxy, url: &str, postfix: &Postfix) {
     let sent = scan();
     for (number, recipient) in [(1, "a@else.test"), (2, "b@else.test")] {
         let id = branch.send(&[recipient], &sent).await;
-        branch.wait_state(id, State::Delivered).await;
+        branch.wait_state(id, MessageState::Delivered).await;
         let delivered = postfix.wait_delivered(number);
         assert_eq!(body(&only(&delivered, recipient).message), body(&sent));
     }
@@ -370,7 +371,7 @@ async fn a_proxy_that_refuses_is_not_gone_around() {
     let more = format!("proxy = \"http://{}\"", proxy.place());
     let branch = Branch::with("refusing", &Account::at(&postfix), HOUR, Clock::system(), &more);
     let id = branch.send(&["a@else.test"], &scan()).await;
-    let entry = branch.wait_state(id, State::Deferred).await;
+    let entry = branch.wait_state(id, MessageState::Deferred).await;
     assert!(texts(&entry).contains("403"), "{}", texts(&entry));
     assert!(!postfix.log().contains("connect from"), "{}", postfix.log());
     assert!(postfix.delivered().is_empty() && branch.list().await.len() == 1);

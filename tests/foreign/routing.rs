@@ -12,7 +12,7 @@ use crate::support::office::Device;
 use crate::support::postfix::{Postfix, PostfixOptions};
 use crate::support::skip::{Missing, need};
 use yizhan::clock::Clock;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 
 const MAIL: &[u8] = b"Subject: x\r\n\r\nx\r\n";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -65,7 +65,7 @@ async fn ask_relay(account: &Account<'_>) {
     }
     device.ask("RSET", "250").await;
     let id = device.send("device@lan.local", &["one@corp.test", SOURCE_ROUTE], MAIL).await;
-    branch.wait_state(id, State::Delivered).await;
+    branch.wait_state(id, MessageState::Delivered).await;
     assert_eq!(branch.list().await.len(), 1, "nothing else was taken");
 }
 

@@ -13,7 +13,7 @@ use crate::support::sink::{Dump, SmtpSink};
 use crate::support::skip::{Missing, need};
 use tokio::task::{JoinSet, LocalSet};
 use yizhan::mail::Id;
-use yizhan::queue::entry::{Entry, State};
+use yizhan::queue::{MessageState, QueueEntry};
 
 const BOX: &str = "box@peer.test";
 const MAIL: &[u8] = b"From: a@copier.lan\r\nSubject: x\r\n\r\nfirst\r\n.\r\nlast\r\n";
@@ -70,7 +70,7 @@ impl Scene {
     }
 }
 
-fn reason(entry: &Entry) -> String {
+fn reason(entry: &QueueEntry) -> String {
     format!("{:?}", entry.recipients[0].outcome)
 }
 
@@ -97,7 +97,7 @@ async fn run((flags, follows, words): Case) {
         Waiting => scene.branch.set_code("a-new-code"),
         Deferred | Failed | Uncertain | Delivered => scene.branch.again(id).await,
     }
-    let entry = scene.branch.wait_state(id, State::Delivered).await;
+    let entry = scene.branch.wait_state(id, MessageState::Delivered).await;
     assert_eq!(entry.tries, u32::from(follows != Waiting), "{flags:?}");
     let dumps = dumps_of(&scene.sink, id);
     assert_eq!(dumps.len(), before + 1, "{flags:?}: one more, and no more");
@@ -107,18 +107,18 @@ async fn run((flags, follows, words): Case) {
     assert!(dumps[0].mail.starts_with(&format!("<{BOX}>")) && dumps[0].rcpts.len() == 1, "{flags:?}: {dumps:?}");
 }
 
-async fn settled(scene: &Scene, id: Id, flags: &[&str], follows: Follows) -> Entry {
+async fn settled(scene: &Scene, id: Id, flags: &[&str], follows: Follows) -> QueueEntry {
     let what = format!("{flags:?}: {follows:?}");
     let state = match follows {
-        Deferred | Uncertain => State::Deferred,
-        Waiting => State::Waiting,
-        Failed => State::Failed,
-        Delivered => State::Delivered,
+        Deferred | Uncertain => MessageState::Deferred,
+        Waiting => MessageState::Waiting,
+        Failed => MessageState::Failed,
+        Delivered => MessageState::Delivered,
     };
-    let done = |entry: &Entry| !matches!(entry.state, State::Queued | State::Sending);
+    let done = |entry: &QueueEntry| !matches!(entry.state, MessageState::Queued | MessageState::Sending);
     let entry = scene.branch.wait(id, &what, done).await;
     let wanted = (state, u32::from(matches!(follows, Deferred | Uncertain)), u32::from(follows == Uncertain));
-    let got = (entry.state, if entry.state == State::Deferred { entry.tries } else { 0 }, entry.uncertain);
+    let got = (entry.state, if entry.state == MessageState::Deferred { entry.tries } else { 0 }, entry.uncertain);
     assert_eq!(got, wanted, "{what}: {}", reason(&entry));
     entry
 }
@@ -231,7 +231,7 @@ async fn a_111_a_large_message_through_a_narrow_pipe() {
     let line = format!("{}\r\n", "x".repeat(76));
     let mail = [MAIL, line.repeat(30_000).as_bytes()].concat();
     let id = scene.branch.send(&["c@else.test"], &mail).await;
-    scene.branch.wait_state(id, State::Delivered).await;
+    scene.branch.wait_state(id, MessageState::Delivered).await;
     let dumps = scene.sink.wait_dumps(1);
     assert!(dumps[0].message.ends_with(&mail[MAIL.len()..]) && dumps[0].message.len() > mail.len());
     assert_eq!(dumps.len(), 1);
@@ -255,7 +255,7 @@ async fn a_030_a_bad_certificate_hears_nothing() {
         };
         let branch = Branch::open("bad", &account, HOUR);
         let id = branch.send(&["c@else.test"], MAIL).await;
-        let entry = branch.wait_state(id, State::Deferred).await;
+        let entry = branch.wait_state(id, MessageState::Deferred).await;
         assert_eq!(entry.tries, 1, "{}", reason(&entry));
         let tapped = front.connections();
         assert!(tapped.iter().all(|one| one.sent.is_empty()), "{tapped:?}");
@@ -271,10 +271,10 @@ async fn a_102_u_09_uncertain_copies_end() {
     let id = scene.branch.send(&["c@else.test"], MAIL).await;
     for uncertain in 1..=2 {
         let entry = scene.branch.wait(id, "uncertain", |entry| entry.uncertain == uncertain).await;
-        assert_eq!(entry.state, State::Deferred);
+        assert_eq!(entry.state, MessageState::Deferred);
         scene.branch.again(id).await;
     }
-    let entry = scene.branch.wait_state(id, State::Failed).await;
+    let entry = scene.branch.wait_state(id, MessageState::Failed).await;
     assert!(reason(&entry).contains("may all have arrived"), "{}", reason(&entry));
     let copies = dumps_of(&scene.sink, id);
     assert_eq!(copies.len(), 3);

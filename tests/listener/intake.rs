@@ -16,9 +16,8 @@ use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource};
-use yizhan::queue::entry::Entry;
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Filter, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{Inspection as _, MessageFilter, QueueEntry, RetentionSettings};
 use yizhan::smtp::server::{AuthMode, Profile};
 use yizhan::telemetry::counter::Counters;
 
@@ -26,7 +25,7 @@ const DATA: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 
 struct Door {
     addr: SocketAddr,
-    queue: Arc<Sqlite>,
+    queue: Arc<SqliteQueue>,
     drain: Drain,
     capacity: Capacity,
     _folder: Folder,
@@ -36,12 +35,8 @@ impl Door {
     /// Opens a door with these deadlines for commands, data and writes.
     fn open(name: &str, command: Duration, data: Duration, write: Duration) -> Door {
         let folder = Folder::new(name);
-        let settings = yizhan::queue::Settings {
-            data_dir: folder.path().join("data"),
-            keep_delivered: PATIENCE,
-            keep_failed: PATIENCE,
-        };
-        let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
+        let keep = RetentionSettings { keep_delivered: PATIENCE, keep_failed: PATIENCE };
+        let queue = Arc::new(SqliteQueue::open(&folder.path().join("data"), keep).expect("a new queue opens").0);
         let limits = yizhan::limits::Settings::unlimited();
         let capacity = Capacity::new(limits.clone());
         let drain = Drain::default();
@@ -87,8 +82,11 @@ impl Door {
         Door::open(name, PATIENCE, PATIENCE, PATIENCE)
     }
 
-    async fn queued(&self) -> Vec<Entry> {
-        self.queue.list(Filter { limit: 10_000, ..Filter::default() }).await.expect("the queue can be read")
+    async fn queued(&self) -> Vec<QueueEntry> {
+        self.queue
+            .list(MessageFilter { limit: 10_000, ..MessageFilter::default() })
+            .await
+            .expect("the queue can be read")
     }
 }
 

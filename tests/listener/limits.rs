@@ -17,8 +17,7 @@ use tokio::time::{Instant, timeout};
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::limits::capacity::Levels;
 use yizhan::limits::rate::Flow;
-use yizhan::queue::Queue;
-use yizhan::queue::entry::State;
+use yizhan::queue::{Inspection as _, MessageQueue as _, MessageState};
 use yizhan::sandbox::Limits;
 
 const DATA: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
@@ -236,7 +235,7 @@ async fn a_058_messages_of_one_connection_have_a_limit_that_can_be_set() {
 async fn a_058_what_was_delivered_is_held_no_more() {
     let office = Office::open("delivered").await;
     let id = office.send(&["a@else.test"], DATA).await;
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(office.relay.queue().bytes_by_addr().await.unwrap(), []);
 }
 

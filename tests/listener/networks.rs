@@ -11,8 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use yizhan::mail::Address;
-use yizhan::queue::Queue;
-use yizhan::queue::entry::Entry;
+use yizhan::queue::{Inspection as _, QueueEntry};
 use yizhan::route::Pattern;
 use yizhan::telemetry::counter::ACCEPTED;
 
@@ -41,7 +40,7 @@ fn v2(client: [u8; 4]) -> Vec<u8> {
     [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".as_slice(), &client, &[127, 0, 0, 1, 200, 0, 0, 25]].concat()
 }
 
-async fn head(door: &Door, entry: &Entry) -> String {
+async fn head(door: &Door, entry: &QueueEntry) -> String {
     let (_, head, _) = door.queue.show(entry.id).await.expect("it is known");
     String::from_utf8_lossy(&head).into_owned()
 }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use yizhan::clock::Timestamp;
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
-use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{NewMessage, Next, Origin, Outcome, Settlement};
-use yizhan::queue::request::{LaneRequest, LeaseRequest};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Lease, Queue, Report, Settings};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    LaneRequest, Lease, LeaseRequest, MessageOrigin, NewMessage, NextAttempt, Queue, QueueError, RecipientOutcome,
+    RetentionSettings, Settlement, StartupReport, StoredBody,
+};
 
 /// The moment at which all these tests begin.
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -53,29 +53,25 @@ impl Drop for Folder {
     }
 }
 
-pub fn settings(folder: &Path) -> Settings {
-    Settings { data_dir: folder.join("data"), keep_delivered: KEEP, keep_failed: KEEP * 2 }
-}
-
 /// The embedded queue in `folder`, and what it reported.
-pub fn open(folder: &Path) -> Result<(Sqlite, Report), Error> {
-    Sqlite::open(&settings(folder))
+pub fn open(folder: &Path) -> Result<(SqliteQueue, StartupReport), QueueError> {
+    SqliteQueue::open(&folder.join("data"), RetentionSettings { keep_delivered: KEEP, keep_failed: KEEP * 2 })
 }
 
 /// The embedded queue in `folder`, which must have nothing to report.
-pub fn open_clean(folder: &Path) -> Sqlite {
+pub fn open_clean(folder: &Path) -> SqliteQueue {
     let (queue, report) = open(folder).unwrap();
-    assert_eq!(report, Report::new());
+    assert_eq!(report, StartupReport::new());
     queue
 }
 
 /// Message number `n`, received at `received`, for `recipients` people.
-pub fn message(n: u64, received: Timestamp, recipients: usize, body: Stored) -> NewMessage {
+pub fn message(n: u64, received: Timestamp, recipients: usize, body: StoredBody) -> NewMessage {
     NewMessage {
         id: Id::new(received, n),
         received,
         expires: received + LIFE,
-        origin: Origin {
+        origin: MessageOrigin {
             client: "printer".to_owned(),
             key: ClientKey::stored("192.0.2.7"),
             addr: "192.0.2.7".parse().unwrap(),
@@ -95,7 +91,7 @@ pub fn message(n: u64, received: Timestamp, recipients: usize, body: Stored) -> 
 
 /// A short message for one recipient.
 pub fn short(n: u64, received: Timestamp) -> NewMessage {
-    message(n, received, 1, Stored::from(Bytes::from(format!("body {n}\r\n"))))
+    message(n, received, 1, StoredBody::from(Bytes::from(format!("body {n}\r\n"))))
 }
 
 /// `len` octets that depend on `seed`.
@@ -111,7 +107,7 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 }
 
 /// A body of `len` octets, written in uneven pieces.
-pub async fn body(queue: &dyn Queue, seed: u64, len: usize) -> Stored {
+pub async fn body(queue: &dyn Queue, seed: u64, len: usize) -> StoredBody {
     let mut draft = queue.draft();
     let all = noise(seed, len);
     let (mut rest, mut piece) = (&all[..], 1);
@@ -125,7 +121,7 @@ pub async fn body(queue: &dyn Queue, seed: u64, len: usize) -> Stored {
 }
 
 /// Everything in a body.
-pub async fn read(body: &Stored) -> Result<Vec<u8>, Error> {
+pub async fn read(body: &StoredBody) -> Result<Vec<u8>, QueueError> {
     let mut reader = body.reader();
     let mut all = Vec::new();
     while let Some(chunk) = reader.next_chunk().await? {
@@ -144,20 +140,20 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-pub fn delivered(seconds: u64) -> Outcome {
-    Outcome::Delivered { at: at(seconds), reply: "250 2.0.0 Ok: queued".to_owned() }
+pub fn delivered(seconds: u64) -> RecipientOutcome {
+    RecipientOutcome::Delivered { at: at(seconds), reply: "250 2.0.0 Ok: queued".to_owned() }
 }
 
-pub fn failed(seconds: u64) -> Outcome {
-    Outcome::Failed { at: at(seconds), reason: "550 5.1.1 no such user".to_owned() }
+pub fn failed(seconds: u64) -> RecipientOutcome {
+    RecipientOutcome::Failed { at: at(seconds), reason: "550 5.1.1 no such user".to_owned() }
 }
 
-pub fn again() -> Outcome {
-    Outcome::Open { last: Some("451 4.7.1 later".to_owned()) }
+pub fn again() -> RecipientOutcome {
+    RecipientOutcome::Open { last: Some("451 4.7.1 later".to_owned()) }
 }
 
 /// A settlement without a notice.
-pub fn settlement(outcomes: Vec<(usize, Outcome)>, next: Next) -> Settlement {
+pub fn settlement(outcomes: Vec<(usize, RecipientOutcome)>, next: NextAttempt) -> Settlement {
     Settlement {
         outcomes,
         next,
@@ -169,7 +165,7 @@ pub fn settlement(outcomes: Vec<(usize, Outcome)>, next: Next) -> Settlement {
         account_state: None,
         usage: None,
         unknown_since: None,
-        untold: false,
+        unreported: false,
     }
 }
 
@@ -195,7 +191,7 @@ pub async fn earliest(queue: &dyn Queue, lanes: Vec<LaneRequest>) -> Option<Time
 }
 
 /// Leases what is due in the pool without a name.
-pub async fn lease_due(queue: &dyn Queue, now: Timestamp, limit: usize) -> Result<Vec<Lease>, Error> {
+pub async fn lease_due(queue: &dyn Queue, now: Timestamp, limit: usize) -> Result<Vec<Lease>, QueueError> {
     queue.lease(now, request(wants("", limit), limit)).await
 }
 

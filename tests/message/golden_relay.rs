@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::office::{Device, Office};
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::Limits;
 
 /// Dots at the beginning of a line are doubled, as a client must (RFC 5321 section 4.5.2); a line begins behind a CRLF.
@@ -42,7 +42,7 @@ async fn the_provider_takes_every_golden_mail() {
     }
     assert!(sent.len() > 80, "only {} golden mails were found", sent.len());
     for (path, id) in &sent {
-        let entry = office.wait_state(*id, State::Delivered).await;
+        let entry = office.wait_state(*id, MessageState::Delivered).await;
         assert_eq!(entry.tries, 0, "{}", path.display());
     }
     let received = office.received(sent.len()).await;

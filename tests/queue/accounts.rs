@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::mailbag::*;
 use yizhan::clock::Timestamp;
 use yizhan::mail::{Id, Lane};
-use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, LONGEST_STATE, NewMessage, Next, State, Usage};
-use yizhan::queue::request::{ClosedLane, Line, WaitReason};
-use yizhan::queue::{Error, Filter, KEEP_USAGE, Lease, Queue};
+use yizhan::queue::{
+    AccountState, AccountUsage, ClosedLane, KEEP_USAGE, LONGEST_POOL, LONGEST_STATE, Lease, MessageFilter,
+    MessageState, NewMessage, NextAttempt, PoolLane, Queue, QueueEntry, QueueError, StoredBody, WaitReason,
+};
 
 contract!(
     embedded,
@@ -50,8 +50,8 @@ fn placed(n: u64, received: Timestamp, pool: &str, lane: Lane) -> NewMessage {
     NewMessage { pool: pool.to_owned(), lane, ..short(n, received) }
 }
 
-fn used(account: &str, seconds: u64, [messages, recipients, logins]: [u32; 3]) -> Usage {
-    Usage { account: account.to_owned(), at: at(seconds), messages, recipients, logins }
+fn used(account: &str, seconds: u64, [messages, recipients, logins]: [u32; 3]) -> AccountUsage {
+    AccountUsage { account: account.to_owned(), at: at(seconds), messages, recipients, logins }
 }
 
 fn like(account: &str, state: &str) -> AccountState {
@@ -68,7 +68,7 @@ async fn one(queue: &dyn Queue, pool: &str, now: Timestamp) -> Lease {
     leases.pop().unwrap()
 }
 
-async fn entry(queue: &dyn Queue, id: Id) -> Entry {
+async fn entry(queue: &dyn Queue, id: Id) -> QueueEntry {
     queue.show(id).await.unwrap().0
 }
 
@@ -163,11 +163,11 @@ async fn pools_are_counted_while_messages_are_not_final(open: Open<'_>) {
     let lease = one(&*queue, "a", at(0)).await;
     let failed_id = lease.entry.id;
     assert_eq!(queue.pools().await.unwrap().len(), 4, "a leased message is not final");
-    queue.settle(lease, settlement(vec![(0, failed(1))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, failed(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     let lease = one(&*queue, "b", at(0)).await;
-    queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     let lease = one(&*queue, "b", at(0)).await;
-    queue.settle(lease, settlement(vec![], Next::Waiting(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(60)))).await.unwrap();
     let lease = one(&*queue, "c", at(0)).await;
     let dropped = lease.entry.id;
     drop(lease);
@@ -189,9 +189,9 @@ async fn assign_changes_what_waits_and_nothing_else(open: Open<'_>) {
         queue.put(new).await.unwrap();
     }
     let lease = one(&*queue, "", at(0)).await;
-    queue.settle(lease, settlement(vec![(0, delivered(0))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, delivered(0))], NextAttempt::Deferred(at(60)))).await.unwrap();
     let lease = one(&*queue, "", at(1)).await;
-    queue.settle(lease, settlement(vec![], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![], NextAttempt::Deferred(at(60)))).await.unwrap();
     let leased = one(&*queue, "", at(2)).await;
     while std::future::Future::poll(
         queue.wait().as_mut(),
@@ -205,32 +205,33 @@ async fn assign_changes_what_waits_and_nothing_else(open: Open<'_>) {
     queue.assign(changes).await.unwrap();
     queue.wait().await.unwrap();
     let pools = async |queue: &dyn Queue| {
-        let all = queue.list(Filter { states: State::ALL.to_vec(), ..Filter::default() }).await.unwrap();
+        let all =
+            queue.list(MessageFilter { states: MessageState::ALL.to_vec(), ..MessageFilter::default() }).await.unwrap();
         all.into_iter().map(|entry| (entry.pool, entry.state)).collect::<Vec<_>>()
     };
     let expected = |third| {
         let [office, none] = ["office", ""].map(str::to_owned);
         [
-            (none.clone(), State::Delivered),
-            (office.clone(), State::Deferred),
+            (none.clone(), MessageState::Delivered),
+            (office.clone(), MessageState::Deferred),
             (none.clone(), third),
-            (office, State::Queued),
-            (none, State::Queued),
+            (office, MessageState::Queued),
+            (none, MessageState::Queued),
         ]
     };
-    assert_eq!(pools(&*queue).await, expected(State::Sending));
+    assert_eq!(pools(&*queue).await, expected(MessageState::Sending));
     assert_eq!(queue.pools().await.unwrap(), [(String::new(), 2), ("office".to_owned(), 2)]);
     // What was in memory a moment ago has its new pool as well.
     assert_eq!(one(&*queue, "office", at(9)).await.entry.id, named[3]);
     drop((leased, queue));
     let queue = open();
-    assert_eq!(pools(&*queue).await, expected(State::Queued));
+    assert_eq!(pools(&*queue).await, expected(MessageState::Queued));
     assert_eq!(ids(&queue.lease(at(99), request(wants("office", 9), 9)).await.unwrap()), [named[3], named[1]]);
 }
 
 /// What list, show and depth say of the messages that are not final.
-async fn shown(queue: &dyn Queue) -> Vec<(State, Timestamp)> {
-    let list = queue.list(Filter::default()).await.unwrap();
+async fn shown(queue: &dyn Queue) -> Vec<(MessageState, Timestamp)> {
+    let list = queue.list(MessageFilter::default()).await.unwrap();
     let mut counts = [0; 7];
     for listed in &list {
         counts[listed.state as usize] += 1;
@@ -238,8 +239,8 @@ async fn shown(queue: &dyn Queue) -> Vec<(State, Timestamp)> {
     }
     let depth = queue.depth().await.unwrap();
     assert_eq!(depth.messages[..5], counts[..5], "{list:?}");
-    for state in State::ALL {
-        let only = queue.list(Filter { states: vec![state], ..Filter::default() }).await.unwrap();
+    for state in MessageState::ALL {
+        let only = queue.list(MessageFilter { states: vec![state], ..MessageFilter::default() }).await.unwrap();
         assert_eq!(only.len() as u64, depth.messages[state as usize], "{state}");
         assert!(only.iter().all(|entry| entry.state == state), "{only:?}");
     }
@@ -249,7 +250,7 @@ async fn shown(queue: &dyn Queue) -> Vec<(State, Timestamp)> {
 /// One lane, closed for some seconds.
 fn closed_lane(pool: &str, lane: Lane, seconds: u64) -> ClosedLane {
     let reason = WaitReason::Account { account: "qq".to_owned(), cause: "QQ-A3".to_owned(), text: String::new() };
-    ClosedLane { line: Line { pool: pool.to_owned(), lane }, until: Some(at(seconds)), reason }
+    ClosedLane { line: PoolLane { pool: pool.to_owned(), lane }, until: Some(at(seconds)), reason }
 }
 
 /// All lanes of these pools, closed for some seconds.
@@ -263,20 +264,25 @@ async fn a_closed_pool_is_shown_as_waiting(open: Open<'_>) {
         queue.put(placed(n as u64, at(n as u64), pool, Lane::ALL[n % 3])).await.unwrap();
     }
     let lease = one(&*queue, "c", at(4)).await;
-    queue.settle(lease, settlement(vec![], Next::Waiting(at(3)))).await.unwrap();
-    let stored = vec![(State::Queued, at(0)), (State::Queued, at(1)), (State::Queued, at(2)), (State::Waiting, at(3))];
+    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(3)))).await.unwrap();
+    let stored = vec![
+        (MessageState::Queued, at(0)),
+        (MessageState::Queued, at(1)),
+        (MessageState::Queued, at(2)),
+        (MessageState::Waiting, at(3)),
+    ];
     assert_eq!(shown(&*queue).await, stored);
     queue.close_lanes(closed(&[("a", 900), ("c", 500), ("x", 5)])).await.unwrap();
-    let wait = |seconds| (State::Waiting, at(seconds));
-    assert_eq!(shown(&*queue).await, [wait(900), (State::Queued, at(1)), wait(900), wait(500)]);
+    let wait = |seconds| (MessageState::Waiting, at(seconds));
+    assert_eq!(shown(&*queue).await, [wait(900), (MessageState::Queued, at(1)), wait(900), wait(500)]);
     // What comes later is shown the same way.
     queue.put(placed(4, at(4), "a", Lane::Normal)).await.unwrap();
     assert_eq!(shown(&*queue).await[4], wait(900));
     // It is a picture: the line goes on as it was.
     assert_eq!(earliest(&*queue, wants("a", 1)).await, Some(at(0)));
     let lease = one(&*queue, "a", at(9)).await;
-    assert_eq!((lease.entry.state, lease.entry.due), (State::Sending, at(0)));
-    assert_eq!(shown(&*queue).await[0], (State::Sending, at(0)));
+    assert_eq!((lease.entry.state, lease.entry.due), (MessageState::Sending, at(0)));
+    assert_eq!(shown(&*queue).await[0], (MessageState::Sending, at(0)));
     drop(lease);
     queue.close_lanes(closed(&[("b", 7)])).await.unwrap();
     assert_eq!(shown(&*queue).await[..4], [stored[0], wait(7), stored[2], stored[3]]);
@@ -291,11 +297,11 @@ async fn a_deferred_message_of_a_closed_pool_is_shown_as_it_is_until_it_is_due(o
     }
     for due in [50, 100, 2_000] {
         let lease = one(&*queue, "a", at(0)).await;
-        queue.settle(lease, settlement(vec![], Next::Deferred(at(due)))).await.unwrap();
+        queue.settle(lease, settlement(vec![], NextAttempt::Deferred(at(due)))).await.unwrap();
     }
     queue.close_lanes(closed(&[("a", 1_000)])).await.unwrap();
-    let later = |seconds| (State::Deferred, at(seconds));
-    let wait = (State::Waiting, at(1_000));
+    let later = |seconds| (MessageState::Deferred, at(seconds));
+    let wait = (MessageState::Waiting, at(1_000));
     assert_eq!(shown(&*queue).await, [later(50), later(100), later(2_000)]);
     // The queue has no clock: it hears what time it is.
     queue.lease(at(99), request(Vec::new(), 0)).await.unwrap();
@@ -303,7 +309,7 @@ async fn a_deferred_message_of_a_closed_pool_is_shown_as_it_is_until_it_is_due(o
     queue.purge(at(100)).await.unwrap();
     assert_eq!(shown(&*queue).await, [wait, wait, later(2_000)]);
     let _leased = one(&*queue, "a", at(100)).await;
-    assert_eq!(shown(&*queue).await, [(State::Sending, at(50)), wait, later(2_000)]);
+    assert_eq!(shown(&*queue).await, [(MessageState::Sending, at(50)), wait, later(2_000)]);
 }
 
 async fn a_lane_closes_by_itself(open: Open<'_>) {
@@ -315,7 +321,7 @@ async fn a_lane_closes_by_itself(open: Open<'_>) {
     let closed =
         vec![closed_lane("a", Lane::Normal, 60), closed_lane("a", Lane::Bulk, 90), closed_lane("b", Lane::Alarm, 30)];
     queue.close_lanes(closed).await.unwrap();
-    let (ready, wait) = (|s| (State::Queued, at(s)), |s| (State::Waiting, at(s)));
+    let (ready, wait) = (|s| (MessageState::Queued, at(s)), |s| (MessageState::Waiting, at(s)));
     let first = [ready(0), wait(60), wait(90), ready(3), wait(60), wait(90)];
     let second = [wait(30), ready(7), ready(8), wait(30), ready(10), ready(11)];
     assert_eq!(shown(&*queue).await, [first, second].concat());
@@ -323,20 +329,20 @@ async fn a_lane_closes_by_itself(open: Open<'_>) {
     let leased =
         queue.lease(at(12), request(vec![want("a", Lane::Alarm, 1), want("a", Lane::Bulk, 1)], 2)).await.unwrap();
     let [alarm, bulk] = <[Lease; 2]>::try_from(leased).unwrap();
-    let sending = |s| (State::Sending, at(s));
+    let sending = |s| (MessageState::Sending, at(s));
     assert_eq!(shown(&*queue).await[..6], [sending(0), wait(60), sending(2), ready(3), wait(60), wait(90)]);
-    queue.settle(alarm, settlement(vec![], Next::Deferred(at(13)))).await.unwrap();
-    queue.settle(bulk, settlement(vec![], Next::Deferred(at(14)))).await.unwrap();
+    queue.settle(alarm, settlement(vec![], NextAttempt::Deferred(at(13)))).await.unwrap();
+    queue.settle(bulk, settlement(vec![], NextAttempt::Deferred(at(14)))).await.unwrap();
     queue.lease(at(15), request(Vec::new(), 0)).await.unwrap();
-    let deferred = (State::Deferred, at(13));
+    let deferred = (MessageState::Deferred, at(13));
     assert_eq!(shown(&*queue).await[..6], [deferred, wait(60), wait(90), ready(3), wait(60), wait(90)]);
     // The pool is counted as one, and what is given another pool waits in its own lane there.
     assert_eq!(queue.pools().await.unwrap(), [("a".to_owned(), 6), ("b".to_owned(), 6)]);
-    let ids: Vec<Id> = queue.list(Filter::default()).await.unwrap().iter().map(|entry| entry.id).collect();
+    let ids: Vec<Id> = queue.list(MessageFilter::default()).await.unwrap().iter().map(|entry| entry.id).collect();
     queue.assign(vec![(ids[1], "b".to_owned()), (ids[3], "b".to_owned())]).await.unwrap();
     assert_eq!(shown(&*queue).await[..4], [deferred, ready(1), wait(90), wait(30)]);
     queue.close_lanes(vec![closed_lane("a", Lane::Alarm, 40)]).await.unwrap();
-    assert_eq!(shown(&*queue).await[..4], [wait(40), ready(1), (State::Deferred, at(14)), ready(3)]);
+    assert_eq!(shown(&*queue).await[..4], [wait(40), ready(1), (MessageState::Deferred, at(14)), ready(3)]);
 }
 
 async fn the_depth_of_closed_pools_leaves_leases_alone(open: Open<'_>) {
@@ -350,8 +356,8 @@ async fn the_depth_of_closed_pools_leaves_leases_alone(open: Open<'_>) {
     drop(leases);
     assert_eq!(queue.depth().await.unwrap().messages, [2, 0, 4, 0, 0, 0, 0]);
     for mut lease in queue.lease(at(0), request(wants("a", 9), 9)).await.unwrap() {
-        lease.entry.state = State::Sending;
-        queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+        lease.entry.state = MessageState::Sending;
+        queue.settle(lease, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     }
     assert_eq!(queue.depth().await.unwrap().messages, [2, 0, 0, 0, 0, 4, 0]);
 }
@@ -363,7 +369,7 @@ async fn a_list_can_be_of_one_pool(open: Open<'_>) {
     }
     let _leased = one(&*queue, "a", at(0)).await;
     let of = async |pool: &str, after| {
-        let filter = Filter { pool: Some(pool.to_owned()), limit: 2, after, ..Filter::default() };
+        let filter = MessageFilter { pool: Some(pool.to_owned()), limit: 2, after, ..MessageFilter::default() };
         let list = queue.list(filter).await.unwrap();
         assert!(list.iter().all(|entry| entry.pool == pool));
         list.into_iter().map(|entry| entry.received).collect::<Vec<_>>()
@@ -382,30 +388,31 @@ async fn waiting_keeps_the_place_in_the_line(open: Open<'_>) {
     queue.put(second).await.unwrap();
     let lease = one(&*queue, "", at(9)).await;
     let due = lease.entry.due;
-    queue.settle(lease, settlement(vec![], Next::Waiting(due))).await.unwrap();
+    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(due))).await.unwrap();
     let back = entry(&*queue, named[0]).await;
-    assert_eq!((back.state, back.due, back.tries), (State::Waiting, at(0), 0));
+    assert_eq!((back.state, back.due, back.tries), (MessageState::Waiting, at(0), 0));
     assert_eq!(ids(&queue.lease(at(9), request(wants("", 9), 9)).await.unwrap()), named);
 }
 
 async fn who_was_not_tried_stays_open(open: Open<'_>) {
     let queue = open();
-    for (n, next, state, tries) in
-        [(1, Next::Waiting(at(0)), State::Waiting, 0), (2, Next::Deferred(at(70)), State::Deferred, 1)]
-    {
-        queue.put(message(n, at(0), 5, Stored::from(bytes::Bytes::new()))).await.unwrap();
+    for (n, next, state, tries) in [
+        (1, NextAttempt::Waiting(at(0)), MessageState::Waiting, 0),
+        (2, NextAttempt::Deferred(at(70)), MessageState::Deferred, 1),
+    ] {
+        queue.put(message(n, at(0), 5, StoredBody::from(bytes::Bytes::new()))).await.unwrap();
         let lease = one(&*queue, "", at(0)).await;
         let id = lease.entry.id;
         let outcomes = vec![(0, delivered(1)), (3, failed(1)), (4, again())];
         queue.settle(lease, settlement(outcomes, next)).await.unwrap();
-        let (Next::Waiting(due) | Next::Deferred(due)) = next;
+        let (NextAttempt::Waiting(due) | NextAttempt::Deferred(due)) = next;
         let after = entry(&*queue, id).await;
         assert_eq!((after.state, after.due, after.tries), (state, due, tries));
         assert_eq!(after.open().map(|(place, _)| place).collect::<Vec<_>>(), [1, 2, 4]);
         let lease = one(&*queue, "", at(70)).await;
         let rest = vec![(1, delivered(71)), (2, delivered(71)), (4, delivered(71))];
-        queue.settle(lease, settlement(rest, Next::Waiting(at(0)))).await.unwrap();
-        assert_eq!(entry(&*queue, id).await.state, State::Failed);
+        queue.settle(lease, settlement(rest, NextAttempt::Waiting(at(0)))).await.unwrap();
+        assert_eq!(entry(&*queue, id).await.state, MessageState::Failed);
     }
 }
 
@@ -417,7 +424,7 @@ async fn what_a_try_taught_stays(open: Open<'_>) {
     for ((chunk, strict), known) in lessons.into_iter().zip(known) {
         let lease = one(&*queue, "", at(0)).await;
         let id = lease.entry.id;
-        let mut end = settlement(vec![], Next::Waiting(at(0)));
+        let mut end = settlement(vec![], NextAttempt::Waiting(at(0)));
         (end.chunk, end.strict) = (chunk, strict);
         queue.settle(lease, end).await.unwrap();
         let after = entry(&*queue, id).await;
@@ -433,21 +440,21 @@ async fn usage_is_kept_by_the_minute(open: Open<'_>) {
     // The tests begin 20 seconds after a full minute.
     assert_eq!(START.millis() % 60_000, 20_000);
     let minute = |n: u64| Timestamp::from_millis(START.millis() - 20_000) + Duration::from_secs(60 * n);
-    queue.spend(used("office", 0, [0, 0, 1])).await.unwrap();
+    queue.add_usage(used("office", 0, [0, 0, 1])).await.unwrap();
     for n in 0..4 {
         queue.put(short(n, START)).await.unwrap();
     }
     for (lease, seconds) in
         queue.lease(at(0), request(wants("", 9), 9)).await.unwrap().into_iter().zip([0, 39, 40, 200])
     {
-        let mut end = settlement(vec![(0, delivered(seconds))], Next::Deferred(at(60)));
+        let mut end = settlement(vec![(0, delivered(seconds))], NextAttempt::Deferred(at(60)));
         end.usage = Some(used("office", seconds, [1, 3, 0]));
         queue.settle(lease, end).await.unwrap();
     }
-    queue.spend(used("other", 0, [7, 7, 7])).await.unwrap();
-    queue.spend(used("office", 40, [0, 0, u32::MAX])).await.unwrap();
-    queue.spend(used("office", 40, [0, 0, u32::MAX])).await.unwrap();
-    let row = |n, messages, recipients, logins| Usage {
+    queue.add_usage(used("other", 0, [7, 7, 7])).await.unwrap();
+    queue.add_usage(used("office", 40, [0, 0, u32::MAX])).await.unwrap();
+    queue.add_usage(used("office", 40, [0, 0, u32::MAX])).await.unwrap();
+    let row = |n, messages, recipients, logins| AccountUsage {
         account: "office".to_owned(),
         at: minute(n),
         messages,
@@ -470,7 +477,7 @@ async fn usage_is_forgotten_after_a_month(open: Open<'_>) {
     let queue = open();
     for account in ["a", "b"] {
         for n in 0..5 {
-            queue.spend(used(account, n * 60, [1, 1, 1])).await.unwrap();
+            queue.add_usage(used(account, n * 60, [1, 1, 1])).await.unwrap();
         }
     }
     let left = async |account: &str| queue.usage(account.to_owned(), START).await.unwrap().len();
@@ -487,10 +494,10 @@ async fn a_settlement_its_usage_and_its_state_are_one(open: Open<'_>) {
     queue.put(short(1, START)).await.unwrap();
     queue.put(short(2, START)).await.unwrap();
     let full = |usage, state: &str| {
-        let mut end = settlement(vec![(0, failed(1))], Next::Deferred(at(60)));
+        let mut end = settlement(vec![(0, failed(1))], NextAttempt::Deferred(at(60)));
         end.usage = Some(used("office", usage, [1, 1, 0]));
         end.account_state = Some(like("office", state));
-        (end.chunk, end.strict, end.untold) = (Some(5), true, true);
+        (end.chunk, end.strict, end.unreported) = (Some(5), true, true);
         end
     };
     // A notice that cannot be put takes everything with it.
@@ -503,12 +510,12 @@ async fn a_settlement_its_usage_and_its_state_are_one(open: Open<'_>) {
     let stale = one(&*queue, "", at(0)).await;
     drop(queue);
     let queue = open();
-    assert!(matches!(queue.settle(stale, full(0, "stale")).await, Err(Error::NotLeased(_))));
+    assert!(matches!(queue.settle(stale, full(0, "stale")).await, Err(QueueError::NotLeased(_))));
     let nothing = async |queue: &dyn Queue| {
         let after = entry(queue, id).await;
-        assert_eq!((after.state, after.tries, after.chunk, after.strict), (State::Queued, 0, None, false));
+        assert_eq!((after.state, after.tries, after.chunk, after.strict), (MessageState::Queued, 0, None, false));
         assert!(queue.usage("office".to_owned(), START).await.unwrap().is_empty());
-        assert!(queue.recall().await.unwrap().is_empty() && queue.untold(9).await.unwrap().is_empty());
+        assert!(queue.account_states().await.unwrap().is_empty() && queue.unreported(9).await.unwrap().is_empty());
     };
     nothing(&*queue).await;
     let lease = one(&*queue, "", at(0)).await;
@@ -516,11 +523,11 @@ async fn a_settlement_its_usage_and_its_state_are_one(open: Open<'_>) {
     drop(queue);
     let queue = open();
     let after = entry(&*queue, id).await;
-    assert_eq!((after.state, after.tries, after.chunk, after.strict), (State::Failed, 1, Some(5), true));
+    assert_eq!((after.state, after.tries, after.chunk, after.strict), (MessageState::Failed, 1, Some(5), true));
     let usage = queue.usage("office".to_owned(), START).await.unwrap();
     assert_eq!(usage.iter().map(|u| (u.messages, u.recipients, u.logins)).collect::<Vec<_>>(), [(1, 1, 0)]);
-    assert_eq!(queue.recall().await.unwrap(), [like("office", "{\"log_in\":\"fine\"}")]);
-    assert_eq!(queue.untold(9).await.unwrap()[0].id, id);
+    assert_eq!(queue.account_states().await.unwrap(), [like("office", "{\"log_in\":\"fine\"}")]);
+    assert_eq!(queue.unreported(9).await.unwrap()[0].id, id);
 }
 
 async fn a_usage_that_cannot_be_kept_does_not_send_the_mail_again(open: Open<'_>) {
@@ -528,24 +535,24 @@ async fn a_usage_that_cannot_be_kept_does_not_send_the_mail_again(open: Open<'_>
     queue.put(short(1, START)).await.unwrap();
     let lease = one(&*queue, "", at(0)).await;
     let id = lease.entry.id;
-    let mut end = settlement(vec![(0, delivered(1))], Next::Deferred(at(60)));
+    let mut end = settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)));
     end.usage = Some(used(&"x".repeat(256), 0, [1, 1, 1]));
     end.account_state = Some(like("office", &"x".repeat(LONGEST_STATE + 1)));
     queue.settle(lease, end).await.unwrap();
-    assert_eq!(entry(&*queue, id).await.state, State::Delivered);
-    assert!(queue.recall().await.unwrap().is_empty());
+    assert_eq!(entry(&*queue, id).await.state, MessageState::Delivered);
+    assert!(queue.account_states().await.unwrap().is_empty());
 }
 
 async fn states_are_replaced_and_remembered(open: Open<'_>) {
     let queue = open();
-    assert!(queue.recall().await.unwrap().is_empty());
+    assert!(queue.account_states().await.unwrap().is_empty());
     for (account, state) in [("b", "1"), ("a", "{}"), ("旧", "2"), ("b", "3")] {
-        queue.remember(like(account, state)).await.unwrap();
+        queue.save_account_state(like(account, state)).await.unwrap();
     }
     let all = [like("a", "{}"), like("b", "3"), like("旧", "2")];
-    assert_eq!(queue.recall().await.unwrap(), all);
+    assert_eq!(queue.account_states().await.unwrap(), all);
     drop(queue);
-    assert_eq!(open().recall().await.unwrap(), all);
+    assert_eq!(open().account_states().await.unwrap(), all);
 }
 
 /// Three failed messages whose owner is to be told, and one whose owner is not.
@@ -556,8 +563,8 @@ async fn failures(queue: &dyn Queue) -> Vec<Id> {
     let mut named = Vec::new();
     for (n, lease) in queue.lease(at(9), request(wants("", 9), 9)).await.unwrap().into_iter().enumerate() {
         named.push(lease.entry.id);
-        let mut end = settlement(vec![(0, failed(10))], Next::Deferred(at(60)));
-        end.untold = n != 1;
+        let mut end = settlement(vec![(0, failed(10))], NextAttempt::Deferred(at(60)));
+        end.unreported = n != 1;
         queue.settle(lease, end).await.unwrap();
     }
     named.remove(1);
@@ -565,46 +572,46 @@ async fn failures(queue: &dyn Queue) -> Vec<Id> {
 }
 
 async fn untold(queue: &dyn Queue) -> Vec<Id> {
-    queue.untold(9).await.unwrap().iter().map(|entry| entry.id).collect()
+    queue.unreported(9).await.unwrap().iter().map(|entry| entry.id).collect()
 }
 
 async fn the_untold_are_told_once(open: Open<'_>) {
     let queue = open();
     let named = failures(&*queue).await;
-    assert_eq!(queue.untold(2).await.unwrap().len(), 2);
+    assert_eq!(queue.unreported(2).await.unwrap().len(), 2);
     drop(queue);
     let queue = open();
     assert_eq!(untold(&*queue).await, named);
     let digest = short(50, at(50));
     let digest_id = digest.id;
-    queue.tell(Some(digest), vec![named[0], Id::new(START, 99), named[2]]).await.unwrap();
+    queue.mark_reported(Some(digest), vec![named[0], Id::new(START, 99), named[2]]).await.unwrap();
     queue.wait().await.unwrap();
     assert_eq!(untold(&*queue).await, [named[1]]);
     assert_eq!(one(&*queue, "", at(50)).await.entry.id, digest_id);
-    queue.tell(None, vec![named[1]]).await.unwrap();
+    queue.mark_reported(None, vec![named[1]]).await.unwrap();
     assert!(untold(&*queue).await.is_empty());
     drop(queue);
     let queue = open();
     assert!(untold(&*queue).await.is_empty());
-    assert_eq!(entry(&*queue, digest_id).await.state, State::Queued);
-    assert_eq!(entry(&*queue, named[0]).await.state, State::Failed);
+    assert_eq!(entry(&*queue, digest_id).await.state, MessageState::Queued);
+    assert_eq!(entry(&*queue, named[0]).await.state, MessageState::Failed);
 }
 
 async fn a_notice_that_cannot_be_put_tells_nobody(open: Open<'_>) {
     let queue = open();
     let named = failures(&*queue).await;
     let refused = message(1, at(1), 1, body(&*queue, 1, 200_000).await);
-    assert!(matches!(queue.tell(Some(refused), named.clone()).await, Err(Error::Database(_))));
+    assert!(matches!(queue.mark_reported(Some(refused), named.clone()).await, Err(QueueError::Database(_))));
     assert_eq!(untold(&*queue).await, named);
     // A message that is only partly failed is told when it has ended, and a later settlement does not forget it.
-    queue.put(message(7, at(7), 2, Stored::from(bytes::Bytes::new()))).await.unwrap();
+    queue.put(message(7, at(7), 2, StoredBody::from(bytes::Bytes::new()))).await.unwrap();
     let mut id = None;
     for (outcome, untold_then) in [((0, failed(8)), true), ((1, delivered(9)), false)] {
         let lease = one(&*queue, "", at(9)).await;
         id = Some(lease.entry.id);
         assert_eq!(untold(&*queue).await, named);
-        let mut end = settlement(vec![outcome], Next::Waiting(at(0)));
-        end.untold = untold_then;
+        let mut end = settlement(vec![outcome], NextAttempt::Waiting(at(0)));
+        end.unreported = untold_then;
         queue.settle(lease, end).await.unwrap();
     }
     assert_eq!(untold(&*queue).await[3..], [id.unwrap()]);
@@ -616,7 +623,7 @@ async fn retry_needs_no_telling(open: Open<'_>) {
     queue.retry(named[1], at(20)).await.unwrap();
     assert_eq!(untold(&*queue).await, [named[0], named[2]]);
     let lease = one(&*queue, "", at(20)).await;
-    queue.settle(lease, settlement(vec![(0, failed(21))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, failed(21))], NextAttempt::Deferred(at(60)))).await.unwrap();
     assert_eq!(untold(&*queue).await, [named[0], named[2]], "this time they were told at once");
     queue.drop_message(named[0]).await.unwrap();
     assert_eq!(untold(&*queue).await, [named[2]]);
@@ -624,7 +631,8 @@ async fn retry_needs_no_telling(open: Open<'_>) {
 
 async fn names_have_a_limit(open: Open<'_>) {
     let queue = open();
-    let too_long = |result: Result<(), Error>| assert!(matches!(result, Err(Error::TooLong { .. })), "{result:?}");
+    let too_long =
+        |result: Result<(), QueueError>| assert!(matches!(result, Err(QueueError::TooLong { .. })), "{result:?}");
     let (fits, over) = ("p".repeat(LONGEST_POOL), "p".repeat(LONGEST_POOL + 1));
     too_long(queue.put(placed(1, START, &over, Lane::Normal)).await);
     let (first, second) = (placed(2, START, &fits, Lane::Normal), short(3, START));
@@ -633,10 +641,10 @@ async fn names_have_a_limit(open: Open<'_>) {
     queue.put(second).await.unwrap();
     too_long(queue.assign(vec![(named[1], "office".to_owned()), (named[0], over)]).await);
     assert_eq!(entry(&*queue, named[1]).await.pool, "", "all or nothing");
-    too_long(queue.remember(like("a", &"x".repeat(LONGEST_STATE + 1))).await);
-    too_long(queue.remember(like(&"a".repeat(256), "x")).await);
-    too_long(queue.spend(used(&"a".repeat(256), 0, [1, 1, 1])).await);
-    queue.remember(like("a", &"x".repeat(LONGEST_STATE))).await.unwrap();
+    too_long(queue.save_account_state(like("a", &"x".repeat(LONGEST_STATE + 1))).await);
+    too_long(queue.save_account_state(like(&"a".repeat(256), "x")).await);
+    too_long(queue.add_usage(used(&"a".repeat(256), 0, [1, 1, 1])).await);
+    queue.save_account_state(like("a", &"x".repeat(LONGEST_STATE))).await.unwrap();
     assert_eq!(one(&*queue, &fits, at(0)).await.entry.id, named[0]);
 }
 
@@ -654,7 +662,7 @@ async fn a_shared_body_is_two_bodies(open: Open<'_>) {
         queue.drop_message(named[n as usize % 2]).await.unwrap();
         let lease = one(&*queue, "", at(n)).await;
         assert!(read(&lease.body).await.unwrap() == noise(n, len));
-        queue.settle(lease, settlement(vec![], Next::Waiting(at(1_000)))).await.unwrap();
+        queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(1_000)))).await.unwrap();
     }
     drop(queue);
     let queue = open();
@@ -662,13 +670,12 @@ async fn a_shared_body_is_two_bodies(open: Open<'_>) {
         // What has been stored can be shared as well.
         let again = lease.body.share().unwrap();
         assert!(read(&again).await.unwrap() == noise(n, lease.body.len() as usize));
-        queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+        queue.settle(lease, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     }
     // A second name that is not put leaves no trace, and a body that is gone has none.
-    let Stored::Spooled(file) = body(&*queue, 9, 300_000).await else { panic!("too long to be inline") };
-    let stored = Stored::Spooled(file);
-    let Stored::Spooled(second) = stored.share().unwrap() else { panic!("it shares the file") };
-    let path = second.path().to_owned();
+    let stored = body(&*queue, 9, 300_000).await;
+    let second = stored.share().unwrap();
+    let path = second.file().expect("it shares the file").to_owned();
     assert!(path.exists());
     drop(second);
     assert!(!path.exists());

@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::mailbag::*;
 use yizhan::clock::{EARLIEST, Timestamp};
 use yizhan::mail::Id;
-use yizhan::queue::body::{INLINE_LIMIT, Stored};
-use yizhan::queue::entry::{LONGEST_POOL, NewMessage, Next, Outcome, State};
-use yizhan::queue::{Error, Filter, Queue};
+use yizhan::queue::{
+    INLINE_LIMIT, LONGEST_POOL, MessageFilter, MessageState, NewMessage, NextAttempt, Queue, QueueError,
+    RecipientOutcome, StoredBody,
+};
 
 contract!(
     embedded,
@@ -59,7 +60,7 @@ async fn lease_one(queue: &dyn Queue, now: Timestamp) -> yizhan::queue::Lease {
     leases.pop().unwrap()
 }
 
-async fn state(queue: &dyn Queue, id: Id) -> State {
+async fn state(queue: &dyn Queue, id: Id) -> MessageState {
     queue.show(id).await.unwrap().0.state
 }
 
@@ -91,7 +92,7 @@ async fn bodies_of_every_size_come_back(open: Open<'_>) {
     let sizes = [0, 1, 65_536, INLINE_LIMIT - 1, INLINE_LIMIT, INLINE_LIMIT + 1, 200_000, 1_000_003];
     for (n, size) in sizes.into_iter().enumerate() {
         let stored = body(&*queue, n as u64, size).await;
-        assert_eq!(matches!(stored, Stored::Spooled(_)), size > INLINE_LIMIT, "{size}");
+        assert_eq!(stored.file().is_some(), size > INLINE_LIMIT, "{size}");
         queue.put(message(n as u64, at(n as u64), 1, stored)).await.unwrap();
     }
     let fresh = lease_due(&*queue, at(100), 100).await.unwrap();
@@ -112,16 +113,16 @@ async fn a_draft_or_a_body_that_is_not_put_leaves_no_trace(open: Open<'_>) {
     let mut draft = queue.draft();
     draft.write(&noise(1, 400_000)).await.unwrap();
     drop(draft);
-    let Stored::Spooled(file) = body(&*queue, 2, 400_000).await else { panic!("it is too long to be inline") };
-    let path = file.path().to_owned();
+    let stored = body(&*queue, 2, 400_000).await;
+    let path = stored.file().expect("it is too long for the memory").to_owned();
     assert!(path.exists());
-    drop(file);
+    drop(stored);
     assert!(!path.exists());
     // A put that is refused leaves none either.
     queue.put(short(3, START)).await.unwrap();
-    let Stored::Spooled(file) = body(&*queue, 3, 400_000).await else { panic!("it is too long to be inline") };
-    let path = file.path().to_owned();
-    queue.put(message(3, START, 1, Stored::Spooled(file))).await.unwrap_err();
+    let stored = body(&*queue, 3, 400_000).await;
+    let path = stored.file().expect("it is too long for the memory").to_owned();
+    queue.put(message(3, START, 1, stored)).await.unwrap_err();
     assert!(!path.exists());
     drop(queue);
     open();
@@ -138,19 +139,19 @@ async fn several_messages_are_put_together_or_not_at_all(open: Open<'_>) {
     queue.wait().await.unwrap();
     assert!(!ready(queue.wait()), "they wake once");
     let before = queue.depth().await.unwrap();
-    assert_eq!(before.messages[State::Queued as usize], 3);
+    assert_eq!(before.messages[MessageState::Queued as usize], 3);
     // Each of these spoils those beside it, wherever it stands.
     let too_long = NewMessage { pool: "x".repeat(LONGEST_POOL + 1), ..short(6, at(6)) };
     let nobody = NewMessage { recipients: Vec::new(), ..short(6, at(6)) };
     for (place, bad) in [short(1, at(1)), short(4, at(4)), too_long, nobody].into_iter().enumerate() {
-        let Stored::Spooled(file) = body(&*queue, 5, 400_000).await else { panic!("it is too long to be inline") };
-        let path = file.path().to_owned();
-        let mut messages = vec![short(4, at(4)), message(5, at(5), 1, Stored::Spooled(file))];
+        let stored = body(&*queue, 5, 400_000).await;
+        let path = stored.file().expect("it is too long for the memory").to_owned();
+        let mut messages = vec![short(4, at(4)), message(5, at(5), 1, stored)];
         messages.insert(if place == 0 { 0 } else { 2 }, bad);
         queue.put_all(messages).await.unwrap_err();
         assert!(!path.exists() && !ready(queue.wait()), "{place}");
         assert_eq!(queue.depth().await.unwrap(), before, "{place}");
-        assert!(matches!(queue.show(short(4, at(4)).id).await, Err(Error::NotFound(_))), "{place}");
+        assert!(matches!(queue.show(short(4, at(4)).id).await, Err(QueueError::NotFound(_))), "{place}");
     }
     // Once out of memory, once from the disk.
     let mut queue = queue;
@@ -179,7 +180,7 @@ async fn a_message_is_leased_once(open: Open<'_>) {
     ids.sort();
     ids.dedup();
     assert_eq!((held.len(), ids.len()), (50, 50));
-    assert!(held.iter().all(|lease| lease.entry.state == State::Sending));
+    assert!(held.iter().all(|lease| lease.entry.state == MessageState::Sending));
     assert_eq!(next_due(&*queue).await, None);
 }
 
@@ -198,11 +199,11 @@ async fn the_longest_due_goes_first(open: Open<'_>) {
 async fn a_dropped_lease_gives_the_message_back(open: Open<'_>) {
     let queue = open();
     queue.put(short(1, START)).await.unwrap();
-    let before = queue.list(Filter::default()).await.unwrap();
+    let before = queue.list(MessageFilter::default()).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
-    assert_eq!(state(&*queue, lease.entry.id).await, State::Sending);
+    assert_eq!(state(&*queue, lease.entry.id).await, MessageState::Sending);
     drop(lease);
-    let after = queue.list(Filter::default()).await.unwrap();
+    let after = queue.list(MessageFilter::default()).await.unwrap();
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
     lease_one(&*queue, at(0)).await;
 }
@@ -226,14 +227,14 @@ async fn everything_that_makes_a_message_due_wakes(open: Open<'_>) {
     // A settlement with a next try: the sleeper must learn of the new time.
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
-    queue.settle(lease, settlement(vec![], Next::Waiting(at(50)))).await.unwrap();
+    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(50)))).await.unwrap();
     queue.wait().await.unwrap();
     queue.retry(id, at(1)).await.unwrap();
     queue.wait().await.unwrap();
     let lease = lease_one(&*queue, at(1)).await;
-    queue.settle(lease, settlement(vec![], Next::Waiting(at(50)))).await.unwrap();
+    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(50)))).await.unwrap();
     queue.wait().await.unwrap();
-    queue.mend_times(at(2), at(2)).await.unwrap();
+    queue.correct_times(at(2), at(2)).await.unwrap();
     queue.wait().await.unwrap();
     assert!(!ready(queue.wait()));
 }
@@ -241,17 +242,17 @@ async fn everything_that_makes_a_message_due_wakes(open: Open<'_>) {
 async fn delivered_keeps_the_record_only(open: Open<'_>) {
     let queue = open();
     let path = {
-        let Stored::Spooled(file) = body(&*queue, 1, 300_000).await else { panic!("too long to be inline") };
-        let path = file.path().to_owned();
-        queue.put(message(1, START, 1, Stored::Spooled(file))).await.unwrap();
+        let stored = body(&*queue, 1, 300_000).await;
+        let path = stored.file().expect("it is too long for the memory").to_owned();
+        queue.put(message(1, START, 1, stored)).await.unwrap();
         path
     };
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
     assert_eq!(read(&lease.body).await.unwrap().len(), 300_000);
-    queue.settle(lease, settlement(vec![(0, delivered(3))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, delivered(3))], NextAttempt::Deferred(at(60)))).await.unwrap();
     let (entry, head, body) = queue.show(id).await.unwrap();
-    assert_eq!((entry.state, entry.tries, entry.account.as_deref()), (State::Delivered, 0, Some("qq")));
+    assert_eq!((entry.state, entry.tries, entry.account.as_deref()), (MessageState::Delivered, 0, Some("qq")));
     assert_eq!(entry.recipients[0].outcome, delivered(3));
     assert!(head.is_empty() && body.is_empty());
     assert_eq!(next_due(&*queue).await, None);
@@ -264,32 +265,32 @@ async fn failed_keeps_its_content(open: Open<'_>) {
     queue.put(message(1, START, 2, body(&*queue, 1, 300_000).await)).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let (id, outcomes) = (lease.entry.id, vec![(0, delivered(1)), (1, failed(2))]);
-    queue.settle(lease, settlement(outcomes, Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(outcomes, NextAttempt::Deferred(at(60)))).await.unwrap();
     let (entry, head, body) = queue.show(id).await.unwrap();
-    assert_eq!((entry.state, entry.tries), (State::Failed, 1));
+    assert_eq!((entry.state, entry.tries), (MessageState::Failed, 1));
     assert!(!head.is_empty());
     assert_eq!(read(&body).await.unwrap(), noise(1, 300_000));
 }
 
 async fn a_partial_try_is_kept_for_the_others(open: Open<'_>) {
     let queue = open();
-    queue.put(message(1, START, 3, Stored::from(bytes::Bytes::new()))).await.unwrap();
+    queue.put(message(1, START, 3, StoredBody::from(bytes::Bytes::new()))).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
-    let mut first = settlement(vec![(0, delivered(1)), (2, again())], Next::Deferred(at(60)));
+    let mut first = settlement(vec![(0, delivered(1)), (2, again())], NextAttempt::Deferred(at(60)));
     first.uncertain = true;
     queue.settle(lease, first).await.unwrap();
     let entry = queue.show(id).await.unwrap().0;
-    assert_eq!((entry.state, entry.tries, entry.uncertain, entry.due), (State::Deferred, 1, 1, at(60)));
+    assert_eq!((entry.state, entry.tries, entry.uncertain, entry.due), (MessageState::Deferred, 1, 1, at(60)));
     assert_eq!(entry.open().map(|(place, _)| place).collect::<Vec<_>>(), [1, 2]);
     assert!(lease_due(&*queue, at(59), 1).await.unwrap().is_empty());
     let lease = lease_one(&*queue, at(60)).await;
     assert_eq!(lease.entry.recipients[2].outcome, again());
     // An outcome that is final stays, even if a later settlement says otherwise; a place that is not there is no harm.
     let outcomes = vec![(0, failed(61)), (1, delivered(61)), (2, delivered(61)), (9, delivered(61))];
-    queue.settle(lease, settlement(outcomes, Next::Deferred(at(120)))).await.unwrap();
+    queue.settle(lease, settlement(outcomes, NextAttempt::Deferred(at(120)))).await.unwrap();
     let entry = queue.show(id).await.unwrap().0;
-    assert_eq!((entry.state, &entry.recipients[0].outcome), (State::Delivered, &delivered(1)));
+    assert_eq!((entry.state, &entry.recipients[0].outcome), (MessageState::Delivered, &delivered(1)));
 }
 
 async fn waiting_spends_no_try(open: Open<'_>) {
@@ -297,9 +298,9 @@ async fn waiting_spends_no_try(open: Open<'_>) {
     queue.put(short(1, START)).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
-    queue.settle(lease, settlement(vec![], Next::Waiting(at(30)))).await.unwrap();
+    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(30)))).await.unwrap();
     let entry = queue.show(id).await.unwrap().0;
-    assert_eq!((entry.state, entry.tries, entry.due), (State::Waiting, 0, at(30)));
+    assert_eq!((entry.state, entry.tries, entry.due), (MessageState::Waiting, 0, at(30)));
 }
 
 async fn a_settlement_and_its_notice_are_one(open: Open<'_>) {
@@ -311,10 +312,10 @@ async fn a_settlement_and_its_notice_are_one(open: Open<'_>) {
     notice.notice = true;
     notice.sender = yizhan::mail::ReversePath::Null;
     let notice_id = notice.id;
-    let mut end = settlement(vec![(0, failed(9))], Next::Deferred(at(60)));
+    let mut end = settlement(vec![(0, failed(9))], NextAttempt::Deferred(at(60)));
     end.notice = Some(Box::new(notice));
     queue.settle(lease, end).await.unwrap();
-    assert_eq!(state(&*queue, failed_id).await, State::Failed);
+    assert_eq!(state(&*queue, failed_id).await, MessageState::Failed);
     let lease = lease_one(&*queue, at(9)).await;
     assert_eq!((lease.entry.id, lease.entry.notice, lease.entry.sender.address()), (notice_id, true, None));
     drop(lease);
@@ -323,11 +324,11 @@ async fn a_settlement_and_its_notice_are_one(open: Open<'_>) {
     let taken: Vec<_> = lease_due(&*queue, at(10), 2).await.unwrap();
     for lease in taken {
         let id = lease.entry.id;
-        let mut end = settlement(vec![(0, failed(11))], Next::Deferred(at(60)));
+        let mut end = settlement(vec![(0, failed(11))], NextAttempt::Deferred(at(60)));
         end.notice = Some(Box::new(short(1, START)));
-        assert!(matches!(queue.settle(lease, end).await, Err(Error::Database(_))));
+        assert!(matches!(queue.settle(lease, end).await, Err(QueueError::Database(_))));
         let entry = queue.show(id).await.unwrap().0;
-        assert_eq!((entry.state, entry.tries), (State::Queued, 0));
+        assert_eq!((entry.state, entry.tries), (MessageState::Queued, 0));
     }
     assert_eq!(lease_due(&*queue, at(10), 5).await.unwrap().len(), 2);
 }
@@ -340,11 +341,11 @@ async fn a_stale_lease_changes_nothing(open: Open<'_>) {
     drop(queue);
     let queue = open();
     let held = lease_one(&*queue, at(0)).await;
-    let end = settlement(vec![(0, delivered(1))], Next::Deferred(at(60)));
-    assert!(matches!(queue.settle(stale, end).await, Err(Error::NotLeased(i)) if i == id));
-    assert_eq!(state(&*queue, id).await, State::Sending);
-    queue.settle(held, settlement(vec![(0, failed(2))], Next::Deferred(at(60)))).await.unwrap();
-    assert_eq!(state(&*queue, id).await, State::Failed);
+    let end = settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)));
+    assert!(matches!(queue.settle(stale, end).await, Err(QueueError::NotLeased(i)) if i == id));
+    assert_eq!(state(&*queue, id).await, MessageState::Sending);
+    queue.settle(held, settlement(vec![(0, failed(2))], NextAttempt::Deferred(at(60)))).await.unwrap();
+    assert_eq!(state(&*queue, id).await, MessageState::Failed);
 }
 
 async fn a_bad_request_does_not_spoil_its_neighbours(open: Open<'_>) {
@@ -366,21 +367,21 @@ async fn a_bad_request_does_not_spoil_its_neighbours(open: Open<'_>) {
     })
     .await;
     assert_eq!(results.iter().filter(|&&ok| ok).count(), 19);
-    assert_eq!(queue.list(Filter::default()).await.unwrap().len(), 20);
-    assert_eq!(queue.depth().await.unwrap().messages[State::Queued as usize], 20);
+    assert_eq!(queue.list(MessageFilter::default()).await.unwrap().len(), 20);
+    assert_eq!(queue.depth().await.unwrap().messages[MessageState::Queued as usize], 20);
 }
 
 async fn a_held_message_is_leased_after_a_retry_only(open: Open<'_>) {
     let queue = open();
-    queue.put(message(1, START, 1, Stored::from(bytes::Bytes::from_static(b"x")))).await.unwrap();
+    queue.put(message(1, START, 1, StoredBody::from(bytes::Bytes::from_static(b"x")))).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
     queue.hold(lease, "cannot read spool/ab/cd".to_owned()).await.unwrap();
-    assert_eq!((state(&*queue, id).await, lease_due(&*queue, at(9), 1).await.unwrap().len()), (State::Held, 0));
+    assert_eq!((state(&*queue, id).await, lease_due(&*queue, at(9), 1).await.unwrap().len()), (MessageState::Held, 0));
     queue.close().await.unwrap();
     drop(queue);
     let queue = open();
-    assert_eq!((state(&*queue, id).await, lease_due(&*queue, at(9), 1).await.unwrap().len()), (State::Held, 0));
+    assert_eq!((state(&*queue, id).await, lease_due(&*queue, at(9), 1).await.unwrap().len()), (MessageState::Held, 0));
     queue.retry(id, at(10)).await.unwrap();
     let lease = lease_one(&*queue, at(10)).await;
     assert_eq!((lease.entry.id, lease.entry.tries), (id, 0));
@@ -388,10 +389,10 @@ async fn a_held_message_is_leased_after_a_retry_only(open: Open<'_>) {
 
 async fn retry_opens_what_failed(open: Open<'_>) {
     let queue = open();
-    queue.put(message(1, START, 2, Stored::from(bytes::Bytes::from_static(b"x")))).await.unwrap();
+    queue.put(message(1, START, 2, StoredBody::from(bytes::Bytes::from_static(b"x")))).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let (id, outcomes) = (lease.entry.id, vec![(0, delivered(1)), (1, failed(2))]);
-    queue.settle(lease, settlement(outcomes, Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(outcomes, NextAttempt::Deferred(at(60)))).await.unwrap();
     // Long after it expired.
     let now = START + LIFE * 3;
     queue.retry(id, now).await.unwrap();
@@ -399,27 +400,27 @@ async fn retry_opens_what_failed(open: Open<'_>) {
     assert_eq!(lease.entry.expires, now + LIFE);
     assert_eq!(lease.entry.recipients[0].outcome, delivered(1));
     let reason = "550 5.1.1 no such user".to_owned();
-    assert_eq!(lease.entry.recipients[1].outcome, Outcome::Open { last: Some(reason) });
-    queue.settle(lease, settlement(vec![(1, delivered(9))], Next::Deferred(now))).await.unwrap();
-    assert!(matches!(queue.retry(id, now).await, Err(Error::WrongState(i, State::Delivered)) if i == id));
+    assert_eq!(lease.entry.recipients[1].outcome, RecipientOutcome::Open { last: Some(reason) });
+    queue.settle(lease, settlement(vec![(1, delivered(9))], NextAttempt::Deferred(now))).await.unwrap();
+    assert!(matches!(queue.retry(id, now).await, Err(QueueError::WrongState(i, MessageState::Delivered)) if i == id));
 }
 
 async fn drop_deletes_whatever_it_is(open: Open<'_>) {
     let queue = open();
-    let Stored::Spooled(file) = body(&*queue, 1, 300_000).await else { panic!("too long to be inline") };
-    let path = file.path().to_owned();
-    let spooled = message(1, START, 1, Stored::Spooled(file));
+    let stored = body(&*queue, 1, 300_000).await;
+    let path = stored.file().expect("it is too long for the memory").to_owned();
+    let spooled = message(1, START, 1, stored);
     let id = spooled.id;
     queue.put(spooled).await.unwrap();
     queue.drop_message(id).await.unwrap();
-    assert!(matches!(queue.show(id).await, Err(Error::NotFound(_))));
-    assert_eq!(queue.depth().await.unwrap(), yizhan::queue::Depth::default());
+    assert!(matches!(queue.show(id).await, Err(QueueError::NotFound(_))));
+    assert_eq!(queue.depth().await.unwrap(), yizhan::queue::QueueDepth::default());
     queue.put(short(2, START)).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
-    queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     queue.drop_message(id).await.unwrap();
-    assert!(matches!(queue.drop_message(id).await, Err(Error::NotFound(_))));
+    assert!(matches!(queue.drop_message(id).await, Err(QueueError::NotFound(_))));
     queue.close().await.unwrap();
     assert!(!path.exists());
 }
@@ -427,14 +428,14 @@ async fn drop_deletes_whatever_it_is(open: Open<'_>) {
 async fn busy_and_unknown_messages_are_named(open: Open<'_>) {
     let queue = open();
     let unknown = Id::new(START, 99);
-    assert!(matches!(queue.show(unknown).await, Err(Error::NotFound(i)) if i == unknown));
-    assert!(matches!(queue.retry(unknown, at(0)).await, Err(Error::NotFound(_))));
-    assert!(matches!(queue.drop_message(unknown).await, Err(Error::NotFound(_))));
+    assert!(matches!(queue.show(unknown).await, Err(QueueError::NotFound(i)) if i == unknown));
+    assert!(matches!(queue.retry(unknown, at(0)).await, Err(QueueError::NotFound(_))));
+    assert!(matches!(queue.drop_message(unknown).await, Err(QueueError::NotFound(_))));
     queue.put(short(1, START)).await.unwrap();
     let lease = lease_one(&*queue, at(0)).await;
     let id = lease.entry.id;
-    assert!(matches!(queue.retry(id, at(0)).await, Err(Error::Busy(i)) if i == id));
-    assert!(matches!(queue.drop_message(id).await, Err(Error::Busy(i)) if i == id));
+    assert!(matches!(queue.retry(id, at(0)).await, Err(QueueError::Busy(i)) if i == id));
+    assert!(matches!(queue.drop_message(id).await, Err(QueueError::Busy(i)) if i == id));
     drop(lease);
     queue.drop_message(id).await.unwrap();
 }
@@ -452,29 +453,29 @@ async fn what_an_unset_clock_has_dated_counts_from_the_time_it_is_set(open: Open
     let mut leases = lease_due(&*queue, unset(10), 3).await.unwrap();
     let ids: Vec<Id> = leases.iter().map(|lease| lease.entry.id).collect();
     let leased = leases.pop().unwrap();
-    queue.settle(leases.pop().unwrap(), settlement(vec![], Next::Deferred(unset(900)))).await.unwrap();
+    queue.settle(leases.pop().unwrap(), settlement(vec![], NextAttempt::Deferred(unset(900)))).await.unwrap();
     queue
         .settle(
             leases.pop().unwrap(),
             settlement(
-                vec![(0, Outcome::Failed { at: unset(10), reason: "550 no".to_owned() })],
-                Next::Deferred(unset(0)),
+                vec![(0, RecipientOutcome::Failed { at: unset(10), reason: "550 no".to_owned() })],
+                NextAttempt::Deferred(unset(0)),
             ),
         )
         .await
         .unwrap();
     // The clock is still not set: as old as it says.
-    queue.mend_times(unset(20), unset(900)).await.unwrap();
+    queue.correct_times(unset(20), unset(900)).await.unwrap();
     assert_eq!(queue.show(ids[1]).await.unwrap().0.received, unset(1));
     // Set, and not yet mended: what failed must not be taken for old.
     assert!(!queue.purge(set).await.unwrap());
-    queue.mend_times(set, set).await.unwrap();
+    queue.correct_times(set, set).await.unwrap();
     drop(leased);
     for id in &ids[1..] {
         let entry = queue.show(*id).await.unwrap().0;
         assert_eq!((entry.received, entry.due, entry.expires), (set, set, set + LIFE), "{entry:?}");
     }
-    assert_eq!(queue.show(ids[0]).await.unwrap().0.state, State::Failed);
+    assert_eq!(queue.show(ids[0]).await.unwrap().0.state, MessageState::Failed);
     assert_eq!(queue.show(Id::new(EARLIEST, 9)).await.unwrap().0.received, EARLIEST, "a sound time stays");
     assert!(!queue.purge(set + KEEP * 2).await.unwrap());
     queue.show(ids[0]).await.expect("its time is counted from the day the clock was set");
@@ -490,11 +491,13 @@ async fn a_clock_that_was_set_back_keeps_no_message(open: Open<'_>) {
     }
     let mut leases = lease_due(&*queue, at(AHEAD + 10), 4).await.unwrap();
     let leased = leases.pop().unwrap();
-    for next in [Next::Deferred(at(AHEAD + 900)), Next::Deferred(at(AHEAD + 60)), Next::Waiting(at(AHEAD))] {
+    for next in
+        [NextAttempt::Deferred(at(AHEAD + 900)), NextAttempt::Deferred(at(AHEAD + 60)), NextAttempt::Waiting(at(AHEAD))]
+    {
         queue.settle(leases.pop().unwrap(), settlement(vec![], next)).await.unwrap();
     }
     queue.wait().await.unwrap();
-    queue.mend_times(at(10), at(AHEAD + 60)).await.unwrap();
+    queue.correct_times(at(10), at(AHEAD + 60)).await.unwrap();
     queue.wait().await.unwrap();
     let numbers = |leases: &[yizhan::queue::Lease]| -> Vec<(String, Timestamp)> {
         leases.iter().map(|l| (l.entry.recipients[0].address.to_string(), l.entry.due)).collect()
@@ -521,17 +524,17 @@ async fn lists_can_be_read_in_pages(open: Open<'_>) {
     let _leased = lease_due(&*queue, at(3), 10).await.unwrap();
     let (mut pages, mut after) = (Vec::new(), None);
     loop {
-        let page = queue.list(Filter { limit: 10, after, ..Filter::default() }).await.unwrap();
+        let page = queue.list(MessageFilter { limit: 10, after, ..MessageFilter::default() }).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         pages.extend(page);
     }
     assert_eq!(pages.iter().map(|e| e.received).collect::<Vec<_>>(), (0..25).map(at).collect::<Vec<_>>());
-    assert_eq!(pages.iter().filter(|e| e.state == State::Sending).count(), 4);
-    let only = |states: Vec<State>| queue.list(Filter { states, limit: 3, ..Filter::default() });
-    assert_eq!(only(vec![State::Queued]).await.unwrap()[0].received, at(4));
-    assert_eq!(only(vec![State::Sending]).await.unwrap().len(), 3);
-    assert!(only(vec![State::Held, State::Failed]).await.unwrap().is_empty());
+    assert_eq!(pages.iter().filter(|e| e.state == MessageState::Sending).count(), 4);
+    let only = |states: Vec<MessageState>| queue.list(MessageFilter { states, limit: 3, ..MessageFilter::default() });
+    assert_eq!(only(vec![MessageState::Queued]).await.unwrap()[0].received, at(4));
+    assert_eq!(only(vec![MessageState::Sending]).await.unwrap().len(), 3);
+    assert!(only(vec![MessageState::Held, MessageState::Failed]).await.unwrap().is_empty());
 }
 
 async fn depth_counts_what_is_there(open: Open<'_>) {
@@ -544,7 +547,7 @@ async fn depth_counts_what_is_there(open: Open<'_>) {
     let depth = queue.depth().await.unwrap();
     assert_eq!(depth.messages, [2, 1, 0, 0, 0, 0, 0]);
     assert_eq!((depth.bytes, depth.oldest), (sizes.iter().sum(), Some(at(0))));
-    queue.settle(lease, settlement(vec![(0, delivered(9))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, delivered(9))], NextAttempt::Deferred(at(60)))).await.unwrap();
     let depth = queue.depth().await.unwrap();
     assert_eq!(depth.messages, [2, 0, 0, 0, 0, 1, 0]);
     assert_eq!((depth.bytes, depth.oldest), (sizes[1] + sizes[2], Some(at(1))));
@@ -557,12 +560,16 @@ async fn purge_deletes_what_is_old(open: Open<'_>) {
     for (n, outcome) in [(1, delivered(10)), (2, failed(10)), (3, delivered(20))] {
         queue.put(short(n, START)).await.unwrap();
         let lease = lease_one(&*queue, at(0)).await;
-        queue.settle(lease, settlement(vec![(0, outcome)], Next::Deferred(at(60)))).await.unwrap();
+        queue.settle(lease, settlement(vec![(0, outcome)], NextAttempt::Deferred(at(60)))).await.unwrap();
     }
     queue.put(short(4, START)).await.unwrap();
     let left = async |now| {
         assert!(!queue.purge(now).await.unwrap());
-        queue.list(Filter { states: State::ALL.to_vec(), ..Filter::default() }).await.unwrap().len()
+        queue
+            .list(MessageFilter { states: MessageState::ALL.to_vec(), ..MessageFilter::default() })
+            .await
+            .unwrap()
+            .len()
     };
     assert_eq!(left(at(10) + KEEP).await, 4);
     assert_eq!(left(at(11) + KEEP).await, 3);
@@ -571,11 +578,11 @@ async fn purge_deletes_what_is_old(open: Open<'_>) {
         queue.put(short(n, START)).await.unwrap();
     }
     for lease in lease_due(&*queue, at(0), 1_000).await.unwrap() {
-        queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+        queue.settle(lease, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     }
     assert!(queue.purge(at(10) + KEEP).await.unwrap(), "a few at a time");
     assert!(!queue.purge(at(10) + KEEP).await.unwrap());
-    assert_eq!(queue.depth().await.unwrap(), yizhan::queue::Depth::default());
+    assert_eq!(queue.depth().await.unwrap(), yizhan::queue::QueueDepth::default());
 }
 
 async fn close_is_the_end(open: Open<'_>) {
@@ -586,16 +593,16 @@ async fn close_is_the_end(open: Open<'_>) {
     let lease = lease_one(&*queue, at(0)).await;
     let (closed, waited) = tokio::join!(queue.close(), queue.wait());
     closed.unwrap();
-    assert!(matches!(waited, Err(Error::Closed)));
-    assert!(matches!(queue.put(short(2, START)).await, Err(Error::Closed)));
-    assert!(matches!(queue.depth().await, Err(Error::Closed)));
-    assert!(matches!(queue.wait().await, Err(Error::Closed)));
-    assert!(matches!(queue.close().await, Err(Error::Closed)));
-    let end = settlement(vec![(0, delivered(9))], Next::Deferred(at(60)));
-    assert!(matches!(queue.settle(lease, end).await, Err(Error::Closed)));
+    assert!(matches!(waited, Err(QueueError::Closed)));
+    assert!(matches!(queue.put(short(2, START)).await, Err(QueueError::Closed)));
+    assert!(matches!(queue.depth().await, Err(QueueError::Closed)));
+    assert!(matches!(queue.wait().await, Err(QueueError::Closed)));
+    assert!(matches!(queue.close().await, Err(QueueError::Closed)));
+    let end = settlement(vec![(0, delivered(9))], NextAttempt::Deferred(at(60)));
+    assert!(matches!(queue.settle(lease, end).await, Err(QueueError::Closed)));
     draft.write(b"still harmless").await.unwrap();
     // The folder is free although the closed queue is still there.
-    assert_eq!(open().depth().await.unwrap().messages[State::Queued as usize], 1);
+    assert_eq!(open().depth().await.unwrap().messages[MessageState::Queued as usize], 1);
 }
 
 async fn leases_do_not_survive_a_restart(open: Open<'_>) {
@@ -604,6 +611,6 @@ async fn leases_do_not_survive_a_restart(open: Open<'_>) {
     let lease = lease_one(&*queue, at(0)).await;
     drop(queue);
     let queue = open();
-    assert_eq!(state(&*queue, lease.entry.id).await, State::Queued);
+    assert_eq!(state(&*queue, lease.entry.id).await, MessageState::Queued);
     lease_one(&*queue, at(0)).await;
 }

@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 
 use crate::mailbag::*;
 use yizhan::mail::Id;
-use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{Next, Outcome, State, Usage};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Filter, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    AccountStore as _, AccountUsage, Inspection as _, MessageFilter, MessageQueue as _, MessageState, NextAttempt,
+    Queue, QueueError, RecipientOutcome, StoredBody,
+};
 
 fn database(folder: &Path) -> PathBuf {
     folder.join("data/queue.db")
@@ -36,15 +37,15 @@ fn edit(folder: &Path, sql: &str) {
     rusqlite::Connection::open(database(folder)).unwrap().execute_batch(sql).unwrap();
 }
 
-async fn leased(queue: &Sqlite) -> Vec<Id> {
+async fn leased(queue: &SqliteQueue) -> Vec<Id> {
     lease_due(queue, at(1_000), 100).await.unwrap().iter().map(|lease| lease.entry.id).collect()
 }
 
 /// Why a held message is held, as an operator sees it.
-async fn reason(queue: &Sqlite, id: Id) -> String {
+async fn reason(queue: &SqliteQueue, id: Id) -> String {
     let entry = queue.show(id).await.unwrap().0;
-    assert_eq!(entry.state, State::Held);
-    let Outcome::Open { last: Some(last) } = entry.recipients[0].outcome.clone() else { panic!("{entry:?}") };
+    assert_eq!(entry.state, MessageState::Held);
+    let RecipientOutcome::Open { last: Some(last) } = entry.recipients[0].outcome.clone() else { panic!("{entry:?}") };
     last
 }
 
@@ -72,8 +73,10 @@ async fn a_087_a_second_process_is_refused() {
     let folder = Folder::new();
     let queue = open_clean(folder.path());
     match open(folder.path()) {
-        Err(Error::Locked { path, pid }) => {
-            assert_eq!((path, pid), (folder.path().join("data"), std::process::id()));
+        Err(QueueError::InUse(text)) => {
+            let (data, pid) = (folder.path().join("data"), std::process::id());
+            let start = format!("{} is in use by another yizhan (process {pid}); stop it", data.display());
+            assert!(text.starts_with(&start), "{text}");
         }
         other => panic!("{other:?}"),
     }
@@ -91,8 +94,8 @@ async fn a_086_a_file_that_is_no_database_is_named_and_kept() {
     torn[..4096].copy_from_slice(&noise(1, 4096));
     for broken in [torn, b"not a database at all, but long enough to look".repeat(50)] {
         fs::write(&path, &broken).unwrap();
-        let Err(Error::Damaged { path: named, reason }) = open(folder.path()) else { panic!("it was opened") };
-        assert_eq!(named, path);
+        let Err(QueueError::Unusable { place, reason }) = open(folder.path()) else { panic!("it was opened") };
+        assert_eq!(place, path.display().to_string());
         assert!(reason.contains("Restore"), "{reason}");
         assert_eq!(fs::read(&path).unwrap(), broken, "it was touched");
     }
@@ -121,7 +124,7 @@ async fn an_empty_database_is_a_new_one_unless_its_log_says_otherwise() {
     fs::write(database(folder.path()), b"").unwrap();
     let log = folder.path().join("data/queue.db-wal");
     fs::write(&log, noise(1, 5_000)).unwrap();
-    assert!(matches!(open(folder.path()), Err(Error::Damaged { .. })));
+    assert!(matches!(open(folder.path()), Err(QueueError::Unusable { .. })));
     assert_eq!(fs::read(&log).unwrap(), noise(1, 5_000));
     fs::remove_file(&log).unwrap();
     let (queue, report) = open(folder.path()).unwrap();
@@ -170,7 +173,7 @@ async fn a_086_a_missing_or_torn_body_is_held() {
         queue.retry(long, at(5)).await.unwrap();
         let lease = lease_due(&queue, at(1_000), 100).await.unwrap().pop().unwrap();
         assert_eq!(read(&lease.body).await.unwrap(), noise(2, 300_000));
-        assert_eq!(queue.depth().await.unwrap().messages[State::Held as usize], 0);
+        assert_eq!(queue.depth().await.unwrap().messages[MessageState::Held as usize], 0);
     }
 }
 
@@ -188,7 +191,7 @@ async fn a_086_a_flipped_bit_is_never_sent() {
     for id in [short, long] {
         assert!(reason(&queue, id).await.contains("checksum"));
     }
-    assert_eq!(queue.depth().await.unwrap().messages[State::Held as usize], 2);
+    assert_eq!(queue.depth().await.unwrap().messages[MessageState::Held as usize], 2);
     // A retry does not help, and does no harm.
     queue.retry(short, at(5)).await.unwrap();
     assert!(leased(&queue).await.is_empty());
@@ -245,19 +248,19 @@ async fn a_036_a_086_a_row_that_cannot_be_read_is_set_aside_and_the_others_go_on
         let (first, long) = two_messages(folder.path()).await;
         edit(folder.path(), sql);
         let queue = open_clean(folder.path());
-        queue.list(Filter::default()).await.unwrap();
+        queue.list(MessageFilter::default()).await.unwrap();
         let _ = queue.show(first).await;
         assert_eq!(leased(&queue).await, [long], "{sql}");
-        assert_eq!(queue.list(Filter::default()).await.unwrap().len(), 1, "{sql}");
+        assert_eq!(queue.list(MessageFilter::default()).await.unwrap().len(), 1, "{sql}");
         queue.put(short(3, START)).await.unwrap();
         assert_eq!(leased(&queue).await.len(), 2);
         drop(queue);
         let (queue, report) = open(folder.path()).unwrap();
         assert!(report.len() == 1 && report[0].contains("is set aside"), "{sql}: {report:?}");
-        assert_eq!(queue.depth().await.unwrap().messages[State::Queued as usize], 2, "{sql}");
+        assert_eq!(queue.depth().await.unwrap().messages[MessageState::Queued as usize], 2, "{sql}");
         match queue.drop_message(first).await {
             Ok(()) => {}
-            Err(error) => assert!(sql.contains("passwd") && matches!(error, Error::NotFound(_)), "{sql}: {error}"),
+            Err(error) => assert!(sql.contains("passwd") && matches!(error, QueueError::NotFound(_)), "{sql}: {error}"),
         }
     }
 }
@@ -278,7 +281,10 @@ async fn a_086_a_huge_length_is_held_and_the_others_go_on() {
         let expected = if damaged { vec![short] } else { vec![short, long] };
         assert_eq!(leased(&queue).await, expected, "{sql}");
         if damaged {
-            let shown = queue.list(Filter { states: vec![State::Held], ..Filter::default() }).await.unwrap();
+            let shown = queue
+                .list(MessageFilter { states: vec![MessageState::Held], ..MessageFilter::default() })
+                .await
+                .unwrap();
             assert!(shown.iter().all(|entry| entry.id == long) && report[0].contains("octets instead of"), "{sql}");
         }
         queue.put(message(3, START, 1, body(&queue, 3, 200_000).await)).await.unwrap();
@@ -321,11 +327,11 @@ async fn a_085_a_086_random_damage_never_panics_and_never_sends_what_was_not_sto
         }
         fs::write(database(folder.path()), broken).unwrap();
         let Ok((queue, _)) = open(folder.path()) else { continue };
-        let _ = (queue.list(Filter::default()).await, queue.depth().await, next_due(&queue).await);
+        let _ = (queue.list(MessageFilter::default()).await, queue.depth().await, next_due(&queue).await);
         for lease in lease_due(&queue, at(1_000), 100).await.unwrap_or_default() {
             let number: u64 =
                 std::str::from_utf8(&lease.head).unwrap()[9..].split('\r').next().unwrap().parse().unwrap();
-            let stored = message(number, at(number), 2, Stored::from(bytes::Bytes::new()));
+            let stored = message(number, at(number), 2, StoredBody::from(bytes::Bytes::new()));
             let recipients: Vec<_> = lease.entry.recipients.iter().map(|r| r.address.clone()).collect();
             assert_eq!((lease.entry.id, recipients, &lease.head), (stored.id, stored.recipients, &stored.head));
             assert_eq!(read(&lease.body).await.unwrap(), noise(number, 3_000));
@@ -351,10 +357,10 @@ async fn a_081_a_database_that_is_taken_away_is_noticed_and_its_mail_is_sent() {
     }
     let lease = lease_due(&queue, at(1_000), 100).await.unwrap().pop().unwrap();
     assert_eq!(lease.entry.id, short(1, START).id);
-    queue.settle(lease, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))).await.unwrap();
     // Nothing is left: a new one is begun, under a lock that others can see.
     queue.put(short(4, START)).await.unwrap();
-    assert!(matches!(open(folder.path()), Err(Error::Locked { .. })));
+    assert!(matches!(open(folder.path()), Err(QueueError::InUse(_))));
     drop(queue);
     assert_eq!(leased(&open_clean(folder.path())).await, [short(4, START).id]);
 }
@@ -393,26 +399,26 @@ async fn a_080_a_full_disk_refuses_and_recovers() {
     let mut full = 0;
     for n in 10..60 {
         match queue.put(message(n, START, 1, body(&queue, n, 60_000).await)).await {
-            Ok(()) => stored.push(message(n, START, 1, Stored::from(bytes::Bytes::new())).id),
-            Err(Error::Full(_)) => full += 1,
+            Ok(()) => stored.push(message(n, START, 1, StoredBody::from(bytes::Bytes::new())).id),
+            Err(QueueError::Full(_)) => full += 1,
             Err(other) => panic!("{other}"),
         }
     }
     assert!(full > 40, "{full}");
     // A long body finds out earlier.
     let mut draft = queue.draft();
-    assert!(matches!(draft.write(&noise(1, 2_000_000)).await, Err(Error::Full(_))));
+    assert!(matches!(draft.write(&noise(1, 2_000_000)).await, Err(QueueError::Full(_))));
     drop(draft);
     // The provider has taken this one; if that cannot be written now, it must not be sent again meanwhile.
     let sent = lease.entry.id;
-    let mut end = settlement(vec![(0, delivered(1))], Next::Deferred(at(60)));
+    let mut end = settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)));
     let account = "office".to_owned();
-    end.usage = Some(Usage { account: account.clone(), at: START, messages: 1, recipients: 1, logins: 0 });
+    end.usage = Some(AccountUsage { account: account.clone(), at: START, messages: 1, recipients: 1, logins: 0 });
     let settled = queue.settle(lease, end).await;
     assert!(!leased(&queue).await.contains(&sent), "{settled:?}");
     fs::remove_file(&ballast).unwrap();
     queue.put(short(99, START)).await.unwrap();
-    assert_eq!(queue.show(sent).await.unwrap().0.state, State::Delivered);
+    assert_eq!(queue.show(sent).await.unwrap().0.state, MessageState::Delivered);
     let used = queue.usage(account, START).await.unwrap();
     assert_eq!(used.iter().map(|usage| usage.messages).collect::<Vec<_>>(), [1], "what was kept is counted once");
     stored.push(short(99, START).id);
@@ -597,7 +603,7 @@ async fn a_048_a_long_body_is_not_written_through_a_link() {
         Err(error) => error,
         Ok(()) => draft.finish().await.expect_err("there is no place for it"),
     };
-    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(matches!(error, QueueError::Io { .. }), "{error}");
     assert_eq!(files(&outside), Vec::<PathBuf>::new());
     queue.put(short(1, at(1))).await.unwrap();
     assert_eq!(leased(&queue).await.len(), 1);

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use crate::mailbag::*;
 use proptest::prelude::*;
 use yizhan::mail::{ClientKey, Lane};
-use yizhan::queue::entry::{NewMessage, Next, State, Usage};
-use yizhan::queue::request::{LaneRequest, LeaseRequest};
-use yizhan::queue::{Lease, Queue};
+use yizhan::queue::{
+    AccountUsage, LaneRequest, Lease, LeaseRequest, MessageQueue as _, MessageState, NewMessage, NextAttempt, Queue,
+};
 
 contract!(
     embedded,
@@ -59,9 +59,9 @@ async fn send(queue: &dyn Queue, request: LeaseRequest) -> Option<String> {
     let lease = queue.lease(at(0), LeaseRequest { total: 1, ..request }).await.unwrap().pop()?;
     let (name, places) = (client(&lease).to_owned(), lease.entry.offered(most));
     let outcomes = places.iter().map(|place| (*place, delivered(1))).collect();
-    let mut end = settlement(outcomes, Next::Waiting(lease.entry.due));
+    let mut end = settlement(outcomes, NextAttempt::Waiting(lease.entry.due));
     let recipients = places.len() as u32;
-    end.usage = Some(Usage { account: "qq".to_owned(), at: at(0), messages: 1, recipients, logins: 0 });
+    end.usage = Some(AccountUsage { account: "qq".to_owned(), at: at(0), messages: 1, recipients, logins: 0 });
     queue.settle(lease, end).await.unwrap();
     Some(name)
 }
@@ -146,7 +146,7 @@ async fn what_was_not_offered_costs_nothing(open: Open<'_>) {
     }
     // Leased and not offered: the provider could not be reached. The next message of the same client goes.
     let lease = queue.lease(at(0), ask(&["a"], 1)).await.unwrap().pop().unwrap();
-    queue.settle(lease, settlement(vec![(0, again())], Next::Deferred(at(600)))).await.unwrap();
+    queue.settle(lease, settlement(vec![(0, again())], NextAttempt::Deferred(at(600)))).await.unwrap();
     assert_eq!(order(&*queue, ask(&["a"], 1), 4).await, "x y x y");
 }
 
@@ -181,7 +181,7 @@ async fn a_client_whose_messages_are_not_due_holds_up_no_other(open: Open<'_>) {
     for _ in 0..2 {
         for lease in queue.lease(at(0), ask(&["a"], 6)).await.unwrap() {
             let next = if client(&lease) == "late" { at(500) } else { at(0) };
-            queue.settle(lease, settlement(vec![], Next::Deferred(next))).await.unwrap();
+            queue.settle(lease, settlement(vec![], NextAttempt::Deferred(next))).await.unwrap();
         }
     }
     assert_eq!(order(&*queue, ask(&["a"], 1), 4).await, "due due due -");
@@ -201,13 +201,14 @@ async fn a_thousand_clients_take_turns(open: Open<'_>) {
     for _ in 0..100 {
         for lease in queue.lease(at(0), ask(&["a"], 10)).await.unwrap() {
             *served.entry(client(&lease).to_owned()).or_default() += 1;
-            let mut end = settlement(vec![(0, delivered(1))], Next::Deferred(at(1)));
-            end.usage = Some(Usage { account: "qq".to_owned(), at: at(0), messages: 1, recipients: 1, logins: 0 });
+            let mut end = settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(1)));
+            end.usage =
+                Some(AccountUsage { account: "qq".to_owned(), at: at(0), messages: 1, recipients: 1, logins: 0 });
             queue.settle(lease, end).await.unwrap();
         }
     }
     assert_eq!((served.len(), served.values().max()), (1000, Some(&1)), "each once before any twice");
-    assert_eq!(queue.depth().await.unwrap().messages[State::Queued as usize], 1000);
+    assert_eq!(queue.depth().await.unwrap().messages[MessageState::Queued as usize], 1000);
 }
 
 /// Two clients, each always with mail: sizes of their messages, how many of the recipients are really offered (a quota
@@ -243,11 +244,11 @@ proptest! {
                 let (name, size) = (client(&lease).to_owned(), lease.entry.recipients.len());
                 if *event == 8 {
                     // A quota reply: nothing of it counts, and it keeps its place.
-                    queue.settle(lease, settlement(vec![], Next::Waiting(at(0)))).await.unwrap();
+                    queue.settle(lease, settlement(vec![], NextAttempt::Waiting(at(0)))).await.unwrap();
                 } else {
-                    let mut end = settlement((0..size).map(|n| (n, delivered(1))).collect(), Next::Waiting(at(0)));
+                    let mut end = settlement((0..size).map(|n| (n, delivered(1))).collect(), NextAttempt::Waiting(at(0)));
                     let recipients = size as u32;
-                    end.usage = Some(Usage { account: "qq".to_owned(), at: at(0), messages: 1, recipients, logins: 0 });
+                    end.usage = Some(AccountUsage { account: "qq".to_owned(), at: at(0), messages: 1, recipients, logins: 0 });
                     queue.settle(lease, end).await.unwrap();
                     *served.entry(name).or_default() += size as i64;
                 }

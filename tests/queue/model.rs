@@ -13,11 +13,12 @@ use crate::mailbag::*;
 use proptest::prelude::*;
 use yizhan::clock::Timestamp;
 use yizhan::mail::{ClientKey, Id, Lane};
-use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage, state_after};
-use yizhan::queue::request::{ClosedLane, Line, WaitReason};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Depth, Filter, KEEP_USAGE, Lease, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    AccountState, AccountStore as _, AccountUsage, ClosedLane, Inspection as _, KEEP_USAGE, Lease, MessageFilter,
+    MessageQueue as _, MessageState, NewMessage, NextAttempt, PoolLane, Queue, QueueDepth, RecipientOutcome,
+    StoredBody, WaitReason, state_after,
+};
 
 /// How a try may end in the model.
 #[derive(Clone, Debug)]
@@ -119,7 +120,7 @@ fn actions() -> impl Strategy<Value = Action> {
 struct Kept {
     /// The order of arrival, which decides among messages that became due together.
     seq: u64,
-    state: State,
+    state: MessageState,
     leased: bool,
     due: Timestamp,
     received: Timestamp,
@@ -128,7 +129,7 @@ struct Kept {
     tries: u32,
     uncertain: u32,
     size: u64,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<RecipientOutcome>,
     pool: usize,
     lane: usize,
     client: u8,
@@ -139,17 +140,17 @@ struct Kept {
 
 impl Kept {
     /// The state and the due time that operators see.
-    fn shown(&self, closed: &BTreeMap<(usize, usize), Timestamp>, heard: Timestamp) -> (State, Timestamp) {
+    fn shown(&self, closed: &BTreeMap<(usize, usize), Timestamp>, heard: Timestamp) -> (MessageState, Timestamp) {
         if self.leased {
-            return (State::Sending, self.due);
+            return (MessageState::Sending, self.due);
         }
         let due = match self.state {
-            State::Queued | State::Waiting => true,
-            State::Deferred => self.due <= heard,
+            MessageState::Queued | MessageState::Waiting => true,
+            MessageState::Deferred => self.due <= heard,
             _ => false,
         };
         match closed.get(&(self.pool, self.lane)) {
-            Some(&until) if due => (State::Waiting, self.due.max(until)),
+            Some(&until) if due => (MessageState::Waiting, self.due.max(until)),
             _ => (self.state, self.due),
         }
     }
@@ -186,7 +187,7 @@ impl Model {
         self.next += 1;
         let kept = Kept {
             seq: self.next,
-            state: State::Queued,
+            state: MessageState::Queued,
             leased: false,
             due: received,
             received,
@@ -195,7 +196,7 @@ impl Model {
             tries: 0,
             uncertain: 0,
             size,
-            outcomes: vec![Outcome::Open { last: None }; recipients],
+            outcomes: vec![RecipientOutcome::Open { last: None }; recipients],
             pool,
             lane,
             client,
@@ -236,11 +237,11 @@ impl Model {
     }
 
     fn untold(&self) -> Vec<Id> {
-        let all = self.messages.iter().filter(|(_, m)| m.untold && m.state == State::Failed);
+        let all = self.messages.iter().filter(|(_, m)| m.untold && m.state == MessageState::Failed);
         all.map(|(id, _)| *id).collect()
     }
 
-    fn settle(&mut self, id: Id, outcomes: &[(usize, Outcome)], next: Next, uncertain: bool) {
+    fn settle(&mut self, id: Id, outcomes: &[(usize, RecipientOutcome)], next: NextAttempt, uncertain: bool) {
         let m = self.messages.get_mut(&id).unwrap();
         for (place, outcome) in outcomes {
             if m.outcomes[*place].is_open() {
@@ -251,13 +252,13 @@ impl Model {
         m.state = state_after(&m.outcomes, next);
         m.uncertain += u32::from(uncertain);
         let (at, counts) = match next {
-            Next::Deferred(at) => (at, true),
-            Next::Waiting(at) => (at, false),
+            NextAttempt::Deferred(at) => (at, true),
+            NextAttempt::Waiting(at) => (at, false),
         };
-        m.tries += u32::from(counts && m.state != State::Delivered);
-        let decided = |o: &Outcome| match o {
-            Outcome::Open { .. } => None,
-            Outcome::Delivered { at, .. } | Outcome::Failed { at, .. } => Some(*at),
+        m.tries += u32::from(counts && m.state != MessageState::Delivered);
+        let decided = |o: &RecipientOutcome| match o {
+            RecipientOutcome::Open { .. } => None,
+            RecipientOutcome::Delivered { at, .. } | RecipientOutcome::Failed { at, .. } => Some(*at),
         };
         if m.state.is_final() {
             m.finished = m.outcomes.iter().filter_map(decided).max().unwrap();
@@ -269,23 +270,23 @@ impl Model {
 
     fn retry(&mut self, id: Id, now: Timestamp) -> bool {
         let m = self.messages.get_mut(&id).unwrap();
-        if m.leased || m.state == State::Delivered {
+        if m.leased || m.state == MessageState::Delivered {
             return false;
         }
         for outcome in &mut m.outcomes {
-            if let Outcome::Failed { reason, .. } = outcome {
-                *outcome = Outcome::Open { last: Some(reason.clone()) };
+            if let RecipientOutcome::Failed { reason, .. } = outcome {
+                *outcome = RecipientOutcome::Open { last: Some(reason.clone()) };
             }
         }
         if m.expires <= now {
             m.expires = now + m.expires.since(m.received);
         }
-        (m.state, m.due, m.untold) = (State::Queued, now, false);
+        (m.state, m.due, m.untold) = (MessageState::Queued, now, false);
         true
     }
 
-    fn depth(&self) -> Depth {
-        let mut depth = Depth::default();
+    fn depth(&self) -> QueueDepth {
+        let mut depth = QueueDepth::default();
         for m in self.messages.values() {
             depth.messages[m.shown(&self.closed, self.heard).0 as usize] += 1;
             if !m.state.is_final() {
@@ -300,7 +301,7 @@ impl Model {
 /// The real queue, the model, and what is in hand.
 struct Pair {
     folder: Folder,
-    queue: Option<Sqlite>,
+    queue: Option<SqliteQueue>,
     model: Model,
     leases: Vec<Lease>,
     now: Timestamp,
@@ -308,7 +309,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn queue(&self) -> &Sqlite {
+    fn queue(&self) -> &SqliteQueue {
         self.queue.as_ref().unwrap()
     }
 
@@ -370,9 +371,9 @@ impl Pair {
                 self.now = (self.now - Duration::from_secs(back)).max(START);
                 self.model.heard = self.now;
                 let latest = self.now + Duration::from_secs(longest);
-                self.queue().mend_times(self.now, latest).await.unwrap();
+                self.queue().correct_times(self.now, latest).await.unwrap();
                 for m in self.model.messages.values_mut().filter(|m| !m.state.is_final()) {
-                    let limit = if m.state == State::Deferred { latest } else { self.now };
+                    let limit = if m.state == MessageState::Deferred { latest } else { self.now };
                     m.due = if m.due > limit { self.now } else { m.due };
                 }
             }
@@ -380,8 +381,8 @@ impl Pair {
                 self.queue().purge(self.now).await.unwrap();
                 let now = self.now;
                 self.model.messages.retain(|_, m| match m.state {
-                    State::Delivered => m.finished >= now - KEEP,
-                    State::Failed => m.finished >= now - KEEP * 2,
+                    MessageState::Delivered => m.finished >= now - KEEP,
+                    MessageState::Failed => m.finished >= now - KEEP * 2,
                     _ => true,
                 });
                 let oldest = (now - KEEP_USAGE).millis() / 60_000;
@@ -400,7 +401,7 @@ impl Pair {
                 let until = |(pool, lane, s)| ((pool, lane), self.now + Duration::from_secs(s));
                 let lanes: BTreeMap<_, _> = lanes.into_iter().map(until).collect();
                 let name = |(&(pool, lane), &until): (&(usize, usize), &Timestamp)| ClosedLane {
-                    line: Line { pool: POOLS[pool].to_owned(), lane: Lane::ALL[lane] },
+                    line: PoolLane { pool: POOLS[pool].to_owned(), lane: Lane::ALL[lane] },
                     until: Some(until),
                     reason: WaitReason::Unreachable { account: "a".to_owned(), text: "refused".to_owned() },
                 };
@@ -408,11 +409,11 @@ impl Pair {
                 self.model.closed = lanes;
             }
             Action::Spend(account) => {
-                self.queue().spend(usage_of(account, self.now, [0, 0, 1])).await.unwrap();
+                self.queue().add_usage(usage_of(account, self.now, [0, 0, 1])).await.unwrap();
                 self.model.spend(account, self.now, [0, 0, 1]);
             }
             Action::Remember(account, state) => {
-                self.queue().remember(state_of(account, state)).await.unwrap();
+                self.queue().save_account_state(state_of(account, state)).await.unwrap();
                 self.model.states.insert(account, state);
             }
             Action::Tell(digest, n) => {
@@ -421,7 +422,7 @@ impl Pair {
                     self.model.messages.get_mut(id).unwrap().untold = false;
                 }
                 let notice = digest.then(|| self.notice());
-                self.queue().tell(notice, ids).await.unwrap();
+                self.queue().mark_reported(notice, ids).await.unwrap();
             }
             Action::Advance(seconds) => self.now = self.now + Duration::from_secs(seconds),
             Action::Reopen => {
@@ -441,7 +442,7 @@ impl Pair {
     /// A notice that the model has taken.
     fn notice(&mut self) -> NewMessage {
         self.number += 1;
-        let stored = Stored::from(bytes::Bytes::from(noise(self.number, 50)));
+        let stored = StoredBody::from(bytes::Bytes::from(noise(self.number, 50)));
         let mut notice = message(self.number, self.now, 1, stored);
         notice.notice = true;
         self.model.put(notice.id, self.now, 1, notice.head.len() as u64 + 50, (0, 1), OTHER_CLIENT);
@@ -453,15 +454,15 @@ impl Pair {
         let id = lease.entry.id;
         let open: Vec<usize> = lease.entry.open().map(|(place, _)| place).collect();
         let later = |seconds: u64| self.now + Duration::from_secs(seconds);
-        let delivered = Outcome::Delivered { at: self.now, reply: "250 ok".to_owned() };
-        let failed = Outcome::Failed { at: self.now, reason: "550 no".to_owned() };
-        let all = |outcome: &Outcome| open.iter().map(|&place| (place, outcome.clone())).collect::<Vec<_>>();
+        let delivered = RecipientOutcome::Delivered { at: self.now, reply: "250 ok".to_owned() };
+        let failed = RecipientOutcome::Failed { at: self.now, reason: "550 no".to_owned() };
+        let all = |outcome: &RecipientOutcome| open.iter().map(|&place| (place, outcome.clone())).collect::<Vec<_>>();
         let (outcomes, next) = match end {
-            End::Delivered => (all(&delivered), Next::Deferred(later(60))),
-            End::Partial => (vec![(open[0], delivered)], Next::Deferred(later(60))),
-            End::Deferred(seconds) => (all(&again()), Next::Deferred(later(seconds))),
-            End::Waiting(seconds) => (vec![], Next::Waiting(later(seconds))),
-            End::Failed | End::FailedWithNotice => (all(&failed), Next::Deferred(later(60))),
+            End::Delivered => (all(&delivered), NextAttempt::Deferred(later(60))),
+            End::Partial => (vec![(open[0], delivered)], NextAttempt::Deferred(later(60))),
+            End::Deferred(seconds) => (all(&again()), NextAttempt::Deferred(later(seconds))),
+            End::Waiting(seconds) => (vec![], NextAttempt::Waiting(later(seconds))),
+            End::Failed | End::FailedWithNotice => (all(&failed), NextAttempt::Deferred(later(60))),
         };
         self.model.settle(id, &outcomes, next, uncertain);
         let mut settlement = settlement(outcomes, next);
@@ -470,7 +471,7 @@ impl Pair {
             settlement.notice = Some(Box::new(self.notice()));
         }
         let m = self.model.messages.get_mut(&id).unwrap();
-        (settlement.chunk, settlement.strict, settlement.untold) = (extra.chunk, extra.strict, extra.untold);
+        (settlement.chunk, settlement.strict, settlement.unreported) = (extra.chunk, extra.strict, extra.untold);
         (m.chunk, m.strict, m.untold) = (extra.chunk.or(m.chunk), m.strict | extra.strict, m.untold | extra.untold);
         let counts = [1, open.len() as u32, 0];
         settlement.usage = Some(usage_of(extra.account, self.now, counts));
@@ -494,7 +495,7 @@ impl Pair {
 
     /// Holds the two against each other.
     async fn compare(&self) {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 10_000, ..Filter::default() };
+        let filter = MessageFilter { states: MessageState::ALL.to_vec(), limit: 10_000, ..MessageFilter::default() };
         let real = self.queue().list(filter).await.unwrap();
         assert_eq!(
             real.iter().map(|e| e.id).collect::<Vec<_>>(),
@@ -514,15 +515,15 @@ impl Pair {
             );
         }
         let mut depth = self.queue().depth().await.unwrap();
-        let all = self.queue().list(Filter { limit: 10_000, ..Filter::default() }).await.unwrap();
+        let all = self.queue().list(MessageFilter { limit: 10_000, ..MessageFilter::default() }).await.unwrap();
         for (place, kind) in WaitReason::KINDS.into_iter().enumerate() {
             let listed =
                 all.iter().filter(|entry| entry.wait.as_ref().is_some_and(|wait| wait.place() == place)).count();
             assert_eq!(std::mem::take(&mut depth.waiting[place]), listed as u64, "{kind}");
         }
         assert_eq!(depth, self.model.depth());
-        for state in State::ALL {
-            let filter = Filter { states: vec![state], limit: 10_000, ..Filter::default() };
+        for state in MessageState::ALL {
+            let filter = MessageFilter { states: vec![state], limit: 10_000, ..MessageFilter::default() };
             let listed = self.queue().list(filter).await.unwrap();
             assert_eq!(listed.len() as u64, depth.messages[state as usize], "{state}");
         }
@@ -539,7 +540,7 @@ impl Pair {
         for (pool, name) in POOLS.into_iter().enumerate() {
             let name = name.to_owned();
             assert_eq!(earliest(self.queue(), wants(&name, 1)).await, next(&[pool]));
-            let filter = Filter { pool: Some(name.clone()), limit: 10_000, ..Filter::default() };
+            let filter = MessageFilter { pool: Some(name.clone()), limit: 10_000, ..MessageFilter::default() };
             let count = self.model.messages.values().filter(|m| m.pool == pool && !m.state.is_final()).count();
             assert_eq!(self.queue().list(filter).await.unwrap().len(), count);
             counts.extend((count > 0).then_some((name, count as u64)));
@@ -560,14 +561,14 @@ impl Pair {
             assert_eq!(real, model);
         }
         let states: Vec<_> = self.model.states.iter().map(|(account, state)| state_of(*account, *state)).collect();
-        assert_eq!(self.queue().recall().await.unwrap(), states);
-        let untold = self.queue().untold(10_000).await.unwrap();
+        assert_eq!(self.queue().account_states().await.unwrap(), states);
+        let untold = self.queue().unreported(10_000).await.unwrap();
         assert_eq!(untold.iter().map(|entry| entry.id).collect::<Vec<_>>(), self.model.untold());
     }
 }
 
-fn usage_of(account: usize, at: Timestamp, [messages, recipients, logins]: [u32; 3]) -> Usage {
-    Usage { account: ACCOUNTS[account].to_owned(), at, messages, recipients, logins }
+fn usage_of(account: usize, at: Timestamp, [messages, recipients, logins]: [u32; 3]) -> AccountUsage {
+    AccountUsage { account: ACCOUNTS[account].to_owned(), at, messages, recipients, logins }
 }
 
 fn state_of(account: usize, state: u8) -> AccountState {

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use crate::mailbag::*;
 use bytes::Bytes;
 use yizhan::mail::{Id, Lane};
-use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{AccountState, NewMessage, Next, Outcome, State, Usage};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Error, Filter, Queue, Settled};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    AccountState, AccountStore as _, AccountUsage, Inspection as _, MessageFilter, MessageQueue as _, MessageState,
+    NewMessage, NextAttempt, Queue, QueueError, RecipientOutcome, Settled, StoredBody,
+};
 
 fn database(folder: &Path) -> PathBuf {
     folder.join("data/queue.db")
@@ -25,8 +26,8 @@ fn edit(folder: &Path, sql: &str) {
     rusqlite::Connection::open(database(folder)).unwrap().execute_batch(sql).unwrap();
 }
 
-fn usage(account: &str) -> Usage {
-    Usage { account: account.to_owned(), at: START, messages: 1, recipients: 1, logins: 0 }
+fn usage(account: &str) -> AccountUsage {
+    AccountUsage { account: account.to_owned(), at: START, messages: 1, recipients: 1, logins: 0 }
 }
 
 /// How many tasks the child has; every fourth one fails its messages and tells of them.
@@ -47,9 +48,9 @@ fn child_that_settles() {
     });
 }
 
-async fn settle_for_ever(queue: Arc<Sqlite>, task: u64, first: u64) {
+async fn settle_for_ever(queue: Arc<SqliteQueue>, task: u64, first: u64) {
     let account = format!("account{task}");
-    let states = queue.recall().await.unwrap();
+    let states = queue.account_states().await.unwrap();
     let mut count: u64 = states.iter().find(|s| s.account == account).map_or(0, |s| s.state.parse().unwrap());
     for n in (first..).step_by(TASKS as usize) {
         let new = NewMessage { pool: account.clone(), ..short(n, START) };
@@ -58,11 +59,11 @@ async fn settle_for_ever(queue: Arc<Sqlite>, task: u64, first: u64) {
             count += 1;
             let fails = task.is_multiple_of(4);
             let outcome = if fails { failed(1) } else { delivered(1) };
-            let mut end = settlement(vec![(0, outcome)], Next::Deferred(at(60)));
+            let mut end = settlement(vec![(0, outcome)], NextAttempt::Deferred(at(60)));
             end.account = Some(account.clone());
             end.usage = Some(usage(&account));
             end.account_state = Some(AccountState { account: account.clone(), state: count.to_string() });
-            end.untold = fails;
+            end.unreported = fails;
             queue.settle(lease, end).await.unwrap();
             let line = format!("settled {task} {count}\n");
             std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
@@ -74,11 +75,11 @@ async fn settle_for_ever(queue: Arc<Sqlite>, task: u64, first: u64) {
 }
 
 /// Tells of what has failed; the digest names it in its body.
-async fn tell_of_some(queue: &Sqlite, n: u64) {
-    let ids: Vec<Id> = queue.untold(20).await.unwrap().iter().map(|entry| entry.id).collect();
+async fn tell_of_some(queue: &SqliteQueue, n: u64) {
+    let ids: Vec<Id> = queue.unreported(20).await.unwrap().iter().map(|entry| entry.id).collect();
     let body = ids.iter().map(|id| format!("{id}\r\n")).collect::<String>();
-    let digest = message(n + 1_000_000_000, at(1), 1, Stored::from(Bytes::from(body)));
-    queue.tell(Some(NewMessage { pool: "digest".to_owned(), ..digest }), ids).await.unwrap();
+    let digest = message(n + 1_000_000_000, at(1), 1, StoredBody::from(Bytes::from(body)));
+    queue.mark_reported(Some(NewMessage { pool: "digest".to_owned(), ..digest }), ids).await.unwrap();
 }
 
 /// The settlement, what it used, what the account was like then, and the mark: all of them or none, wherever the
@@ -113,13 +114,17 @@ async fn a_084_a_settlement_and_a_digest_are_whole_after_kill_9() {
     }
 }
 
-async fn check_accounts(queue: &Sqlite, acknowledged: &BTreeMap<String, u64>) {
-    let filter = Filter { states: vec![State::Delivered, State::Failed], limit: usize::MAX, ..Filter::default() };
+async fn check_accounts(queue: &SqliteQueue, acknowledged: &BTreeMap<String, u64>) {
+    let filter = MessageFilter {
+        states: vec![MessageState::Delivered, MessageState::Failed],
+        limit: usize::MAX,
+        ..MessageFilter::default()
+    };
     let mut settled: BTreeMap<String, u64> = BTreeMap::new();
     for entry in queue.list(filter).await.unwrap() {
         *settled.entry(entry.account.unwrap()).or_default() += 1;
     }
-    for state in queue.recall().await.unwrap() {
+    for state in queue.account_states().await.unwrap() {
         let used = queue.usage(state.account.clone(), START).await.unwrap();
         let used: u64 = used.iter().map(|u| u64::from(u.messages)).sum();
         let settled = settled.remove(&state.account).unwrap_or(0);
@@ -129,16 +134,16 @@ async fn check_accounts(queue: &Sqlite, acknowledged: &BTreeMap<String, u64>) {
     assert!(settled.is_empty(), "settled without a state: {settled:?}");
 }
 
-async fn check_digests(queue: &Sqlite) {
+async fn check_digests(queue: &SqliteQueue) {
     let mut told: BTreeMap<String, u32> = BTreeMap::new();
     for lease in queue.lease(at(9), request(wants("digest", usize::MAX), usize::MAX)).await.unwrap() {
         let body = String::from_utf8(read(&lease.body).await.unwrap()).unwrap();
         body.lines().for_each(|id| *told.entry(id.to_owned()).or_default() += 1);
     }
-    for entry in queue.untold(usize::MAX).await.unwrap() {
+    for entry in queue.unreported(usize::MAX).await.unwrap() {
         *told.entry(entry.id.to_string()).or_default() += 1;
     }
-    let filter = Filter { states: vec![State::Failed], limit: usize::MAX, ..Filter::default() };
+    let filter = MessageFilter { states: vec![MessageState::Failed], limit: usize::MAX, ..MessageFilter::default() };
     let failures = queue.list(filter).await.unwrap();
     assert_eq!(told.len(), failures.len());
     for entry in failures {
@@ -176,11 +181,11 @@ async fn a_settlement_that_meets_a_damaged_page_spoils_nothing_else() {
     let (second, first) = (leases.pop().unwrap(), leases.pop().unwrap());
     let ids = [first.entry.id, second.entry.id];
     let (bad, good, put) = tokio::join!(
-        queue.settle(first, settlement(vec![(0, delivered(1))], Next::Deferred(at(60)))),
-        queue.settle(second, settlement(vec![(0, again())], Next::Deferred(at(60)))),
+        queue.settle(first, settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)))),
+        queue.settle(second, settlement(vec![(0, again())], NextAttempt::Deferred(at(60)))),
         queue.put(short(2, at(9)))
     );
-    assert!(matches!(bad, Err(Error::Database(_))), "{bad:?}");
+    assert!(matches!(bad, Err(QueueError::Database(_))), "{bad:?}");
     good.unwrap();
     put.unwrap();
     // The provider has the first one; nobody is given it again, and everything goes on.
@@ -197,24 +202,24 @@ async fn damage_to_what_is_kept_of_accounts_stops_no_mail() {
     let queue = open_clean(folder.path());
     let small = || AccountState { account: "office".to_owned(), state: "{}".to_owned() };
     for n in 0..300 {
-        queue.spend(Usage { at: at(n * 60), ..usage("office") }).await.unwrap();
+        queue.add_usage(AccountUsage { at: at(n * 60), ..usage("office") }).await.unwrap();
     }
-    queue.remember(small()).await.unwrap();
+    queue.save_account_state(small()).await.unwrap();
     queue.put(short(1, START)).await.unwrap();
     queue.close().await.unwrap();
     spoil(folder.path(), &["usage", "account"]);
     let queue = open_clean(folder.path());
-    assert!(matches!(queue.recall().await, Err(Error::Database(_))));
-    assert!(matches!(queue.usage("office".to_owned(), START).await, Err(Error::Database(_))));
-    assert!(matches!(queue.spend(usage("office")).await, Err(Error::Database(_))));
+    assert!(matches!(queue.account_states().await, Err(QueueError::Database(_))));
+    assert!(matches!(queue.usage("office".to_owned(), START).await, Err(QueueError::Database(_))));
+    assert!(matches!(queue.add_usage(usage("office")).await, Err(QueueError::Database(_))));
     let lease = queue.lease(at(0), request(wants("", 9), 9)).await.unwrap().pop().unwrap();
     let id = lease.entry.id;
-    let mut end = settlement(vec![(0, delivered(1))], Next::Deferred(at(60)));
+    let mut end = settlement(vec![(0, delivered(1))], NextAttempt::Deferred(at(60)));
     (end.usage, end.account_state) = (Some(usage("office")), Some(small()));
     queue.settle(lease, end).await.unwrap();
-    assert_eq!(queue.show(id).await.unwrap().0.state, State::Delivered);
+    assert_eq!(queue.show(id).await.unwrap().0.state, MessageState::Delivered);
     queue.purge(at(9) + KEEP).await.unwrap();
-    assert!(matches!(queue.show(id).await, Err(Error::NotFound(_))));
+    assert!(matches!(queue.show(id).await, Err(QueueError::NotFound(_))));
 }
 
 #[tokio::test]
@@ -223,7 +228,7 @@ async fn a_table_that_is_missing_is_found_at_the_start() {
         let folder = Folder::new();
         drop(open_clean(folder.path()));
         edit(folder.path(), &format!("DROP TABLE {table}"));
-        let Err(Error::Damaged { reason, .. }) = open(folder.path()) else { panic!("{table}: it was opened") };
+        let Err(QueueError::Unusable { reason, .. }) = open(folder.path()) else { panic!("{table}: it was opened") };
         assert!(reason.contains(table), "{reason}");
     }
 }
@@ -382,7 +387,8 @@ async fn a_queue_of_the_first_format_opens_and_loses_nothing() {
     let ids = first_format(folder.path());
     for _ in 0..2 {
         let queue = open_clean(folder.path());
-        let all = queue.list(Filter { states: State::ALL.to_vec(), ..Filter::default() }).await.unwrap();
+        let all =
+            queue.list(MessageFilter { states: MessageState::ALL.to_vec(), ..MessageFilter::default() }).await.unwrap();
         let states = all.iter().map(|entry| entry.state.name()).collect::<Vec<_>>();
         assert_eq!(states, ["queued", "waiting", "deferred", "held", "delivered", "failed", "queued"]);
         assert_eq!(all.iter().map(|entry| entry.id).collect::<Vec<_>>(), ids);
@@ -393,7 +399,7 @@ async fn a_queue_of_the_first_format_opens_and_loses_nothing() {
         }
         assert_eq!(queue.pools().await.unwrap(), [(String::new(), 5)]);
         assert_eq!(queue.depth().await.unwrap().messages, [2, 0, 1, 1, 1, 1, 1]);
-        assert!(queue.untold(9).await.unwrap().is_empty() && queue.recall().await.unwrap().is_empty());
+        assert!(queue.unreported(9).await.unwrap().is_empty() && queue.account_states().await.unwrap().is_empty());
         let leases = queue.lease(at(99), request(wants("", 9), 9)).await.unwrap();
         assert_eq!(leases.iter().map(|lease| lease.entry.id).collect::<Vec<_>>(), [ids[0], ids[1], ids[2], ids[6]]);
         assert_eq!(read(&leases[1].body).await.unwrap(), b"body 1\r\n");
@@ -405,13 +411,13 @@ async fn a_queue_of_the_first_format_opens_and_loses_nothing() {
     queue.retry(ids[3], at(50)).await.unwrap();
     queue.retry(ids[5], at(50)).await.unwrap();
     for lease in queue.lease(at(99), request(wants("office", 9), 9)).await.unwrap() {
-        let done = Outcome::Delivered { at: at(99), reply: "250".to_owned() };
-        let mut end = settlement(vec![(0, done.clone()), (1, done)], Next::Deferred(at(60)));
+        let done = RecipientOutcome::Delivered { at: at(99), reply: "250".to_owned() };
+        let mut end = settlement(vec![(0, done.clone()), (1, done)], NextAttempt::Deferred(at(60)));
         end.usage = Some(usage("office"));
         queue.settle(lease, end).await.unwrap();
     }
     assert_eq!(queue.usage("office".to_owned(), START).await.unwrap()[0].messages, 5);
-    let left = queue.list(Filter::default()).await.unwrap();
+    let left = queue.list(MessageFilter::default()).await.unwrap();
     assert_eq!(left.iter().map(|entry| (entry.id, entry.pool.as_str())).collect::<Vec<_>>(), [(ids[5], "")]);
 }
 
@@ -422,7 +428,7 @@ async fn a_first_format_that_is_not_whole_is_named_and_kept() {
     first_format(folder.path());
     edit(folder.path(), "DROP INDEX message_due; PRAGMA wal_checkpoint(TRUNCATE)");
     let before = fs::read(database(folder.path())).unwrap();
-    let Err(Error::Damaged { reason, .. }) = open(folder.path()) else { panic!("it was opened") };
+    let Err(QueueError::Unusable { reason, .. }) = open(folder.path()) else { panic!("it was opened") };
     assert!(reason.contains("message_due"), "{reason}");
     assert!(fs::read(database(folder.path())).unwrap() == before, "it was touched");
     edit(folder.path(), "CREATE INDEX message_due ON message (due) WHERE due IS NOT NULL");
@@ -441,8 +447,9 @@ async fn an_outcome_that_cannot_be_written_is_kept_and_nothing_is_leased_before_
     let id = leases[0].entry.id;
     let other = rusqlite::Connection::open(database(folder.path())).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let settled = queue.settle(leases.remove(0), settlement(vec![(0, delivered(100))], Next::Deferred(at(0)))).await;
-    let Settled::Kept(kept) = settled.unwrap() else { panic!("it cannot be written") };
+    let settled =
+        queue.settle(leases.remove(0), settlement(vec![(0, delivered(100))], NextAttempt::Deferred(at(0)))).await;
+    let Settled::Pending(kept) = settled.unwrap() else { panic!("it cannot be written") };
     assert!(!kept.why.to_string().is_empty());
     assert_eq!(lease_due(&queue, at(100), 9).await.unwrap().len(), 0, "a crash now would send more than one again");
     assert_eq!(earliest(&queue, wants("", 9)).await, None, "nothing to wake for");
@@ -450,7 +457,7 @@ async fn an_outcome_that_cannot_be_written_is_kept_and_nothing_is_leased_before_
     assert!(queue.put(short(9, at(9))).await.is_err());
     other.execute_batch("ROLLBACK").unwrap();
     kept.written().await.unwrap();
-    assert_eq!(queue.show(id).await.unwrap().0.state, State::Delivered);
+    assert_eq!(queue.show(id).await.unwrap().0.state, MessageState::Delivered);
     queue.wait().await.unwrap();
     assert_eq!(lease_due(&queue, at(100), 9).await.unwrap().len(), 2);
 }

@@ -43,6 +43,7 @@ const PURE: &[&str] = &[
     "queue/entry.rs",
     "queue/fair.rs",
     "queue/request.rs",
+    "queue/state.rs",
     "delivery/alarm.rs",
     "delivery/digest.rs",
     "delivery/schedule.rs",

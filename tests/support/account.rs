@@ -10,7 +10,7 @@ use yizhan::clock::Timestamp;
 use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::net::tls::roots::Roots;
 use yizhan::provider::{Endpoint, Group, Mechanism, Tls};
-use yizhan::queue::body::Stored;
+use yizhan::queue::StoredBody;
 use yizhan::sandbox::Sandbox;
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::telemetry::counter::Counters;
@@ -70,7 +70,7 @@ pub async fn send_with(upstream: &Upstream, permit: &dyn Permit) -> Report {
 
 /// As [`send_with`]; says as well whether the report is second-hand.
 pub async fn attempt(upstream: &Upstream, permit: &dyn Permit) -> (Report, bool) {
-    let body = Stored::Inline(Bytes::from_static(b"body\r\n"));
+    let body = StoredBody::from(Bytes::from_static(b"body\r\n"));
     let address = |text: &str| Address::parse(text).expect("an address");
     let letter = Letter {
         id: Id::new(Timestamp::from_millis(1), 1),

@@ -11,9 +11,7 @@ use yizhan::app::Relay;
 use yizhan::clock::Clock;
 use yizhan::config::{self, FileSource, Overrides, Settings, Sources};
 use yizhan::mail::Id;
-use yizhan::queue::Filter;
-use yizhan::queue::Queue as _;
-use yizhan::queue::entry::{Entry, State};
+use yizhan::queue::{MessageFilter, MessageState, Queue as _, QueueEntry};
 
 use super::folder::Folder;
 use super::office::{Device, until};
@@ -91,23 +89,23 @@ impl Branch {
     }
 
     /// The entry of a message.
-    pub async fn entry(&self, id: Id) -> Entry {
+    pub async fn entry(&self, id: Id) -> QueueEntry {
         self.relay.queue().show(id).await.expect("the message is known").0
     }
 
     /// Every message there is.
-    pub async fn list(&self) -> Vec<Entry> {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, ..Filter::default() };
+    pub async fn list(&self) -> Vec<QueueEntry> {
+        let filter = MessageFilter { states: MessageState::ALL.to_vec(), limit: 100_000, ..MessageFilter::default() };
         self.relay.queue().list(filter).await.expect("the queue can be read")
     }
 
     /// Waits until `reached` says yes to the entry of a message.
-    pub async fn wait(&self, id: Id, what: &str, mut reached: impl FnMut(&Entry) -> bool) -> Entry {
+    pub async fn wait(&self, id: Id, what: &str, mut reached: impl FnMut(&QueueEntry) -> bool) -> QueueEntry {
         until(what, async || Some(self.entry(id).await).filter(|entry| reached(entry))).await
     }
 
     /// Waits until the message is in this state.
-    pub async fn wait_state(&self, id: Id, state: State) -> Entry {
+    pub async fn wait_state(&self, id: Id, state: MessageState) -> QueueEntry {
         self.wait(id, &format!("{id} to be {state}"), |entry| entry.state == state).await
     }
 

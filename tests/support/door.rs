@@ -14,9 +14,8 @@ use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource, Lane};
 use yizhan::message::Level;
-use yizhan::queue::entry::Entry;
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{self, Filter, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{self, Inspection as _, MessageFilter, Queue, QueueEntry, RetentionSettings};
 use yizhan::route::{Pattern, Router};
 use yizhan::smtp::server::{AuthMode, Profile};
 use yizhan::telemetry::counter::{Counters, REFUSED};
@@ -35,7 +34,7 @@ pub struct Plan {
 /// An open door.
 pub struct Door {
     pub addr: SocketAddr,
-    pub queue: Arc<Sqlite>,
+    pub queue: Arc<SqliteQueue>,
     pub capacity: Capacity,
     pub guard: Arc<Guard>,
     pub counters: Counters,
@@ -48,8 +47,8 @@ impl Door {
     pub fn open(name: &str, change: impl FnOnce(&mut Plan)) -> Door {
         let folder = Folder::new(name);
         let data_dir = folder.path().join("data");
-        let keep = queue::Settings { data_dir, keep_delivered: PATIENCE, keep_failed: PATIENCE };
-        let queue = Arc::new(Sqlite::open(&keep).expect("a new queue opens").0);
+        let keep = RetentionSettings { keep_delivered: PATIENCE, keep_failed: PATIENCE };
+        let queue = Arc::new(SqliteQueue::open(&data_dir, keep).expect("a new queue opens").0);
         let mut plan = Plan {
             listener: listener(),
             limits: limits::Settings::unlimited(),
@@ -84,8 +83,11 @@ impl Door {
     }
 
     /// Everything in the queue, oldest first.
-    pub async fn queued(&self) -> Vec<Entry> {
-        self.queue.list(Filter { limit: 10_000, ..Filter::default() }).await.expect("the queue can be read")
+    pub async fn queued(&self) -> Vec<QueueEntry> {
+        self.queue
+            .list(MessageFilter { limit: 10_000, ..MessageFilter::default() })
+            .await
+            .expect("the queue can be read")
     }
 
     /// How often this was the reason of a refusal.

@@ -23,9 +23,8 @@ use yizhan::limits::{self, guard::Guard};
 use yizhan::mail::{Address, IdSource};
 use yizhan::message::Level;
 use yizhan::net::tls::identity::Identity;
-use yizhan::queue::entry::Entry;
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Filter, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{Inspection as _, MessageFilter, Queue, QueueEntry, RetentionSettings};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::smtp::server::{AuthMode, Profile};
 use yizhan::telemetry::counter::Counters;
@@ -133,7 +132,7 @@ pub fn client(name: &str) -> yizhan::intake::Client {
 /// An open listener.
 pub struct Entrance {
     pub addr: SocketAddr,
-    pub queue: Arc<Sqlite>,
+    pub queue: Arc<SqliteQueue>,
     pub capacity: Capacity,
     pub counters: Counters,
     pub identity: Option<Arc<Identity>>,
@@ -144,8 +143,8 @@ impl Entrance {
     pub fn open(name: &str, plan: Plan) -> Entrance {
         let folder = Folder::new(name);
         let (data_dir, kept) = (folder.path().join("data"), PATIENCE);
-        let settings = yizhan::queue::Settings { data_dir, keep_delivered: kept, keep_failed: kept };
-        let queue = Arc::new(Sqlite::open(&settings).expect("a new queue opens").0);
+        let settings = RetentionSettings { keep_delivered: kept, keep_failed: kept };
+        let queue = Arc::new(SqliteQueue::open(&data_dir, settings).expect("a new queue opens").0);
         let capacity = Capacity::new(plan.limits.clone());
         let (counters, known) = (Counters::default(), Arc::<KnownClients>::default());
         let around = Surroundings {
@@ -192,8 +191,12 @@ impl Entrance {
     }
 
     /// The one message that came in, and its header.
-    pub async fn only(&self) -> (Entry, String) {
-        let all = self.queue.list(Filter { limit: 10, ..Filter::default() }).await.expect("the queue can be read");
+    pub async fn only(&self) -> (QueueEntry, String) {
+        let all = self
+            .queue
+            .list(MessageFilter { limit: 10, ..MessageFilter::default() })
+            .await
+            .expect("the queue can be read");
         let [one] = &all[..] else { panic!("{all:?}") };
         let (_, head, _) = self.queue.show(one.id).await.expect("it is there");
         (one.clone(), String::from_utf8_lossy(&head).into_owned())

@@ -16,8 +16,7 @@ use yizhan::config::{self, Budget, FileSource, Overrides, Settings, Sources, Win
 use yizhan::drain::Drain;
 use yizhan::mail::Id;
 use yizhan::provider::{Endpoint, Tls};
-use yizhan::queue::entry::{Entry, State};
-use yizhan::queue::{Filter, Queue};
+use yizhan::queue::{MessageFilter, MessageState, Queue, QueueEntry};
 use yizhan::sandbox::{Limits, Sandbox};
 use yizhan::secret::{Secret, SecretSource};
 
@@ -140,18 +139,18 @@ impl Office {
     }
 
     /// The entry of a message.
-    pub async fn entry(&self, id: Id) -> Entry {
+    pub async fn entry(&self, id: Id) -> QueueEntry {
         self.relay.queue().show(id).await.expect("the message is known").0
     }
 
     /// Every message in one of these states.
-    pub async fn list(&self, states: &[State]) -> Vec<Entry> {
-        let filter = Filter { states: states.to_vec(), limit: 100_000, ..Filter::default() };
+    pub async fn list(&self, states: &[MessageState]) -> Vec<QueueEntry> {
+        let filter = MessageFilter { states: states.to_vec(), limit: 100_000, ..MessageFilter::default() };
         self.relay.queue().list(filter).await.expect("the queue can be read")
     }
 
     /// Waits until the message is in this state.
-    pub async fn wait_state(&self, id: Id, state: State) -> Entry {
+    pub async fn wait_state(&self, id: Id, state: MessageState) -> QueueEntry {
         let queue = self.relay.queue();
         until(&format!("{id} to be {state}"), async || {
             let entry = queue.show(id).await.expect("the message is known").0;
@@ -174,7 +173,7 @@ impl Office {
     pub async fn wait_empty(&self) {
         let queue = self.relay.queue();
         until("the queue to be empty", async || {
-            queue.list(Filter::default()).await.expect("the queue can be read").is_empty().then_some(())
+            queue.list(MessageFilter::default()).await.expect("the queue can be read").is_empty().then_some(())
         })
         .await;
     }

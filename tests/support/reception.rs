@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use yizhan::config::{Auth, ListenerTls, Settings, User};
 use yizhan::provider::Tls as Begins;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Received};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::telemetry::counter::ACCEPTED;
@@ -97,7 +97,7 @@ impl Reception {
         let stats = self.office.sandbox.stats();
         let accepted = self.office.relay.counters().sum(ACCEPTED, &[]);
         assert_eq!((accepted, stats.accepted), (taken as u64, count as u64), "{stats:?}");
-        assert_eq!(self.office.list(&[State::Delivered]).await.len(), taken);
+        assert_eq!(self.office.list(&[MessageState::Delivered]).await.len(), taken);
         // The queue removes a file after the commit, on a thread of its own.
         let spool = self.office.settings.queue.data_dir.join("spool");
         until("the spool to be empty", async || files(&spool).is_empty().then_some(())).await;

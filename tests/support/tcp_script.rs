@@ -21,9 +21,8 @@ use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource};
-use yizhan::queue::entry::{Entry, State};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{self, Filter, Queue};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{self, Inspection as _, MessageFilter, MessageState, Queue, QueueEntry, RetentionSettings};
 use yizhan::telemetry::counter::Counters;
 
 use super::folder::Folder;
@@ -49,7 +48,7 @@ pub fn for_listener(script: &Script) -> bool {
 
 /// The relay's own door, with a real queue behind it.
 pub struct Door {
-    queue: Arc<Sqlite>,
+    queue: Arc<SqliteQueue>,
     around: Surroundings,
     _folder: Folder,
 }
@@ -58,8 +57,8 @@ impl Door {
     pub fn new() -> Door {
         let folder = Folder::new("door");
         let day = Duration::from_secs(24 * 3600);
-        let settings = queue::Settings { data_dir: folder.path().join("data"), keep_delivered: day, keep_failed: day };
-        let (queue, _) = Sqlite::open(&settings).expect("an empty folder");
+        let settings = RetentionSettings { keep_delivered: day, keep_failed: day };
+        let (queue, _) = SqliteQueue::open(&folder.path().join("data"), settings).expect("an empty folder");
         let queue = Arc::new(queue);
         let limits = yizhan::limits::Settings::unlimited();
         let capacity = Capacity::new(limits.clone());
@@ -108,11 +107,11 @@ impl Door {
 
     /// Sender and recipients of what came in at a listener, oldest first.
     pub async fn came_in(&self, name: &str) -> Vec<(String, Vec<String>)> {
-        let filter = Filter { states: State::ALL.to_vec(), limit: 100_000, ..Filter::default() };
-        let mut all: Vec<Entry> = self.queue.list(filter).await.expect("the queue can be read");
+        let filter = MessageFilter { states: MessageState::ALL.to_vec(), limit: 100_000, ..MessageFilter::default() };
+        let mut all: Vec<QueueEntry> = self.queue.list(filter).await.expect("the queue can be read");
         all.retain(|entry| entry.origin.listener == name);
         all.sort_by_key(|entry| entry.id.to_string());
-        let to = |entry: &Entry| entry.recipients.iter().map(|one| one.address.to_string()).collect();
+        let to = |entry: &QueueEntry| entry.recipients.iter().map(|one| one.address.to_string()).collect();
         all.iter().map(|entry| (entry.sender.to_string(), to(entry))).collect()
     }
 

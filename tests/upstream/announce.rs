@@ -3,7 +3,7 @@
 use crate::support::office::{Device, Office};
 use yizhan::config::Settings;
 use yizhan::provider::preset;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 /// Through another server than QQ, over one connection, so that messages queue up for it.
@@ -37,7 +37,7 @@ async fn every_message_arrives_once_and_whole() {
     assert!(arrivals(&received, 250).iter().all(|times| *times == 1));
     office.wait_empty().await;
     for id in ids {
-        office.wait_state(id, State::Delivered).await;
+        office.wait_state(id, MessageState::Delivered).await;
     }
     let stats = office.sandbox.stats();
     assert_eq!(stats.accepted, 250);
@@ -68,7 +68,7 @@ async fn faults_in_the_middle_lose_nothing_and_double_only_the_uncertain() {
     office.wait_empty().await;
     let mut uncertain = 0;
     for id in ids {
-        uncertain += office.wait_state(id, State::Delivered).await.uncertain as usize;
+        uncertain += office.wait_state(id, MessageState::Delivered).await.uncertain as usize;
     }
     let times = arrivals(&office.sandbox.received(), 400);
     assert!(times.iter().all(|times| *times >= 1), "lost: {times:?}");
@@ -84,7 +84,7 @@ async fn a_limit_named_at_the_dot_stops_what_was_announced_too() {
     office.sandbox.fault(Fault { at: Stage::FinalDot, what: limit, times: u32::MAX });
     let ids = send(&office, 20).await;
     for id in ids {
-        let entry = office.wait_state(id, State::Waiting).await;
+        let entry = office.wait_state(id, MessageState::Waiting).await;
         assert_eq!(entry.tries, 0);
     }
     assert_eq!(office.sandbox.stats().accepted, 0);

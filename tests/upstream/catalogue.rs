@@ -18,7 +18,7 @@ use yizhan::clock::Timestamp;
 use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Id;
 use yizhan::provider::{DayWindow, FromPolicy, Tls, names, preset};
-use yizhan::queue::entry::{Entry, Outcome, State};
+use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
 use yizhan::sandbox::{Fault, Limits, Stage};
 
 const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
@@ -69,7 +69,7 @@ impl Trial {
         Trial { day, office, midnight, always_strict }
     }
 
-    async fn send(&self, to: &[&str]) -> Entry {
+    async fn send(&self, to: &[&str]) -> QueueEntry {
         let id = self.office.send(to, MAIL).await;
         self.day.rest().await;
         self.office.entry(id).await
@@ -81,7 +81,7 @@ impl Trial {
         self.day.rest().await;
     }
 
-    async fn state(&self, id: Id) -> State {
+    async fn state(&self, id: Id) -> MessageState {
         self.office.entry(id).await.state
     }
 
@@ -108,7 +108,7 @@ impl Trial {
         // A line that failed is tried again after a second.
         self.at(self.day.now() + Duration::from_secs(2)).await;
         let state = self.state(next.id).await;
-        check(state == State::Delivered, || format!("the message behind it: {state}"))
+        check(state == MessageState::Delivered, || format!("the message behind it: {state}"))
     }
 }
 
@@ -122,11 +122,11 @@ fn check(good: bool, what: impl FnOnce() -> String) -> Result<(), Wrong> {
     if good { Ok(()) } else { Err(what()) }
 }
 
-fn words(entry: &Entry) -> String {
+fn words(entry: &QueueEntry) -> String {
     match &entry.recipients[0].outcome {
-        Outcome::Open { last } => last.clone().unwrap_or_default(),
-        Outcome::Failed { reason, .. } => reason.clone(),
-        Outcome::Delivered { reply, .. } => reply.clone(),
+        RecipientOutcome::Open { last } => last.clone().unwrap_or_default(),
+        RecipientOutcome::Failed { reason, .. } => reason.clone(),
+        RecipientOutcome::Delivered { reply, .. } => reply.clone(),
     }
 }
 
@@ -146,7 +146,7 @@ async fn run(case: &Case) -> Result<(), Wrong> {
         End::Delivered => {
             trial.office.sandbox.fault(fault);
             let entry = trial.send(&["a@else.test"]).await;
-            check((entry.state, entry.tries) == (State::Delivered, 0), || {
+            check((entry.state, entry.tries) == (MessageState::Delivered, 0), || {
                 format!("{}: {}", entry.state, words(&entry))
             })?;
             trial.goes_on().await
@@ -175,7 +175,7 @@ async fn run(case: &Case) -> Result<(), Wrong> {
 /// It fails at the first refusal.
 async fn fails(case: &Case, trial: &Trial) -> Result<(), Wrong> {
     let entry = trial.send(&["a@else.test"]).await;
-    check(entry.state == State::Failed, || format!("{}: {}", entry.state, words(&entry)))?;
+    check(entry.state == MessageState::Failed, || format!("{}: {}", entry.state, words(&entry)))?;
     one_notice(case, trial).await?;
     trial.goes_on().await
 }
@@ -183,13 +183,13 @@ async fn fails(case: &Case, trial: &Trial) -> Result<(), Wrong> {
 async fn deferred(trial: &Trial, fault: Fault) -> Result<(), Wrong> {
     trial.office.sandbox.fault(fault);
     let entry = trial.send(&["a@else.test"]).await;
-    check((entry.state, entry.tries) == (State::Deferred, 1), || {
+    check((entry.state, entry.tries) == (MessageState::Deferred, 1), || {
         format!("{} after {} tries: {}", entry.state, entry.tries, words(&entry))
     })?;
     trial.goes_on().await?;
     trial.at(entry.due).await;
     let again = trial.office.entry(entry.id).await;
-    check(again.state == State::Delivered && trial.faults() == 1, || {
+    check(again.state == MessageState::Delivered && trial.faults() == 1, || {
         format!("then {}: {}", again.state, words(&again))
     })?;
     let notices = trial.notices().await;
@@ -201,14 +201,16 @@ async fn split(case: &Case, trial: &Trial, fault: Fault) -> Result<(), Wrong> {
     // Said of the list, or of each recipient of it: nobody is taken at first.
     trial.office.sandbox.fault(fault.clone().times(if whole { 1 } else { 4 }));
     let entry = trial.send(&FOUR).await;
-    check((entry.state, entry.tries) == (State::Delivered, 0), || format!("{}: {}", entry.state, words(&entry)))?;
+    check((entry.state, entry.tries) == (MessageState::Delivered, 0), || {
+        format!("{}: {}", entry.state, words(&entry))
+    })?;
     let lists: Vec<Vec<String>> = trial.office.sandbox.received().into_iter().map(|one| one.to).collect();
     check(lists == [&FOUR[..2], &FOUR[2..]], || format!("sent as {lists:?}"))?;
     trial.goes_on().await?;
     // One recipient cannot be fewer.
     trial.office.sandbox.fault(fault);
     let alone = trial.send(&["alone@else.test"]).await;
-    check(alone.state == State::Failed, || format!("alone it is {}", alone.state))?;
+    check(alone.state == MessageState::Failed, || format!("alone it is {}", alone.state))?;
     one_notice(case, trial).await
 }
 
@@ -219,7 +221,7 @@ async fn strict(case: &Case, trial: &Trial, fault: Fault) -> Result<(), Wrong> {
     }
     trial.office.sandbox.fault(fault.clone());
     let entry = trial.send(&["a@else.test"]).await;
-    check(entry.state == State::Delivered && entry.strict && entry.tries == 0, || {
+    check(entry.state == MessageState::Delivered && entry.strict && entry.tries == 0, || {
         format!("refused once it is {}: {}", entry.state, words(&entry))
     })?;
     let received = trial.office.sandbox.received().pop().expect("it was delivered");
@@ -227,7 +229,7 @@ async fn strict(case: &Case, trial: &Trial, fault: Fault) -> Result<(), Wrong> {
     check(received.from == USER && from.contains(USER) && !from.contains("corp.lan"), || format!("From: {from}"))?;
     trial.office.sandbox.fault(fault.times(2));
     let entry = trial.send(&["a@else.test"]).await;
-    check(entry.state == State::Failed && trial.faults() == 3, || {
+    check(entry.state == MessageState::Failed && trial.faults() == 3, || {
         format!("refused twice it is {} after {} refusals", entry.state, trial.faults())
     })?;
     one_notice(case, trial).await?;
@@ -242,7 +244,7 @@ async fn rests(case: &Case, trial: &Trial, fault: Fault, (from, to): (Timestamp,
     check((from..=to).contains(&until), || format!("it rests until {until:?} and not {from:?} to {to:?}"))?;
     let (behind, before) = (trial.send(&["b@else.test"]).await, trial.office.sandbox.stats());
     trial.at(until - Duration::from_secs(1)).await;
-    let waits = trial.state(behind.id).await != State::Delivered;
+    let waits = trial.state(behind.id).await != MessageState::Delivered;
     let silent = trial.office.sandbox.stats().connections == before.connections;
     check(waits && silent, || "the provider hears of the account before its rest is over".to_owned())?;
     trial.at(until).await;
@@ -254,16 +256,16 @@ async fn held(case: &Case, trial: &Trial) -> Result<Gate, Wrong> {
     let first = trial.send(&["a@else.test"]).await;
     // A further question is answered, and what is said to that is what counts.
     let said = words(&first).starts_with(&case.reply[..3]) || case.reply.starts_with("334");
-    check((first.state, first.tries) == (State::Waiting, 0) && said, || {
+    check((first.state, first.tries) == (MessageState::Waiting, 0) && said, || {
         format!("{} after {} tries: {}", first.state, first.tries, words(&first))
     })?;
     Ok(trial.gate())
 }
 
 async fn all_arrive(trial: &Trial, behind: Id) -> Result<(), Wrong> {
-    let all = trial.office.list(&State::ALL).await;
+    let all = trial.office.list(&MessageState::ALL).await;
     let ours: Vec<_> = all.iter().filter(|entry| !entry.notice).collect();
-    let good = ours.len() == 2 && ours.iter().all(|entry| (entry.state, entry.tries) == (State::Delivered, 0));
+    let good = ours.len() == 2 && ours.iter().all(|entry| (entry.state, entry.tries) == (MessageState::Delivered, 0));
     check(good && ours.iter().any(|entry| entry.id == behind), || {
         format!("after the rest: {:?}", ours.iter().map(|entry| (entry.state, words(entry))).collect::<Vec<_>>())
     })?;

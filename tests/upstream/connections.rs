@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use yizhan::provider::{Endpoint, Tls};
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::upstream::{Condition, Fate, Report, Settings, Upstream};
@@ -108,7 +108,7 @@ async fn a_whole_relay_with_eight_connections_logs_in_once_when_it_is_refused() 
         ids.push(office.send(&["a@else.test"], b"Subject: hello\r\n\r\nbody\r\n").await);
     }
     for id in ids {
-        office.wait_state(id, State::Waiting).await;
+        office.wait_state(id, MessageState::Waiting).await;
     }
     assert_eq!(office.sandbox.stats().logins_refused, 1);
 }

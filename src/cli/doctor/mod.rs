@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
 use crate::delivery::view::AccountView;
 use crate::intake::crowd;
-use crate::queue::entry::State as MessageState;
+use crate::queue::MessageState;
 use crate::secret::SecretSource;
 
 use super::run::SettingsArguments;

@@ -22,7 +22,7 @@ use crate::intake::arrival::{Arrival, Circumstances, Mended};
 use crate::intake::refusal::Refusal;
 use crate::mail::{Address, Id, ReversePath};
 use crate::message::seal_among;
-use crate::queue::body::{Draft, Spool};
+use crate::queue::{BodyDraft, Spool};
 
 use super::NOT_FOUND;
 use super::run::SettingsArguments;
@@ -202,8 +202,8 @@ impl Workshop {
         Workshop { spool: Arc::new(Spool::new(folder.clone(), 0)), folder }
     }
 
-    fn draft(&self) -> Draft {
-        Draft::new(self.spool.clone())
+    fn draft(&self) -> BodyDraft {
+        BodyDraft::new(self.spool.clone())
     }
 }
 

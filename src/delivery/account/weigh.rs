@@ -4,7 +4,7 @@
 
 use crate::clock::Timestamp;
 use crate::provider::{Action, Basis, Phase, Remedy, Scope, Verdict};
-use crate::queue::entry::Entry;
+use crate::queue::QueueEntry;
 use crate::upstream::{Condition, Fate, Report};
 
 use super::super::alarm;
@@ -39,7 +39,7 @@ pub struct Weighed {
 impl Account {
     /// Takes in the refusals of an attempt that no row of the catalogue describes, and what was accepted. If the account
     /// cools, sets the condition of the report.
-    pub fn weigh(&self, entry: &Entry, places: &[usize], report: &mut Report, now: Timestamp) -> Weighed {
+    pub fn weigh(&self, entry: &QueueEntry, places: &[usize], report: &mut Report, now: Timestamp) -> Weighed {
         let mut state = self.state();
         // What another account has met says nothing about this one.
         let own = entry.account.as_deref() == Some(self.name());

@@ -109,7 +109,7 @@ fn a_busy_account_and_a_short_fault_of_the_line_are_waited_for() {
     let busy = AccountStatus { room: 0, under_way: 4, ..open() };
     let plan_busy = plan(&[pool("a,b", &[0, 1])], &[busy, open()], Lane::ALL);
     assert_eq!((plan_busy.leases.len(), plan_busy.closed.len()), (0, 0));
-    assert_eq!(plan_busy.busy, Lane::ALL.map(|lane| Line { pool: "a,b".into(), lane }));
+    assert_eq!(plan_busy.busy, Lane::ALL.map(|lane| PoolLane { pool: "a,b".into(), lane }));
     let reason = WaitReason::Unreachable { account: "x".into(), text: "refused".into() };
     let blip = AccountStatus { access: Access::Blip(at(2), reason), ..open() };
     let plan_blip = plan(&[pool("a,b", &[0, 1])], &[blip.clone(), open()], Lane::ALL);

@@ -14,7 +14,7 @@ fn key(n: u32) -> ClientKey {
 
 /// Clients with waiting messages, served through one account. `sizes` are recipients.
 #[derive(Default)]
-struct Line {
+struct PoolLane {
     service: Service,
     waiting: BTreeMap<u32, Vec<u32>>,
     /// Recipients served since both of a pair have been waiting without a break.
@@ -23,7 +23,7 @@ struct Line {
     largest: BTreeMap<u32, u64>,
 }
 
-impl Line {
+impl PoolLane {
     fn arrives(&mut self, n: u32, size: u32) {
         let place = self.service.place(&key(n));
         let queue = self.waiting.entry(place).or_default();
@@ -98,7 +98,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn two_clients_that_wait_all_the_time_differ_by_the_largest_message_of_each(steps in steps()) {
-        let mut line = Line::default();
+        let mut line = PoolLane::default();
         for step in steps {
             match step {
                 Step::Arrives(n, size) => line.arrives(n, size),
@@ -119,7 +119,7 @@ proptest! {
 
     #[test]
     fn a_newcomer_waits_for_at_most_one_message_of_every_other_client(steps in steps(), size in 1u32..120) {
-        let mut line = Line::default();
+        let mut line = PoolLane::default();
         for step in steps {
             match step {
                 Step::Arrives(n, size) => line.arrives(n, size),

@@ -9,8 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
 use crate::mail::Id;
-use crate::queue::KEEP_USAGE;
-use crate::queue::entry::{AccountState, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, SavedTime, Settlement, Usage};
+use crate::queue::{
+    AccountState, AccountUsage, KEEP_USAGE, LONGEST_ACCOUNT, LONGEST_STATE, NewMessage, SavedTime, Settlement,
+};
 
 use super::apply::{Context, Done, put, short_enough};
 use super::fault::Failure;
@@ -23,7 +24,7 @@ pub(super) const UNTOLD: &str = "SELECT seq FROM message INDEXED BY message_unto
 const MINUTE: i64 = 60_000;
 
 /// Adds to the minute of `usage`.
-pub(super) fn spend(conn: &Connection, usage: &Usage) -> Result<(), Failure> {
+pub(super) fn add_usage(conn: &Connection, usage: &AccountUsage) -> Result<(), Failure> {
     short_enough("the name of an account", &usage.account, LONGEST_ACCOUNT)?;
     let sql = "INSERT INTO usage (account, minute, messages, recipients, logins) VALUES (?1, ?2, ?3, ?4, ?5) \
                ON CONFLICT DO UPDATE SET messages = messages + ?3, recipients = recipients + ?4, logins = logins + ?5";
@@ -39,7 +40,7 @@ pub(super) fn spend(conn: &Connection, usage: &Usage) -> Result<(), Failure> {
 }
 
 /// The minutes of `account` from the one of `since` on, oldest first.
-pub(super) fn usage(conn: &Connection, account: &str, since: Timestamp) -> rusqlite::Result<Vec<Usage>> {
+pub(super) fn usage(conn: &Connection, account: &str, since: Timestamp) -> rusqlite::Result<Vec<AccountUsage>> {
     let sql = "SELECT minute, messages, recipients, logins FROM usage WHERE account = ?1 AND minute >= ?2 \
                ORDER BY minute";
     let mut statement = conn.prepare_cached(sql)?;
@@ -48,15 +49,15 @@ pub(super) fn usage(conn: &Connection, account: &str, since: Timestamp) -> rusql
         let count = |column| row.get::<_, i64>(column).map(|n| n.clamp(0, i64::from(u32::MAX)) as u32);
         let at = Timestamp::from_millis(row.get::<_, i64>(0)?.saturating_mul(MINUTE));
         let (messages, recipients, logins) = (count(1)?, count(2)?, count(3)?);
-        Ok(Usage { account: account.to_owned(), at, messages, recipients, logins })
+        Ok(AccountUsage { account: account.to_owned(), at, messages, recipients, logins })
     })?;
     rows.collect()
 }
 
 /// Writes what a settlement says of its account.
 pub(super) fn settle(conn: &Connection, id: Id, settlement: &Settlement) -> Result<(), Failure> {
-    let used = settlement.usage.as_ref().map_or(Ok(()), |usage| spend(conn, usage));
-    let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| remember(conn, state));
+    let used = settlement.usage.as_ref().map_or(Ok(()), |usage| add_usage(conn, usage));
+    let kept = settlement.account_state.as_ref().map_or(Ok(()), |state| save_account_state(conn, state));
     for written in [used, kept] {
         match written {
             Ok(()) => {}
@@ -89,7 +90,7 @@ pub(super) fn forget_usage(conn: &Connection, now: Timestamp) -> rusqlite::Resul
 }
 
 /// Keeps what an account is like.
-pub(super) fn remember(conn: &Connection, state: &AccountState) -> Result<(), Failure> {
+pub(super) fn save_account_state(conn: &Connection, state: &AccountState) -> Result<(), Failure> {
     short_enough("the name of an account", &state.account, LONGEST_ACCOUNT)?;
     short_enough("the state of an account", &state.state, LONGEST_STATE)?;
     let sql = "INSERT INTO account (name, state) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET state = ?2";
@@ -116,21 +117,26 @@ pub(super) fn saved_time(conn: &Connection) -> rusqlite::Result<Option<SavedTime
 }
 
 /// What is kept of all accounts.
-pub(super) fn recall(conn: &Connection) -> rusqlite::Result<Vec<AccountState>> {
+pub(super) fn account_states(conn: &Connection) -> rusqlite::Result<Vec<AccountState>> {
     let mut statement = conn.prepare_cached("SELECT name, state FROM account ORDER BY name")?;
     let rows = statement.query_map([], |row| Ok(AccountState { account: row.get(0)?, state: row.get(1)? }))?;
     rows.collect()
 }
 
 /// The rows of the first `limit` failed messages whose owner is still to be told.
-pub(super) fn untold(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<i64>> {
+pub(super) fn unreported(conn: &Connection, limit: usize) -> rusqlite::Result<Vec<i64>> {
     let mut statement = conn.prepare_cached(UNTOLD)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.query_map([limit], |row| row.get(0))?.collect()
 }
 
 /// Puts the notice, if there is one, and takes the marks off.
-pub(super) fn tell(context: &Context<'_>, notice: Option<&NewMessage>, sum: u32, ids: &[Id]) -> Result<Done, Failure> {
+pub(super) fn mark_reported(
+    context: &Context<'_>,
+    notice: Option<&NewMessage>,
+    sum: u32,
+    ids: &[Id],
+) -> Result<Done, Failure> {
     let mut done = Done::default();
     notice.map_or(Ok(()), |notice| put(context, notice, sum, &mut done))?;
     mark(context.conn, ids, false)?;

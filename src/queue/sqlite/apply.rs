@@ -10,9 +10,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::{EARLIEST, Timestamp};
 use crate::mail::{ClientKey, Id, Lane};
-use crate::queue::body::Spool;
-use crate::queue::entry::{AccountState, LONGEST_POOL, NewMessage, SavedTime, Settlement, State, Usage};
-use crate::queue::{Error, Settings};
+use crate::queue::{
+    AccountState, AccountUsage, LONGEST_POOL, MessageState, NewMessage, QueueError, RetentionSettings, SavedTime,
+    Settlement, Spool,
+};
 
 use super::fault::Failure;
 use super::ledger::{Ledger, Move};
@@ -47,7 +48,7 @@ pub(super) enum Write {
     },
     /// New pools.
     Assign(Vec<(Id, String)>),
-    Spend(Usage),
+    Spend(AccountUsage),
     Remember(AccountState),
     SaveTime(SavedTime),
     /// The owner is told of these; the number is the checksum of the notice, if there is one.
@@ -164,7 +165,7 @@ pub(super) struct Context<'a> {
     pub(super) conn: &'a Connection,
     pub(super) ledger: &'a Ledger,
     pub(super) spool: &'a Spool,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a RetentionSettings,
 }
 
 /// Does one change inside the open transaction.
@@ -180,13 +181,13 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
         }
         Write::Retry(id, now) => retry(context, *id, *now),
         Write::Drop(id) => drop_message(context, *id),
-        Write::MendTimes { now, latest } => mend_times(context, *now, *latest),
+        Write::MendTimes { now, latest } => correct_times(context, *now, *latest),
         Write::Purge { now, usage } => purge(context, *now, *usage),
         Write::Assign(changes) => assign(context, changes),
-        Write::Spend(usage) => accounts::spend(context.conn, usage).map(|()| Done::default()),
+        Write::Spend(usage) => accounts::add_usage(context.conn, usage).map(|()| Done::default()),
         Write::SaveTime(saved) => accounts::save_time(context.conn, *saved).map(|()| Done::default()),
-        Write::Remember(state) => accounts::remember(context.conn, state).map(|()| Done::default()),
-        Write::Tell { notice, sum, ids } => accounts::tell(context, notice.as_deref(), *sum, ids),
+        Write::Remember(state) => accounts::save_account_state(context.conn, state).map(|()| Done::default()),
+        Write::Tell { notice, sum, ids } => accounts::mark_reported(context, notice.as_deref(), *sum, ids),
         Write::SetAside { token, reason } => {
             let leased = context.ledger.holder(*token);
             let Some(leased) = leased else { return Ok(Done::default()) };
@@ -199,27 +200,27 @@ pub(super) fn apply(context: &Context<'_>, write: &Write) -> Result<Done, Failur
 /// Stores a new message, and adds to `done` what follows from that.
 pub(super) fn put(context: &Context<'_>, message: &NewMessage, sum: u32, done: &mut Done) -> Result<(), Failure> {
     if message.recipients.is_empty() {
-        return Err(Error::Database(format!("message {} has no recipient", message.id)).into());
+        return Err(QueueError::Database(format!("message {} has no recipient", message.id)).into());
     }
     short_enough("the name of a pool", &message.pool, LONGEST_POOL)?;
     let (seq, size) = rows::insert(context.conn, message, sum)?;
     let (pool, lane) = (message.pool.as_str().into(), message.lane);
     let (key, due) = (message.origin.key.clone(), Some(message.received));
-    done.moves.push(Move { from: None, to: Some(State::Queued), size, pool, lane, key, due });
+    done.moves.push(Move { from: None, to: Some(MessageState::Queued), size, pool, lane, key, due });
     done.stored.push(seq);
     done.wake = true;
     Ok(())
 }
 
 /// Refuses a text that is longer than the tables are made for.
-pub(super) fn short_enough(what: &'static str, text: &str, limit: usize) -> Result<(), Error> {
-    if text.len() > limit { Err(Error::TooLong { what, limit }) } else { Ok(()) }
+pub(super) fn short_enough(what: &'static str, text: &str, limit: usize) -> Result<(), QueueError> {
+    if text.len() > limit { Err(QueueError::TooLong { what, limit }) } else { Ok(()) }
 }
 
 /// What a change must know of a row. `state` is `None` for a row that is set aside.
 struct Found {
     seq: i64,
-    state: Option<State>,
+    state: Option<MessageState>,
     size: u64,
     pool: Arc<str>,
     lane: Lane,
@@ -229,7 +230,7 @@ struct Found {
 
 impl Found {
     /// The change of this row from one state to another.
-    fn goes(&self, from: State, to: Option<State>, due: Option<Timestamp>) -> Move {
+    fn goes(&self, from: MessageState, to: Option<MessageState>, due: Option<Timestamp>) -> Move {
         let (pool, lane, key) = (self.pool.clone(), self.lane, self.key.clone());
         Move { from: Some(from), to, size: self.size, pool, lane, key, due }
     }
@@ -253,7 +254,7 @@ pub(super) fn key_of(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result
 fn find(context: &Context<'_>, id: Id) -> Result<Found, Failure> {
     let sql = "SELECT seq, state, size, pool, lane, client_key, due FROM message WHERE id = ?1";
     let found = context.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| {
-        let (state, size) = (State::parse(&row.get::<_, String>(1)?), row.get::<_, i64>(2)?.max(0) as u64);
+        let (state, size) = (MessageState::parse(&row.get::<_, String>(1)?), row.get::<_, i64>(2)?.max(0) as u64);
         let due = row.get::<_, Option<i64>>(6)?.map(Timestamp::from_millis);
         Ok(Found {
             seq: row.get(0)?,
@@ -265,15 +266,15 @@ fn find(context: &Context<'_>, id: Id) -> Result<Found, Failure> {
             due,
         })
     });
-    let found = found.optional()?.ok_or(Error::NotFound(id))?;
-    if context.ledger.is_leased(found.seq) { Err(Error::Busy(id).into()) } else { Ok(found) }
+    let found = found.optional()?.ok_or(QueueError::NotFound(id))?;
+    if context.ledger.is_leased(found.seq) { Err(QueueError::Busy(id).into()) } else { Ok(found) }
 }
 
 fn retry(context: &Context<'_>, id: Id, now: Timestamp) -> Result<Done, Failure> {
     let found = find(context, id)?;
     let from = match found.state {
-        Some(State::Delivered) => return Err(Error::WrongState(id, State::Delivered).into()),
-        None => return Err(Error::Database(format!("message {id} is set aside, its row cannot be read")).into()),
+        Some(MessageState::Delivered) => return Err(QueueError::WrongState(id, MessageState::Delivered).into()),
+        None => return Err(QueueError::Database(format!("message {id} is set aside, its row cannot be read")).into()),
         Some(state) => state,
     };
     let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, trouble = NULL, \
@@ -281,7 +282,7 @@ fn retry(context: &Context<'_>, id: Id, now: Timestamp) -> Result<Done, Failure>
     context.conn.prepare_cached(sql)?.execute(params![found.seq, now.millis()])?;
     let sql = "UPDATE recipient SET outcome = 'open', at = NULL WHERE seq = ?1 AND outcome = 'failed'";
     context.conn.prepare_cached(sql)?.execute([found.seq])?;
-    let moves = vec![found.goes(from, Some(State::Queued), Some(now))];
+    let moves = vec![found.goes(from, Some(MessageState::Queued), Some(now))];
     Ok(Done { moves, touched: vec![found.seq], wake: true, ..Done::default() })
 }
 
@@ -305,7 +306,7 @@ pub(super) fn delete_content(conn: &Connection, spool: &Spool, seq: i64) -> rusq
     Ok(name.flatten().and_then(|name| spool.path(&name)))
 }
 
-fn mend_times(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
+fn correct_times(context: &Context<'_>, now: Timestamp, latest: Timestamp) -> Result<Done, Failure> {
     // Only what is in a state with a due time is in the index.
     let sql = "UPDATE message SET due = ?1 WHERE (state <> 'deferred' OR due > ?2) \
                AND seq IN (SELECT seq FROM message INDEXED BY message_line WHERE due > ?1)";
@@ -332,7 +333,7 @@ fn assign(context: &Context<'_>, changes: &[(Id, String)]) -> Result<Done, Failu
         short_enough("the name of a pool", pool, LONGEST_POOL)?;
         let found = match find(context, *id) {
             Ok(found) => found,
-            Err(Failure::Refused(Error::NotFound(_) | Error::Busy(_))) => continue,
+            Err(Failure::Refused(QueueError::NotFound(_) | QueueError::Busy(_))) => continue,
             Err(failure) => return Err(failure),
         };
         let Some(state) = found.state.filter(|state| !state.is_final() && *found.pool != **pool) else { continue };
@@ -356,9 +357,10 @@ fn purge(context: &Context<'_>, now: Timestamp, usage: bool) -> Result<Done, Fai
     let mut done = Done::default();
     // What an unset clock has dated is not old: see [`mend_times`].
     let earliest = if now >= EARLIEST { EARLIEST.millis() } else { i64::MIN };
-    for (state, keep) in
-        [(State::Delivered, context.settings.keep_delivered), (State::Failed, context.settings.keep_failed)]
-    {
+    for (state, keep) in [
+        (MessageState::Delivered, context.settings.keep_delivered),
+        (MessageState::Failed, context.settings.keep_failed),
+    ] {
         let sql = "SELECT seq, size, pool, lane, client_key FROM message \
                    WHERE state = ?1 AND finished IS NOT NULL AND finished < ?2 AND finished >= ?4 LIMIT ?3";
         let left = (PURGE_STEP - done.moves.len()) as i64;
@@ -395,7 +397,8 @@ pub(super) fn hold(conn: &Connection, seq: i64, reason: &str) -> rusqlite::Resul
     let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
     conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;
     let size = size.max(0) as u64;
-    let change = Move { from: State::parse(&from), to: Some(State::Held), size, pool, lane, key, due: None };
+    let change =
+        Move { from: MessageState::parse(&from), to: Some(MessageState::Held), size, pool, lane, key, due: None };
     Ok(Done { moves: vec![change], touched: vec![seq], ..Done::default() })
 }
 
@@ -414,7 +417,7 @@ fn banish(conn: &Connection, seq: i64, reason: &str) -> Result<Done, Failure> {
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
     let nothing = |_| (None, None, "".into(), Lane::default(), ClientKey::stored(""));
     let (state, size, pool, lane, key) = before.unwrap_or_else(nothing);
-    let from = state.as_deref().and_then(State::parse);
+    let from = state.as_deref().and_then(MessageState::parse);
     let size = size.unwrap_or(0).max(0) as u64;
     let moves = from.map(|from| Move { from: Some(from), to: None, size, pool, lane, key, due: None });
     Ok(Done { moves: moves.into_iter().collect(), touched: vec![seq], ..Done::default() })

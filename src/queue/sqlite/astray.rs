@@ -5,7 +5,7 @@
 //! everything goes on; when nothing is left to be sent, a new database is begun. Not here: a disk that fails (`fault`).
 //! Invariant: the connection is not given up while it is the only way to mail that is queued.
 
-use crate::queue::Error;
+use crate::queue::QueueError;
 
 use super::apply::Write;
 use super::writer::{Job, Writer, database, identity};
@@ -13,13 +13,13 @@ use super::writer::{Job, Writer, database, identity};
 impl Writer {
     /// Whether the names in the folder are those of other files than the open ones, or of none.
     pub(super) fn is_astray(&self) -> bool {
-        self.conn.is_some() && self.identity != identity(&self.settings)
+        self.conn.is_some() && self.identity != identity(&self.folder)
     }
 
     /// Before a group: a database that is out of place and has nothing left to send is given up for a new one.
     pub(super) fn leave_if_astray(&mut self) {
         let astray = self.is_astray();
-        let path = database(&self.settings);
+        let path = database(&self.folder);
         if astray && !std::mem::replace(&mut self.astray, astray) {
             let left: u64 = self.ledger.pools().iter().map(|(_, count)| count).sum();
             tracing::error!(event = "queue_astray", path = %path.display(), left,
@@ -34,12 +34,12 @@ impl Writer {
 
     /// Refuses what would be lost with the files; the rest of the group stays.
     pub(super) fn refuse_new(&mut self, group: &mut Vec<Job>) {
-        let text = format!("{} was moved or deleted while it was in use", database(&self.settings).display());
+        let text = format!("{} was moved or deleted while it was in use", database(&self.folder).display());
         let (new, rest) = std::mem::take(group).into_iter().partition(|job| matches!(job.write, Write::Put(..)));
         *group = rest;
         let new: Vec<Job> = new;
         for job in new {
-            self.finish(job, Err(Error::Database(text.clone())));
+            self.finish(job, Err(QueueError::Database(text.clone())));
         }
     }
 }

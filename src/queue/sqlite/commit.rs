@@ -48,7 +48,7 @@ impl Writer {
         if self.reserve.is_spent() {
             // What is free is for what is queued.
             let (new, rest): (Vec<Job>, Vec<Job>) = group.into_iter().partition(|job| job.write.is_new_mail());
-            self.fail(new, &Fault::Full(self.settings.data_dir.clone()));
+            self.fail(new, &Fault::Full(self.folder.display().to_string()));
             group = rest;
         }
         loop {

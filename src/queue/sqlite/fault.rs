@@ -5,27 +5,27 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::ErrorCode;
 
-use crate::queue::Error;
+use crate::queue::QueueError;
 
 /// Why one request was not done.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The request itself is at fault; the others of its group are not touched.
-    Refused(Error),
+    Refused(QueueError),
     /// A page that the request needs is damaged. Measured: once SQLite has met one in a transaction that writes, even
     /// after a savepoint was rolled back, it refuses all that follows and the commit. So the group begins anew without.
-    Poisoned(Error),
+    Poisoned(QueueError),
     /// The disk or the connection is at fault: the whole group fails.
     Broken(rusqlite::Error),
 }
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Failure {
-        let said = Error::Database(error.to_string());
+        let said = QueueError::Database(error.to_string());
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt) => Failure::Poisoned(said),
             // No code: the value in a row is not what it should be.
@@ -35,17 +35,17 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Failure {
         Failure::Refused(error)
     }
 }
 
-/// Why a group failed; every waiter gets its own copy as an [`Error`].
+/// Why a group failed; every waiter gets its own copy as an [`QueueError`].
 #[derive(Clone, Debug)]
 pub(super) enum Fault {
     /// No space, no quota.
-    Full(PathBuf),
+    Full(String),
     /// Anything else.
     Failed(String),
 }
@@ -54,21 +54,21 @@ impl Fault {
     /// Sorts an error of the database that lies in `folder`.
     pub(super) fn of(error: &rusqlite::Error, folder: &Path) -> Fault {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Fault::Full(folder.to_owned()),
+            Some(ErrorCode::DiskFull) => Fault::Full(folder.display().to_string()),
             // SQLite knows ENOSPC on a write only; a used-up quota, or no space for the shared-memory file, is an
             // I/O error to it. So the disk is asked.
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) if is_full(folder) => {
-                Fault::Full(folder.to_owned())
+                Fault::Full(folder.display().to_string())
             }
             _ => Fault::Failed(error.to_string()),
         }
     }
 
     /// What a waiter is told.
-    pub(super) fn error(&self) -> Error {
+    pub(super) fn error(&self) -> QueueError {
         match self {
-            Fault::Full(folder) => Error::Full(folder.clone()),
-            Fault::Failed(text) => Error::Database(text.clone()),
+            Fault::Full(folder) => QueueError::Full(folder.clone()),
+            Fault::Failed(text) => QueueError::Database(text.clone()),
         }
     }
 }

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::queue::body::Stored;
-use crate::queue::entry::{Entry, NewMessage, Outcome, Recipient, State};
+use crate::queue::{MessageState, NewMessage, QueueEntry, RecipientEntry, RecipientOutcome};
 
 /// Octets kept at most.
 const ROOM: usize = 2 * 1024 * 1024;
@@ -18,24 +17,25 @@ const OVERHEAD: usize = 1024;
 /// The messages, by row.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
-    messages: HashMap<i64, (Entry, Bytes, Bytes)>,
+    messages: HashMap<i64, (QueueEntry, Bytes, Bytes)>,
     used: usize,
 }
 
 impl Fresh {
     /// Remembers the message that was stored as row `seq`, if its body is in memory and there is room.
     pub(super) fn add(&mut self, seq: i64, message: NewMessage) {
-        let Stored::Inline(body) = message.body else { return };
+        let Some(body) = message.body.in_memory().cloned() else { return };
         let cost = message.head.len() + body.len() + OVERHEAD;
         if self.used + cost > ROOM {
             return;
         }
         self.used += cost;
         let recipients = message.recipients.into_iter();
-        let recipients = recipients.map(|address| Recipient { address, outcome: Outcome::Open { last: None } });
-        let entry = Entry {
+        let recipients =
+            recipients.map(|address| RecipientEntry { address, outcome: RecipientOutcome::Open { last: None } });
+        let entry = QueueEntry {
             id: message.id,
-            state: State::Queued,
+            state: MessageState::Queued,
             received: message.received,
             expires: message.expires,
             due: message.received,
@@ -60,7 +60,7 @@ impl Fresh {
     }
 
     /// Hands the message in row `seq` out, once; also the way to forget it.
-    pub(super) fn take(&mut self, seq: i64) -> Option<(Entry, Bytes, Bytes)> {
+    pub(super) fn take(&mut self, seq: i64) -> Option<(QueueEntry, Bytes, Bytes)> {
         let taken = self.messages.remove(&seq)?;
         self.used -= taken.1.len() + taken.2.len() + OVERHEAD;
         Some(taken)

@@ -5,14 +5,14 @@
 
 use rusqlite::ErrorCode;
 
-use crate::queue::Error;
+use crate::queue::QueueError;
 
 use super::apply::{Context, Done, Write, apply};
 use super::fault::{Failure, Fault};
 use super::writer::{Job, Writer};
 
 /// What became of each change of a group.
-type Results = Vec<Result<Done, Error>>;
+type Results = Vec<Result<Done, QueueError>>;
 /// The results of a commit; those that come with a fault are of a commit that failed: it may be there, or not.
 pub(super) type Committed = Result<Results, (Fault, Results)>;
 
@@ -20,7 +20,7 @@ pub(super) type Committed = Result<Results, (Fault, Results)>;
 pub(super) enum Ended {
     Committed(Results),
     /// The change at this place met a damaged page. Nothing was written, and without it the others may succeed.
-    Poisoned(usize, Error),
+    Poisoned(usize, QueueError),
     /// Somebody took the database away: what is new must not be written. Nothing was.
     Astray,
     /// See [`Committed`].
@@ -29,7 +29,7 @@ pub(super) enum Ended {
 
 /// Why the body of a transaction was left.
 enum Left {
-    Poisoned(usize, Error),
+    Poisoned(usize, QueueError),
     Broken(rusqlite::Error),
 }
 
@@ -42,7 +42,7 @@ impl From<rusqlite::Error> for Left {
 impl Writer {
     /// Runs the group as one transaction.
     pub(super) fn transaction(&self, group: &[Job]) -> Ended {
-        let folder = &self.settings.data_dir;
+        let folder = &self.folder;
         let failed = |error: rusqlite::Error, results| Ended::Failed(Fault::of(&error, folder), results);
         let conn = match self.conn() {
             Ok(conn) => conn,

@@ -9,11 +9,10 @@ use rusqlite::params;
 
 use crate::clock::Timestamp;
 use crate::mail::{ClientKey, Lane};
-use crate::queue::body::Stored;
-use crate::queue::entry::{Entry, State};
 use crate::queue::fair::Client;
-use crate::queue::request::{LaneRequest, LeaseRequest, Line};
-use crate::queue::{Error, Lease, LeaseGuard};
+use crate::queue::{
+    LaneRequest, Lease, LeaseGuard, LeaseRequest, MessageState, PoolLane, QueueEntry, QueueError, StoredBody,
+};
 
 use super::apply::Write;
 use super::ledger::Leased;
@@ -41,7 +40,7 @@ struct Head {
 }
 
 impl Writer {
-    pub(super) fn lease(&mut self, now: Timestamp, request: &LeaseRequest) -> Result<Vec<Candidate>, Error> {
+    pub(super) fn lease(&mut self, now: Timestamp, request: &LeaseRequest) -> Result<Vec<Candidate>, QueueError> {
         let mut leases = Vec::new();
         // What could not be written down would be sent again after a crash, so nothing else is sent before.
         if !self.unsettled.is_empty() {
@@ -62,7 +61,7 @@ impl Writer {
         lane: &LaneRequest,
         most: usize,
         leases: &mut Vec<Candidate>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), QueueError> {
         let mut heads: Vec<Head> = Vec::new();
         while leases.len() < most {
             let Some((place, client)) = self.lines.next(&request.turns, lane.lane, &lane.pools, now) else { break };
@@ -111,7 +110,7 @@ impl Writer {
         lane: Lane,
         key: &ClientKey,
         leases: &mut Vec<Candidate>,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, QueueError> {
         match self.candidate(seq, request, pool, lane, key) {
             Ok(candidate) => {
                 leases.push(candidate);
@@ -131,7 +130,7 @@ impl Writer {
         lane: Lane,
         key: &ClientKey,
         limit: usize,
-    ) -> Result<(VecDeque<(i64, i64)>, bool), Error> {
+    ) -> Result<(VecDeque<(i64, i64)>, bool), QueueError> {
         let read = || -> rusqlite::Result<(VecDeque<(i64, i64)>, bool)> {
             let mut statement = self.conn()?.prepare_cached(FLOW)?;
             let mut rows = statement.query(params![pool, lane.name(), key.as_str()])?;
@@ -160,7 +159,7 @@ impl Writer {
         key: &ClientKey,
     ) -> Result<Candidate, Unreadable> {
         let (entry, head, body, sum) = match self.fresh.take(seq) {
-            Some((entry, head, body)) => (entry, head, Stored::Inline(body), None),
+            Some((entry, head, body)) => (entry, head, StoredBody::from(body), None),
             None => {
                 let entry = rows::entry(self.conn()?, seq)?;
                 let content = rows::content(self.conn()?, &self.spool, seq)?;
@@ -189,7 +188,7 @@ impl Writer {
         let inbox = self.inbox.clone();
         let release = move || drop(inbox.send(Message::Release(token)));
         let guard = LeaseGuard { token, release: Some(Box::new(release)) };
-        let entry = Entry { state: State::Sending, ..entry };
+        let entry = QueueEntry { state: MessageState::Sending, ..entry };
         Ok((Lease { entry, head, body, guard }, sum))
     }
 
@@ -201,14 +200,14 @@ impl Writer {
     }
 
     /// When the first message of each line is due that is not leased; never, while nothing may be leased.
-    pub(super) fn first_due(&mut self, lines: &[Line]) -> Result<Vec<Option<Timestamp>>, Error> {
+    pub(super) fn first_due(&mut self, lines: &[PoolLane]) -> Result<Vec<Option<Timestamp>>, QueueError> {
         if !self.unsettled.is_empty() {
             return Ok(vec![None; lines.len()]);
         }
         lines.iter().map(|line| self.first_of(&line.pool, line.lane)).collect()
     }
 
-    fn first_of(&mut self, pool: &str, lane: Lane) -> Result<Option<Timestamp>, Error> {
+    fn first_of(&mut self, pool: &str, lane: Lane) -> Result<Option<Timestamp>, QueueError> {
         loop {
             match self.lines.first(pool, lane) {
                 First::Known(due) => return Ok(due),

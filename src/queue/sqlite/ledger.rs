@@ -9,16 +9,15 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::mail::{ClientKey, Id, Lane};
-use crate::queue::Depth;
-use crate::queue::entry::State;
+use crate::queue::{MessageState, QueueDepth};
 
 /// One message that changed its state or its pool in a transaction: to be applied once that is committed.
 #[derive(Clone, Debug)]
 pub(super) struct Move {
     /// What it was; `None` when it is new here.
-    pub(super) from: Option<State>,
+    pub(super) from: Option<MessageState>,
     /// What it is; `None` when it is gone from here.
-    pub(super) to: Option<State>,
+    pub(super) to: Option<MessageState>,
     /// Octets of head and body.
     pub(super) size: u64,
     /// Its pool. A message that goes from one pool to another is two of these.
@@ -36,7 +35,7 @@ pub(super) struct Move {
 pub(super) struct Leased {
     pub(super) seq: i64,
     pub(super) id: Id,
-    pub(super) state: State,
+    pub(super) state: MessageState,
     pub(super) due: Timestamp,
     pub(super) pool: Arc<str>,
     pub(super) lane: Lane,
@@ -50,7 +49,7 @@ pub(super) struct Leased {
 /// How many messages of one pool and lane are in one state, and how many octets they have.
 #[derive(Debug)]
 pub(super) struct Counted {
-    pub(super) state: State,
+    pub(super) state: MessageState,
     pub(super) pool: String,
     pub(super) lane: Lane,
     pub(super) messages: u64,
@@ -123,7 +122,7 @@ impl Ledger {
         }
     }
 
-    fn count(&mut self, change: &Move, state: State, by: i64) {
+    fn count(&mut self, change: &Move, state: MessageState, by: i64) {
         // Not below zero once it is counted: a row that was damaged when it was counted must not spoil the sums.
         let least = if self.counted { 0 } else { i64::MIN };
         let add = |count: &mut i64| *count = (*count + by).max(least);
@@ -150,7 +149,7 @@ impl Ledger {
     }
 
     /// How many messages of this pool and lane the table has in `state`, leased or not.
-    pub(super) fn in_lane(&self, pool: &str, lane: Lane, state: State) -> u64 {
+    pub(super) fn in_lane(&self, pool: &str, lane: Lane, state: MessageState) -> u64 {
         self.pools.get(pool).map_or(0, |counts| counts[lane as usize][state as usize].max(0) as u64)
     }
 
@@ -163,10 +162,10 @@ impl Ledger {
         token
     }
 
-    /// Due times were brought back, those of leased messages as well: see [`crate::queue::Queue::mend_times`].
-    pub(super) fn mend_times(&mut self, now: Timestamp, latest: Timestamp) {
+    /// Due times were brought back, those of leased messages as well: see [`crate::queue::Queue::correct_times`].
+    pub(super) fn correct_times(&mut self, now: Timestamp, latest: Timestamp) {
         for leased in self.leased.values_mut() {
-            let limit = if leased.state == State::Deferred { latest } else { now };
+            let limit = if leased.state == MessageState::Deferred { latest } else { now };
             leased.due = if leased.due > limit { now } else { leased.due };
         }
     }
@@ -204,13 +203,13 @@ impl Ledger {
     }
 
     /// The depth as the table and the leases have it, but for the oldest.
-    pub(super) fn depth(&self) -> Depth {
+    pub(super) fn depth(&self) -> QueueDepth {
         let mut messages = self.messages.map(|count| count.max(0) as u64);
         for leased in self.leased.values() {
             let count = &mut messages[leased.state as usize];
             *count = count.saturating_sub(1);
-            messages[State::Sending as usize] += 1;
+            messages[MessageState::Sending as usize] += 1;
         }
-        Depth { messages, bytes: self.bytes(), ..Depth::default() }
+        QueueDepth { messages, bytes: self.bytes(), ..QueueDepth::default() }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use crate::queue::Error;
+use crate::queue::QueueError;
 
 /// Held for as long as the queue is open.
 #[derive(Debug)]
@@ -21,10 +21,10 @@ impl Lock {
     /// Locks `folder`.
     ///
     /// # Errors
-    /// [`Error::Locked`] when somebody else has it, in this process or another.
-    pub(super) fn take(folder: &Path) -> Result<Lock, Error> {
+    /// [`QueueError::InUse`] when somebody else has it, in this process or another.
+    pub(super) fn take(folder: &Path) -> Result<Lock, QueueError> {
         let path = folder.join("yizhan.lock");
-        let io = |what: &str, source| Error::Io { what: format!("cannot {what} {}", path.display()), source };
+        let io = |what: &str, source| QueueError::Io { what: format!("cannot {what} {}", path.display()), source };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -40,7 +40,11 @@ impl Lock {
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = (&file).take(20).read_to_string(&mut text);
-                return Err(Error::Locked { path: folder.to_owned(), pid: text.trim().parse().unwrap_or(0) });
+                return Err(QueueError::InUse(format!(
+                    "{} is in use by another yizhan (process {}); stop it, or give this one a data_dir of its own",
+                    folder.display(),
+                    text.trim().parse().unwrap_or(0),
+                )));
             }
             Err(error) => return Err(io("lock", error.into())),
         }

@@ -5,9 +5,7 @@
 use tokio::sync::oneshot;
 
 use crate::clock::Timestamp;
-use crate::queue::Error;
-use crate::queue::entry::{AccountState, Entry, SavedTime, Usage};
-use crate::queue::request::{LeaseRequest, Line};
+use crate::queue::{AccountState, AccountUsage, LeaseRequest, PoolLane, QueueEntry, QueueError, SavedTime};
 
 use super::accounts;
 use super::fault::Fault;
@@ -20,17 +18,17 @@ use super::writer::Writer;
 const FEW: u64 = 256;
 
 /// Where the answer to a question goes.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, QueueError>>;
 
 /// A question.
 pub(super) enum Read {
     Lease(Timestamp, LeaseRequest, Reply<Vec<Candidate>>),
-    FirstDue(Vec<Line>, Reply<Vec<Option<Timestamp>>>),
+    FirstDue(Vec<PoolLane>, Reply<Vec<Option<Timestamp>>>),
     Pools(Reply<Vec<(String, u64)>>),
-    Usage(String, Timestamp, Reply<Vec<Usage>>),
+    Usage(String, Timestamp, Reply<Vec<AccountUsage>>),
     Recall(Reply<Vec<AccountState>>),
     SavedTime(Reply<Option<SavedTime>>),
-    Untold(usize, Reply<Vec<Entry>>),
+    Untold(usize, Reply<Vec<QueueEntry>>),
     Bytes(Reply<u64>),
     Look(Look),
 }
@@ -45,7 +43,7 @@ impl Read {
     }
 
     /// Says that the queue cannot answer.
-    pub(super) fn refuse(self, error: Error) {
+    pub(super) fn refuse(self, error: QueueError) {
         match self {
             Read::Lease(_, _, reply) => drop(reply.send(Err(error))),
             Read::FirstDue(_, reply) => drop(reply.send(Err(error))),
@@ -79,7 +77,7 @@ impl Writer {
                 drop(reply.send(usage.map_err(|error| self.failed(&error))));
             }
             Read::Recall(reply) => {
-                let states = self.conn().and_then(accounts::recall);
+                let states = self.conn().and_then(accounts::account_states);
                 drop(reply.send(states.map_err(|error| self.failed(&error))));
             }
             Read::SavedTime(reply) => {
@@ -92,8 +90,8 @@ impl Writer {
         }
     }
 
-    fn untold(&self, limit: usize) -> Result<Vec<Entry>, Error> {
-        let rows = self.conn().and_then(|conn| accounts::untold(conn, limit));
+    fn untold(&self, limit: usize) -> Result<Vec<QueueEntry>, QueueError> {
+        let rows = self.conn().and_then(|conn| accounts::unreported(conn, limit));
         let (rows, picture) = (rows.map_err(|error| self.failed(&error))?, self.picture());
         self.view(&picture).map_err(|error| self.failed(&error))?.entries(rows)
     }
@@ -118,13 +116,13 @@ impl Writer {
     }
 
     fn view<'a>(&'a self, picture: &'a Picture) -> rusqlite::Result<View<'a>> {
-        let folder = &self.settings.data_dir;
+        let folder = &self.folder;
         Ok(View { conn: self.conn()?, spool: &self.spool, folder, picture, stop: self.reader.stop() })
     }
 
     /// Turns an error of a question into its answer.
-    pub(super) fn failed(&self, error: &rusqlite::Error) -> Error {
+    pub(super) fn failed(&self, error: &rusqlite::Error) -> QueueError {
         tracing::error!(event = "queue_error", %error, "the queue's database could not be read");
-        Fault::of(error, &self.settings.data_dir).error()
+        Fault::of(error, &self.folder).error()
     }
 }

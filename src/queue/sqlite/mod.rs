@@ -24,7 +24,7 @@
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -37,10 +37,11 @@ use tokio::task::spawn_blocking;
 use crate::clock::Timestamp;
 use crate::mail::Id;
 
-use super::body::{Draft, Spool, Stored};
-use super::entry::{AccountState, Entry, NewMessage, SavedTime, Settlement, Usage};
-use super::request::{ClosedLane, LeaseRequest, Line};
-use super::{Answer, Depth, Error, Filter, Lease, Queue, Report, Settings, Settled, folder};
+use super::{
+    AccountState, AccountStore, AccountUsage, BodyDraft, ClosedLane, Inspection, Lease, LeaseRequest, MessageFilter,
+    MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueError, QueueFuture, RetentionSettings,
+    SavedTime, Settled, Settlement, Spool, StartupReport, StoredBody, folder,
+};
 
 mod accounts;
 mod apply;
@@ -77,7 +78,7 @@ const UNIT: usize = 4096;
 
 /// The embedded queue. Dropping it closes it, and blocks until the writer is done.
 #[derive(Debug)]
-pub struct Sqlite {
+pub struct SqliteQueue {
     inbox: Sender<Message>,
     room: Arc<Semaphore>,
     due: Arc<Notify>,
@@ -86,23 +87,23 @@ pub struct Sqlite {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl Sqlite {
-    /// Opens the queue in `settings.data_dir`, which is made when it is missing, and says what was found wrong there.
+impl SqliteQueue {
+    /// Opens the queue in the folder `data_dir`, which is made when it is missing, and says what was found wrong there.
     ///
     /// Takes a few milliseconds, however much is queued. Blocks.
     ///
     /// # Errors
-    /// [`Error::Locked`], [`Error::Damaged`], [`Error::Full`], [`Error::Io`]. Nothing that was there is changed then.
-    pub fn open(settings: &Settings) -> Result<(Sqlite, Report), Error> {
-        folder::make(&settings.data_dir)?;
-        let lock = lock::Lock::take(&settings.data_dir)?;
-        let spool = Arc::new(Spool::new(settings.data_dir.join("spool"), random()));
+    /// [`QueueError::InUse`], [`QueueError::Unusable`], [`QueueError::Full`], [`QueueError::Io`]. Nothing that was there is changed then.
+    pub fn open(data_dir: &Path, settings: RetentionSettings) -> Result<(SqliteQueue, StartupReport), QueueError> {
+        folder::make(data_dir)?;
+        let lock = lock::Lock::take(data_dir)?;
+        let spool = Arc::new(Spool::new(data_dir.join("spool"), random()));
         folder::refuse_link(spool.folder())?;
         folder::make(spool.folder())?;
-        let path = writer::database(settings);
+        let path = writer::database(data_dir);
         let existed = path.exists();
         let (conn, empty) = schema::connect(&path)?;
-        let mut report = Report::new();
+        let mut report = StartupReport::new();
         if empty && existed {
             report.push(format!("{} was empty; a new queue was begun", path.display()));
         }
@@ -121,7 +122,8 @@ impl Sqlite {
         let (unlink, paths) = channel();
         let due = Arc::new(Notify::new());
         let writer = Writer {
-            settings: settings.clone(),
+            folder: data_dir.to_owned(),
+            settings,
             spool: spool.clone(),
             ledger,
             lines: lines::Lines::default(),
@@ -131,16 +133,16 @@ impl Sqlite {
             now: Timestamp::from_millis(i64::MIN),
             inbox: inbox.clone(),
             conn: Some(conn),
-            identity: writer::identity(settings),
+            identity: writer::identity(data_dir),
             astray: false,
             unsettled: Vec::new(),
             revoked: Vec::new(),
             due: due.clone(),
             unlink,
-            reader: Reader::new(settings, spool.clone()),
+            reader: Reader::new(data_dir, spool.clone()),
             parked: Vec::new(),
             changed: false,
-            reserve: reserve::Reserve::take(&settings.data_dir, spool.clone()),
+            reserve: reserve::Reserve::take(data_dir, spool.clone()),
             slack: false,
             lock,
         };
@@ -155,34 +157,34 @@ impl Sqlite {
         ];
         let room = Arc::new(Semaphore::new(ROOM));
         let threads = Mutex::new(threads);
-        Ok((Sqlite { inbox, room, due, spool, closed, threads }, report))
+        Ok((SqliteQueue { inbox, room, due, spool, closed, threads }, report))
     }
 
     /// Sends a change to the writer and waits for its commit. `octets` is what it keeps in memory until then.
-    async fn change(&self, write: Write, octets: usize) -> Result<bool, Error> {
+    async fn change(&self, write: Write, octets: usize) -> Result<bool, QueueError> {
         let units = (octets / UNIT + 1).min(ROOM) as u32;
-        let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| Error::Closed)?;
+        let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| QueueError::Closed)?;
         self.ask(|reply| Message::Write(write, Asker::Change(reply), permit)).await
     }
 
-    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, Error> {
+    async fn ask<T>(&self, message: impl FnOnce(Reply<T>) -> Message) -> Result<T, QueueError> {
         if self.closed.load(Ordering::SeqCst) {
-            return Err(Error::Closed);
+            return Err(QueueError::Closed);
         }
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(message(reply)).map_err(|_| Error::Closed)?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.inbox.send(message(reply)).map_err(|_| QueueError::Closed)?;
+        answer.await.map_err(|_| QueueError::Closed)?
     }
 
     /// Hands a lease out, unless its content is damaged: then it is set aside, and `None`.
-    async fn checked(&self, (lease, sum): Candidate) -> Result<Option<Lease>, Error> {
+    async fn checked(&self, (lease, sum): Candidate) -> Result<Option<Lease>, QueueError> {
         let Some(sum) = sum else { return Ok(Some(lease)) };
         let addresses = lease.entry.recipients.iter().map(|r| &r.address);
         let actual = rows::checksum(&lease.entry.id, &lease.entry.sender, addresses, &lease.head, &lease.body);
-        let verdict = match &lease.body {
+        let verdict = match lease.body.spool_file() {
             _ if actual != sum => Err("the checksum of its envelope and content is wrong".to_owned()),
-            Stored::Inline(_) => Ok(()),
-            Stored::Spooled(file) => {
+            None => Ok(()),
+            Some(file) => {
                 let file = file.again();
                 // A task that dies says nothing about the file; whoever reads it will see.
                 spawn_blocking(move || file.verify()).await.unwrap_or(Ok(()))
@@ -192,7 +194,7 @@ impl Sqlite {
         self.set_aside(lease, reason).await.map(|()| None)
     }
 
-    async fn set_aside(&self, lease: Lease, reason: String) -> Result<(), Error> {
+    async fn set_aside(&self, lease: Lease, reason: String) -> Result<(), QueueError> {
         tracing::error!(event = "set_aside", id = %lease.entry.id, %reason, "a message is damaged; it is held and not sent");
         self.change(Write::SetAside { token: lease.guard.token, reason }, 0).await.map(drop)
     }
@@ -224,9 +226,9 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, QueueError> {
     let thread = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(body);
-    thread.map_err(|source| Error::Io { what: format!("cannot start the thread {name}"), source })
+    thread.map_err(|source| QueueError::Io { what: format!("cannot start the thread {name}"), source })
 }
 
 /// Unlinks files until the writer is gone. What cannot be unlinked is swept at the next start.
@@ -238,12 +240,12 @@ fn unlink_all(paths: &Receiver<PathBuf>) {
     }
 }
 
-impl Queue for Sqlite {
-    fn draft(&self) -> Draft {
-        Draft::new(self.spool.clone())
+impl MessageQueue for SqliteQueue {
+    fn draft(&self) -> BodyDraft {
+        BodyDraft::new(self.spool.clone())
     }
 
-    fn put_all(&self, messages: Vec<NewMessage>) -> Answer<'_, ()> {
+    fn put_all(&self, messages: Vec<NewMessage>) -> QueueFuture<'_, ()> {
         Box::pin(async move {
             let octets = messages.iter().map(octets_of).sum();
             let sums: Vec<u32> = messages.iter().map(rows::checksum_new).collect();
@@ -251,7 +253,7 @@ impl Queue for Sqlite {
         })
     }
 
-    fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>> {
+    fn lease(&self, now: Timestamp, request: LeaseRequest) -> QueueFuture<'_, Vec<Lease>> {
         Box::pin(async move {
             let candidates = self.ask(|reply| Message::Read(Read::Lease(now, request, reply))).await?;
             let mut leases = Vec::with_capacity(candidates.len());
@@ -262,25 +264,25 @@ impl Queue for Sqlite {
         })
     }
 
-    fn settle(&self, mut lease: Lease, settlement: Settlement) -> Answer<'_, Settled> {
+    fn settle(&self, mut lease: Lease, settlement: Settlement) -> QueueFuture<'_, Settled> {
         Box::pin(async move {
             let octets = settlement.notice.as_deref().map_or(0, octets_of);
             let notice_sum = settlement.notice.as_deref().map_or(0, rows::checksum_new);
             let (id, token) = (lease.entry.id, lease.guard.token);
             let write = Write::Settle { id, token, settlement: Box::new(settlement), notice_sum };
             let units = (octets / UNIT + 1).min(ROOM) as u32;
-            let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| Error::Closed)?;
+            let permit = self.room.clone().acquire_many_owned(units).await.map_err(|_| QueueError::Closed)?;
             // From here on the writer ends the lease. Before, a call that is given up still gives it back.
             drop(lease.guard.release.take());
             self.ask(|reply| Message::Write(write, Asker::Settlement(reply), permit)).await
         })
     }
 
-    fn hold(&self, lease: Lease, reason: String) -> Answer<'_, ()> {
+    fn hold(&self, lease: Lease, reason: String) -> QueueFuture<'_, ()> {
         Box::pin(self.set_aside(lease, reason))
     }
 
-    fn wait(&self) -> Answer<'_, ()> {
+    fn wait(&self) -> QueueFuture<'_, ()> {
         Box::pin(async move {
             if !self.closed.load(Ordering::SeqCst) {
                 self.due.notified().await;
@@ -288,59 +290,30 @@ impl Queue for Sqlite {
             if self.closed.load(Ordering::SeqCst) {
                 // Whoever waits beside us is to hear it as well.
                 self.due.notify_one();
-                return Err(Error::Closed);
+                return Err(QueueError::Closed);
             }
             Ok(())
         })
     }
 
-    fn first_due(&self, lines: Vec<Line>) -> Answer<'_, Vec<Option<Timestamp>>> {
+    fn first_due(&self, lines: Vec<PoolLane>) -> QueueFuture<'_, Vec<Option<Timestamp>>> {
         Box::pin(self.ask(|reply| Message::Read(Read::FirstDue(lines, reply))))
     }
 
-    fn pools(&self) -> Answer<'_, Vec<(String, u64)>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::Pools(reply))))
+    fn close_lanes(&self, closed: Vec<ClosedLane>) -> QueueFuture<'_, ()> {
+        Box::pin(self.ask(|reply| Message::CloseLanes(closed, reply)))
     }
 
-    fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()> {
+    fn assign(&self, changes: Vec<(Id, String)>) -> QueueFuture<'_, ()> {
         let octets = changes.iter().map(|(id, pool)| id.as_str().len() + pool.len()).sum();
         Box::pin(async move { self.change(Write::Assign(changes), octets).await.map(drop) })
     }
 
-    fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()> {
-        Box::pin(self.ask(|reply| Message::CloseLanes(closed, reply)))
-    }
-
-    fn spend(&self, usage: Usage) -> Answer<'_, ()> {
-        Box::pin(async move { self.change(Write::Spend(usage), 0).await.map(drop) })
-    }
-
-    fn usage(&self, account: String, since: Timestamp) -> Answer<'_, Vec<Usage>> {
-        Box::pin(self.ask(move |reply| Message::Read(Read::Usage(account, since, reply))))
-    }
-
-    fn remember(&self, state: AccountState) -> Answer<'_, ()> {
-        let octets = state.state.len();
-        Box::pin(async move { self.change(Write::Remember(state), octets).await.map(drop) })
-    }
-
-    fn recall(&self) -> Answer<'_, Vec<AccountState>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::Recall(reply))))
-    }
-
-    fn save_time(&self, saved: SavedTime) -> Answer<'_, ()> {
-        Box::pin(async move { self.change(Write::SaveTime(saved), 0).await.map(drop) })
-    }
-
-    fn saved_time(&self) -> Answer<'_, Option<SavedTime>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::SavedTime(reply))))
-    }
-
-    fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>> {
+    fn unreported(&self, limit: usize) -> QueueFuture<'_, Vec<QueueEntry>> {
         Box::pin(self.ask(move |reply| Message::Read(Read::Untold(limit, reply))))
     }
 
-    fn tell(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> Answer<'_, ()> {
+    fn mark_reported(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> QueueFuture<'_, ()> {
         Box::pin(async move {
             let octets = notice.as_ref().map_or(0, octets_of);
             let sum = notice.as_ref().map_or(0, rows::checksum_new);
@@ -348,50 +321,85 @@ impl Queue for Sqlite {
         })
     }
 
-    fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::List(filter, reply)))))
-    }
-
-    fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)> {
-        Box::pin(self.ask(move |reply| Message::Read(Read::Look(Look::Show(id, reply)))))
-    }
-
-    fn retry(&self, id: Id, now: Timestamp) -> Answer<'_, ()> {
+    fn retry(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()> {
         Box::pin(async move { self.change(Write::Retry(id, now), 0).await.map(drop) })
     }
 
-    fn drop_message(&self, id: Id) -> Answer<'_, ()> {
+    fn drop_message(&self, id: Id) -> QueueFuture<'_, ()> {
         Box::pin(async move { self.change(Write::Drop(id), 0).await.map(drop) })
     }
+}
 
-    fn mend_times(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
-        Box::pin(async move { self.change(Write::MendTimes { now, latest }, 0).await.map(drop) })
+impl AccountStore for SqliteQueue {
+    fn add_usage(&self, usage: AccountUsage) -> QueueFuture<'_, ()> {
+        Box::pin(async move { self.change(Write::Spend(usage), 0).await.map(drop) })
     }
 
-    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
-        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::BytesByAddr(reply)))))
+    fn usage(&self, account: String, since: Timestamp) -> QueueFuture<'_, Vec<AccountUsage>> {
+        Box::pin(self.ask(move |reply| Message::Read(Read::Usage(account, since, reply))))
     }
 
-    fn bytes(&self) -> Answer<'_, u64> {
-        Box::pin(self.ask(|reply| Message::Read(Read::Bytes(reply))))
+    fn save_account_state(&self, state: AccountState) -> QueueFuture<'_, ()> {
+        let octets = state.state.len();
+        Box::pin(async move { self.change(Write::Remember(state), octets).await.map(drop) })
     }
 
-    fn depth(&self) -> Answer<'_, Depth> {
+    fn account_states(&self) -> QueueFuture<'_, Vec<AccountState>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Recall(reply))))
+    }
+}
+
+impl Inspection for SqliteQueue {
+    fn list(&self, filter: MessageFilter) -> QueueFuture<'_, Vec<QueueEntry>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::List(filter, reply)))))
+    }
+
+    fn show(&self, id: Id) -> QueueFuture<'_, (QueueEntry, Bytes, StoredBody)> {
+        Box::pin(self.ask(move |reply| Message::Read(Read::Look(Look::Show(id, reply)))))
+    }
+
+    fn depth(&self) -> QueueFuture<'_, QueueDepth> {
         Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::Depth(reply)))))
     }
 
-    fn purge(&self, now: Timestamp) -> Answer<'_, bool> {
+    fn bytes(&self) -> QueueFuture<'_, u64> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Bytes(reply))))
+    }
+
+    fn bytes_by_addr(&self) -> QueueFuture<'_, Vec<(IpAddr, u64)>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Look(Look::BytesByAddr(reply)))))
+    }
+
+    fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::Pools(reply))))
+    }
+}
+
+impl Queue for SqliteQueue {
+    fn correct_times(&self, now: Timestamp, latest: Timestamp) -> QueueFuture<'_, ()> {
+        Box::pin(async move { self.change(Write::MendTimes { now, latest }, 0).await.map(drop) })
+    }
+
+    fn purge(&self, now: Timestamp) -> QueueFuture<'_, bool> {
         Box::pin(self.change(Write::Purge { now, usage: true }, 0))
     }
 
-    fn close(&self) -> Answer<'_, ()> {
+    fn save_time(&self, saved: SavedTime) -> QueueFuture<'_, ()> {
+        Box::pin(async move { self.change(Write::SaveTime(saved), 0).await.map(drop) })
+    }
+
+    fn saved_time(&self) -> QueueFuture<'_, Option<SavedTime>> {
+        Box::pin(self.ask(|reply| Message::Read(Read::SavedTime(reply))))
+    }
+
+    fn close(&self) -> QueueFuture<'_, ()> {
         Box::pin(async move {
             if self.closed.swap(true, Ordering::SeqCst) {
-                return Err(Error::Closed);
+                return Err(QueueError::Closed);
             }
             let (reply, answer) = oneshot::channel();
-            self.inbox.send(Message::Close(Some(reply))).map_err(|_| Error::Closed)?;
-            let closed = answer.await.map_err(|_| Error::Closed)?;
+            self.inbox.send(Message::Close(Some(reply))).map_err(|_| QueueError::Closed)?;
+            let closed = answer.await.map_err(|_| QueueError::Closed)?;
             // What is still waiting for room would wait for ever.
             self.room.close();
             self.due.notify_one();
@@ -404,14 +412,10 @@ impl Queue for Sqlite {
 
 /// What a new message keeps in memory.
 fn octets_of(message: &NewMessage) -> usize {
-    let body = match &message.body {
-        Stored::Inline(body) => body.len(),
-        Stored::Spooled(_) => 0,
-    };
-    message.head.len() + body
+    message.head.len() + message.body.in_memory().map_or(0, Bytes::len)
 }
 
-impl Drop for Sqlite {
+impl Drop for SqliteQueue {
     fn drop(&mut self) {
         // After close() nobody listens any more, and nothing is left to do.
         let _ = self.inbox.send(Message::Close(None));

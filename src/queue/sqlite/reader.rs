@@ -22,9 +22,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, InterruptHandle, OpenFlags};
 
 use crate::mail::Id;
-use crate::queue::body::{Spool, Stored};
-use crate::queue::entry::Entry;
-use crate::queue::{Depth, Error, Filter, Settings};
+use crate::queue::{MessageFilter, QueueDepth, QueueEntry, QueueError, Spool, StoredBody};
 
 use super::fault::Fault;
 use super::lookup::Reply;
@@ -37,10 +35,10 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// What operators ask.
 pub(super) enum Look {
-    List(Filter, Reply<Vec<Entry>>),
-    Show(Id, Reply<(Entry, Bytes, Stored)>),
+    List(MessageFilter, Reply<Vec<QueueEntry>>),
+    Show(Id, Reply<(QueueEntry, Bytes, StoredBody)>),
     BytesByAddr(Reply<Vec<(IpAddr, u64)>>),
-    Depth(Reply<Depth>),
+    Depth(Reply<QueueDepth>),
 }
 
 impl Look {
@@ -55,7 +53,7 @@ impl Look {
     }
 
     /// Says that the queue cannot answer.
-    pub(super) fn refuse(self, error: Error) {
+    pub(super) fn refuse(self, error: QueueError) {
         match self {
             Look::List(_, reply) => drop(reply.send(Err(error))),
             Look::Show(_, reply) => drop(reply.send(Err(error))),
@@ -104,13 +102,13 @@ impl std::fmt::Debug for Interrupt {
 
 impl Reader {
     /// A reader that has not been asked anything.
-    pub(super) fn new(settings: &Settings, spool: Arc<Spool>) -> Reader {
-        let (folder, path) = (settings.data_dir.clone(), database(settings));
+    pub(super) fn new(folder: &Path, spool: Arc<Spool>) -> Reader {
+        let (folder, path) = (folder.to_owned(), database(folder));
         Reader { folder, path, spool, stop: Arc::default(), thread: None }
     }
 
     /// The way to the thread, which is started when it is not there.
-    fn asks(&mut self) -> Result<&Sender<Ask>, Error> {
+    fn asks(&mut self) -> Result<&Sender<Ask>, QueueError> {
         if self.thread.is_none() {
             let (asks, inbox) = channel();
             let Reader { folder, path, spool, stop, .. } = &*self;
@@ -207,7 +205,7 @@ impl Work {
                 transaction.commit()?;
                 Ok(survey)
             };
-            read().map_err(|error| Error::Database(error.to_string()))
+            read().map_err(|error| QueueError::Database(error.to_string()))
         });
         drop(begun);
         // The writer may be gone already.
@@ -215,9 +213,9 @@ impl Work {
     }
 
     /// The connection; opened when there is none.
-    fn connection(&mut self) -> Result<&Connection, Error> {
+    fn connection(&mut self) -> Result<&Connection, QueueError> {
         if self.stop.asked.load(Ordering::Relaxed) {
-            return Err(Error::Closed);
+            return Err(QueueError::Closed);
         }
         if self.open.is_none() {
             let identity = identity_of(&self.path);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
-use crate::queue::spool::Spool;
+use crate::queue::Spool;
 
 /// The most that is reserved, in octets: outcomes of some hundred messages before the log is copied back into the database.
 const MOST: u64 = 4 * 1024 * 1024;

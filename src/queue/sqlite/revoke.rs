@@ -3,13 +3,12 @@
 //! After a failed sync nobody knows what was written. So the messages of such a group are noted here, and deleted once
 //! the database has been opened again. Invariant: the row goes first, then its file (promise 4).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use crate::mail::Id;
-use crate::queue::body::Stored;
-use crate::queue::entry::NewMessage;
+use crate::queue::NewMessage;
 
 use super::accounts;
 use super::apply::Write;
@@ -54,13 +53,8 @@ impl Revoked {
     }
 
     fn message(message: &mut NewMessage, untold: Vec<Id>) -> Revoked {
-        let file = match &mut message.body {
-            Stored::Inline(_) => None,
-            Stored::Spooled(file) => {
-                file.keep();
-                Some(file.path().to_owned())
-            }
-        };
+        message.body.keep();
+        let file = message.body.file().map(Path::to_owned);
         Revoked { id: message.id, file, untold }
     }
 }

@@ -10,9 +10,11 @@ use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
-use crate::queue::body::{Spool, SpoolFile, Stored};
 use crate::queue::checksum::Checksum;
-use crate::queue::entry::{Entry, NewMessage, Origin, Outcome, Recipient, State};
+use crate::queue::spool::SpoolFile;
+use crate::queue::{
+    MessageOrigin, MessageState, NewMessage, QueueEntry, RecipientEntry, RecipientOutcome, Spool, StoredBody,
+};
 
 /// Why a message could not be read back.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ fn damaged(what: &str) -> Unreadable {
 }
 
 /// Reads the message in row `seq`, without its content.
-pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
+pub(super) fn entry(conn: &Connection, seq: i64) -> Result<QueueEntry, Unreadable> {
     let sql = "SELECT id, state, received, expires, due, tries, uncertain, account, client, addr, listener, helo, \
                sender, size, repairs, notice, lane, pool, chunk, strict, trouble, client_key, unknown_since FROM message WHERE seq = ?1";
     let mut statement = conn.prepare_cached(sql)?;
@@ -48,16 +50,16 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<Entry, Unreadable> {
     let row = rows.next()?.ok_or(Unreadable::Missing)?;
     let received = Timestamp::from_millis(row.get(2)?);
     let due = row.get::<_, Option<i64>>(4)?.map_or(received, Timestamp::from_millis);
-    Ok(Entry {
+    Ok(QueueEntry {
         id: Id::parse(text(row, 0)?).ok_or_else(|| damaged("the id"))?,
-        state: State::parse(text(row, 1)?).ok_or_else(|| damaged("the state"))?,
+        state: MessageState::parse(text(row, 1)?).ok_or_else(|| damaged("the state"))?,
         received,
         expires: Timestamp::from_millis(row.get(3)?),
         due,
         tries: row.get(5)?,
         uncertain: row.get(6)?,
         account: row.get(7)?,
-        origin: Origin {
+        origin: MessageOrigin {
             client: name(row, 8, "the client's name")?,
             key: ClientKey::stored(&name(row, 21, "the client's key")?),
             addr: text(row, 9)?.parse().map_err(|_| damaged("the client's address"))?,
@@ -90,7 +92,7 @@ fn name(row: &Row<'_>, column: usize, what: &str) -> Result<String, Unreadable> 
 }
 
 /// Reads the recipients of row `seq`; there is at least one, and no place is missing.
-pub(super) fn recipients(conn: &Connection, seq: i64) -> Result<Vec<Recipient>, Unreadable> {
+pub(super) fn recipients(conn: &Connection, seq: i64) -> Result<Vec<RecipientEntry>, Unreadable> {
     let sql = "SELECT place, address, outcome, at, text FROM recipient WHERE seq = ?1 ORDER BY place";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([seq])?;
@@ -103,22 +105,22 @@ pub(super) fn recipients(conn: &Connection, seq: i64) -> Result<Vec<Recipient>, 
         let at = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis).ok_or_else(|| damaged("an outcome"));
         let words: Option<String> = row.get(4)?;
         let outcome = match text(row, 2)? {
-            "open" => Outcome::Open { last: words },
-            "delivered" => Outcome::Delivered { at: at?, reply: words.unwrap_or_default() },
-            "failed" => Outcome::Failed { at: at?, reason: words.unwrap_or_default() },
+            "open" => RecipientOutcome::Open { last: words },
+            "delivered" => RecipientOutcome::Delivered { at: at?, reply: words.unwrap_or_default() },
+            "failed" => RecipientOutcome::Failed { at: at?, reason: words.unwrap_or_default() },
             _ => return Err(damaged("an outcome")),
         };
-        all.push(Recipient { address, outcome });
+        all.push(RecipientEntry { address, outcome });
     }
     if all.is_empty() { Err(damaged("the list of recipients")) } else { Ok(all) }
 }
 
 /// The columns `outcome`, `at` and `text` of a recipient.
-pub(super) fn outcome_columns(outcome: &Outcome) -> (&'static str, Option<i64>, Option<&str>) {
+pub(super) fn outcome_columns(outcome: &RecipientOutcome) -> (&'static str, Option<i64>, Option<&str>) {
     match outcome {
-        Outcome::Open { last } => ("open", None, last.as_deref()),
-        Outcome::Delivered { at, reply } => ("delivered", Some(at.millis()), Some(reply)),
-        Outcome::Failed { at, reason } => ("failed", Some(at.millis()), Some(reason)),
+        RecipientOutcome::Open { last } => ("open", None, last.as_deref()),
+        RecipientOutcome::Delivered { at, reply } => ("delivered", Some(at.millis()), Some(reply)),
+        RecipientOutcome::Failed { at, reason } => ("failed", Some(at.millis()), Some(reason)),
     }
 }
 
@@ -126,7 +128,7 @@ pub(super) fn outcome_columns(outcome: &Outcome) -> (&'static str, Option<i64>, 
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) head: Bytes,
-    pub(super) body: Stored,
+    pub(super) body: StoredBody,
     pub(super) sum: u32,
 }
 
@@ -139,11 +141,11 @@ pub(super) fn content(conn: &Connection, spool: &Arc<Spool>, seq: i64) -> Result
     let head = Bytes::from(row.get::<_, Vec<u8>>(1)?);
     let body = match row.get::<_, Option<String>>(2)? {
         Some(name) => {
-            let path = spool.path(&name).ok_or_else(|| damaged("the name of the body's file"))?;
             let len = row.get::<_, i64>(3)?.try_into().map_err(|_| damaged("the body's length"))?;
-            Stored::Spooled(SpoolFile::kept(spool.clone(), name, path, len, row.get(4)?))
+            let file = SpoolFile::owned(spool, name, len, row.get(4)?);
+            StoredBody::in_file(file.ok_or_else(|| damaged("the name of the body's file"))?)
         }
-        None => Stored::Inline(row.get::<_, Vec<u8>>(5)?.into()),
+        None => Bytes::from(row.get::<_, Vec<u8>>(5)?).into(),
     };
     Ok(Some(Content { head, body, sum: row.get(0)? }))
 }
@@ -154,7 +156,7 @@ pub(super) fn checksum<'a>(
     sender: &ReversePath,
     recipients: impl Iterator<Item = &'a Address>,
     head: &[u8],
-    body: &Stored,
+    body: &StoredBody,
 ) -> u32 {
     let mut sum = Checksum::new();
     sum.add(id.as_str().as_bytes());
@@ -165,11 +167,9 @@ pub(super) fn checksum<'a>(
     }
     sum.add(b"\n");
     sum.add(head);
-    match body {
-        Stored::Inline(body) => sum.add(body),
-        // The file has its own sum, which is checked while it is read.
-        Stored::Spooled(file) => sum.add(&file.sum.to_be_bytes()),
-    }
+    body.in_memory().inspect(|body| sum.add(body));
+    // The file has its own sum, which is checked while it is read.
+    body.spool_file().inspect(|file| sum.add(&file.sum.to_be_bytes()));
     sum.value()
 }
 
@@ -207,10 +207,7 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
     for (place, address) in message.recipients.iter().enumerate() {
         statement.execute(params![seq, place as i64, address.as_str()])?;
     }
-    let (body, spool) = match &message.body {
-        Stored::Inline(body) => (Some(body), None),
-        Stored::Spooled(file) => (None, Some(file)),
-    };
+    let (body, spool) = (message.body.in_memory(), message.body.spool_file());
     let sql = "INSERT INTO content (seq, sum, head, spool, spool_len, spool_sum, body) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     conn.prepare_cached(sql)?.execute(params![

@@ -40,7 +40,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::queue::Error;
+use crate::queue::QueueError;
 
 /// The version of the tables, kept in `user_version`.
 pub(super) const VERSION: i64 = 4;
@@ -160,8 +160,8 @@ const fn from(version: i64) -> &'static [&'static str] {
 /// Opens the database, makes it when it is missing, and sets what a connection must have. True: it was empty.
 ///
 /// # Errors
-/// [`Error::Damaged`] when the file is not ours, or not a database; it is left as it is.
-pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
+/// [`QueueError::Unusable`] when the file is not ours, or not a database; it is left as it is.
+pub(super) fn connect(path: &Path) -> Result<(Connection, bool), QueueError> {
     refuse_links(path)?;
     refuse_lost_database(path)?;
     create_private(path)?;
@@ -189,7 +189,7 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, bool), Error> {
         Ok((conn, version, application, tables))
     };
     let (conn, version, application, tables) = open().map_err(|e| explain(&e, path))?;
-    let damaged = |reason: String| Err(Error::Damaged { path: path.to_owned(), reason });
+    let damaged = |reason: String| Err(QueueError::Unusable { place: path.display().to_string(), reason });
     match (version, application, tables) {
         (0, 0, 0) => {
             upgrade(&conn, NEW).map_err(|e| explain(&e, path))?;
@@ -225,56 +225,57 @@ fn upgrade(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
 
 /// A link in the place of the database or its log would have the mail written where somebody else chose. SQLite's own
 /// flag is of no use: it refuses links in the way to the data folder too, and those are the owner's.
-fn refuse_links(path: &Path) -> Result<(), Error> {
+fn refuse_links(path: &Path) -> Result<(), QueueError> {
     for end in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
         let file = Path::new(&name);
         if file.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
             let reason = "it is a symbolic link; move it away, and what it leads to into its place";
-            return Err(Error::Damaged { path: file.to_owned(), reason: reason.to_owned() });
+            return Err(QueueError::Unusable { place: file.display().to_string(), reason: reason.to_owned() });
         }
     }
     Ok(())
 }
 
 /// SQLite takes an empty file for a new database and throws away the log beside it. If there is a log, there was mail.
-fn refuse_lost_database(path: &Path) -> Result<(), Error> {
+fn refuse_lost_database(path: &Path) -> Result<(), QueueError> {
     let size = |p: &Path| p.metadata().map_or(0, |m| m.len());
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     if size(path) == 0 && size(Path::new(&log)) > 0 {
         let reason = "it is empty or missing, but its log is not; restore it from a copy, or move the -wal file away \
                       to start afresh";
-        return Err(Error::Damaged { path: path.to_owned(), reason: reason.to_owned() });
+        return Err(QueueError::Unusable { place: path.display().to_string(), reason: reason.to_owned() });
     }
     Ok(())
 }
 
 /// Creates the file for its owner only; SQLite gives the files beside it the same mode.
-fn create_private(path: &Path) -> Result<(), Error> {
+fn create_private(path: &Path) -> Result<(), QueueError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Error::Io { what: format!("cannot create {}", path.display()), source: error })
+            Err(QueueError::Io { what: format!("cannot create {}", path.display()), source: error })
         }
         _ => Ok(()),
     }
 }
 
 /// Says what an error at opening means.
-pub(super) fn explain(error: &rusqlite::Error, path: &Path) -> Error {
+pub(super) fn explain(error: &rusqlite::Error, path: &Path) -> QueueError {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             let reason = format!(
                 "{error}; nothing was changed. Restore it from a copy, save what can be saved with `sqlite3 .recover`, \
                  or move it away to start afresh"
             );
-            Error::Damaged { path: path.to_owned(), reason }
+            QueueError::Unusable { place: path.display().to_string(), reason }
         }
         // No code, or a plain one: a table that should be there is not.
-        None | Some(ErrorCode::Unknown) => {
-            Error::Damaged { path: path.to_owned(), reason: format!("{error}; restore it from a copy or move it away") }
-        }
+        None | Some(ErrorCode::Unknown) => QueueError::Unusable {
+            place: path.display().to_string(),
+            reason: format!("{error}; restore it from a copy or move it away"),
+        },
         Some(_) => super::fault::Fault::of(error, path.parent().unwrap_or(path)).error(),
     }
 }

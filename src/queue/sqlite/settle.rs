@@ -8,8 +8,7 @@ use rusqlite::params;
 
 use crate::clock::Timestamp;
 use crate::mail::Id;
-use crate::queue::Error;
-use crate::queue::entry::{Next, Outcome, Recipient, Settlement, State, state_after};
+use crate::queue::{MessageState, NextAttempt, QueueError, RecipientEntry, Settlement, state_after};
 
 use super::accounts;
 use super::apply::{Context, Done, delete_content, put};
@@ -25,29 +24,24 @@ pub(super) fn settle(
     settlement: &Settlement,
     notice_sum: u32,
 ) -> Result<Done, Failure> {
-    let leased = context.ledger.holder(token).filter(|leased| leased.id == id).ok_or(Error::NotLeased(id))?;
+    let leased = context.ledger.holder(token).filter(|leased| leased.id == id).ok_or(QueueError::NotLeased(id))?;
     let seq = leased.seq;
     let sql = "SELECT state, size, received FROM message WHERE seq = ?1";
     let (from, size, received): (String, i64, i64) =
         context.conn.prepare_cached(sql)?.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let mut recipients = rows::recipients(context.conn, seq).map_err(|unreadable| match unreadable {
-        Unreadable::Missing => Failure::from(Error::NotFound(id)),
-        Unreadable::Damaged(what) => Failure::Poisoned(Error::Database(format!("message {id}: {what}"))),
+        Unreadable::Missing => Failure::from(QueueError::NotFound(id)),
+        Unreadable::Damaged(what) => Failure::Poisoned(QueueError::Database(format!("message {id}: {what}"))),
         Unreadable::Failed(error) => Failure::from(error),
     })?;
     write_outcomes(context, id, seq, settlement, &mut recipients)?;
     let to = state_after(recipients.iter().map(|r| &r.outcome), settlement.next);
-    let due = match settlement.next {
-        Next::Deferred(at) | Next::Waiting(at) => (!to.is_final()).then_some(at.millis()),
-    };
+    let due = (!to.is_final()).then_some(settlement.next.due().millis());
     // When the last recipient was decided; records are kept from then on.
-    let decided = recipients.iter().filter_map(|r| match &r.outcome {
-        Outcome::Open { .. } => None,
-        Outcome::Delivered { at, .. } | Outcome::Failed { at, .. } => Some(at.millis()),
-    });
+    let decided = recipients.iter().filter_map(|r| r.outcome.decided()).map(Timestamp::millis);
     let finished = to.is_final().then(|| decided.max().unwrap_or(received));
     // Waiting is not failing: only a real try that did not succeed is counted.
-    let spent = to != State::Delivered && matches!(settlement.next, Next::Deferred(_));
+    let spent = to != MessageState::Delivered && matches!(settlement.next, NextAttempt::Deferred(_));
     let sql = "UPDATE message SET state = ?2, due = ?3, finished = ?4, tries = tries + ?5, \
                uncertain = uncertain + ?6, account = coalesce(?7, account), chunk = coalesce(?8, chunk), \
                strict = max(strict, ?9), untold = max(untold, ?10), \
@@ -62,18 +56,26 @@ pub(super) fn settle(
         settlement.account,
         settlement.chunk,
         settlement.strict,
-        settlement.untold,
+        settlement.unreported,
         settlement.unknown_since.map(Timestamp::millis),
     ])?;
     accounts::settle(context.conn, id, settlement)?;
     let mut done = Done { released: Some(token), touched: vec![seq], wake: !to.is_final(), ..Done::default() };
-    if to == State::Delivered {
+    if to == MessageState::Delivered {
         done.unlink.extend(delete_content(context.conn, context.spool, seq)?);
         done.freed = true;
     }
     let Leased { pool, lane, key, .. } = leased;
     let due = due.map(Timestamp::from_millis);
-    done.moves.push(Move { from: State::parse(&from), to: Some(to), size: size.max(0) as u64, pool, lane, key, due });
+    done.moves.push(Move {
+        from: MessageState::parse(&from),
+        to: Some(to),
+        size: size.max(0) as u64,
+        pool,
+        lane,
+        key,
+        due,
+    });
     if let Some(notice) = &settlement.notice {
         put(context, notice, notice_sum, &mut done)?;
     }
@@ -86,7 +88,7 @@ fn write_outcomes(
     id: Id,
     seq: i64,
     settlement: &Settlement,
-    recipients: &mut [Recipient],
+    recipients: &mut [RecipientEntry],
 ) -> Result<(), Failure> {
     let sql = "UPDATE recipient SET outcome = ?3, at = ?4, text = ?5 WHERE seq = ?1 AND place = ?2";
     let mut statement = context.conn.prepare_cached(sql)?;

@@ -12,9 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::mail::{ClientKey, Lane};
-use crate::queue::body::Spool;
-use crate::queue::entry::State;
-use crate::queue::{Report, folder};
+use crate::queue::{MessageState, Spool, StartupReport, folder};
 
 use super::apply::{hold, lane_of};
 use super::ledger::Counted;
@@ -42,7 +40,7 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
     let mut counts = Vec::new();
     while let Some(row) = rows.next()? {
         // A state that is not one of ours belongs to a row that is set aside when it is met.
-        if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(State::parse) {
+        if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(MessageState::parse) {
             let pool = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().unwrap_or_default()).into_owned();
             let lane = lane_of(row, 2)?;
             let (messages, bytes) = (row.get::<_, i64>(3)?.max(0) as u64, row.get::<_, f64>(4)? as u64);
@@ -56,7 +54,7 @@ pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<Counted>> {
 ///
 /// # Errors
 /// Only what the database says; a file that cannot be moved is a sentence.
-pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<()> {
+pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut StartupReport) -> rusqlite::Result<()> {
     // A table that is not there is found now, not when a try has ended. Only that: a damaged page in one of them is no
     // reason to keep the mail.
     conn.prepare("SELECT account.state, minute, logins, outcome, seen FROM account, usage, recipient, saved_time")?;
@@ -128,7 +126,7 @@ pub(super) fn clients(conn: &Connection) -> rusqlite::Result<Vec<(String, Lane, 
 
 /// A message in a lane, a pool or of a client whose name is damaged would never be leased: it becomes a normal one that is
 /// not assigned yet, of a client without a name.
-pub(super) fn check_lines(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+pub(super) fn check_lines(conn: &Connection, report: &mut StartupReport) -> rusqlite::Result<()> {
     for ([pool, lane, key], mended) in damaged_lines(conn)? {
         let sql = "UPDATE message SET pool = '', client_key = '', lane = ?4 \
                    WHERE pool = ?1 AND lane = ?2 AND client_key = ?3 AND due IS NOT NULL";
@@ -162,7 +160,7 @@ pub(super) fn as_text(octets: &[u8]) -> ToSqlOutput<'_> {
 }
 
 /// Holds messages whose file is missing or has another length; gives the names that rows use.
-fn check_rows(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite::Result<HashSet<String>> {
+fn check_rows(conn: &Connection, spool: &Spool, report: &mut StartupReport) -> rusqlite::Result<HashSet<String>> {
     let sql = "SELECT c.seq, c.spool, c.spool_len, m.id, m.state FROM content c JOIN message m USING (seq) \
                WHERE c.spool IS NOT NULL";
     let mut statement = conn.prepare(sql)?;
@@ -199,7 +197,7 @@ fn check_rows(conn: &Connection, spool: &Spool, report: &mut Report) -> rusqlite
 }
 
 /// What is in `folder`; nothing when it cannot be read, which is then a sentence of its own.
-fn entries(folder: &Path, report: &mut Report) -> Vec<std::path::PathBuf> {
+fn entries(folder: &Path, report: &mut StartupReport) -> Vec<std::path::PathBuf> {
     match fs::read_dir(folder) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
         Err(error) => {
@@ -210,7 +208,7 @@ fn entries(folder: &Path, report: &mut Report) -> Vec<std::path::PathBuf> {
 }
 
 /// Deals with one file of the spool.
-fn sweep(file: &Path, spool: &Spool, named: &HashSet<String>, aside: &Path, report: &mut Report) {
+fn sweep(file: &Path, spool: &Spool, named: &HashSet<String>, aside: &Path, report: &mut StartupReport) {
     let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     if named.contains(name) && spool.path(name).is_some_and(|path| path == file) {
         return;
@@ -227,7 +225,7 @@ fn sweep(file: &Path, spool: &Spool, named: &HashSet<String>, aside: &Path, repo
 }
 
 /// Moves away what no message owns; of a link the link, not what it leads to.
-fn set_aside(file: &Path, aside: &Path, report: &mut Report) {
+fn set_aside(file: &Path, aside: &Path, report: &mut StartupReport) {
     // The folder it came from becomes part of the name, so that two files never meet.
     let folder = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let target = aside.join(format!("{folder}-{}", file.file_name().unwrap_or_default().to_string_lossy()));

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::clock::Timestamp;
 use crate::mail::{ClientKey, Lane};
-use crate::queue::{Error, Report, folder};
+use crate::queue::{QueueError, StartupReport, folder};
 
 use super::fault::Fault;
 use super::lock::Lock;
@@ -31,14 +31,14 @@ pub(super) fn is_small(path: &Path) -> bool {
 impl Writer {
     /// Counts what is there: a small queue at once, a large one beside the work, so that new mail need not wait for that.
     pub(super) fn count_at_start(&mut self) {
-        if !is_small(&database(&self.settings)) && self.reader.survey(&self.inbox) {
+        if !is_small(&database(&self.folder)) && self.reader.survey(&self.inbox) {
             return;
         }
         self.recount();
     }
 
     /// Takes in what was there at the start, and answers those who have waited for it.
-    pub(super) fn take_survey(&mut self, survey: Result<Survey, Error>) {
+    pub(super) fn take_survey(&mut self, survey: Result<Survey, QueueError>) {
         match survey {
             // It was opened anew meanwhile, and counted.
             _ if self.ledger.is_counted() => {}
@@ -55,7 +55,7 @@ impl Writer {
                 if let Err(error) = other {
                     tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted beside the work");
                 }
-                let mut report = Report::new();
+                let mut report = StartupReport::new();
                 let mended = self.conn().and_then(|conn| start::check_lines(conn, &mut report));
                 if let Err(error) = mended {
                     tracing::error!(event = "queue_error", %error, "damaged names could not be mended");
@@ -119,23 +119,23 @@ impl Writer {
         if self.conn.is_some() {
             return Ok(());
         }
-        let fault = |error: Error| match error {
-            Error::Full(folder) => Fault::Full(folder),
+        let fault = |error: QueueError| match error {
+            QueueError::Full(folder) => Fault::Full(folder),
             other => Fault::Failed(other.to_string()),
         };
         folder::make(self.spool.folder()).map_err(fault)?;
-        if !self.lock.is_in(&self.settings.data_dir) {
+        if !self.lock.is_in(&self.folder) {
             // The lock went with the folder: another process could take one of that name.
-            self.lock = Lock::take(&self.settings.data_dir).map_err(fault)?;
+            self.lock = Lock::take(&self.folder).map_err(fault)?;
         }
-        let path = database(&self.settings);
+        let path = database(&self.folder);
         let (conn, _) = schema::connect(&path).map_err(fault)?;
-        let folder = &self.settings.data_dir;
+        let folder = &self.folder;
         take_back(&conn, &self.revoked).map_err(|error| Fault::of(&error, folder))?;
         for file in self.revoked.drain(..).filter_map(|revoked| revoked.file) {
             let _ = self.unlink.send(file);
         }
-        self.identity = identity(&self.settings);
+        self.identity = identity(&self.folder);
         self.conn = Some(conn);
         self.recount();
         self.answer_parked();

@@ -14,10 +14,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::clock::Timestamp;
 use crate::mail::{Id, Lane};
-use crate::queue::body::{Spool, Stored};
-use crate::queue::entry::{Entry, State};
-use crate::queue::request::{ClosedLane, Line, WaitReason};
-use crate::queue::{Depth, Error, Filter};
+use crate::queue::{
+    ClosedLane, MessageFilter, MessageState, PoolLane, QueueDepth, QueueEntry, QueueError, Spool, StoredBody,
+    WaitReason,
+};
 
 use super::fault::Fault;
 use super::ledger::{Leased, Ledger};
@@ -60,7 +60,7 @@ enum Part {
 pub(super) struct Picture {
     pub(super) ledger: Ledger,
     /// The lanes that no account can take from.
-    pub(super) closed: HashMap<Line, ClosedLane>,
+    pub(super) closed: HashMap<PoolLane, ClosedLane>,
     /// The time, as it was told last.
     pub(super) now: Timestamp,
 }
@@ -76,18 +76,18 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
-    pub(super) fn list(&self, filter: &Filter) -> Result<Vec<Entry>, Error> {
+    pub(super) fn list(&self, filter: &MessageFilter) -> Result<Vec<QueueEntry>, QueueError> {
         let limit = if filter.limit == 0 { 100 } else { filter.limit };
         let after = filter.after.as_ref().map_or("", Id::as_str);
         let wanted_pool = |pool: &str| filter.pool.as_deref().is_none_or(|wanted| wanted == pool);
         // Each state, pool and lane is in order by itself; the first `limit` of all are among the first `limit` of each.
         let mut found: Vec<(Id, i64)> = Vec::new();
-        if wanted(filter, State::Sending) {
+        if wanted(filter, MessageState::Sending) {
             let leased = self.picture.ledger.all_leased().filter(|l| l.id.as_str() > after && wanted_pool(&l.pool));
             found.extend(leased.map(|leased| (leased.id, leased.seq)));
         }
         let read = |found: &mut Vec<(Id, i64)>| -> rusqlite::Result<()> {
-            for state in State::ALL.into_iter().filter(|&state| state != State::Sending) {
+            for state in MessageState::ALL.into_iter().filter(|&state| state != MessageState::Sending) {
                 let lanes = self.lanes_in(state)?.into_iter();
                 for names in lanes.filter(|(pool, _)| wanted_pool(&String::from_utf8_lossy(pool))) {
                     if let Some(part) = self.part(filter, state, &names) {
@@ -107,11 +107,11 @@ impl View<'_> {
     }
 
     /// The messages in these rows, without those that cannot be read.
-    pub(super) fn entries(&self, rows: Vec<i64>) -> Result<Vec<Entry>, Error> {
+    pub(super) fn entries(&self, rows: Vec<i64>) -> Result<Vec<QueueEntry>, QueueError> {
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             if self.stop.load(Ordering::Relaxed) {
-                return Err(Error::Closed);
+                return Err(QueueError::Closed);
             }
             match self.entry(row) {
                 Ok(entry) => entries.push(entry),
@@ -127,30 +127,30 @@ impl View<'_> {
 
     /// Why this lane of `pool` is closed; `None` when it is not.
     fn closed(&self, pool: &str, lane: Lane) -> Option<&ClosedLane> {
-        self.picture.closed.get(&Line { pool: pool.to_owned(), lane })
+        self.picture.closed.get(&PoolLane { pool: pool.to_owned(), lane })
     }
 
     /// Which messages of this pool and lane that the table has in `state` are shown in a state that is wanted.
-    fn part(&self, filter: &Filter, state: State, (pool, lane): &Names) -> Option<Part> {
+    fn part(&self, filter: &MessageFilter, state: MessageState, (pool, lane): &Names) -> Option<Part> {
         let lane = std::str::from_utf8(lane).ok().and_then(Lane::parse);
         let closed =
             std::str::from_utf8(pool).ok().zip(lane).and_then(|(pool, lane)| self.closed(pool, lane)).is_some();
-        let (as_is, as_waiting) = (wanted(filter, state), wanted(filter, State::Waiting));
+        let (as_is, as_waiting) = (wanted(filter, state), wanted(filter, MessageState::Waiting));
         match state {
-            State::Queued if closed => as_waiting.then_some(Part::All),
-            State::Deferred if closed && as_is != as_waiting => Some(Part::Due(self.picture.now, as_waiting)),
-            State::Queued
-            | State::Sending
-            | State::Waiting
-            | State::Deferred
-            | State::Held
-            | State::Delivered
-            | State::Failed => as_is.then_some(Part::All),
+            MessageState::Queued if closed => as_waiting.then_some(Part::All),
+            MessageState::Deferred if closed && as_is != as_waiting => Some(Part::Due(self.picture.now, as_waiting)),
+            MessageState::Queued
+            | MessageState::Sending
+            | MessageState::Waiting
+            | MessageState::Deferred
+            | MessageState::Held
+            | MessageState::Delivered
+            | MessageState::Failed => as_is.then_some(Part::All),
         }
     }
 
     /// The pools and lanes of all messages that the table has in `state`.
-    fn lanes_in(&self, state: State) -> rusqlite::Result<Vec<Names>> {
+    fn lanes_in(&self, state: MessageState) -> rusqlite::Result<Vec<Names>> {
         // From one to the next by the index, so that the time depends on the lanes, not on the messages.
         let conn = self.conn;
         let look = |sql: &str, (pool, lane): &Names| {
@@ -176,7 +176,7 @@ impl View<'_> {
     /// The first `limit` messages that the table has in `state`, in this pool and lane, and that are not leased.
     fn ids_in(
         &self,
-        state: State,
+        state: MessageState,
         (pool, lane): &Names,
         part: &Part,
         after: &str,
@@ -210,22 +210,22 @@ impl View<'_> {
     }
 
     /// A message as operators see it.
-    fn entry(&self, seq: i64) -> Result<Entry, Unreadable> {
+    fn entry(&self, seq: i64) -> Result<QueueEntry, Unreadable> {
         let mut entry = rows::entry(self.conn, seq)?;
         if self.picture.ledger.is_leased(seq) && !entry.state.is_final() {
-            entry.state = State::Sending;
+            entry.state = MessageState::Sending;
         }
         let due = match entry.state {
-            State::Queued | State::Waiting => true,
-            State::Deferred => entry.due <= self.picture.now,
-            State::Sending | State::Held | State::Delivered | State::Failed => false,
+            MessageState::Queued | MessageState::Waiting => true,
+            MessageState::Deferred => entry.due <= self.picture.now,
+            MessageState::Sending | MessageState::Held | MessageState::Delivered | MessageState::Failed => false,
         };
         let closed = self.closed(&entry.pool, entry.lane).filter(|_| due);
         if let Some(ClosedLane { until, reason, .. }) = closed {
-            (entry.state, entry.wait) = (State::Waiting, Some(reason.clone()));
+            (entry.state, entry.wait) = (MessageState::Waiting, Some(reason.clone()));
             entry.due = entry.due.max(until.unwrap_or(UNTIL_AN_OPERATOR_ACTS));
         } else if due
-            && entry.state != State::Waiting
+            && entry.state != MessageState::Waiting
             && self.picture.ledger.all_leased().any(|leased| *leased.pool == *entry.pool)
         {
             // Nothing is in its way but those of its pool that are sent now.
@@ -234,8 +234,8 @@ impl View<'_> {
         Ok(entry)
     }
 
-    pub(super) fn show(&self, id: Id) -> Result<(Entry, Bytes, Stored), Error> {
-        let read = || -> Result<(Entry, Bytes, Stored), Unreadable> {
+    pub(super) fn show(&self, id: Id) -> Result<(QueueEntry, Bytes, StoredBody), QueueError> {
+        let read = || -> Result<(QueueEntry, Bytes, StoredBody), Unreadable> {
             let sql = "SELECT seq FROM message WHERE id = ?1";
             let seq = self.conn.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0))?;
             let entry = self.entry(seq)?;
@@ -244,35 +244,35 @@ impl View<'_> {
             Ok((entry, head, body))
         };
         read().map_err(|unreadable| match unreadable {
-            Unreadable::Missing => Error::NotFound(id),
-            Unreadable::Damaged(reason) => Error::Database(format!("message {id} is damaged: {reason}")),
+            Unreadable::Missing => QueueError::NotFound(id),
+            Unreadable::Damaged(reason) => QueueError::Database(format!("message {id} is damaged: {reason}")),
             Unreadable::Failed(error) => self.failed(&error),
         })
     }
 
-    pub(super) fn depth(&self) -> Result<Depth, Error> {
-        let read = || -> rusqlite::Result<Depth> {
+    pub(super) fn depth(&self) -> Result<QueueDepth, QueueError> {
+        let read = || -> rusqlite::Result<QueueDepth> {
             let mut depth = self.picture.ledger.depth();
-            for ClosedLane { line: Line { pool, lane }, reason, .. } in self.picture.closed.values() {
-                let (lane, moved_before) = (*lane, depth.messages[State::Waiting as usize]);
+            for ClosedLane { line: PoolLane { pool, lane }, reason, .. } in self.picture.closed.values() {
+                let (lane, moved_before) = (*lane, depth.messages[MessageState::Waiting as usize]);
                 let leased = |state, due: Timestamp| {
                     let here =
                         self.picture.ledger.all_leased().filter(|leased| leased.lane == lane && *leased.pool == **pool);
                     here.filter(|leased| leased.state == state && leased.due <= due).count() as u64
                 };
-                let queued = self.picture.ledger.in_lane(pool, lane, State::Queued);
+                let queued = self.picture.ledger.in_lane(pool, lane, MessageState::Queued);
                 let deferred = self.deferred(pool, lane)?;
                 for (state, all, leased) in [
-                    (State::Queued, queued, leased(State::Queued, Timestamp::from_millis(i64::MAX))),
-                    (State::Deferred, deferred, leased(State::Deferred, self.picture.now)),
+                    (MessageState::Queued, queued, leased(MessageState::Queued, Timestamp::from_millis(i64::MAX))),
+                    (MessageState::Deferred, deferred, leased(MessageState::Deferred, self.picture.now)),
                 ] {
                     let moved = all.saturating_sub(leased).min(depth.messages[state as usize]);
                     depth.messages[state as usize] -= moved;
-                    depth.messages[State::Waiting as usize] += moved;
+                    depth.messages[MessageState::Waiting as usize] += moved;
                 }
-                let stored = self.picture.ledger.in_lane(pool, lane, State::Waiting);
-                let stored = stored.saturating_sub(leased(State::Waiting, Timestamp::from_millis(i64::MAX)));
-                let moved = depth.messages[State::Waiting as usize] - moved_before;
+                let stored = self.picture.ledger.in_lane(pool, lane, MessageState::Waiting);
+                let stored = stored.saturating_sub(leased(MessageState::Waiting, Timestamp::from_millis(i64::MAX)));
+                let moved = depth.messages[MessageState::Waiting as usize] - moved_before;
                 depth.waiting[reason.place()] += moved + stored;
             }
             depth.waiting[WaitReason::Share.place()] = self.share()?;
@@ -289,29 +289,33 @@ impl View<'_> {
         let open = lanes.filter(|(pool, lane)| self.closed(pool, *lane).is_none());
         open.map(|(pool, lane)| {
             let due = |leased: &&Leased| match leased.state {
-                State::Queued => true,
-                State::Deferred => leased.due <= self.picture.now,
-                State::Sending | State::Waiting | State::Held | State::Delivered | State::Failed => false,
+                MessageState::Queued => true,
+                MessageState::Deferred => leased.due <= self.picture.now,
+                MessageState::Sending
+                | MessageState::Waiting
+                | MessageState::Held
+                | MessageState::Delivered
+                | MessageState::Failed => false,
             };
             let here = |leased: &&Leased| leased.lane == lane && *leased.pool == *pool && due(leased);
             let leased = self.picture.ledger.all_leased().filter(here).count() as u64;
-            Ok((self.picture.ledger.in_lane(pool, lane, State::Queued) + self.deferred(pool, lane)?)
+            Ok((self.picture.ledger.in_lane(pool, lane, MessageState::Queued) + self.deferred(pool, lane)?)
                 .saturating_sub(leased))
         })
         .sum()
     }
 
     /// Turns an error of a look into its answer.
-    fn failed(&self, error: &rusqlite::Error) -> Error {
+    fn failed(&self, error: &rusqlite::Error) -> QueueError {
         if self.stop.load(Ordering::Relaxed) {
-            return Error::Closed;
+            return QueueError::Closed;
         }
         tracing::error!(event = "queue_error", %error, "the queue's database could not be read");
         Fault::of(error, self.folder).error()
     }
 
     /// Octets of all messages that are not final, by address. An address that cannot be read any more has none.
-    pub(super) fn bytes_by_addr(&self) -> Result<Vec<(IpAddr, u64)>, Error> {
+    pub(super) fn bytes_by_addr(&self) -> Result<Vec<(IpAddr, u64)>, QueueError> {
         let read = || -> rusqlite::Result<Vec<(IpAddr, u64)>> {
             let mut statement = self.conn.prepare_cached(BY_ADDR)?;
             let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
@@ -323,7 +327,7 @@ impl View<'_> {
 
     /// How many deferred messages of this pool and lane are due, leased or not.
     fn deferred(&self, pool: &str, lane: Lane) -> rusqlite::Result<u64> {
-        if self.picture.ledger.in_lane(pool, lane, State::Deferred) == 0 {
+        if self.picture.ledger.in_lane(pool, lane, MessageState::Deferred) == 0 {
             return Ok(0);
         }
         let mut statement = self.conn.prepare_cached(DEFERRED)?;
@@ -336,7 +340,7 @@ impl View<'_> {
         let mut oldest = None;
         // Ids sort by time of arrival, so the first one of each state, pool and lane is enough.
         let mut statement = self.conn.prepare_cached(OLDEST)?;
-        for state in State::ALL.into_iter().filter(|state| !state.is_final()) {
+        for state in MessageState::ALL.into_iter().filter(|state| !state.is_final()) {
             for (pool, lane) in self.lanes_in(state)? {
                 let names = params![state.name(), as_text(&pool), as_text(&lane)];
                 let received = statement.query_row(names, |row| row.get(0)).optional()?;
@@ -348,7 +352,7 @@ impl View<'_> {
 }
 
 /// Whether `filter` asks for messages that are shown in `state`.
-fn wanted(filter: &Filter, state: State) -> bool {
+fn wanted(filter: &MessageFilter, state: MessageState) -> bool {
     match filter.states[..] {
         [] => !state.is_final(),
         ref states => states.contains(&state),

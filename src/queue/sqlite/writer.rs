@@ -10,7 +10,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -19,10 +19,9 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
-use crate::queue::body::{Spool, Stored};
-use crate::queue::entry::NewMessage;
-use crate::queue::request::{ClosedLane, Line};
-use crate::queue::{Error, Kept, Settings, Settled};
+use crate::queue::{
+    ClosedLane, NewMessage, PendingSettlement, PoolLane, QueueError, RetentionSettings, Settled, Spool,
+};
 
 use super::apply::{Done, Write};
 use super::fresh::Fresh;
@@ -53,7 +52,7 @@ pub(super) enum Message {
     /// A lease was dropped.
     Release(u64),
     /// What was in the queue at its start.
-    Surveyed(Result<Survey, Error>),
+    Surveyed(Result<Survey, QueueError>),
     /// The end.
     Close(Option<Reply<()>>),
 }
@@ -84,25 +83,25 @@ impl Job {
     }
 
     /// A settlement could not be written and is kept: says so, once, and gives the permit back.
-    pub(super) fn keep(&mut self, why: Error) {
+    pub(super) fn keep(&mut self, why: QueueError) {
         self.permit = None;
         if let Asker::Settlement(_) = self.asker {
             let (written, answer) = oneshot::channel();
             if let Asker::Settlement(reply) = std::mem::replace(&mut self.asker, Asker::Kept(written)) {
-                let _ = reply.send(Ok(Settled::Kept(Kept { why, written: answer })));
+                let _ = reply.send(Ok(Settled::Pending(PendingSettlement { why, written: answer })));
             }
         }
     }
 
     /// Answers that it was not done. First the file of a message that was refused goes, then the answer.
-    pub(super) fn refuse(self, error: Error) {
+    pub(super) fn refuse(self, error: QueueError) {
         drop(self.write);
         self.asker.answer(Err(error));
     }
 }
 
 impl Asker {
-    fn answer(self, result: Result<bool, Error>) {
+    fn answer(self, result: Result<bool, QueueError>) {
         match self {
             Asker::Nobody => {}
             Asker::Change(reply) => drop(reply.send(result)),
@@ -114,7 +113,8 @@ impl Asker {
 
 /// What the thread owns.
 pub(super) struct Writer {
-    pub(super) settings: Settings,
+    pub(super) folder: PathBuf,
+    pub(super) settings: RetentionSettings,
     pub(super) spool: Arc<Spool>,
     pub(super) ledger: Ledger,
     pub(super) lines: Lines,
@@ -122,7 +122,7 @@ pub(super) struct Writer {
     /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
     pub(super) skip: HashSet<i64>,
     /// The lanes that no account can take from.
-    pub(super) closed: HashMap<Line, ClosedLane>,
+    pub(super) closed: HashMap<PoolLane, ClosedLane>,
     /// The time, as it was told last; before that, long ago.
     pub(super) now: Timestamp,
     /// For the leases that are handed out: the way back.
@@ -152,13 +152,13 @@ pub(super) struct Writer {
 }
 
 /// The database's file.
-pub(super) fn database(settings: &Settings) -> PathBuf {
-    settings.data_dir.join("queue.db")
+pub(super) fn database(folder: &Path) -> PathBuf {
+    folder.join("queue.db")
 }
 
 /// Device and inode of the database.
-pub(super) fn identity(settings: &Settings) -> Option<(u64, u64)> {
-    fs::metadata(database(settings)).ok().map(|meta| (meta.dev(), meta.ino()))
+pub(super) fn identity(folder: &Path) -> Option<(u64, u64)> {
+    fs::metadata(database(folder)).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 impl Writer {
@@ -223,7 +223,7 @@ impl Writer {
     }
 
     /// Carries out what follows from a change that is committed, and answers.
-    pub(super) fn finish(&mut self, job: Job, result: Result<Done, Error>) {
+    pub(super) fn finish(&mut self, job: Job, result: Result<Done, QueueError>) {
         match result {
             Ok(done) => {
                 for change in &done.moves {
@@ -238,7 +238,7 @@ impl Writer {
                 }
                 if let Some((now, latest)) = done.mended {
                     self.lines.forget_times();
-                    self.ledger.mend_times(now, latest);
+                    self.ledger.correct_times(now, latest);
                     self.fresh.clear();
                 }
                 if let Some(token) = done.released {
@@ -297,7 +297,7 @@ impl Writer {
         let closed = self.conn.take().map_or(Ok(()), |conn| conn.close().map_err(|(_, error)| error));
         drop(self.lock);
         if let Some(reply) = reply {
-            let _ = reply.send(closed.map_err(|error| Error::Database(error.to_string())));
+            let _ = reply.send(closed.map_err(|error| QueueError::Database(error.to_string())));
         }
     }
 }
@@ -323,8 +323,6 @@ fn messages_of(write: Write) -> Vec<NewMessage> {
 
 /// From now on a row names the file.
 fn kept(mut message: NewMessage) -> NewMessage {
-    if let Stored::Spooled(file) = &mut message.body {
-        file.keep();
-    }
+    message.body.keep();
     message
 }

@@ -12,7 +12,7 @@ use super::{DATA, FLAT, HONEST, Plan, Scene, connect, count, pour};
 use crate::support::entrance::{ENDLESS, Entrance, Line, Plan as Door, plain, user};
 use crate::support::office::{Device, PATIENCE, until};
 use yizhan::limits::lockout::Patience;
-use yizhan::queue::{Filter, Queue};
+use yizhan::queue::{Inspection as _, MessageFilter};
 use yizhan::secret::{Secret, SecretSource, password};
 use yizhan::telemetry::counter::REFUSED;
 
@@ -84,7 +84,7 @@ async fn a_059_a_thousand_guesses_are_ten_and_nobody_else_waits() {
         pour(connect([127, 0, 0, 9], addr).await, [b"EHLO x\r\n".to_vec(), lines.into_bytes()].into_iter()).await;
     assert_eq!((count(&said, "535 5.7.8"), count(&said, "421 4.7.0"), count(&said, "235")), (3, 1, 0), "{said}");
     Line::hello(addr).await.send("a@example.com").await;
-    let queued = door.queue.list(Filter { limit: 100_000, ..Filter::default() }).await.unwrap();
+    let queued = door.queue.list(MessageFilter { limit: 100_000, ..MessageFilter::default() }).await.unwrap();
     assert!((sent + 1..=sent + 2).contains(&queued.len()), "{} of {sent}", queued.len());
 }
 

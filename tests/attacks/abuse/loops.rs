@@ -10,7 +10,7 @@ use crate::support::ports::Reserved;
 use yizhan::config::{Auth, Listener, ListenerTls, NoticeTo, User};
 use yizhan::mail::Address;
 use yizhan::provider::Tls;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::Limits;
 use yizhan::secret::{Secret, SecretSource};
 
@@ -122,15 +122,15 @@ async fn a_061_a_relay_that_sends_to_itself_comes_to_an_end() {
     })
     .await;
     let id = office.send(&["a@else.test"], DATA).await;
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
     // Both circles, that of the mail and that of the notice about it, end where a third turn would begin.
-    let open = [State::Queued, State::Sending, State::Waiting, State::Deferred];
+    let open = [MessageState::Queued, MessageState::Sending, MessageState::Waiting, MessageState::Deferred];
     until("both circles to end", async || {
-        let failed = office.list(&[State::Failed]).await.len();
+        let failed = office.list(&[MessageState::Failed]).await.len();
         (failed == 2 && office.list(&open).await.is_empty()).then_some(())
     })
     .await;
-    let all = office.list(&State::ALL).await;
+    let all = office.list(&MessageState::ALL).await;
     let notices = all.iter().filter(|entry| entry.notice).count();
     assert_eq!((all.len(), notices), (5, 1), "{all:?}");
     assert_eq!(office.sandbox.stats().accepted, 0);
@@ -159,7 +159,7 @@ async fn told(office: &Office, from: &str, fields: &str) -> Vec<String> {
     let mut device = Device::connect(office.door()).await;
     let mail = format!("Subject: x\r\n{fields}\r\n\r\nbody\r\n");
     let id = device.send(from, &["refused@else.test"], mail.as_bytes()).await;
-    office.wait_state(id, State::Failed).await;
+    office.wait_state(id, MessageState::Failed).await;
     office.wait_empty().await;
     let received = office.sandbox.received();
     let notices = &received[before..];

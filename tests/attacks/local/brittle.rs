@@ -10,11 +10,12 @@ use yizhan::app::Relay;
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::config::Settings;
 use yizhan::mail::Id;
-use yizhan::queue::body::{Draft, Stored};
-use yizhan::queue::entry::{AccountState, Entry, LONGEST_POOL, NewMessage, SavedTime, Settlement, Usage};
-use yizhan::queue::request::{ClosedLane, LeaseRequest, Line};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{self, Answer, Depth, Filter, Lease, Queue, Settled};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{
+    AccountState, AccountStore, AccountUsage, BodyDraft, ClosedLane, Inspection, LONGEST_POOL, Lease, LeaseRequest,
+    MessageFilter, MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueFuture, RetentionSettings,
+    SavedTime, Settled, Settlement, StoredBody,
+};
 use yizhan::sandbox::Limits;
 
 use crate::support::folder::Folder;
@@ -25,7 +26,7 @@ const SLOW: Duration = Duration::from_millis(500);
 
 /// The embedded queue, and where it panics next.
 pub(crate) struct Brittle {
-    sound: Sqlite,
+    sound: SqliteQueue,
     /// The calls that panic, each with how many of them go well before.
     next: Mutex<Vec<(&'static str, u32)>>,
     /// The pool whose messages the queue cannot store.
@@ -52,7 +53,7 @@ impl Brittle {
         self.next.lock().expect("no panic holds it")
     }
 
-    fn touch(&self, call: &'static str) -> &Sqlite {
+    fn touch(&self, call: &'static str) -> &SqliteQueue {
         let mut next = self.next();
         if let Some(place) = next.iter().position(|(one, _)| *one == call) {
             let Some(left) = next[place].1.checked_sub(1) else {
@@ -67,14 +68,15 @@ impl Brittle {
 }
 
 /// A queue that is sound until it is told otherwise.
-pub(crate) fn brittle(sound: Sqlite) -> Arc<Brittle> {
+pub(crate) fn brittle(sound: SqliteQueue) -> Arc<Brittle> {
     Arc::new(Brittle { sound, next: Mutex::default(), refused: Mutex::default() })
 }
 
-/// The settings of the queue, as the relay would have them.
-pub(crate) fn queue_settings(settings: &Settings) -> queue::Settings {
+/// The embedded queue, as the relay would open it.
+pub(crate) fn open_queue(settings: &Settings) -> SqliteQueue {
     let of = &settings.queue;
-    queue::Settings { data_dir: of.data_dir.clone(), keep_delivered: of.keep_delivered, keep_failed: of.keep_failed }
+    let keep = RetentionSettings { keep_delivered: of.keep_delivered, keep_failed: of.keep_failed };
+    SqliteQueue::open(&of.data_dir, keep).expect("the queue opens").0
 }
 
 /// An office whose queue is brittle, after `change` has had a hand in its settings.
@@ -82,17 +84,16 @@ pub(crate) async fn office(name: &str, change: impl FnOnce(&mut Settings)) -> (O
     let (folder, sandbox) = (Folder::new(name), provider(Limits::default()).await);
     let mut settings = settings(&sandbox, &folder);
     change(&mut settings);
-    let (sound, _) = Sqlite::open(&queue_settings(&settings)).expect("a new queue opens");
-    let queue = brittle(sound);
+    let queue = brittle(open_queue(&settings));
     let relay = Relay::on(queue.clone(), &settings, Clock::system()).unwrap_or_else(|error| panic!("{error}"));
     (Office { sandbox, relay, settings, folder }, queue)
 }
 
-impl Queue for Brittle {
-    fn draft(&self) -> Draft {
+impl MessageQueue for Brittle {
+    fn draft(&self) -> BodyDraft {
         self.touch("draft").draft()
     }
-    fn put_all(&self, mut messages: Vec<NewMessage>) -> Answer<'_, ()> {
+    fn put_all(&self, mut messages: Vec<NewMessage>) -> QueueFuture<'_, ()> {
         let sound = self.touch("put");
         let refused = *self.refused.lock().expect("no panic holds it");
         let mut fails = false;
@@ -107,82 +108,91 @@ impl Queue for Brittle {
             sound.put_all(messages).await
         })
     }
-    fn lease(&self, now: Timestamp, request: LeaseRequest) -> Answer<'_, Vec<Lease>> {
+    fn lease(&self, now: Timestamp, request: LeaseRequest) -> QueueFuture<'_, Vec<Lease>> {
         self.touch("lease").lease(now, request)
     }
-    fn settle(&self, lease: Lease, settlement: Settlement) -> Answer<'_, Settled> {
+    fn settle(&self, lease: Lease, settlement: Settlement) -> QueueFuture<'_, Settled> {
         self.touch("settle").settle(lease, settlement)
     }
-    fn hold(&self, lease: Lease, reason: String) -> Answer<'_, ()> {
+    fn hold(&self, lease: Lease, reason: String) -> QueueFuture<'_, ()> {
         self.touch("hold").hold(lease, reason)
     }
-    fn wait(&self) -> Answer<'_, ()> {
+    fn wait(&self) -> QueueFuture<'_, ()> {
         self.touch("wait").wait()
     }
-    fn first_due(&self, lines: Vec<Line>) -> Answer<'_, Vec<Option<Timestamp>>> {
+    fn first_due(&self, lines: Vec<PoolLane>) -> QueueFuture<'_, Vec<Option<Timestamp>>> {
         self.touch("first_due").first_due(lines)
     }
-    fn pools(&self) -> Answer<'_, Vec<(String, u64)>> {
-        self.touch("pools").pools()
-    }
-    fn assign(&self, changes: Vec<(Id, String)>) -> Answer<'_, ()> {
-        self.touch("assign").assign(changes)
-    }
-    fn close_lanes(&self, closed: Vec<ClosedLane>) -> Answer<'_, ()> {
+    fn close_lanes(&self, closed: Vec<ClosedLane>) -> QueueFuture<'_, ()> {
         self.touch("close_lanes").close_lanes(closed)
     }
-    fn spend(&self, usage: Usage) -> Answer<'_, ()> {
-        self.touch("spend").spend(usage)
+    fn assign(&self, changes: Vec<(Id, String)>) -> QueueFuture<'_, ()> {
+        self.touch("assign").assign(changes)
     }
-    fn usage(&self, account: String, since: Timestamp) -> Answer<'_, Vec<Usage>> {
-        self.touch("usage").usage(account, since)
+    fn unreported(&self, limit: usize) -> QueueFuture<'_, Vec<QueueEntry>> {
+        self.touch("unreported").unreported(limit)
     }
-    fn remember(&self, state: AccountState) -> Answer<'_, ()> {
-        self.touch("remember").remember(state)
+    fn mark_reported(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> QueueFuture<'_, ()> {
+        self.touch("mark_reported").mark_reported(notice, ids)
     }
-    fn recall(&self) -> Answer<'_, Vec<AccountState>> {
-        self.touch("recall").recall()
-    }
-    fn save_time(&self, saved: SavedTime) -> Answer<'_, ()> {
-        self.touch("save_time").save_time(saved)
-    }
-    fn saved_time(&self) -> Answer<'_, Option<SavedTime>> {
-        self.touch("saved_time").saved_time()
-    }
-    fn untold(&self, limit: usize) -> Answer<'_, Vec<Entry>> {
-        self.touch("untold").untold(limit)
-    }
-    fn tell(&self, notice: Option<NewMessage>, ids: Vec<Id>) -> Answer<'_, ()> {
-        self.touch("tell").tell(notice, ids)
-    }
-    fn list(&self, filter: Filter) -> Answer<'_, Vec<Entry>> {
-        self.touch("list").list(filter)
-    }
-    fn show(&self, id: Id) -> Answer<'_, (Entry, Bytes, Stored)> {
-        self.touch("show").show(id)
-    }
-    fn retry(&self, id: Id, now: Timestamp) -> Answer<'_, ()> {
+    fn retry(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()> {
         self.touch("retry").retry(id, now)
     }
-    fn drop_message(&self, id: Id) -> Answer<'_, ()> {
+    fn drop_message(&self, id: Id) -> QueueFuture<'_, ()> {
         self.touch("drop_message").drop_message(id)
     }
-    fn mend_times(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, ()> {
-        self.touch("mend_times").mend_times(now, latest)
+}
+
+impl AccountStore for Brittle {
+    fn add_usage(&self, usage: AccountUsage) -> QueueFuture<'_, ()> {
+        self.touch("add_usage").add_usage(usage)
     }
-    fn bytes_by_addr(&self) -> Answer<'_, Vec<(IpAddr, u64)>> {
-        self.touch("bytes_by_addr").bytes_by_addr()
+    fn usage(&self, account: String, since: Timestamp) -> QueueFuture<'_, Vec<AccountUsage>> {
+        self.touch("usage").usage(account, since)
     }
-    fn bytes(&self) -> Answer<'_, u64> {
-        self.touch("bytes").bytes()
+    fn save_account_state(&self, state: AccountState) -> QueueFuture<'_, ()> {
+        self.touch("save_account_state").save_account_state(state)
     }
-    fn depth(&self) -> Answer<'_, Depth> {
+    fn account_states(&self) -> QueueFuture<'_, Vec<AccountState>> {
+        self.touch("account_states").account_states()
+    }
+}
+
+impl Inspection for Brittle {
+    fn list(&self, filter: MessageFilter) -> QueueFuture<'_, Vec<QueueEntry>> {
+        self.touch("list").list(filter)
+    }
+    fn show(&self, id: Id) -> QueueFuture<'_, (QueueEntry, Bytes, StoredBody)> {
+        self.touch("show").show(id)
+    }
+    fn depth(&self) -> QueueFuture<'_, QueueDepth> {
         self.touch("depth").depth()
     }
-    fn purge(&self, now: Timestamp) -> Answer<'_, bool> {
+    fn bytes(&self) -> QueueFuture<'_, u64> {
+        self.touch("bytes").bytes()
+    }
+    fn bytes_by_addr(&self) -> QueueFuture<'_, Vec<(IpAddr, u64)>> {
+        self.touch("bytes_by_addr").bytes_by_addr()
+    }
+    fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>> {
+        self.touch("pools").pools()
+    }
+}
+
+impl Queue for Brittle {
+    fn correct_times(&self, now: Timestamp, latest: Timestamp) -> QueueFuture<'_, ()> {
+        self.touch("correct_times").correct_times(now, latest)
+    }
+    fn purge(&self, now: Timestamp) -> QueueFuture<'_, bool> {
         self.touch("purge").purge(now)
     }
-    fn close(&self) -> Answer<'_, ()> {
+    fn save_time(&self, saved: SavedTime) -> QueueFuture<'_, ()> {
+        self.touch("save_time").save_time(saved)
+    }
+    fn saved_time(&self) -> QueueFuture<'_, Option<SavedTime>> {
+        self.touch("saved_time").saved_time()
+    }
+    fn close(&self) -> QueueFuture<'_, ()> {
         self.touch("close").close()
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Signal, kill_process};
 
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Sandbox};
 use yizhan::secret::Secret;
 
@@ -245,7 +245,7 @@ async fn a_082_a_letter_for_two_pools_is_stored_whole_or_not_at_all() {
         .write(&[b"Subject: large\r\n\r\n".to_vec(), b"0123456789abcde\r\n".repeat(20_000), b".\r\n".to_vec()].concat())
         .await;
     assert_eq!(device.expect("451").await, NOT_STORED);
-    assert!(office.list(&State::ALL).await.is_empty(), "neither of them is there");
+    assert!(office.list(&MessageState::ALL).await.is_empty(), "neither of them is there");
     let left = files(&office.folder.path().join("data/spool"));
     assert!(left.is_empty(), "{left:?}");
     queue.refuse_pool(None);

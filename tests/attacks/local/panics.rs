@@ -12,14 +12,11 @@ use yizhan::app::Relay;
 use yizhan::cli::serve::{Signals, serve};
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::mail::{Address, Id, Lane, ReversePath};
-use yizhan::queue::Error;
-use yizhan::queue::body::Stored;
-use yizhan::queue::entry::{NewMessage, Origin, State};
-use yizhan::queue::sqlite::Sqlite;
+use yizhan::queue::{MessageOrigin, MessageState, NewMessage, QueueError, StoredBody};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::telemetry::counter::PANICS;
 
-use super::brittle::{brittle, office, queue_settings};
+use super::brittle::{brittle, office, open_queue};
 use super::{nobody_home, send, taken};
 use crate::support::harm::{start_traced, start_under_strace, under_strace};
 use crate::support::load::{Books, Courier};
@@ -69,7 +66,7 @@ async fn a_093_a_panic_in_a_session_ends_that_session_only() {
     }
     assert_eq!(panics(&office, "session"), 12);
     let left = files(&office.folder.path().join("data/spool"));
-    assert!(left.is_empty() && office.list(&State::ALL).await.is_empty(), "{left:?}");
+    assert!(left.is_empty() && office.list(&MessageState::ALL).await.is_empty(), "{left:?}");
     // Before a word is said of it, too.
     queue.panic_at("draft");
     bystander.ask("MAIL FROM:<device@lan.local>", "250").await;
@@ -77,7 +74,7 @@ async fn a_093_a_panic_in_a_session_ends_that_session_only() {
     bystander.write(b"DATA\r\n").await;
     assert_eq!(bystander.expect("421").await, FAULT);
     let id = office.send(&["a@else.test"], MAIL).await;
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(office.relay.counters().sum(PANICS, &[]), 13);
     assert!(timeout(Duration::from_secs(5), office.relay.stop(PATIENCE)).await.unwrap(), "nobody is held any more");
 }
@@ -103,13 +100,13 @@ async fn a_093_what_was_taken_before_the_panic_is_acknowledged() {
 async fn a_093_a_panic_in_an_attempt_is_one_try_and_the_account_goes_on() {
     let (office, queue) = office("attempt", |_| {}).await;
     // The log-in is counted in the middle of an attempt; the provider has been asked by then.
-    queue.panic_at("spend");
+    queue.panic_at("add_usage");
     let id = office.send(&["a@else.test"], MAIL).await;
-    let entry = office.wait_state(id, State::Delivered).await;
+    let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.tries, entry.uncertain, panics(&office, "delivery")), (1, 1, 1), "{entry:?}");
     for n in 0..5 {
         let id = office.send(&[&format!("a{n}@else.test")], MAIL).await;
-        office.wait_state(id, State::Delivered).await;
+        office.wait_state(id, MessageState::Delivered).await;
     }
     assert_eq!(office.sandbox.stats().accepted, 6, "each once");
 }
@@ -125,7 +122,7 @@ async fn a_093_a_panic_before_an_outcome_is_written_gives_the_message_back_and_d
     let ids = both.iter().map(|one| field(&one.data, "Message-ID")).collect::<Vec<_>>();
     assert!(ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
     assert!(both[1].at.since(first[0].at) >= Duration::from_secs(4), "not at once");
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
     assert_eq!(office.sandbox.stats().accepted, 2);
 }
 
@@ -139,7 +136,7 @@ async fn a_093_a_panic_in_an_order_ends_that_order_only() {
     assert!(matches!(control::ask(&data, &list).await, Ok(Reply::Messages(_))));
     assert_eq!(panics(&office, "order"), 1);
     let id = office.send(&["a@else.test"], MAIL).await;
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
 }
 
 /// What everything needs ends the relay, in order, and says what it was; the next one has the mail.
@@ -149,18 +146,17 @@ async fn a_093_a_panic_in_a_loop_ends_the_relay_and_loses_nothing() {
         ("first_due", "the delivery"),
         ("bytes", "the chores"),
         ("purge", "the chores"),
-        ("untold", "the one who tells"),
+        ("unreported", "the one who tells"),
     ] {
         let (office, queue) = office("loop", |_| {}).await;
         nobody_home(&office.sandbox);
         let id = office.send(&["a@else.test"], MAIL).await;
         let Office { relay, sandbox, settings, folder } = office;
         let mut relay = relay;
-        if matches!(call, "untold" | "purge") {
+        if matches!(call, "unreported" | "purge") {
             // Asked once at the start: so the relay is started again, on the same queue.
             relay.stop(PATIENCE).await;
-            let (sound, _) = Sqlite::open(&queue_settings(&settings)).unwrap();
-            let again = brittle(sound);
+            let again = brittle(open_queue(&settings));
             again.panic_at(call);
             relay = Relay::on(again, &settings, Clock::system()).unwrap();
         } else {
@@ -178,7 +174,7 @@ async fn a_093_a_panic_in_a_loop_ends_the_relay_and_loses_nothing() {
         let relay =
             until("the old one to let go of the folder", async || Relay::start(&settings, Clock::system()).ok()).await;
         let office = Office { relay, sandbox, settings, folder };
-        office.wait_state(id, State::Delivered).await;
+        office.wait_state(id, MessageState::Delivered).await;
     }
 }
 
@@ -206,7 +202,7 @@ fn bomb() -> NewMessage {
         id: Id::new(now, 7),
         received: now,
         expires: now + Duration::from_secs(1000),
-        origin: Origin {
+        origin: MessageOrigin {
             key: yizhan::mail::ClientKey::of_relay(),
             client: "bomb".to_owned(),
             addr: [127, 0, 0, 1].into(),
@@ -216,7 +212,7 @@ fn bomb() -> NewMessage {
         sender: ReversePath::Null,
         recipients: vec![Address::parse("a@else.test").unwrap()],
         head: Bytes::from(b"Subject: bomb\r\n".to_vec()),
-        body: Stored::from(Bytes::from_owner(Bomb(vec![b'x'; 3 << 20]))),
+        body: StoredBody::from(Bytes::from_owner(Bomb(vec![b'x'; 3 << 20]))),
         repairs: Vec::new(),
         notice: false,
         lane: Lane::Normal,
@@ -225,7 +221,7 @@ fn bomb() -> NewMessage {
 }
 
 async fn break_the_writer(relay: &Relay) {
-    assert!(matches!(relay.queue().put(bomb()).await, Err(Error::Closed)));
+    assert!(matches!(relay.queue().put(bomb()).await, Err(QueueError::Closed)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -245,7 +241,7 @@ async fn a_093_a_panic_in_the_queues_thread_ends_the_relay_and_loses_nothing() {
     relay.stop(Duration::from_secs(1)).await;
     let relay = Relay::start(&settings, Clock::system()).unwrap();
     let office = Office { relay, sandbox, settings, folder };
-    office.wait_state(id, State::Delivered).await;
+    office.wait_state(id, MessageState::Delivered).await;
 }
 
 /// The child of the next test: a relay in the foreground, whose queue breaks.

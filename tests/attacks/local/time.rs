@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use yizhan::clock::Timestamp;
 use yizhan::config::Settings;
-use yizhan::queue::entry::{Entry, State};
+use yizhan::queue::{MessageState, QueueEntry};
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
 
 use super::taken;
@@ -39,13 +39,13 @@ async fn tried_for_hours(name: &str) -> (Day, Office) {
     }
     day.run_until(day.at(4, 0)).await;
     for entry in all(&office).await {
-        assert_eq!((entry.state, entry.tries), (State::Deferred, 6), "{entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 6), "{entry:?}");
     }
     (day, office)
 }
 
-async fn all(office: &Office) -> Vec<Entry> {
-    let all = office.list(&State::ALL).await;
+async fn all(office: &Office) -> Vec<QueueEntry> {
+    let all = office.list(&MessageState::ALL).await;
     assert_eq!(all.len(), 20, "nothing is lost, and nobody was told of a failure");
     all
 }
@@ -54,7 +54,7 @@ async fn all(office: &Office) -> Vec<Entry> {
 async fn all_arrive(office: &Office, day: &Day, within: Duration) {
     office.sandbox.clear_faults();
     day.run_until(day.now() + within).await;
-    assert!(all(office).await.iter().all(|entry| entry.state == State::Delivered));
+    assert!(all(office).await.iter().all(|entry| entry.state == MessageState::Delivered));
     let received = office.sandbox.received();
     assert_eq!(received.len(), 20);
     for one in received {
@@ -70,7 +70,7 @@ async fn a_088_a_year_forward_bounces_nothing() {
     day.rest().await;
     // Their life is over by the clock, and they are tried at once. That is no reason to give them up.
     for entry in all(&office).await {
-        assert_eq!((entry.state, entry.tries), (State::Deferred, 7), "{entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 7), "{entry:?}");
         let wait = entry.due.since(day.now());
         assert!((3 * HOUR..5 * HOUR).contains(&wait), "no tight loop: {wait:?}");
     }
@@ -82,7 +82,7 @@ async fn a_088_a_year_forward_for_good_gives_up_in_the_end() {
     let (day, office) = tried_for_hours("for_good").await;
     day.clock().set(day.now() + YEAR);
     day.run_until(day.now() + 6 * HOUR).await;
-    let failed = office.list(&[State::Failed]).await;
+    let failed = office.list(&[MessageState::Failed]).await;
     assert_eq!(failed.len(), 20, "one more wait is what the owner has to set the clock");
     assert!(failed.iter().all(|entry| entry.tries == 8), "{failed:?}");
 }
@@ -124,7 +124,7 @@ async fn taken_ahead(name: &str) -> (Day, Office) {
         office.send(&["a@else.test"], MAIL).await;
     }
     day.rest().await;
-    assert_eq!(office.list(&[State::Waiting]).await.len(), 20);
+    assert_eq!(office.list(&[MessageState::Waiting]).await.len(), 20);
     day.clock().set(day.at(0, 0));
     (day, office)
 }
@@ -135,7 +135,7 @@ async fn all_are_sent_now(office: &Office, day: &Day) {
     delivery.resume(delivery.account("office").unwrap()).await.unwrap();
     until("everything to be sent", async || {
         day.rest().await;
-        all(office).await.iter().all(|entry| entry.state == State::Delivered).then_some(())
+        all(office).await.iter().all(|entry| entry.state == MessageState::Delivered).then_some(())
     })
     .await;
     assert_eq!((office.sandbox.stats().accepted, day.now()), (20, day.at(0, 0)));
@@ -260,11 +260,11 @@ async fn a_089_the_year_2038_and_later_are_years_like_others() {
         let id = office.send(&["a@else.test"], MAIL).await;
         day.run_until(day.at(0, 2)).await;
         let entry = office.entry(id).await;
-        assert!(entry.state == State::Deferred && entry.expires > entry.received, "{entry:?}");
+        assert!(entry.state == MessageState::Deferred && entry.expires > entry.received, "{entry:?}");
         office.sandbox.clear_faults();
         let office = office.restart_at(day.clock()).await;
         day.run_until(day.at(1, 0)).await;
-        assert_eq!(office.entry(id).await.state, State::Delivered);
+        assert_eq!(office.entry(id).await.state, MessageState::Delivered);
         let date = field(&office.received(1).await[0].data, "Date").unwrap();
         assert!(is_english(&date) && date.contains(&format!(" {year} ")), "{date}");
     }

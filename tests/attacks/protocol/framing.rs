@@ -5,7 +5,7 @@
 use mail_parser::MessageParser;
 use yizhan::config::Profile;
 use yizhan::provider::Tls;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::Received;
 
 use super::{Scene, codes, rest};
@@ -286,8 +286,8 @@ async fn a_024_what_goes_out_is_one_message_for_any_server() {
         let replies = scene.say(Profile::Tolerant, &[BEFORE, ONE, middle, INJECTED, AFTER].concat(), usize::MAX).await;
         assert_eq!(codes(&replies), TAKEN, "{name}: {replies:?}");
     }
-    for entry in scene.office.list(&State::ALL).await {
-        scene.office.wait_state(entry.id, State::Delivered).await;
+    for entry in scene.office.list(&MessageState::ALL).await {
+        scene.office.wait_state(entry.id, MessageState::Delivered).await;
     }
     scene.holds_and_keeps(&[], NOT_AN_END.len()).await;
     assert_eq!((server.count("DATA"), server.count("RCPT")), (NOT_AN_END.len(), NOT_AN_END.len()));

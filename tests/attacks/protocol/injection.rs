@@ -5,7 +5,7 @@
 
 use yizhan::config::Profile;
 use yizhan::message::from_rule;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::Received;
 
 use super::{Scene, codes, rest};
@@ -213,7 +213,7 @@ async fn a_045_the_value_of_auth_is_thrown_away() {
     let octets = b"MAIL FROM:<a@b> AUTH=<\r>\r\n";
     begin(&say(&scene, octets).await, &["501 5.5.4"], octets);
     scene.holds(&["c@d", "c@d", "c@d"]).await;
-    for entry in scene.office.list(&State::ALL).await {
+    for entry in scene.office.list(&MessageState::ALL).await {
         assert_eq!(entry.sender.to_string(), "a@b");
     }
 }
@@ -238,7 +238,7 @@ async fn a_047_an_address_is_no_program_and_no_path() {
     scene.holds(&literal).await;
     assert!(!std::path::Path::new("/tmp/yz-a-047").exists());
     let mut senders: Vec<String> =
-        scene.office.list(&State::ALL).await.iter().map(|entry| entry.sender.to_string()).collect();
+        scene.office.list(&MessageState::ALL).await.iter().map(|entry| entry.sender.to_string()).collect();
     senders.sort();
     let mut wanted = literal.to_vec();
     wanted.sort();

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use yizhan::mail::Id;
 use yizhan::provider::Tls;
-use yizhan::queue::entry::{Entry, State};
+use yizhan::queue::{MessageState, QueueEntry};
 use yizhan::telemetry::counter::LOGINS;
 
 use super::Scene;
@@ -104,21 +104,21 @@ async fn as_far_as_the_dot<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufRe
 }
 
 /// Hands in a mail and waits until it waits.
-async fn deferred(scene: &Scene) -> Entry {
+async fn deferred(scene: &Scene) -> QueueEntry {
     let id = scene.office.send(&["c@d"], MAIL).await;
     waits(scene, id).await
 }
 
-async fn waits(scene: &Scene, id: Id) -> Entry {
+async fn waits(scene: &Scene, id: Id) -> QueueEntry {
     until("the message to wait", async || {
         let entry = scene.office.entry(id).await;
-        matches!(entry.state, State::Deferred | State::Waiting).then_some(entry)
+        matches!(entry.state, MessageState::Deferred | MessageState::Waiting).then_some(entry)
     })
     .await
 }
 
 /// Why the mail waits, as it is stored and logged.
-fn reason(entry: &Entry) -> String {
+fn reason(entry: &QueueEntry) -> String {
     format!("{:?}", entry.recipients[0].outcome)
 }
 
@@ -318,10 +318,10 @@ async fn a_031_half_a_verdict_is_none() {
         let towards = super::towards("localhost", server.addr, Tls::Implicit, ca.file());
         let scene = Scene::at(day.clock(), "half", towards).await;
         let entry = deferred(&scene).await;
-        assert_eq!((entry.state, entry.uncertain), (State::Deferred, 1), "{ending:?}: {}", reason(&entry));
+        assert_eq!((entry.state, entry.uncertain), (MessageState::Deferred, 1), "{ending:?}: {}", reason(&entry));
         scene.holds_and_keeps(&[], 1).await;
         day.run_until(day.at(2, 0)).await;
-        scene.office.wait_state(entry.id, State::Delivered).await;
+        scene.office.wait_state(entry.id, MessageState::Delivered).await;
         let heard = server.heard();
         let ids: Vec<&String> = heard.iter().filter(|line| line.starts_with("Message-ID:")).collect();
         assert!(ids.len() == 2 && ids[0] == ids[1], "{ending:?}: {ids:?}");

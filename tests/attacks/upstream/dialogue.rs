@@ -2,7 +2,7 @@
 
 use yizhan::delivery::breaker::Gate;
 use yizhan::provider::Tls;
-use yizhan::queue::entry::{Outcome, State};
+use yizhan::queue::{MessageState, RecipientOutcome};
 use yizhan::sandbox::{Fault, Stage, What};
 use yizhan::secret::Secret;
 use yizhan::telemetry::counter::LOGINS;
@@ -14,11 +14,11 @@ use crate::support::scripted::{Say, Scripted};
 #[tokio::test]
 async fn a_096_a_421_between_messages_costs_nothing() {
     let scene = Scene::open("unsolicited").await;
-    assert_eq!(scene.send(&["a@else.test"]).await.state, State::Delivered);
+    assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Delivered);
     scene.office.sandbox.fault(Fault::last_reply(Stage::Idle, "421 4.4.2 timeout, closing"));
     scene.office.sandbox.wait_until(|stats| stats.faults == 1).await;
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.tries), (State::Delivered, 0));
+    assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0));
     assert_eq!(scene.office.sandbox.stats().accepted, 2);
 }
 
@@ -28,7 +28,7 @@ async fn a_097_greylisting_defers_one_recipient_by_minutes() {
     let grey = Stage::Rcpt(Some("b@else.test".to_owned()));
     scene.office.sandbox.fault(Fault::reply(grey, "450 4.2.0 Greylisted, try again in 5 minutes").times(2));
     let entry = scene.send(&["a@else.test", "b@else.test"]).await;
-    assert_eq!((entry.state, entry.tries), (State::Deferred, 1));
+    assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 1));
     let first = entry.due.since(scene.day.now());
     assert!((54..=66).contains(&first.as_secs()), "{first:?}");
     scene.day.run_until(entry.due).await;
@@ -36,7 +36,7 @@ async fn a_097_greylisting_defers_one_recipient_by_minutes() {
     let second = entry.due.since(scene.day.now());
     assert!((270..=330).contains(&second.as_secs()), "{second:?}");
     let entry = scene.after(6, entry.id).await;
-    assert_eq!(entry.state, State::Delivered);
+    assert_eq!(entry.state, MessageState::Delivered);
     let to: Vec<_> = scene.office.sandbox.received().into_iter().map(|one| one.to).collect();
     assert_eq!(to, [["a@else.test"], ["b@else.test"]], "each once");
 }
@@ -48,13 +48,15 @@ async fn a_099_some_recipients_are_taken_and_never_get_a_second_copy() {
     scene.office.sandbox.fault(Fault::reply(at("b"), "550 5.1.1 no such user"));
     scene.office.sandbox.fault(Fault::reply(at("c"), "451 4.3.0 try again"));
     let entry = scene.send(&["a@else.test", "b@else.test", "c@else.test", "d@else.test"]).await;
-    assert_eq!(entry.state, State::Deferred);
+    assert_eq!(entry.state, MessageState::Deferred);
     let states: Vec<_> = entry.recipients.iter().map(|one| std::mem::discriminant(&one.outcome)).collect();
     assert!(states[0] == states[3] && states[0] != states[1] && states[1] != states[2], "{entry:?}");
-    assert!(matches!(&entry.recipients[1].outcome, Outcome::Failed { reason, .. } if reason.contains("no such user")));
+    assert!(
+        matches!(&entry.recipients[1].outcome, RecipientOutcome::Failed { reason, .. } if reason.contains("no such user"))
+    );
     assert_eq!(scene.notices().await, 1, "about b, and now");
     let entry = scene.after(10, entry.id).await;
-    assert_eq!((entry.state, entry.tries), (State::Failed, 2), "b stays refused: {entry:?}");
+    assert_eq!((entry.state, entry.tries), (MessageState::Failed, 2), "b stays refused: {entry:?}");
     let to: Vec<_> = scene.office.sandbox.received().into_iter().map(|one| one.to.join(" ")).collect();
     assert_eq!(to, ["a@else.test d@else.test", "10000@qq.com", "c@else.test"]);
     assert_eq!(scene.notices().await, 1);
@@ -69,7 +71,7 @@ async fn a_100_nobody_is_taken_and_data_is_asked_for_all_the_same() {
     .await;
     let scene = Scene::at("lone-dot", &server, Tls::Implicit).await;
     let entry = scene.send(&["a@else.test", "b@else.test"]).await;
-    assert_eq!(entry.state, State::Failed);
+    assert_eq!(entry.state, MessageState::Failed);
     assert!(reason(&entry).contains("nobody here"), "{}", reason(&entry));
     let heard = &server.heard()[0];
     let at = heard.iter().position(|line| line == "DATA").unwrap();
@@ -81,12 +83,12 @@ async fn a_102_what_is_uncertain_is_repeated_at_the_documented_pace_and_not_for_
     let scene = Scene::open("uncertain").await;
     scene.office.sandbox.fault(Fault::once(Stage::FinalDot, What::CloseAfterAccept).times(3));
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.uncertain), (State::Deferred, 1));
+    assert_eq!((entry.state, entry.uncertain), (MessageState::Deferred, 1));
     assert!(reason(&entry).contains("may have been sent"), "{}", reason(&entry));
     let entry = scene.after(2, entry.id).await;
-    assert_eq!((entry.state, entry.uncertain), (State::Deferred, 2));
+    assert_eq!((entry.state, entry.uncertain), (MessageState::Deferred, 2));
     let entry = scene.after(6, entry.id).await;
-    assert_eq!((entry.state, entry.uncertain), (State::Failed, 3));
+    assert_eq!((entry.state, entry.uncertain), (MessageState::Failed, 3));
     scene.day.run_until(scene.day.at(24, 0)).await;
     let received = scene.office.sandbox.received();
     let copies: Vec<_> = received.iter().filter(|one| one.subject() == "hello").collect();
@@ -116,13 +118,13 @@ async fn a_104_a_105_what_is_no_reply_defers() {
         let scene = Scene::open("no-reply").await;
         scene.office.sandbox.fault(Fault::once(stage, What::Reply(octets)));
         let entry = scene.send(&["a@else.test"]).await;
-        assert_eq!((entry.state, entry.tries, entry.uncertain), (State::Deferred, 1, 0), "{what}: {entry:?}");
+        assert_eq!((entry.state, entry.tries, entry.uncertain), (MessageState::Deferred, 1, 0), "{what}: {entry:?}");
         assert!(
             reason(&entry).contains("not SMTP") || reason(&entry).contains("not an SMTP reply"),
             "{what}: {entry:?}"
         );
         let entry = scene.after(2, entry.id).await;
-        assert_eq!((entry.state, scene.office.sandbox.stats().accepted), (State::Delivered, 1), "{what}");
+        assert_eq!((entry.state, scene.office.sandbox.stats().accepted), (MessageState::Delivered, 1), "{what}");
         assert_eq!(scene.notices().await, 0, "{what}");
     }
 }
@@ -135,8 +137,8 @@ async fn a_104_a_105_what_is_no_verdict_is_uncertain() {
         scene.office.sandbox.fault(Fault::once(Stage::FinalDot, What::Reply(octets.to_vec())));
         let entry = scene.send(&["a@else.test"]).await;
         let text = octets.escape_ascii();
-        assert_eq!((entry.state, entry.uncertain), (State::Deferred, 1), "{text}: {entry:?}");
-        assert_eq!(scene.after(2, entry.id).await.state, State::Delivered, "{text}");
+        assert_eq!((entry.state, entry.uncertain), (MessageState::Deferred, 1), "{text}: {entry:?}");
+        assert_eq!(scene.after(2, entry.id).await.state, MessageState::Delivered, "{text}");
     }
 }
 
@@ -151,7 +153,7 @@ async fn a_104_line_feeds_and_single_octets_are_replies() {
     .await;
     let scene = Scene::at("octets", &server, Tls::Implicit).await;
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.tries), (State::Delivered, 0), "{entry:?}");
+    assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0), "{entry:?}");
     assert!(reason(&entry).contains("first taken"), "{}", reason(&entry));
 }
 
@@ -159,11 +161,11 @@ async fn a_104_line_feeds_and_single_octets_are_replies() {
 async fn a_106_extensions_without_number_and_sizes() {
     let ehlo = |more: String| format!("250-big\r\n{more}250-8BITMIME\r\n250 AUTH PLAIN");
     let cases = [
-        ("three thousand extensions", ehlo("250-X-THING\r\n".repeat(3000)), State::Delivered, "250"),
-        ("too many extensions", ehlo("250-X-THING\r\n".repeat(10_000)), State::Deferred, "not an SMTP reply"),
-        ("SIZE 0 is no limit", ehlo("250-SIZE 0\r\n".to_owned()), State::Delivered, "250"),
-        ("SIZE without figure", ehlo("250-SIZE\r\n".to_owned()), State::Delivered, "250"),
-        ("SIZE too small", ehlo("250-SIZE 100\r\n".to_owned()), State::Failed, "the server takes 100"),
+        ("three thousand extensions", ehlo("250-X-THING\r\n".repeat(3000)), MessageState::Delivered, "250"),
+        ("too many extensions", ehlo("250-X-THING\r\n".repeat(10_000)), MessageState::Deferred, "not an SMTP reply"),
+        ("SIZE 0 is no limit", ehlo("250-SIZE 0\r\n".to_owned()), MessageState::Delivered, "250"),
+        ("SIZE without figure", ehlo("250-SIZE\r\n".to_owned()), MessageState::Delivered, "250"),
+        ("SIZE too small", ehlo("250-SIZE 100\r\n".to_owned()), MessageState::Failed, "the server takes 100"),
     ];
     for (what, answer, state, words) in cases {
         let server = Scripted::implicit(move |line, _| match line.split(' ').next() {
@@ -203,7 +205,7 @@ async fn a_107_a_log_in_may_be_odd_and_is_tried_once() {
         .await;
         let scene = Scene::at("odd-auth", &server, Tls::Implicit).await;
         let entry = scene.send(&["a@else.test"]).await;
-        assert!(entry.state == State::Waiting && reason(&entry).contains(words), "{answer}: {entry:?}");
+        assert!(entry.state == MessageState::Waiting && reason(&entry).contains(words), "{answer}: {entry:?}");
         let gate = scene.office.relay.accounts()[0].gate(scene.day.now());
         let wanted = minutes.map_or(Gate::Paused, |minutes| Gate::Cooling(scene.day.at(0, minutes)));
         assert_eq!((gate, entry.tries), (wanted, 0), "{answer}");
@@ -237,7 +239,7 @@ async fn u_04_a_refused_log_in_rests_the_account_and_keeps_the_mail() {
     assert_eq!(scene.office.sandbox.logins().len(), 3);
     for id in &ids {
         let entry = scene.office.entry(*id).await;
-        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "{entry:?}");
     }
     assert_eq!(scene.notices().await, 0);
     let delivery = scene.office.relay.delivery();
@@ -259,7 +261,7 @@ async fn u_04_a_log_in_that_works_again_needs_nobody() {
     assert_eq!((scene.office.sandbox.stats().accepted, scene.office.sandbox.logins().len()), (0, 2));
     scene.day.run_until(scene.day.at(0, 46)).await;
     for id in ids {
-        assert_eq!(scene.office.entry(id).await.state, State::Delivered);
+        assert_eq!(scene.office.entry(id).await.state, MessageState::Delivered);
     }
     assert_eq!(scene.office.sandbox.logins().len(), 3);
 }
@@ -277,17 +279,17 @@ async fn a_098_a_refusal_for_good_fails_what_it_was_said_of() {
         let scene = Scene::open("a-098").await;
         scene.office.sandbox.fault(Fault::reply(stage.clone(), reply));
         let entry = scene.send(&["a@else.test"]).await;
-        assert_eq!((entry.state, scene.notices().await), (State::Failed, 1), "{stage:?}: {entry:?}");
-        assert_eq!(scene.send(&["b@else.test"]).await.state, State::Delivered, "{stage:?}");
+        assert_eq!((entry.state, scene.notices().await), (MessageState::Failed, 1), "{stage:?}: {entry:?}");
+        assert_eq!(scene.send(&["b@else.test"]).await.state, MessageState::Delivered, "{stage:?}");
     }
     // A server that takes no mail at all: an hour of rest, and no message is to blame.
     for stage in [Stage::Connect, Stage::Ehlo] {
         let scene = Scene::open("a-098-early").await;
         scene.office.sandbox.fault(Fault::reply(stage.clone(), "554 5.7.1 something nobody has seen before"));
         let entry = scene.send(&["a@else.test"]).await;
-        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{stage:?}: {entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "{stage:?}: {entry:?}");
         let entry = scene.after(59, entry.id).await;
-        assert_eq!((entry.state, scene.notices().await), (State::Waiting, 0), "{stage:?}");
-        assert_eq!(scene.after(2, entry.id).await.state, State::Delivered, "{stage:?}");
+        assert_eq!((entry.state, scene.notices().await), (MessageState::Waiting, 0), "{stage:?}");
+        assert_eq!(scene.after(2, entry.id).await.state, MessageState::Delivered, "{stage:?}");
     }
 }

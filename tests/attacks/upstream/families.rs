@@ -7,7 +7,7 @@
 use std::process::{Command, Stdio};
 
 use yizhan::provider::{Endpoint, Tls};
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 use super::Scene;
@@ -60,7 +60,7 @@ async fn inside() {
     .await;
     for number in 1..=2 {
         let id = scene.office.send(&["a@else.test"], super::MAIL).await;
-        let entry = scene.office.wait_state(id, State::Delivered).await;
+        let entry = scene.office.wait_state(id, MessageState::Delivered).await;
         assert_eq!((entry.tries, scene.office.sandbox.stats().accepted), (0, number), "{entry:?}");
         // The next message needs a new connection.
         scene.office.sandbox.fault(Fault::once(Stage::Idle, What::Reset));

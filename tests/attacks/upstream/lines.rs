@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 use yizhan::net::dial::{DialError, dial};
 use yizhan::provider::{Endpoint, Tls};
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 use yizhan::upstream::{DIAL_LIMIT, HANDSHAKE_LIMIT};
 
@@ -22,14 +22,14 @@ async fn a_094_a_closed_port_keeps_the_mail_and_backs_off() {
     })
     .await;
     let first = scene.send(&["a@else.test"]).await;
-    assert_eq!((first.state, first.tries), (State::Deferred, 1), "{first:?}");
+    assert_eq!((first.state, first.tries), (MessageState::Deferred, 1), "{first:?}");
     assert!(reason(&first).contains("no connection"), "{}", reason(&first));
     let wait = first.due.since(scene.day.now());
     assert!((54..=66).contains(&wait.as_secs()), "about a minute: {wait:?}");
     // A whole day without a provider: nothing is given up, nobody is told of a failure.
     scene.day.run_until(scene.day.at(24, 0)).await;
     let entry = scene.office.entry(first.id).await;
-    assert_eq!(entry.state, State::Deferred);
+    assert_eq!(entry.state, MessageState::Deferred);
     assert!((10..=12).contains(&entry.tries), "the documented pace: {}", entry.tries);
     assert_eq!(scene.notices().await, 0);
 }
@@ -70,15 +70,15 @@ async fn a_094_a_silent_server_does_not_keep_the_door_closed() {
     })
     .await;
     let first = scene.office.send(&["a@else.test"], MAIL).await;
-    scene.office.wait_state(first, State::Sending).await;
+    scene.office.wait_state(first, MessageState::Sending).await;
     // Nobody answers, and mail is taken all the same.
     let second = scene.office.send(&["b@else.test"], MAIL).await;
     middle.set(Manner::Pass);
     scene.day.rest().await;
     let entry = scene.office.entry(first).await;
-    assert_eq!((entry.state, entry.tries), (State::Deferred, 1), "{entry:?}");
+    assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 1), "{entry:?}");
     let entry = scene.office.entry(second).await;
-    assert!(matches!(entry.state, State::Deferred | State::Queued), "{entry:?}");
+    assert!(matches!(entry.state, MessageState::Deferred | MessageState::Queued), "{entry:?}");
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_094_a_late_greeting_is_a_greeting() {
         scene.office.sandbox.fault(Fault::once(stage, What::Delay(Duration::from_millis(200))));
     }
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.tries), (State::Delivered, 0));
+    assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0));
     assert_eq!(scene.office.sandbox.stats().faults, 3);
 }
 
@@ -101,7 +101,7 @@ async fn a_108_a_name_that_does_not_exist_defers_and_is_named() {
     })
     .await;
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.tries), (State::Deferred, 1), "{entry:?}");
+    assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 1), "{entry:?}");
     let why = reason(&entry);
     assert!(why.contains("smtp.no-such-host.invalid could not be looked up"), "{why}");
     // Of all that is logged, what is said of the line.
@@ -124,7 +124,7 @@ async fn a_108_a_name_that_does_not_exist_defers_and_is_named() {
     {
         assert!(line.contains(word), "{word} is not in {line}");
     }
-    assert_eq!(entry.state, State::Deferred, "never permanent");
+    assert_eq!(entry.state, MessageState::Deferred, "never permanent");
     assert_eq!(scene.notices().await, 0);
 }
 
@@ -133,7 +133,7 @@ async fn a_110_a_slow_line_delivers() {
     let slow = Manner::Slow { delay: Duration::from_millis(100), size: 1400 };
     let (scene, _middle) = Scene::through("slow", slow).await;
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.tries), (State::Delivered, 0));
+    assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0));
 }
 
 /// The line dies after so many octets, wherever that is: in the handshake, the log-in, the message, at the dot.
@@ -144,14 +144,14 @@ async fn a_110_a_line_that_dies_anywhere_loses_nothing_and_doubles_only_what_is_
         let (scene, middle) = Scene::through("dies", Manner::DeadAfter(octets)).await;
         let entry = scene.send(&["a@else.test"]).await;
         match entry.state {
-            State::Delivered => late += 1,
-            State::Deferred => early += 1,
+            MessageState::Delivered => late += 1,
+            MessageState::Deferred => early += 1,
             other => panic!("{octets}: {other}: {entry:?}"),
         }
         uncertain += entry.uncertain;
         middle.set(Manner::Pass);
         let end = scene.after(30, entry.id).await;
-        assert_eq!((end.state, end.uncertain), (State::Delivered, entry.uncertain), "{octets}: {end:?}");
+        assert_eq!((end.state, end.uncertain), (MessageState::Delivered, entry.uncertain), "{octets}: {end:?}");
         let received = scene.office.sandbox.received();
         assert!((1..=1 + end.uncertain as usize).contains(&received.len()), "{octets}: {} copies", received.len());
         let own = Some(format!("<{}@qq.com>", entry.id));
@@ -168,7 +168,7 @@ async fn a_110_a_line_that_dies_anywhere_loses_nothing_and_doubles_only_what_is_
 async fn a_094_an_outage_of_half_an_hour_delays_and_neither_loses_nor_doubles() {
     let scene = Scene::open("outage").await;
     let (day, office) = (&scene.day, &scene.office);
-    assert_eq!(scene.send(&["a@else.test"]).await.state, State::Delivered);
+    assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Delivered);
     office.sandbox.fault(Fault::forever(Stage::Connect, What::Reset));
     office.sandbox.fault(Fault::once(Stage::Idle, What::Reset));
     let mut ids = Vec::new();
@@ -180,7 +180,7 @@ async fn a_094_an_outage_of_half_an_hour_delays_and_neither_loses_nor_doubles() 
     office.sandbox.clear_faults();
     day.run_until(day.at(2, 0)).await;
     for id in ids {
-        assert_eq!(office.entry(id).await.state, State::Delivered);
+        assert_eq!(office.entry(id).await.state, MessageState::Delivered);
     }
     assert_eq!(office.sandbox.stats().accepted, 6, "each once");
 }

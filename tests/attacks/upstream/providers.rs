@@ -1,7 +1,7 @@
 //! Habits of certain providers and of the boxes before them.
 
 use yizhan::provider::Tls;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 use super::{MAIL, Scene, reason};
@@ -33,9 +33,9 @@ async fn u_01_a_refused_sender_fails_the_message_alone() {
         let words = "501 Mail from address must be same as authorization user.";
         scene.office.sandbox.fault(Fault::reply(stage.clone(), words));
         let entry = scene.send(&["a@else.test"]).await;
-        assert!(entry.state == State::Failed && reason(&entry).contains(words), "{stage:?}: {entry:?}");
+        assert!(entry.state == MessageState::Failed && reason(&entry).contains(words), "{stage:?}: {entry:?}");
         assert_eq!(scene.notices().await, 1, "{stage:?}");
-        assert_eq!(scene.send(&["a@else.test"]).await.state, State::Delivered, "{stage:?}: the account works");
+        assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Delivered, "{stage:?}: the account works");
     }
 }
 
@@ -59,7 +59,7 @@ async fn u_02_every_from_field_becomes_one_that_is_taken() {
         let id = scene.office.send(&["a@else.test"], &mail).await;
         scene.day.rest().await;
         let entry = scene.office.entry(id).await;
-        assert_eq!(entry.state, State::Delivered, "{}: {}", field.escape_ascii(), reason(&entry));
+        assert_eq!(entry.state, MessageState::Delivered, "{}: {}", field.escape_ascii(), reason(&entry));
         let from = scene.office.sandbox.received()[n].field("From").unwrap();
         assert!(from.contains(USER) && from.is_ascii(), "{from}");
     }
@@ -78,17 +78,17 @@ async fn u_05_a_113_a_550_that_passes_is_waited_for() {
         let scene = Scene::open("u-05").await;
         scene.office.sandbox.fault(Fault::reply(Stage::Mail, words));
         let entry = scene.send(&["a@else.test"]).await;
-        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{words}: {entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "{words}: {entry:?}");
         let entry = scene.after(59, entry.id).await;
-        assert_eq!((entry.state, entry.tries), (State::Waiting, 0), "{words}: it rests an hour at least");
+        assert_eq!((entry.state, entry.tries), (MessageState::Waiting, 0), "{words}: it rests an hour at least");
         let entry = scene.after(25 * 60, entry.id).await;
-        assert_eq!((entry.state, entry.tries), (State::Delivered, 0), "{words}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0), "{words}");
         assert_eq!(scene.notices().await, 0, "{words}");
     }
     let scene = Scene::open("u-05-content").await;
     scene.office.sandbox.fault(Fault::reply(Stage::FinalDot, "550 Mail content denied. http://service.mail.qq.com/"));
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!(entry.state, State::Failed, "{entry:?}");
+    assert_eq!(entry.state, MessageState::Failed, "{entry:?}");
     assert_eq!(scene.notices().await, 1);
 }
 
@@ -97,9 +97,9 @@ async fn u_05_a_113_a_550_that_passes_is_waited_for() {
 async fn u_05_a_refused_address_teaches_no_quota() {
     for (words, limits) in [("550 Suspected spam ip", 0), ("550 域名当日发信量到达上限", 2)] {
         let scene = Scene::open("u-05-quota").await;
-        assert_eq!(scene.send(&["a@else.test"]).await.state, State::Delivered);
+        assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Delivered);
         scene.office.sandbox.fault(Fault::reply(Stage::Mail, words));
-        assert_eq!(scene.send(&["a@else.test"]).await.state, State::Waiting, "{words}");
+        assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Waiting, "{words}");
         let learnt = scene.office.relay.accounts()[0].kept().learnt;
         assert_eq!(learnt.limits.len(), limits, "{words}: {learnt:?}");
         assert!(
@@ -121,7 +121,7 @@ async fn a_113_a_burst_over_the_limit_is_no_storm_of_bounces() {
     scene.day.run_until(scene.day.at(4 * 24, 0)).await;
     for id in &ids {
         let entry = scene.office.entry(*id).await;
-        assert_eq!((entry.state, entry.tries), (State::Delivered, 0), "{entry:?}");
+        assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0), "{entry:?}");
     }
     let stats = scene.office.sandbox.stats();
     assert_eq!((stats.accepted, scene.notices().await), (30, 0), "{stats:?}");
@@ -142,7 +142,11 @@ async fn u_06_u_07_the_end_right_after_the_verdict_changes_nothing() {
         let scene = Scene::at("u-06", &server, Tls::Implicit).await;
         for _ in 0..3 {
             let entry = scene.send(&["a@else.test"]).await;
-            assert_eq!((entry.state, entry.tries, entry.uncertain), (State::Delivered, 0, 0), "{what}: {entry:?}");
+            assert_eq!(
+                (entry.state, entry.tries, entry.uncertain),
+                (MessageState::Delivered, 0, 0),
+                "{what}: {entry:?}"
+            );
         }
         assert_eq!(server.count("DATA"), 3, "{what}: each once");
     }
@@ -157,7 +161,7 @@ async fn u_07_the_end_of_tls_before_the_verdict_is_uncertain() {
     .await;
     let scene = Scene::at("u-07", &server, Tls::Implicit).await;
     let entry = scene.send(&["a@else.test"]).await;
-    assert_eq!((entry.state, entry.uncertain), (State::Deferred, 1), "{entry:?}");
+    assert_eq!((entry.state, entry.uncertain), (MessageState::Deferred, 1), "{entry:?}");
 }
 
 /// The verdict of a server that hangs up in the middle of a large message is read before the line is given up.
@@ -165,9 +169,9 @@ async fn u_07_the_end_of_tls_before_the_verdict_is_uncertain() {
 async fn u_08_a_101_a_verdict_in_the_middle_of_the_message_is_obeyed() {
     let large = [MAIL, "0123456789abcdef0123456789abcdef\r\n".repeat(60_000).as_bytes()].concat();
     let cases = [
-        ("552 5.3.4 Message too large", true, State::Failed),
-        ("552 5.3.4 Message too large", false, State::Failed),
-        ("452 4.3.1 Insufficient system storage", true, State::Deferred),
+        ("552 5.3.4 Message too large", true, MessageState::Failed),
+        ("552 5.3.4 Message too large", false, MessageState::Failed),
+        ("452 4.3.1 Insufficient system storage", true, MessageState::Deferred),
     ];
     for (words, hangs_up, state) in cases {
         let scene = Scene::open("u-08").await;
@@ -198,7 +202,7 @@ async fn u_10_a_firewall_that_hides_starttls_gets_no_secret() {
         .await;
         let scene = Scene::at("u-10", &server, Tls::StartTls).await;
         let entry = scene.send(&["a@else.test"]).await;
-        assert!(matches!(entry.state, State::Deferred | State::Waiting), "{ehlo}: {entry:?}");
+        assert!(matches!(entry.state, MessageState::Deferred | MessageState::Waiting), "{ehlo}: {entry:?}");
         assert!(reason(&entry).contains(words), "{ehlo}: {}", reason(&entry));
         for word in ["AUTH", "MAIL", "HELO"] {
             assert_eq!(server.count(word), 0, "{ehlo}: {:?}", server.heard());
@@ -231,7 +235,7 @@ async fn u_11_two_lists_of_mechanisms_are_one() {
         .await;
         let scene = Scene::at("u-11", &server, Tls::Implicit).await;
         let entry = scene.send(&["a@else.test"]).await;
-        assert_eq!((entry.state, entry.tries), (State::Delivered, 0), "{lists}: {entry:?} {:?}", server.heard());
+        assert_eq!((entry.state, entry.tries), (MessageState::Delivered, 0), "{lists}: {entry:?} {:?}", server.heard());
         assert_eq!((server.count(start), server.count("AUTH")), (1, 1), "{lists}: {:?}", server.heard());
     }
 }

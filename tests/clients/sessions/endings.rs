@@ -15,7 +15,7 @@ use crate::support::ca::{NAMES, TestCa};
 use crate::support::entrance::{Entrance, Line, Plan};
 use crate::support::office::{Device, Office, PATIENCE, until};
 use yizhan::mail::Id;
-use yizhan::queue::entry::State;
+use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Stage, What};
 use yizhan::smtp::server::Profile;
 
@@ -44,7 +44,7 @@ async fn q_113_gone_right_after_quit_what_was_accepted_stays_accepted() {
                 let (mut device, id) = sent(&office, [127, 1, 113, 1]).await;
                 device.write(b"QUIT\r\n").await;
                 leave(device);
-                let entry = office.wait_state(id, State::Delivered).await;
+                let entry = office.wait_state(id, MessageState::Delivered).await;
                 assert_eq!(entry.tries, 0, "{how} {round}");
             }
         }
@@ -84,7 +84,7 @@ async fn q_114_gone_without_quit_what_was_accepted_stays_accepted() {
             let from = [127, 1, 114, 1 + n as u8 + 10 * profile as u8];
             let (device, id) = sent(&office, from).await;
             leave(device);
-            office.wait_state(id, State::Delivered).await;
+            office.wait_state(id, MessageState::Delivered).await;
             let addr = format!("addr={} ", std::net::IpAddr::from(from));
             let told = until("the log", async || log.lines(&[&addr, "\"closed\""]).pop()).await;
             assert!(told.contains("DEBUG") && told.contains("closed without QUIT"), "{how}: {told}");
@@ -129,7 +129,10 @@ async fn q_119_the_dot_is_answered_while_the_provider_hangs() {
         }
         for id in ids {
             let entry = office.entry(id).await;
-            assert!(matches!(entry.state, State::Queued | State::Sending | State::Waiting), "{stage:?}: {entry:?}");
+            assert!(
+                matches!(entry.state, MessageState::Queued | MessageState::Sending | MessageState::Waiting),
+                "{stage:?}: {entry:?}"
+            );
             assert_eq!((entry.tries, entry.uncertain), (0, 0), "{stage:?}");
         }
         assert_eq!(office.sandbox.stats().accepted, 0);

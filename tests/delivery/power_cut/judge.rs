@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use yizhan::queue::body::INLINE_LIMIT;
-use yizhan::queue::entry::{Entry, State};
-use yizhan::queue::sqlite::Sqlite;
-use yizhan::queue::{Filter, Queue, Settings};
+use yizhan::queue::sqlite::SqliteQueue;
+use yizhan::queue::{INLINE_LIMIT, Inspection as _, MessageFilter, MessageState, Queue, QueueEntry, RetentionSettings};
 
 use super::disk::{Content, Piece};
 use crate::support::load::letter;
@@ -70,13 +68,14 @@ pub(super) fn write(folder: &Path, pieces: &[Piece]) {
 }
 
 /// The states of all messages in an image, by token.
-pub(super) type States = BTreeMap<String, State>;
+pub(super) type States = BTreeMap<String, MessageState>;
 
 /// Opens the queue in `data` and checks it. Returns the states of its messages.
 pub(super) async fn judge(data: &Path, letters: &Letters, known: &Known) -> Result<States, String> {
     let day = Duration::from_secs(24 * 3600);
-    let settings = Settings { data_dir: data.to_owned(), keep_delivered: day, keep_failed: day };
-    let (queue, report) = Sqlite::open(&settings).map_err(|error| format!("the queue does not open: {error}"))?;
+    let settings = RetentionSettings { keep_delivered: day, keep_failed: day };
+    let (queue, report) =
+        SqliteQueue::open(data, settings).map_err(|error| format!("the queue does not open: {error}"))?;
     let harmless = |line: &&String| {
         line.contains("was never finished; removed")
             || line.contains("belongs to no message; moved to")
@@ -85,7 +84,8 @@ pub(super) async fn judge(data: &Path, letters: &Letters, known: &Known) -> Resu
     if let Some(line) = report.iter().find(|line| !harmless(line)) {
         return Err(format!("the queue reports: {line}"));
     }
-    let filter = Filter { states: State::ALL.to_vec(), limit: usize::MAX >> 1, ..Filter::default() };
+    let filter =
+        MessageFilter { states: MessageState::ALL.to_vec(), limit: usize::MAX >> 1, ..MessageFilter::default() };
     let entries = queue.list(filter).await.map_err(|error| format!("the queue cannot be read: {error}"))?;
     let (mut states, mut ids) = (States::new(), BTreeMap::new());
     for entry in entries {
@@ -99,7 +99,7 @@ pub(super) async fn judge(data: &Path, letters: &Letters, known: &Known) -> Resu
     if let Some(id) = known.acknowledged.iter().find(|id| !ids.contains_key(*id)) {
         return Err(format!("{id} ({}) was acknowledged and is lost", letters.ids[id]));
     }
-    if let Some(id) = known.settled.iter().find(|id| ids.get(*id) != Some(&State::Delivered)) {
+    if let Some(id) = known.settled.iter().find(|id| ids.get(*id) != Some(&MessageState::Delivered)) {
         return Err(format!("{id} ({}) is settled and would be sent again: {:?}", letters.ids[id], ids.get(id)));
     }
     sound(&data.join("queue.db"))?;
@@ -108,10 +108,15 @@ pub(super) async fn judge(data: &Path, letters: &Letters, known: &Known) -> Resu
 
 /// Compares one message with the letter that was sent. Returns the letter's token; `None` for a delivered message that was
 /// never acknowledged, because its content is gone.
-async fn whole(queue: &Sqlite, entry: &Entry, letters: &Letters, known: &Known) -> Result<Option<String>, String> {
+async fn whole(
+    queue: &SqliteQueue,
+    entry: &QueueEntry,
+    letters: &Letters,
+    known: &Known,
+) -> Result<Option<String>, String> {
     let id = entry.id.to_string();
     match entry.state {
-        State::Delivered => {
+        MessageState::Delivered => {
             let token = letters.ids.get(&id);
             let accepted = token.and_then(|token| letters.accepted.get(token));
             return match (token, accepted) {
@@ -120,8 +125,8 @@ async fn whole(queue: &Sqlite, entry: &Entry, letters: &Letters, known: &Known) 
                 (None, _) => Ok(None),
             };
         }
-        State::Queued | State::Sending | State::Waiting | State::Deferred => {}
-        State::Held | State::Failed => return Err(format!("it is {}: {:?}", entry.state, entry.trouble)),
+        MessageState::Queued | MessageState::Sending | MessageState::Waiting | MessageState::Deferred => {}
+        MessageState::Held | MessageState::Failed => return Err(format!("it is {}: {:?}", entry.state, entry.trouble)),
     }
     let (_, head, mut body) = match queue.show(entry.id).await {
         Ok((entry, head, body)) => (entry, head, body.reader()),
