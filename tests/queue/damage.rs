@@ -131,8 +131,31 @@ async fn an_empty_database_is_a_new_one_unless_its_log_says_otherwise() {
     assert!(report[0].contains("was empty"), "{report:?}");
     // The long body is nobody's now, and may be all that is left: it is kept.
     assert!(report[1].contains("belongs to no message"), "{report:?}");
-    assert_eq!(fs::read(&files(&folder.path().join("data/aside"))[0]).unwrap(), noise(2, 300_000));
+    assert_eq!(fs::read(&files(&folder.path().join("data/quarantine"))[0]).unwrap(), noise(2, 300_000));
     queue.put(short(3, START)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_kept_in_aside_moves_to_quarantine() {
+    let folder = Folder::new();
+    drop(open_clean(folder.path()));
+    let (old, new) = (folder.path().join("data/aside"), folder.path().join("data/quarantine"));
+    fs::create_dir(&old).unwrap();
+    fs::create_dir(&new).unwrap();
+    for (path, content) in [(old.join("ef-one"), 1), (old.join("ef-two"), 2), (new.join("ef-two"), 3)] {
+        fs::write(path, [content]).unwrap();
+    }
+    let (queue, report) = open(folder.path()).unwrap();
+    assert!(report.len() == 1 && report[0].contains("aside is now called"), "{report:?}");
+    assert!(!old.exists());
+    let read = |name: &str| fs::read(new.join(name)).unwrap()[0];
+    assert_eq!((read("ef-one"), read("ef-two"), read("ef-two.1")), (1, 3, 2), "no file takes the place of another");
+    drop(queue);
+    open_clean(folder.path());
+    // A link of that name is not followed.
+    std::os::unix::fs::symlink(&new, &old).unwrap();
+    drop(open_clean(folder.path()));
+    assert!(old.is_symlink() && files(&new).len() == 3);
 }
 
 #[tokio::test]
@@ -148,7 +171,7 @@ async fn the_spool_is_swept() {
     let (queue, report) = open(folder.path()).unwrap();
     assert_eq!(report.len(), 4, "{report:?}");
     assert_eq!(report.iter().filter(|line| line.contains("never finished; removed")).count(), 1);
-    assert_eq!(files(&folder.path().join("data/aside")).len(), 3);
+    assert_eq!(files(&folder.path().join("data/quarantine")).len(), 3);
     assert_eq!(leased(&queue).await, [short, long]);
     queue.close().await.unwrap();
     open_clean(folder.path());
@@ -562,8 +585,8 @@ async fn a_048_a_link_that_is_found_at_the_start_holds_the_message_and_nothing_o
         queue.drop_message(long).await.unwrap();
         drop(queue);
         assert_eq!(files(&outside), before, "{what}");
-        let aside = folder.path().join("data/aside/spool-strange");
-        assert!(aside.is_symlink() && !folder.path().join("data/spool/strange").is_symlink(), "{what}");
+        let moved = folder.path().join("data/quarantine/spool-strange");
+        assert!(moved.is_symlink() && !folder.path().join("data/spool/strange").is_symlink(), "{what}");
     }
 }
 

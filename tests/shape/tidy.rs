@@ -40,6 +40,8 @@ const PURE: &[&str] = &[
     "mail.rs",
     "mail",
     "provider",
+    "queue/client_lines.rs",
+    "queue/counters_and_leases.rs",
     "queue/entry.rs",
     "queue/fair.rs",
     "queue/request.rs",

@@ -1,76 +1,40 @@
-//! Answers what operators ask, on a connection of its own that only reads: a long list must not hold up a 250.
+//! Answers what operators ask, on a connection of its own that only reads: a long list must not delay a 250.
 //!
-//! The writer makes a picture of what it knows beside the tables and hands it over with the question; the tables are read
-//! after that, so an answer is never older than the question. At the start of a large queue its messages are counted here,
-//! as they were before the first change.
+//! The writer hands over a snapshot of its memory with the question; the tables are read after that, so an answer is never
+//! older than the question. At the start of a large queue its messages are counted here, as they were before the first change.
 //!
 //! Invariants: nothing is written; the file that is read is the one that the writer has open; when the queue is closed the
 //! reader ends at once, whatever it was asked.
 
-use std::fs;
-use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use bytes::Bytes;
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, InterruptHandle, OpenFlags};
+use rusqlite::{Connection, InterruptHandle};
 
-use crate::mail::Id;
-use crate::queue::{MessageFilter, QueueDepth, QueueEntry, QueueError, Spool, StoredBody};
+use crate::queue::{QueueError, Spool};
 
-use super::fault::Fault;
-use super::lookup::Reply;
-use super::start::{self, Survey};
-use super::view::{Picture, View};
-use super::writer::{Message, database};
+use super::connection::{Fault, Identity, connect_to_read, identity_of};
+use super::inspection_query::{InspectionQuery, Snapshot};
+use super::startup_check::{self, Survey};
 
 /// How long the connection is kept open without a question.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// What operators ask.
-pub(super) enum Look {
-    List(MessageFilter, Reply<Vec<QueueEntry>>),
-    Show(Id, Reply<(QueueEntry, Bytes, StoredBody)>),
-    BytesByAddr(Reply<Vec<(IpAddr, u64)>>),
-    Depth(Reply<QueueDepth>),
-}
+/// What an operator asks. It is called with the tables, or with the reason why they cannot be read.
+pub(super) type Inspect = Box<dyn FnOnce(Result<&InspectionQuery<'_>, QueueError>) + Send>;
 
-impl Look {
-    /// Answers, with whatever can be read.
-    pub(super) fn answer(self, view: &View<'_>) {
-        match self {
-            Look::List(filter, reply) => drop(reply.send(view.list(&filter))),
-            Look::Show(id, reply) => drop(reply.send(view.show(id))),
-            Look::BytesByAddr(reply) => drop(reply.send(view.bytes_by_addr())),
-            Look::Depth(reply) => drop(reply.send(view.depth())),
-        }
-    }
-
-    /// Says that the queue cannot answer.
-    pub(super) fn refuse(self, error: QueueError) {
-        match self {
-            Look::List(_, reply) => drop(reply.send(Err(error))),
-            Look::Show(_, reply) => drop(reply.send(Err(error))),
-            Look::BytesByAddr(reply) => drop(reply.send(Err(error))),
-            Look::Depth(reply) => drop(reply.send(Err(error))),
-        }
-    }
-}
-
-/// Device and inode of a file.
-type Identity = Option<(u64, u64)>;
+/// Is called with what was counted.
+pub(super) type Surveyed = Box<dyn FnOnce(Result<Survey, QueueError>) + Send>;
 
 /// What arrives at the reader.
-enum Ask {
-    Look(Look, Box<Picture>, Identity),
-    /// Count everything. The first channel hears when later changes are not seen any more, the second what was counted.
-    Survey(SyncSender<()>, Sender<Message>),
+enum Question {
+    Inspect(Inspect, Box<Snapshot>, Identity),
+    /// Count everything. The channel is used once later changes are not counted any more.
+    Survey(SyncSender<()>, Surveyed),
 }
 
 /// The reader, as the writer holds it. Dropping it ends the thread, in the middle of an answer too.
@@ -80,59 +44,64 @@ pub(super) struct Reader {
     path: PathBuf,
     spool: Arc<Spool>,
     stop: Arc<Stop>,
-    /// There once something was asked: most relays are never asked anything.
-    thread: Option<(Sender<Ask>, JoinHandle<()>)>,
+    /// Started by the first question: most relays are never asked anything.
+    thread: Option<(Sender<Question>, JoinHandle<()>)>,
 }
 
 /// How the thread is stopped.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Stop {
     asked: AtomicBool,
-    running: Mutex<Option<Interrupt>>,
+    running: Mutex<Option<InterruptHandle>>,
 }
 
-/// Interrupts what a connection does.
-struct Interrupt(InterruptHandle);
+impl Stop {
+    fn running(&self) -> MutexGuard<'_, Option<InterruptHandle>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
-impl std::fmt::Debug for Interrupt {
+impl std::fmt::Debug for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Interrupt")
+        f.debug_tuple("Stop").field(&self.asked).finish()
     }
 }
 
 impl Reader {
-    /// A reader that has not been asked anything.
-    pub(super) fn new(folder: &Path, spool: Arc<Spool>) -> Reader {
-        let (folder, path) = (folder.to_owned(), database(folder));
-        Reader { folder, path, spool, stop: Arc::default(), thread: None }
+    /// A reader of the database at `path` in `folder`, which has not been asked anything.
+    pub(super) fn new(folder: &Path, path: PathBuf, spool: Arc<Spool>) -> Reader {
+        Reader { folder: folder.to_owned(), path, spool, stop: Arc::default(), thread: None }
     }
 
-    /// The way to the thread, which is started when it is not there.
-    fn asks(&mut self) -> Result<&Sender<Ask>, QueueError> {
-        if self.thread.is_none() {
-            let (asks, inbox) = channel();
-            let Reader { folder, path, spool, stop, .. } = &*self;
-            let (folder, path, spool) = (folder.clone(), path.clone(), spool.clone());
-            let work = Work { folder, path, spool, stop: stop.clone(), open: None };
-            self.thread = Some((asks, super::spawn("queue-reader", move || work.run(&inbox))?));
-        }
-        Ok(&self.thread.as_ref().expect("it was started, if it was not there").0)
+    /// The way to the thread, which is started when it does not run.
+    fn questions(&mut self) -> Result<&Sender<Question>, QueueError> {
+        let thread = match self.thread.take() {
+            Some(running) => running,
+            None => {
+                let (questions, inbox) = channel();
+                let Reader { folder, path, spool, stop, .. } = &*self;
+                let (folder, path, spool) = (folder.clone(), path.clone(), spool.clone());
+                let work = ReaderThread { folder, path, spool, stop: stop.clone(), open: None };
+                (questions, spawn("queue-reader", move || work.run(&inbox))?)
+            }
+        };
+        Ok(&self.thread.insert(thread).0)
     }
 
-    /// Asks for a look at the file with this identity.
-    pub(super) fn look(&mut self, look: Look, picture: Picture, identity: Identity) {
-        match self.asks() {
+    /// Asks about the file with this identity.
+    pub(super) fn inspect(&mut self, inspect: Inspect, snapshot: Snapshot, identity: Identity) {
+        match self.questions() {
             // It only fails when the thread is gone; the question is dropped with it, and that is an answer.
-            Ok(asks) => drop(asks.send(Ask::Look(look, Box::new(picture), identity))),
-            Err(error) => look.refuse(error),
+            Ok(questions) => drop(questions.send(Question::Inspect(inspect, Box::new(snapshot), identity))),
+            Err(error) => inspect(Err(error)),
         }
     }
 
-    /// Has everything counted that is there now; the answer comes to `inbox`. Returns once later changes are not counted any
-    /// more; false when it cannot be done.
-    pub(super) fn survey(&mut self, inbox: &Sender<Message>) -> bool {
+    /// Has everything counted that is there now. Returns once later changes are not counted any more; false when it cannot be
+    /// done.
+    pub(super) fn survey(&mut self, surveyed: Surveyed) -> bool {
         let (begun, begins) = sync_channel(1);
-        let asked = self.asks().is_ok_and(|asks| asks.send(Ask::Survey(begun, inbox.clone())).is_ok());
+        let asked = self.questions().is_ok_and(|asks| asks.send(Question::Survey(begun, surveyed)).is_ok());
         asked && begins.recv().is_ok()
     }
 
@@ -145,18 +114,18 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.stop.asked.store(true, Ordering::Relaxed);
-        let Some((asks, thread)) = self.thread.take() else { return };
-        drop(asks);
-        if let Some(running) = &*self.stop.running.lock().unwrap_or_else(PoisonError::into_inner) {
-            running.0.interrupt();
+        let Some((questions, thread)) = self.thread.take() else { return };
+        drop(questions);
+        if let Some(running) = &*self.stop.running() {
+            running.interrupt();
         }
-        // A reader that died has answered nobody, and there is nothing left to do about it.
+        // A reader that died has answered nobody, and nothing is left to do about it.
         let _ = thread.join();
     }
 }
 
 /// What the thread owns.
-struct Work {
+struct ReaderThread {
     folder: PathBuf,
     path: PathBuf,
     spool: Arc<Spool>,
@@ -164,52 +133,53 @@ struct Work {
     open: Option<(Connection, Identity)>,
 }
 
-impl Work {
-    fn run(mut self, inbox: &Receiver<Ask>) {
+impl ReaderThread {
+    fn run(mut self, inbox: &Receiver<Question>) {
         loop {
-            let ask = match self.open {
+            let question = match self.open {
                 Some(_) => inbox.recv_timeout(IDLE),
                 None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            match ask {
-                Ok(Ask::Look(look, picture, identity)) => self.look(look, &picture, identity),
-                Ok(Ask::Survey(begun, answer)) => self.survey(begun, &answer),
+            match question {
+                Ok(Question::Inspect(inspect, snapshot, identity)) => self.inspect(inspect, &snapshot, identity),
+                Ok(Question::Survey(begun, surveyed)) => self.survey(begun, surveyed),
                 Err(RecvTimeoutError::Timeout) => self.close(),
                 Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
         }
     }
 
-    fn look(&mut self, look: Look, picture: &Picture, identity: Identity) {
+    fn inspect(&mut self, inspect: Inspect, snapshot: &Snapshot, identity: Identity) {
         if self.open.as_ref().is_some_and(|(_, open)| *open != identity || *open != identity_of(&self.path)) {
             self.close();
         }
         let (spool, folder, stop) = (self.spool.clone(), self.folder.clone(), self.stop.clone());
         match self.connection() {
-            Ok(conn) => look.answer(&View { conn, spool: &spool, folder: &folder, picture, stop: &stop.asked }),
-            Err(error) => look.refuse(error),
+            Ok(conn) => {
+                let stop = &stop.asked;
+                inspect(Ok(&InspectionQuery { conn, spool: &spool, folder: &folder, snapshot, stop }));
+            }
+            Err(error) => inspect(Err(error)),
         }
         if self.open.as_ref().is_some_and(|(conn, _)| !conn.is_autocommit()) {
             self.close();
         }
     }
 
-    fn survey(&mut self, begun: SyncSender<()>, answer: &Sender<Message>) {
-        let surveyed = self.connection().and_then(|conn| {
-            let read = || -> rusqlite::Result<Survey> {
-                let transaction = conn.unchecked_transaction()?;
-                // The first read fixes what is seen.
-                transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-                let _ = begun.send(());
-                let survey = start::survey(&transaction)?;
-                transaction.commit()?;
-                Ok(survey)
-            };
-            read().map_err(|error| QueueError::Database(error.to_string()))
-        });
+    fn survey(&mut self, begun: SyncSender<()>, surveyed: Surveyed) {
+        let read = |conn: &Connection| -> rusqlite::Result<Survey> {
+            let transaction = conn.unchecked_transaction()?;
+            // The first read fixes what is seen.
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            let _ = begun.send(());
+            let survey = startup_check::survey(&transaction)?;
+            transaction.commit()?;
+            Ok(survey)
+        };
+        let survey = self.connection();
+        let survey = survey.and_then(|conn| read(conn).map_err(|error| QueueError::Database(error.to_string())));
         drop(begun);
-        // The writer may be gone already.
-        let _ = answer.send(Message::Surveyed(surveyed));
+        surveyed(survey);
     }
 
     /// The connection; opened when there is none.
@@ -217,32 +187,26 @@ impl Work {
         if self.stop.asked.load(Ordering::Relaxed) {
             return Err(QueueError::Closed);
         }
-        if self.open.is_none() {
-            let identity = identity_of(&self.path);
-            let conn = connect(&self.path).map_err(|error| Fault::of(&error, &self.folder).error())?;
-            let handle = Some(Interrupt(conn.get_interrupt_handle()));
-            *self.stop.running.lock().unwrap_or_else(PoisonError::into_inner) = handle;
-            self.open = Some((conn, identity));
-        }
-        Ok(&self.open.as_ref().expect("it was opened, if it was not open").0)
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let identity = identity_of(&self.path);
+                let conn = connect_to_read(&self.path).map_err(|error| Fault::of(&error, &self.folder).error())?;
+                *self.stop.running() = Some(conn.get_interrupt_handle());
+                (conn, identity)
+            }
+        };
+        Ok(&self.open.insert(open).0)
     }
 
     fn close(&mut self) {
-        *self.stop.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.stop.running() = None;
         self.open = None;
     }
 }
 
-fn identity_of(path: &Path) -> Identity {
-    fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
-}
-
-/// Opens the database for reading.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    conn.busy_timeout(Duration::from_secs(5))?;
-    // One plan for each question, as the writer has it.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    conn.execute_batch("PRAGMA cache_size = -2000; PRAGMA temp_store = MEMORY;")?;
-    Ok(conn)
+/// Starts a thread of the queue.
+pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, QueueError> {
+    let thread = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(body);
+    thread.map_err(|source| QueueError::Io { what: format!("cannot start the thread {name}"), source })
 }

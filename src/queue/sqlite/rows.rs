@@ -1,16 +1,18 @@
-//! Between rows and values. Everything that is read is checked again, as if it came from a stranger: the file
-//! may have been edited, or a bit may have flipped.
+//! Between rows and values. Everything that is read is checked as if it came from a client: the file may have been
+//! edited, or a bit may have flipped.
 //!
-//! Not here: which rows are read when (`lookup`), and what changes them (`apply`, `settle`).
+//! Not here: which rows are read (`lease_query`, `inspection_query`), and what changes them (`change`, `settlement`).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use crate::queue::checksum::Checksum;
+use crate::queue::client_lines::ClientLine;
 use crate::queue::spool::SpoolFile;
 use crate::queue::{
     MessageOrigin, MessageState, NewMessage, QueueEntry, RecipientEntry, RecipientOutcome, Spool, StoredBody,
@@ -21,7 +23,7 @@ use crate::queue::{
 pub(super) enum Unreadable {
     /// There is no row.
     Missing,
-    /// The row says something that cannot be: this message is damaged, others are not.
+    /// The row has a value that cannot be: this message is damaged, others are not.
     Damaged(String),
     /// The database failed.
     Failed(rusqlite::Error),
@@ -85,13 +87,13 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Unreadable> {
     row.get_ref(column)?.as_str().map_err(|e| Unreadable::Damaged(e.to_string()))
 }
 
-/// A name that was one line when it was stored.
+/// A name, which had no control character when it was stored.
 fn name(row: &Row<'_>, column: usize, what: &str) -> Result<String, Unreadable> {
     let text = text(row, column)?;
     if text.chars().any(char::is_control) { Err(damaged(what)) } else { Ok(text.to_owned()) }
 }
 
-/// Reads the recipients of row `seq`; there is at least one, and no place is missing.
+/// Reads the recipients of row `seq`: at least one, and no place is missing.
 pub(super) fn recipients(conn: &Connection, seq: i64) -> Result<Vec<RecipientEntry>, Unreadable> {
     let sql = "SELECT place, address, outcome, at, text FROM recipient WHERE seq = ?1 ORDER BY place";
     let mut statement = conn.prepare_cached(sql)?;
@@ -124,7 +126,7 @@ pub(super) fn outcome_columns(outcome: &RecipientOutcome) -> (&'static str, Opti
     }
 }
 
-/// Header block and body of a message, with the sum they had when they were stored.
+/// Header block and body of a message, with the sum that was stored with them.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) head: Bytes,
@@ -150,7 +152,7 @@ pub(super) fn content(conn: &Connection, spool: &Arc<Spool>, seq: i64) -> Result
     Ok(Some(Content { head, body, sum: row.get(0)? }))
 }
 
-/// The sum over everything a flipped bit must not change unseen: the id, the envelope, the header block, the body.
+/// The sum over what a flipped bit must not change unnoticed: the id, the envelope, the header block, the body.
 pub(super) fn checksum<'a>(
     id: &Id,
     sender: &ReversePath,
@@ -178,7 +180,7 @@ pub(super) fn checksum_new(message: &NewMessage) -> u32 {
     checksum(&message.id, &message.sender, message.recipients.iter(), &message.head, &message.body)
 }
 
-/// Writes a new message as four kinds of rows, and says which `seq` and size it got.
+/// Writes the rows of a new message, and returns its `seq` and its size.
 pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusqlite::Result<(i64, u64)> {
     let size = message.head.len() as u64 + message.body.len();
     let repairs = serde_json::to_string(&message.repairs).expect("a list of texts is always JSON");
@@ -220,4 +222,26 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
         body.map(|b| &b[..]),
     ])?;
     Ok((seq, size))
+}
+
+/// Reads the line of a message from three columns: pool, lane, client. The counters and the fair order need no more than a
+/// name: octets that are not text are damage and must not stop a change, and a damaged lane counts as normal.
+pub(super) fn client_line(row: &Row<'_>, pool: usize) -> rusqlite::Result<ClientLine> {
+    let text = |column| Ok::<_, rusqlite::Error>(lossy(row.get_ref(column)?.as_bytes().unwrap_or_default()));
+    Ok(ClientLine { pool: text(pool)?.into(), lane: lane(row, pool + 1)?, client: ClientKey::stored(&text(pool + 2)?) })
+}
+
+/// Reads a lane; one that is damaged counts as normal.
+pub(super) fn lane(row: &Row<'_>, column: usize) -> rusqlite::Result<Lane> {
+    Ok(row.get_ref(column)?.as_str().ok().and_then(Lane::parse).unwrap_or_default())
+}
+
+/// Octets that may be damaged, as text.
+pub(super) fn lossy(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// Octets that a column returned as text, as a parameter.
+pub(super) fn as_text(octets: &[u8]) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(ValueRef::Text(octets))
 }

@@ -1,16 +1,14 @@
 //! The one thread that owns the database: it collects what was asked for, commits it as one group, then answers.
 //!
-//! Not here: what a change writes (`apply`, `settle`), what a question reads (`lookup`), and what is done when a group cannot
-//! be written (`commit`).
+//! Not here: what a change writes (`change`, `settlement`), and how a group is committed (`transaction`).
 //!
-//! Invariants: nobody is answered `Ok` before the commit is synced. Nothing in memory (counts, leases, files) changes
-//! before it either. After a commit that failed, the connection is never used again: it is closed, a new one is opened,
-//! and what the failed commit may have left behind is taken back before anything else is accepted.
+//! Invariants: no caller is answered `Ok` before the commit is synced. Nothing in memory (counters, leases, files) changes
+//! before it either. Questions are answered after the commit of their group, so that each caller sees what was acknowledged
+//! before. After a commit that failed, the connection is never used again: it is closed, a new one is opened, and what the
+//! failed commit may have left behind is deleted before anything else is accepted.
 
-use std::collections::{HashMap, HashSet};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -19,35 +17,41 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use crate::clock::Timestamp;
+use crate::queue::disk_reserve::DiskReserve;
 use crate::queue::{
-    ClosedLane, NewMessage, PendingSettlement, PoolLane, QueueError, RetentionSettings, Settled, Spool,
+    ClosedLane, LeaseGuard, LeaseRequest, PendingSettlement, PoolLane, QueueEntry, QueueError, RetentionSettings,
+    Settled, Spool, StartupReport,
 };
 
-use super::apply::{Done, Write};
-use super::fresh::Fresh;
-use super::ledger::Ledger;
-use super::lines::Lines;
-use super::lock::Lock;
-use super::lookup::{Read, Reply};
-use super::reader::Reader;
-use super::reserve::Reserve;
-use super::revoke::Revoked;
-use super::start::Survey;
+use super::change::{Done, Write};
+use super::connection::{Database, Fault};
+use super::inspection_query::{InspectionQuery, Snapshot};
+use super::lease_query::{Candidate, LeaseQuery, Stopped};
+use super::memory::Memory;
+use super::reader::{Inspect, Reader};
+use super::settlement;
+use super::startup_check::{self, Survey};
+use super::transaction::FailedPut;
 
-/// Changes in one transaction at most. The octets are bounded by the permits of those who ask.
+/// The most changes in one transaction. The octets are bounded by the permits of the callers.
 const GROUP: usize = 256;
 /// How long to wait before a settlement that could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long nothing must happen before free pages are given back.
 const IDLE: Duration = Duration::from_secs(2);
+/// A scan of this many messages takes less than a millisecond.
+const FEW: u64 = 256;
+
+/// Where an answer goes.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, QueueError>>;
 
 /// What arrives at the writer.
 pub(super) enum Message {
     /// A change; the permit bounds how much may wait here.
     Write(Write, Asker, OwnedSemaphorePermit),
     /// A question.
-    Read(Read),
-    /// Lanes that are closed. Needs no database.
+    Ask(Question),
+    /// The lanes that are closed from now on. Needs no database.
     CloseLanes(Vec<ClosedLane>, Reply<()>),
     /// A lease was dropped.
     Release(u64),
@@ -57,16 +61,24 @@ pub(super) enum Message {
     Close(Option<Reply<()>>),
 }
 
-/// Who waits for a change.
+/// A question: called with the writer after a commit, or with the reason why it cannot answer. An answer that no caller waits
+/// for is dropped, leases with it.
+pub(super) struct Question {
+    /// Whether the answer depends on what was in the queue at its start.
+    pub(super) needs_counts: bool,
+    pub(super) answer: Box<dyn FnOnce(Result<&mut Writer, QueueError>) + Send>,
+}
+
+/// The caller that waits for a change.
 pub(super) enum Asker {
-    /// The writer itself wanted it.
-    Nobody,
-    /// Whoever asked for the change.
+    /// The writer itself.
+    Writer,
+    /// Any caller but that of `settle`.
     Change(Reply<bool>),
-    /// Whoever settled a lease.
+    /// The caller of `settle`.
     Settlement(Reply<Settled>),
-    /// Whoever settled a lease, and has heard that the outcome is kept.
-    Kept(Reply<()>),
+    /// The caller of `settle`, which knows that the settlement is kept.
+    Pending(Reply<()>),
 }
 
 /// A change on its way through a group.
@@ -77,19 +89,16 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// A change of the writer's own.
-    pub(super) fn own(write: Write) -> Job {
-        Job { write, asker: Asker::Nobody, permit: None }
-    }
-
-    /// A settlement could not be written and is kept: says so, once, and gives the permit back.
+    /// A settlement could not be written and is kept: tells its caller, once, and gives the permit back.
     pub(super) fn keep(&mut self, why: QueueError) {
         self.permit = None;
-        if let Asker::Settlement(_) = self.asker {
-            let (written, answer) = oneshot::channel();
-            if let Asker::Settlement(reply) = std::mem::replace(&mut self.asker, Asker::Kept(written)) {
-                let _ = reply.send(Ok(Settled::Pending(PendingSettlement { why, written: answer })));
+        self.asker = match std::mem::replace(&mut self.asker, Asker::Writer) {
+            Asker::Settlement(reply) => {
+                let (pending, written) = oneshot::channel();
+                let _ = reply.send(Ok(Settled::Pending(PendingSettlement { why, written })));
+                Asker::Pending(pending)
             }
+            other => other,
         }
     }
 
@@ -103,74 +112,52 @@ impl Job {
 impl Asker {
     fn answer(self, result: Result<bool, QueueError>) {
         match self {
-            Asker::Nobody => {}
+            Asker::Writer => {}
             Asker::Change(reply) => drop(reply.send(result)),
             Asker::Settlement(reply) => drop(reply.send(result.map(|_| Settled::Written))),
-            Asker::Kept(reply) => drop(reply.send(result.map(drop))),
+            Asker::Pending(reply) => drop(reply.send(result.map(drop))),
         }
     }
 }
 
 /// What the thread owns.
 pub(super) struct Writer {
-    pub(super) folder: PathBuf,
-    pub(super) settings: RetentionSettings,
+    pub(super) database: Database,
+    pub(super) retention: RetentionSettings,
     pub(super) spool: Arc<Spool>,
-    pub(super) ledger: Ledger,
-    pub(super) lines: Lines,
-    pub(super) fresh: Fresh,
-    /// Rows that are damaged, until somebody changes them: they are passed over, whatever an index says.
-    pub(super) skip: HashSet<i64>,
+    pub(super) memory: Memory,
     /// The lanes that no account can take from.
     pub(super) closed: HashMap<PoolLane, ClosedLane>,
-    /// The time, as it was told last; before that, long ago.
+    /// The last time that it was given; before that, long ago.
     pub(super) now: Timestamp,
     /// For the leases that are handed out: the way back.
     pub(super) inbox: Sender<Message>,
-    /// `None` after a failure, until it is opened again.
-    pub(super) conn: Option<Connection>,
-    /// Device and inode of the database, to notice that somebody took it away.
-    pub(super) identity: Option<(u64, u64)>,
-    /// It was said that the database is out of its place.
-    pub(super) astray: bool,
-    /// Settlements that could not be written. Their messages stay leased, so that nobody sends them again.
+    /// Whether it was logged that the files of the database are missing.
+    pub(super) missing: bool,
+    /// Settlements that could not be written. Their messages stay leased, so that they are not sent again.
     pub(super) unsettled: Vec<Job>,
-    /// What was answered with an error, although its commit may have got through.
-    pub(super) revoked: Vec<Revoked>,
+    /// What was answered with an error, although its commit may have been written.
+    pub(super) failed_puts: Vec<FailedPut>,
     pub(super) due: Arc<Notify>,
     pub(super) unlink: Sender<PathBuf>,
     /// Answers what operators ask.
     pub(super) reader: Reader,
     /// Questions that wait until the queue is counted.
-    pub(super) parked: Vec<Read>,
-    /// Whether a row has changed, rather than come, since the start.
-    pub(super) changed: bool,
-    pub(super) reserve: Reserve,
+    pub(super) parked: Vec<Question>,
+    pub(super) reserve: DiskReserve,
     /// Whether there may be free pages to give back.
     pub(super) slack: bool,
-    pub(super) lock: Lock,
-}
-
-/// The database's file.
-pub(super) fn database(folder: &Path) -> PathBuf {
-    folder.join("queue.db")
-}
-
-/// Device and inode of the database.
-pub(super) fn identity(folder: &Path) -> Option<(u64, u64)> {
-    fs::metadata(database(folder)).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 impl Writer {
-    /// Works until it is told to close, or everybody is gone.
+    /// Works until it is closed, or every sender is gone.
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         self.count_at_start();
         loop {
-            let idle = self.slack || self.reserve.is_spent();
-            let patience = match (self.unsettled.is_empty() && self.revoked.is_empty(), idle) {
-                (false, _) => Some(AGAIN),
-                (true, true) => Some(IDLE),
-                (true, false) => None,
+            let patience = if self.has_unwritten() {
+                Some(AGAIN)
+            } else {
+                (self.slack || self.reserve.is_spent()).then_some(IDLE)
             };
             let first = match patience {
                 Some(patience) => inbox.recv_timeout(patience),
@@ -178,25 +165,30 @@ impl Writer {
             };
             match first {
                 Ok(first) => {
-                    if let Some(reply) = self.turn(first, inbox) {
+                    if let Some(reply) = self.work(first, inbox) {
                         return self.close(reply);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if self.unsettled.is_empty() && self.revoked.is_empty() => self.shrink(),
-                Err(RecvTimeoutError::Timeout) => self.commit(Vec::new()),
+                Err(RecvTimeoutError::Timeout) if self.has_unwritten() => self.commit(Vec::new()),
+                Err(RecvTimeoutError::Timeout) => self.shrink(),
                 Err(RecvTimeoutError::Disconnected) => return self.close(None),
             }
         }
     }
 
+    /// Returns whether something must be written that no caller asks for.
+    fn has_unwritten(&self) -> bool {
+        !self.unsettled.is_empty() || !self.failed_puts.is_empty()
+    }
+
     /// Takes what has arrived, commits it, answers. `Some` when it is time to close.
-    fn turn(&mut self, first: Message, inbox: &Receiver<Message>) -> Option<Option<Reply<()>>> {
-        let (mut jobs, mut reads, mut close) = (Vec::new(), Vec::new(), None);
+    fn work(&mut self, first: Message, inbox: &Receiver<Message>) -> Option<Option<Reply<()>>> {
+        let (mut jobs, mut questions, mut close) = (Vec::new(), Vec::new(), None);
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
                 Message::Write(write, asker, permit) => jobs.push(Job { write, asker, permit: Some(permit) }),
-                Message::Read(read) => reads.push(read),
+                Message::Ask(question) => questions.push(question),
                 Message::CloseLanes(closed, reply) => {
                     self.closed = closed.into_iter().map(|closed| (closed.line.clone(), closed)).collect();
                     let _ = reply.send(Ok(()));
@@ -213,50 +205,20 @@ impl Writer {
         if !jobs.is_empty() {
             self.commit(jobs);
         }
-        for read in reads {
+        for question in questions {
             match self.ready() {
-                Ok(()) => self.answer(read),
-                Err(fault) => read.refuse(fault.error()),
+                Ok(()) => self.answer(question),
+                Err(fault) => (question.answer)(Err(fault.error())),
             }
         }
         close
     }
 
-    /// Carries out what follows from a change that is committed, and answers.
+    /// Carries out what follows from a change that is committed or was refused, and answers.
     pub(super) fn finish(&mut self, job: Job, result: Result<Done, QueueError>) {
         match result {
             Ok(done) => {
-                for change in &done.moves {
-                    self.ledger.apply(change);
-                    if change.from.is_some() {
-                        self.changed = true;
-                        self.lines.doubt(&change.pool, change.lane, &change.key);
-                    }
-                    if let Some(due) = change.due {
-                        self.lines.note(&change.pool, change.lane, &change.key, due);
-                    }
-                }
-                if let Some((now, latest)) = done.mended {
-                    self.lines.forget_times();
-                    self.ledger.correct_times(now, latest);
-                    self.fresh.clear();
-                }
-                if let Some(token) = done.released {
-                    self.end_lease(token, job.write.offered());
-                }
-                for &seq in &done.touched {
-                    self.fresh.take(seq);
-                    // A damaged index may go on naming a row that was set aside; without this it would be met for ever.
-                    let damaged = matches!(job.write, Write::SetAside { .. } | Write::Banish { .. });
-                    if damaged {
-                        self.skip.insert(seq)
-                    } else {
-                        self.skip.remove(&seq)
-                    };
-                }
-                for (seq, message) in done.stored.into_iter().zip(messages_of(job.write)) {
-                    self.fresh.add(seq, kept(message));
-                }
+                self.memory.apply(job.write, &done);
                 for path in done.unlink {
                     let _ = self.unlink.send(path);
                 }
@@ -268,7 +230,7 @@ impl Writer {
             }
             Err(error) => {
                 // A settlement that was refused gives its message back, as a dropped lease does.
-                if let Write::Settle { token, .. } | Write::SetAside { token, .. } = &job.write {
+                if let Write::Settle { token, .. } | Write::Hold { token, .. } = &job.write {
                     self.release(*token);
                 }
                 job.refuse(error);
@@ -276,15 +238,15 @@ impl Writer {
         }
     }
 
-    /// The connection, for those who have called [`Writer::ready`].
-    pub(super) fn conn(&self) -> rusqlite::Result<&Connection> {
-        let lost = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), None);
-        self.conn.as_ref().ok_or_else(lost)
+    fn release(&mut self, token: u64) {
+        if self.memory.release(token) {
+            self.due.notify_one();
+        }
     }
 
     /// Writes what is still unwritten, closes the database and gives the folder back.
     fn close(mut self, reply: Option<Reply<()>>) {
-        if !self.unsettled.is_empty() || !self.revoked.is_empty() {
+        if self.has_unwritten() {
             self.commit(Vec::new());
         }
         for job in &self.unsettled {
@@ -294,35 +256,184 @@ impl Writer {
         }
         // The last connection to go copies the log back into the database.
         drop(self.reader);
-        let closed = self.conn.take().map_or(Ok(()), |conn| conn.close().map_err(|(_, error)| error));
-        drop(self.lock);
+        let closed = self.database.close();
         if let Some(reply) = reply {
-            let _ = reply.send(closed.map_err(|error| QueueError::Database(error.to_string())));
+            let _ = reply.send(closed);
         }
     }
-}
 
-/// The messages that a change stores, in the order of [`Done::stored`].
-fn messages_of(write: Write) -> Vec<NewMessage> {
-    match write {
-        Write::Put(messages) => messages.into_iter().map(|(message, _)| message).collect(),
-        Write::Settle { settlement, .. } => settlement.notice.into_iter().map(|notice| *notice).collect(),
-        Write::Tell { notice, .. } => notice.into_iter().map(|notice| *notice).collect(),
-        Write::Retry(..)
-        | Write::Drop(_)
-        | Write::MendTimes { .. }
-        | Write::Purge { .. }
-        | Write::Assign(_)
-        | Write::Spend(_)
-        | Write::Remember(_)
-        | Write::SaveTime(_)
-        | Write::SetAside { .. }
-        | Write::Banish { .. } => Vec::new(),
+    /// Opens the database again after a failure; does nothing when it is open.
+    pub(super) fn ready(&mut self) -> Result<(), Fault> {
+        let undo = |conn: &Connection| FailedPut::undo(conn, &self.failed_puts);
+        if !self.database.reopen(self.spool.folder(), undo)? {
+            return Ok(());
+        }
+        for file in self.failed_puts.drain(..).filter_map(FailedPut::into_file) {
+            let _ = self.unlink.send(file);
+        }
+        self.memory.recount(&self.database);
+        self.answer_parked();
+        tracing::warn!(event = "queue_reopened", path = %self.database.path().display(), "the queue's database was opened again");
+        self.due.notify_one();
+        Ok(())
     }
-}
 
-/// From now on a row names the file.
-fn kept(mut message: NewMessage) -> NewMessage {
-    message.body.keep();
-    message
+    /// Closes a connection that has failed.
+    pub(super) fn abandon(&mut self) {
+        self.memory.recent.clear();
+        self.database.abandon();
+    }
+
+    /// Gives some free pages back to the file system, a few at a time, while nothing else is to do.
+    fn shrink(&mut self) {
+        self.reserve.renew();
+        if !self.slack || !self.database.is_open() {
+            self.slack = false;
+            return;
+        }
+        self.slack = self.database.give_back_pages().unwrap_or_else(|error| {
+            tracing::warn!(event = "queue_error", %error, "free pages could not be given back");
+            self.abandon();
+            false
+        });
+    }
+
+    /// Counts what is stored: a small queue at once, a large one beside the work, so that new mail need not wait.
+    fn count_at_start(&mut self) {
+        let inbox = self.inbox.clone();
+        // The writer may be gone already.
+        let surveyed = Box::new(move |survey| drop(inbox.send(Message::Surveyed(survey))));
+        if startup_check::is_small(&self.database.path()) || !self.reader.survey(surveyed) {
+            self.memory.recount(&self.database);
+        }
+    }
+
+    /// Takes in what was stored at the start, and answers the questions that have waited for it.
+    fn take_survey(&mut self, survey: Result<Survey, QueueError>) {
+        match survey {
+            // The database was opened again meanwhile, and counted.
+            _ if self.memory.counters.is_counted() => {}
+            Ok(survey) if !survey.damaged => self.memory.add(survey),
+            other => {
+                if let Err(error) = other {
+                    tracing::error!(event = "queue_error", %error, "the messages in the queue could not be counted beside the work");
+                }
+                let mut report = StartupReport::new();
+                let mended = self.database.conn().and_then(|conn| startup_check::mend_lines(conn, &mut report));
+                if let Err(error) = mended {
+                    tracing::error!(event = "queue_error", %error, "damaged names could not be mended");
+                }
+                for sentence in report {
+                    tracing::warn!(event = "queue_report", "{sentence}");
+                }
+                self.memory.recount(&self.database);
+            }
+        }
+        self.answer_parked();
+    }
+
+    fn answer_parked(&mut self) {
+        for question in std::mem::take(&mut self.parked) {
+            self.answer(question);
+        }
+        self.due.notify_one();
+    }
+
+    /// Answers one question, or puts it off until the queue is counted.
+    fn answer(&mut self, question: Question) {
+        if question.needs_counts && !self.memory.counters.is_counted() {
+            self.parked.push(question);
+        } else {
+            (question.answer)(Ok(self));
+        }
+    }
+
+    /// Answers from the tables.
+    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, QueueError> {
+        self.database.conn().and_then(query).map_err(|error| self.failed(&error))
+    }
+
+    /// Turns an error of a question into its answer.
+    fn failed(&self, error: &rusqlite::Error) -> QueueError {
+        tracing::error!(event = "queue_error", %error, "the queue's database could not be read");
+        self.database.fault(error).error()
+    }
+
+    /// See [`crate::queue::MessageQueue::lease`].
+    pub(super) fn lease(&mut self, now: Timestamp, request: &LeaseRequest) -> Result<Vec<Candidate>, QueueError> {
+        self.now = now;
+        let mut leases = Vec::new();
+        // What could not be written would be sent again after a crash, so nothing else is sent before.
+        if !self.unsettled.is_empty() {
+            return Ok(leases);
+        }
+        for lane in &request.lanes {
+            let most = leases.len() + lane.limit.min(request.total.saturating_sub(leases.len()));
+            // A row in quarantine was moved in a commit, which may have changed anything: the lane is read anew.
+            while let Err(stopped) = self.query(|query| query.lease_lane(now, request, lane, most, &mut leases)) {
+                match stopped {
+                    Stopped::Failed(error) => return Err(self.failed(&error)),
+                    Stopped::Unreadable(seq, reason) => self.quarantine(seq, reason),
+                }
+            }
+        }
+        Ok(leases)
+    }
+
+    /// Moves row `seq` out of the way. If not even that can be written, it is passed over from now on.
+    fn quarantine(&mut self, seq: i64, reason: String) {
+        tracing::error!(event = "set_aside", row = seq, %reason, "a message cannot be read and was set aside");
+        self.memory.damaged.insert(seq);
+        self.commit(vec![Job { write: Write::Quarantine { seq, reason }, asker: Asker::Writer, permit: None }]);
+    }
+
+    /// See [`crate::queue::MessageQueue::first_due`]; never, while nothing may be leased.
+    pub(super) fn first_due(&mut self, lines: &[PoolLane]) -> Result<Vec<Option<Timestamp>>, QueueError> {
+        if !self.unsettled.is_empty() {
+            return Ok(vec![None; lines.len()]);
+        }
+        let due = self.query(|query| lines.iter().map(|line| query.first_due(line)).collect::<Result<_, _>>());
+        due.map_err(|error: rusqlite::Error| self.failed(&error))
+    }
+
+    fn query<T, E: From<rusqlite::Error>>(
+        &mut self,
+        query: impl FnOnce(&mut LeaseQuery<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let guard = |token| {
+            let inbox = self.inbox.clone();
+            LeaseGuard { token, release: Some(Box::new(move || drop(inbox.send(Message::Release(token))))) }
+        };
+        let (spool, memory) = (&self.spool, &mut self.memory);
+        query(&mut LeaseQuery { conn: self.database.conn()?, spool, memory, guard: &guard })
+    }
+
+    /// See [`crate::queue::MessageQueue::unreported`].
+    pub(super) fn unreported(&self, limit: usize) -> Result<Vec<QueueEntry>, QueueError> {
+        let rows = self.read(|conn| settlement::unreported(conn, limit))?;
+        self.inspect_here(|query| query.and_then(|query| query.entries(rows)))
+    }
+
+    /// Hands a question of an operator to the reader. While the files are missing, only the open connection leads to them; and
+    /// a `quick` one, which is asked at each start, is answered here when the queue is small: no thread is worth its memory.
+    pub(super) fn inspect(&mut self, quick: bool, inspect: Inspect) {
+        let counters = &self.memory.counters;
+        if quick && counters.is_counted() && counters.len() <= FEW || self.database.is_missing() {
+            self.inspect_here(inspect);
+        } else {
+            self.reader.inspect(inspect, self.snapshot(), self.database.identity());
+        }
+    }
+
+    fn inspect_here<T>(&self, inspect: impl FnOnce(Result<&InspectionQuery<'_>, QueueError>) -> T) -> T {
+        let (snapshot, folder, stop) = (&self.snapshot(), self.database.folder(), self.reader.stop());
+        match self.database.conn() {
+            Ok(conn) => inspect(Ok(&InspectionQuery { conn, spool: &self.spool, folder, snapshot, stop })),
+            Err(error) => inspect(Err(self.failed(&error))),
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { counters: self.memory.counters.clone(), closed: self.closed.clone(), now: self.now }
+    }
 }

@@ -69,16 +69,16 @@ async fn a_048_a_link_in_the_place_of_the_spool_stops_the_start_and_nothing_behi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_048_nothing_is_moved_through_a_link_in_the_place_of_aside() {
+async fn a_048_nothing_is_moved_through_a_link_in_the_place_of_quarantine() {
     let sandbox = provider(Limits::default()).await;
-    let site = Site::new("aside-link", &sandbox, QUICK);
+    let site = Site::new("quarantine-link", &sandbox, QUICK);
     let foreign = site.folder.path().join("foreign");
     let stray = site.data.join("spool/ef/0123456789abcdef");
     fs::create_dir_all(stray.parent().expect("it has one")).expect("it is ours");
     fs::create_dir(&foreign).expect("it is ours");
     fs::write(&stray, "no message names it").expect("it is ours");
     fs::write(foreign.join("ef-0123456789abcdef"), "precious").expect("it is ours");
-    symlink(&foreign, site.data.join("aside")).expect("it is ours");
+    symlink(&foreign, site.data.join("quarantine")).expect("it is ours");
     let relay = site.start().await;
     let line = relay.event("queue_report").await;
     assert!(line.contains("0123456789abcdef") && line.contains("symbolic link"), "{line}");
@@ -86,9 +86,9 @@ async fn a_048_nothing_is_moved_through_a_link_in_the_place_of_aside() {
     assert_eq!(fs::read(foreign.join("ef-0123456789abcdef")).expect("it is there"), b"precious");
     assert_eq!(files(&foreign).len(), 1);
     assert!(stray.exists());
-    fs::remove_file(site.data.join("aside")).expect("it is a link");
+    fs::remove_file(site.data.join("quarantine")).expect("it is a link");
     site.start().await.stop().await;
-    assert!(!stray.exists() && site.data.join("aside/ef-0123456789abcdef").exists());
+    assert!(!stray.exists() && site.data.join("quarantine/ef-0123456789abcdef").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

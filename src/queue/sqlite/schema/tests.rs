@@ -1,12 +1,12 @@
-//! Each question is answered by its index: with 200,000 messages a scan, or a sort, would hold everybody up.
+//! Each frequent query uses its index: with 200,000 messages a scan or a sort would delay every client.
 
 use rusqlite::types::Null;
 
-use crate::queue::sqlite::{accounts, lease, start, view};
+use crate::queue::sqlite::{inspection_query, lease_query, settlement, startup_check};
 
 use super::*;
 
-/// How SQLite answers `sql`, in its own words.
+/// SQLite's plan for `sql`.
 fn plan(conn: &Connection, sql: &str) -> String {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let parameters = vec![Null; statement.parameter_count()];
@@ -15,22 +15,22 @@ fn plan(conn: &Connection, sql: &str) -> String {
 }
 
 #[test]
-fn each_question_has_its_index() {
+fn each_query_has_its_index() {
     let conn = Connection::open_in_memory().unwrap();
     upgrade(&conn, NEW).unwrap();
     for (sql, way) in [
-        (lease::FLOW, "COVERING INDEX message_line (pool=? AND lane=? AND client_key=? AND due>?)"),
-        (start::NEXT_CLIENT, "COVERING INDEX message_line ((pool,lane,client_key)>(?,?,?))"),
-        (view::FIRST_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
-        (view::NEXT_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
-        (view::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND lane=? AND id>?)"),
-        (view::OLDEST, "INDEX message_place (state=? AND pool=? AND lane=?)"),
-        (view::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND lane=? AND due<?)"),
-        (accounts::UNTOLD, "COVERING INDEX message_untold"),
+        (lease_query::CLIENT_MESSAGES, "COVERING INDEX message_line (pool=? AND lane=? AND client_key=? AND due>?)"),
+        (startup_check::NEXT_CLIENT, "COVERING INDEX message_line ((pool,lane,client_key)>(?,?,?))"),
+        (inspection_query::FIRST_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
+        (inspection_query::NEXT_LANE, "COVERING INDEX message_place (state=? AND (pool,lane)>(?,?))"),
+        (inspection_query::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND lane=? AND id>?)"),
+        (inspection_query::OLDEST, "INDEX message_place (state=? AND pool=? AND lane=?)"),
+        (inspection_query::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND lane=? AND due<?)"),
+        (settlement::UNREPORTED, "COVERING INDEX message_untold"),
     ] {
         let plan = plan(&conn, sql);
         // To go through all of a partial index is no scan: it holds what is asked for, and nothing else.
-        assert!(plan.starts_with("SEARCH") || sql == accounts::UNTOLD, "{sql}: {plan}");
+        assert!(plan.starts_with("SEARCH") || sql == settlement::UNREPORTED, "{sql}: {plan}");
         assert!(plan.ends_with(way) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }

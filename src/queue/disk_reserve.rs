@@ -1,7 +1,7 @@
-//! A file that only takes up space: deleted on a full disk, so that outcomes can be written and mail can be deleted.
+//! A file that only takes up space. It is deleted on a full disk, so that outcomes can be written and mail can be deleted.
 //!
-//! On a full disk the queue must still write how each delivery ended, or the mail would be sent again after a restart; and
-//! only what was delivered can be deleted to make room. Invariant: new mail never uses the reserve, nor the space that it gave
+//! On a full disk the queue must still write the result of each attempt: without it the mail would be sent again after a
+//! restart, and nothing could be deleted to make room. Invariant: new mail uses neither the reserve nor the space that it gave
 //! back: none is stored until there is a reserve again.
 
 use std::fs::{self, OpenOptions};
@@ -12,41 +12,41 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
-use crate::queue::Spool;
+use super::spool::Spool;
 
 /// The most that is reserved, in octets: outcomes of some hundred messages before the log is copied back into the database.
 const MOST: u64 = 4 * 1024 * 1024;
 /// The least that is of use; a disk that is too small for it has no reserve.
 const LEAST: u64 = 512 * 1024;
-/// This part of a small disk is reserved.
+/// A small disk is divided by this.
 const PART: u64 = 4;
 
-/// The reserve of one queue.
+/// The reserve of one data folder.
 #[derive(Debug)]
-pub(super) struct Reserve {
+pub(super) struct DiskReserve {
     path: PathBuf,
-    state: State,
-    /// Hears whether new mail may be stored.
+    state: ReserveState,
+    /// Its drafts are refused while the reserve is spent.
     spool: Arc<Spool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The file is there.
+enum ReserveState {
+    /// The file exists.
     There,
-    /// It was given up, or there was no room for it: what is free belongs to what is queued.
+    /// It was given up, or there was no room for it: free space is for what is queued.
     Spent,
-    /// The file system gives none, for another reason than space.
+    /// The file system allows none, for another reason than space.
     Unavailable,
 }
 
-impl Reserve {
-    /// Reserves space in `folder`, unless it is short there. A file that is there stays, whatever its size is.
-    pub(super) fn take(folder: &Path, spool: Arc<Spool>) -> Reserve {
-        let mut reserve = Reserve { path: folder.join("reserve"), state: State::Spent, spool };
+impl DiskReserve {
+    /// Reserves space in `folder`, unless it is short there. A reserve that exists stays as it is.
+    pub(super) fn take(folder: &Path, spool: Arc<Spool>) -> DiskReserve {
+        let mut reserve = DiskReserve { path: folder.join("reserve"), state: ReserveState::Spent, spool };
         let kept = fs::symlink_metadata(&reserve.path).is_ok_and(|file| file.is_file() && file.len() >= LEAST);
         if kept {
-            reserve.enter(State::There);
+            reserve.enter(ReserveState::There);
         } else {
             reserve.fill();
         }
@@ -55,10 +55,10 @@ impl Reserve {
 
     /// Gives the space back to the disk; false when there was none. New mail is refused until there is a reserve again.
     pub(super) fn give_up(&mut self) -> bool {
-        if self.state != State::There {
+        if self.state != ReserveState::There {
             return false;
         }
-        self.enter(State::Spent);
+        self.enter(ReserveState::Spent);
         let deleted = fs::remove_file(&self.path);
         tracing::error!(
             event = "reserve_used",
@@ -69,9 +69,9 @@ impl Reserve {
         deleted.is_ok()
     }
 
-    /// Whether the disk has no room but for what is queued.
+    /// Returns whether free space is for what is queued only.
     pub(super) fn is_spent(&self) -> bool {
-        self.state == State::Spent
+        self.state == ReserveState::Spent
     }
 
     /// Reserves space again, once the disk has room.
@@ -87,33 +87,33 @@ impl Reserve {
 
     fn fill(&mut self) {
         let disk = self.path.parent().and_then(|folder| statvfs(folder).ok());
-        let Some(disk) = disk else { return self.enter(State::Unavailable) };
+        let Some(disk) = disk else { return self.enter(ReserveState::Unavailable) };
         let octets = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let wanted = (octets(disk.f_blocks) / PART).min(MOST);
         if wanted < LEAST {
-            return self.enter(State::Unavailable);
+            return self.enter(ReserveState::Unavailable);
         }
-        // Somewhat more than what was given up: that alone is no room for new mail.
+        // More than what was given up: that alone is no room for new mail.
         if octets(disk.f_bavail) < wanted + wanted / PART {
-            return self.enter(State::Spent);
+            return self.enter(ReserveState::Spent);
         }
         let state = match allocate(&self.path, wanted) {
-            Ok(()) => State::There,
+            Ok(()) => ReserveState::There,
             Err(error) => {
                 let _ = fs::remove_file(&self.path);
                 tracing::debug!(event = "reserve_missing", path = %self.path.display(), %error, "no space could be reserved");
                 match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => State::Spent,
-                    _ => State::Unavailable,
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ReserveState::Spent,
+                    _ => ReserveState::Unavailable,
                 }
             }
         };
         self.enter(state);
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: ReserveState) {
         self.state = state;
-        self.spool.set_full(state == State::Spent);
+        self.spool.set_full(state == ReserveState::Spent);
     }
 }
 
@@ -123,7 +123,7 @@ fn allocate(path: &Path, octets: u64) -> io::Result<()> {
     let file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(nofollow).open(path)?;
     match fallocate(&file, FallocateFlags::empty(), 0, octets) {
-        // A file system that cannot reserve: zeros take the space up as well.
+        // A file system that cannot reserve: zeros take up the space as well.
         Err(rustix::io::Errno::OPNOTSUPP) => io::copy(&mut io::Read::take(io::repeat(0), octets), &mut &file).map(drop),
         done => Ok(done?),
     }
@@ -138,7 +138,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("yz-reserve-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let spool = Arc::new(Spool::new(folder.join("spool"), 1));
-        let take = || Reserve::take(&folder, spool.clone());
+        let take = || DiskReserve::take(&folder, spool.clone());
         let mut reserve = take();
         let blocks =
             || fs::metadata(folder.join("reserve")).map(|file| std::os::unix::fs::MetadataExt::blocks(&file) * 512);
