@@ -277,13 +277,13 @@ fn way_out(
     account: &config::Account,
     catalogue: &Catalogue,
     roots: &Roots,
-) -> Result<upstream::Settings, StartError> {
+) -> Result<upstream::UpstreamSettings, StartError> {
     let proxy = account.proxy.as_ref().map(|proxy| Proxy::parse(proxy.expose())).transpose();
     let proxy = proxy.map_err(|error| StartError::Setting {
         path: format!("account.{}.proxy", account.name),
         reason: error.to_string(),
     })?;
-    Ok(upstream::Settings {
+    Ok(upstream::UpstreamSettings {
         account: account.name.clone(),
         hostname: settings.hostname.clone(),
         endpoints: account.endpoints.clone(),
@@ -291,7 +291,7 @@ fn way_out(
         secret: account.secret.clone().unwrap_or_else(|| SecretSource::Plain(Secret::new(""))),
         login: account.login.clone(),
         proxy,
-        limits: upstream::Limits::default(),
+        limits: upstream::ConnectLimits::default(),
         ca: account.ca.clone(),
         roots: roots.clone(),
         group: account.preset.group,

@@ -17,7 +17,7 @@ use crate::message::rewrite::{FromPolicy, Seal, is_signed, seal_among};
 use crate::provider::{Action, Basis, Scope, Verdict};
 use crate::queue::{AccountUsage, Lease, NextAttempt, QueueEntry, QueueError, Settled};
 use crate::telemetry::{counter, panic};
-use crate::upstream::turn::Turn;
+use crate::upstream::ConnectionSlot;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
 
 use super::Delivery;
@@ -64,9 +64,9 @@ const CUT: &str = "the relay was stopped before the provider had answered the en
 /// What stands in the list when a mistake of ours ended an attempt.
 const BROKEN: &str = "a mistake in the relay ended the attempt; the log says where";
 
-/// What the provider answered, and the turn, which is kept until the account has learnt from it.
+/// What the provider answered, and the slot, which is kept until the account has learnt from it.
 struct Sent {
-    turn: Turn,
+    slot: ConnectionSlot,
     report: Report,
     now: Timestamp,
 }
@@ -124,7 +124,7 @@ impl Delivery {
             let fate = if asked { Fate::Uncertain } else { Fate::Later };
             return Some(self.broken_off(attempt, policy, fate, BROKEN));
         };
-        let Sent { turn, mut report, now } = sent?;
+        let Sent { slot, mut report, now } = sent?;
         let account = &account;
         doubt_guesses(&mut report, policy);
         let weigh = || account.weigh(&attempt.lease.entry, &attempt.places, &mut report, now);
@@ -132,14 +132,14 @@ impl Delivery {
         // Before anything is learnt: what was refused has used up no quota.
         attempt.give_back_unless_reached(&report, now);
         // What another message was told for all who waited with it is learnt once, from that message.
-        let learnt = match turn.is_second_hand() {
+        let learnt = match slot.is_second_hand() {
             true => Learnt::default(),
             false => {
                 let learn = || account.learn(&report.condition, spread(account.name()), now);
                 panic::caught("delivery", &self.0.counters, learn).unwrap_or_default()
             }
         };
-        drop(turn);
+        drop(slot);
         if learnt.rests {
             account.upstream().close_idle().await;
             self.0.gates.notify_waiters();
@@ -150,24 +150,24 @@ impl Delivery {
         Some(Ended { report, weighed, policy, now })
     }
 
-    /// Waits for a turn and asks the provider. `stage` says how far it has come.
+    /// Waits for a connection slot and asks the provider. `stage` says how far it has come.
     async fn ask(&self, attempt: &Attempt, policy: FromPolicy, stage: &Stage) -> Option<Sent> {
         let (account, entry) = (&attempt.account, &attempt.lease.entry);
         let letter = letter(account.who(), policy, attempt);
-        let mut turn = account.upstream().turn(&letter).await;
+        let mut slot = account.upstream().slot(&letter).await;
         let started = self.0.clock.now();
-        // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
+        // While this one waited for its slot, another may have met a refused log-in: one refusal is enough.
         match account.gate(started) {
             Gate::Cooling(_) | Gate::Paused => return None,
             Gate::Open | Gate::Probe | Gate::Down(_) => {}
         }
         let permit = self.permit(account, stage);
         stage.ask();
-        let report = account.upstream().send(&mut turn, &letter, &permit).await;
+        let report = account.upstream().send(&mut slot, &letter, &permit).await;
         let now = self.0.clock.now();
         tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
             millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
-        Some(Sent { turn, report, now })
+        Some(Sent { slot, report, now })
     }
 
     /// After a panic, or when the stop cannot wait any longer.

@@ -2,9 +2,10 @@
 //!
 //! It reads, writes, keeps the deadline of each phase (RFC 5321 section 4.5.3.2) and nothing else. A reply that arrives
 //! while the message is still being written is read at once, so that a server that refuses early is heard. The final
-//! dot goes out in one write with the end of the message. Not here: how a connection comes to be (`opening`).
+//! dot goes out in one write with the end of the message. Not here: how a connection comes to be (`connect`).
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +15,16 @@ use std::time::Duration;
 use bytes::Buf as _;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
 
 use crate::net::stream::Stream;
+use crate::net::tls::TlsError;
 use crate::smtp::Reply;
-use crate::smtp::client::{self, Client, Event, Failure, Lost, Phase, RecipientOutcome, Transaction};
+use crate::smtp::client::{Client, Event, Failure, FailureKind, Lost, Phase, RecipientOutcome, Transaction};
 
 use super::Letter;
-use super::seven_bit::{self, Converted, Form};
-use super::sockets::SocketPermit;
+use super::eight_bit_downgrade::{self, Converted, Form};
+use super::socket_permits::SocketPermit;
 
 /// A message up to this size is written as one piece, with its final dot; a longer one in pieces of this size.
 const PIECE: usize = 128 * 1024;
@@ -33,14 +36,14 @@ const SHORT_FAREWELL: Duration = Duration::from_millis(250);
 
 /// A connection, logged in unless [`Connection::must_log_in`].
 #[derive(Debug)]
-pub struct Connection {
-    pub(super) client: Client,
-    pub(super) stream: Stream,
+pub(super) struct Connection {
+    client: Client,
+    stream: Stream,
     pub(super) opened: Instant,
     /// The commands of the next message are on their way.
-    pub(super) announced: bool,
+    announced: bool,
     /// The log-in may go out, or none is wanted.
-    pub(super) permitted: bool,
+    permitted: bool,
     /// It counts as open while this is there.
     pub(super) seat: Option<Seat>,
     /// The right to be connected. The last field, because fields are dropped in order: the socket is closed by then.
@@ -71,7 +74,7 @@ impl Drop for Seat {
 
 /// How a transaction ended on this connection.
 #[derive(Debug)]
-pub enum Sent {
+pub(super) enum Sent {
     /// With an outcome for each recipient; the connection may be used again if `reusable`.
     Done {
         /// One for each recipient, in the order of the letter.
@@ -86,9 +89,52 @@ pub enum Sent {
 }
 
 impl Connection {
+    /// A connection before its first step. `permitted`: a log-in may go out, or none is wanted.
+    pub(super) fn new(client: Client, stream: Stream, permitted: bool) -> Connection {
+        Connection { client, stream, opened: Instant::now(), announced: false, permitted, seat: None, socket: None }
+    }
+
+    /// A TLS handshake inside the dialogue (STARTTLS).
+    pub(super) async fn start_tls(
+        &mut self,
+        connector: &TlsConnector,
+        host: &str,
+        limit: Duration,
+    ) -> Result<(), TlsError> {
+        self.stream.connect_tls(connector, host, limit).await?;
+        self.client.tls_started();
+        Ok(())
+    }
+
+    /// Logs in. It has been permitted, and counted.
+    ///
+    /// # Errors
+    /// What the provider said to it, or what happened to the stream.
+    pub(super) async fn log_in(&mut self) -> Result<(), Box<Failure>> {
+        self.permitted = true;
+        match self.advance().await {
+            Event::Ready => Ok(()),
+            Event::Failed(failure) => Err(Box::new(failure)),
+            event @ (Event::More | Event::StartTls | Event::SendBody | Event::Done(_) | Event::Closed) => {
+                Err(Box::new(self.out_of_order(&event, true)))
+            }
+        }
+    }
+
+    /// What an event is that cannot come before the first message.
+    pub(super) fn out_of_order(&self, event: &Event, sent_credentials: bool) -> Failure {
+        let kind = FailureKind::Protocol(format!("{event:?} before the first message"));
+        Failure { phase: self.client.phase(), kind, sent_credentials }
+    }
+
+    /// The address at the other end: the provider's, or the proxy's.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.stream.peer()
+    }
+
     /// Sends one message, unless it was `announced` by the one before: then its commands are on the way already.
     /// `follow` is called when the final dot is about to go out, and gives a transaction to announce behind it.
-    pub async fn send(
+    pub(super) async fn send(
         &mut self,
         letter: &Letter<'_>,
         announced: bool,
@@ -125,7 +171,7 @@ impl Connection {
                 }
                 Event::Failed(failure) => return Sent::Failed(Box::new(failure)),
                 event @ (Event::More | Event::Ready | Event::StartTls | Event::Closed) => {
-                    let kind = client::FailureKind::Protocol(format!("{event:?} inside a transaction"));
+                    let kind = FailureKind::Protocol(format!("{event:?} inside a transaction"));
                     let (phase, sent_credentials) = (self.client.phase(), true);
                     return Sent::Failed(Box::new(Failure { phase, kind, sent_credentials }));
                 }
@@ -166,7 +212,7 @@ impl Connection {
 
     /// The form of the message that this server takes.
     async fn form(&self, letter: &Letter<'_>) -> Result<Form, crate::queue::QueueError> {
-        if self.client.extensions().eight_bit_mime { Ok(Form::Same) } else { seven_bit::form(letter).await }
+        if self.client.extensions().eight_bit_mime { Ok(Form::Same) } else { eight_bit_downgrade::form(letter).await }
     }
 
     /// Writes what is to be written and reads until the machine needs us. [`Event::More`] comes back only where the
@@ -223,7 +269,7 @@ impl Connection {
     }
 
     /// Whether an unused connection is still good: no end of stream, nothing said that we did not ask for.
-    pub async fn is_alive(&mut self) -> bool {
+    pub(super) async fn is_alive(&mut self) -> bool {
         let (stream, mut storage) = (&mut self.stream, [0u8; 512]);
         let poll =
             |cx: &mut Context<'_>| Poll::Ready(Pin::new(&mut *stream).poll_read(cx, &mut ReadBuf::new(&mut storage)));
@@ -232,34 +278,34 @@ impl Connection {
 
     /// Whether the commands of another transaction could go out behind the next final dot. Not where a message may have
     /// to be converted first: its size is not known yet.
-    pub fn can_follow(&self) -> bool {
+    pub(super) fn can_follow(&self) -> bool {
         self.client.extensions().pipelining && self.client.extensions().eight_bit_mime
     }
 
     /// Whether the message that comes next has been announced.
-    pub fn has_announced(&self) -> bool {
+    pub(super) fn has_announced(&self) -> bool {
         self.announced
     }
 
     /// How long ago it was dialled.
-    pub fn age(&self) -> Duration {
+    pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 
     /// How many messages went over it.
-    pub fn messages(&self) -> u32 {
+    pub(super) fn messages(&self) -> u32 {
         self.client.messages_done()
     }
 
     /// Whether the next thing to go out is a log-in that nobody has permitted yet.
-    pub fn must_log_in(&self) -> bool {
+    pub(super) fn must_log_in(&self) -> bool {
         !self.permitted && self.client.phase() == Phase::Auth
     }
 
     /// Says QUIT and forgets the connection: whatever the server answers changes nothing. It carries no message from now on,
     /// but keeps its place among the account's connections until the socket is closed. That is when the server closes it,
     /// or by us: after two seconds, or a quarter of a second while a message waits for the place.
-    pub fn quit(mut self) -> impl Future<Output = ()> + Send {
+    pub(super) fn quit(mut self) -> impl Future<Output = ()> + Send {
         self.seat = None;
         if self.must_log_in() {
             self.client.output().clear();

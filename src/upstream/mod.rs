@@ -1,10 +1,19 @@
 //! From durable to the other side: one account's connections to its provider.
 //!
-//! [`Upstream::send`] takes one message and tells, for each recipient, what became of it. It connects (`net`), logs in once a connection, when that is
-//! permitted ([`permit`]), and reuses connections over messages ([`pool`], [`connection`]); what the provider said is
-//! turned into an outcome in one place ([`outcome`]). Not here: which message goes when, and by which account
-//! (`delivery`); how SMTP is spoken (`smtp::client`). Invariant: the reply to the final dot decides; nothing that
-//! happens on the line afterwards changes an outcome.
+//! [`Upstream::send`] takes one message and reports, for each recipient, what became of it. A call goes one way:
+//!
+//! ```text
+//!  send -> connection_slots    a slot for the message
+//!       -> acquire -> idle_pool             a connection that is idle,
+//!                  -> socket_permits, login_gate, endpoint_memory, permit
+//!                  -> connect               or a new one, logged in
+//!       -> connection -> eight_bit_downgrade    the transaction
+//!       -> outcome             what the provider said, turned into an outcome in one place
+//! ```
+//!
+//! Not here: which message goes when, and by which account (`delivery`); how SMTP is spoken (`smtp::client`); how TCP and
+//! TLS connections are made (`net`). Invariant: the reply to the final dot decides; nothing that happens on the
+//! connection afterwards changes an outcome.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,25 +27,27 @@ use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
 use crate::queue::StoredBody;
 use crate::secret::SecretSource;
 
-pub mod connection;
-mod entrance;
-mod logins;
-pub mod opening;
+mod acquire;
+mod connect;
+mod connection;
+mod connection_slots;
+mod eight_bit_downgrade;
+mod endpoint_memory;
+mod idle_pool;
+mod login_gate;
 pub mod outcome;
 pub mod permit;
-mod places;
-pub mod pool;
-mod seven_bit;
-mod sockets;
-pub mod turn;
+mod send;
+mod socket_permits;
 
+pub use connection_slots::ConnectionSlot;
 pub use outcome::{Condition, Fate, Outcome, Report, UNREACHABLE};
 pub use permit::{Held, Permit, Unlimited};
-pub use pool::Upstream;
+pub use send::Upstream;
 
 /// The settings of one account's way out.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct UpstreamSettings {
     /// The account's name, for logs and counters.
     pub account: String,
     /// What we call ourselves in EHLO.
@@ -52,7 +63,7 @@ pub struct Settings {
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
     /// How long to wait before there is a dialogue.
-    pub limits: Limits,
+    pub limits: ConnectLimits,
     /// Certificates to trust beside the machine's.
     pub ca: Option<PathBuf>,
     /// The roots that were read; shared by all accounts.
@@ -75,17 +86,17 @@ pub struct Settings {
 
 /// How long to wait before there is a dialogue; its own deadlines are those of RFC 5321 section 4.5.3.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConnectLimits {
     /// For a TCP connection to one endpoint, look-up and proxy included.
     pub dial: Duration,
     /// For a TLS handshake.
     pub handshake: Duration,
 }
 
-impl Default for Limits {
+impl Default for ConnectLimits {
     /// Half a minute each.
-    fn default() -> Limits {
-        Limits { dial: DIAL_LIMIT, handshake: HANDSHAKE_LIMIT }
+    fn default() -> ConnectLimits {
+        ConnectLimits { dial: DIAL_LIMIT, handshake: HANDSHAKE_LIMIT }
     }
 }
 
@@ -94,7 +105,7 @@ pub const DIAL_LIMIT: Duration = Duration::from_secs(30);
 /// How long to wait for a TLS handshake, unless the settings say otherwise.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(30);
 
-/// One message for one attempt, its seal put on.
+/// One message for one attempt, with its rewritten sender.
 #[derive(Debug)]
 pub struct Letter<'a> {
     /// The message, for the log.

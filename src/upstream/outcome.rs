@@ -11,7 +11,7 @@ use crate::secret::redact::redact;
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
 use crate::smtp::reply::Reply;
 
-use super::Settings;
+use super::UpstreamSettings;
 
 /// What becomes of one recipient after this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +176,7 @@ fn shown(words: &str) -> String {
 }
 
 /// Reads what the client machine says of a transaction that ran to its end.
-pub fn of_transaction(settings: &Settings, outcomes: &[RecipientOutcome]) -> Report {
+pub fn of_transaction(settings: &UpstreamSettings, outcomes: &[RecipientOutcome]) -> Report {
     let mut condition = Condition::Works;
     let outcomes: Vec<Outcome> = outcomes.iter().map(|one| of_recipient(settings, one, &mut condition)).collect();
     let any = |fits: fn(Fate) -> bool| outcomes.iter().any(|one| fits(one.fate));
@@ -187,7 +187,7 @@ pub fn of_transaction(settings: &Settings, outcomes: &[RecipientOutcome]) -> Rep
     Report { outcomes, condition }
 }
 
-fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Condition) -> Outcome {
+fn of_recipient(settings: &UpstreamSettings, one: &RecipientOutcome, condition: &mut Condition) -> Outcome {
     match one {
         RecipientOutcome::Accepted(reply) => {
             Outcome { fate: Fate::Delivered, text: text_of(reply), verdict: None, phase: Some(Phase::Data) }
@@ -220,7 +220,7 @@ fn of_recipient(settings: &Settings, one: &RecipientOutcome, condition: &mut Con
 }
 
 /// Understands a refusal; what nobody has described yet is said in the log, once.
-fn judge(settings: &Settings, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
+fn judge(settings: &UpstreamSettings, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
     let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
     let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
     let words = shown(&words);
@@ -269,7 +269,7 @@ fn fate_of(verdict: Verdict) -> Fate {
 }
 
 /// Reads what the client machine says when it never came to a transaction, or lost the line outside of one.
-pub fn of_failure(settings: &Settings, failure: &Failure) -> Condition {
+pub fn of_failure(settings: &UpstreamSettings, failure: &Failure) -> Condition {
     let phase = failure.phase;
     match &failure.kind {
         FailureKind::Refused(reply) => {

@@ -15,7 +15,9 @@ use yizhan::sandbox::Sandbox;
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::telemetry::counter::Counters;
 use yizhan::upstream::permit::Answer;
-use yizhan::upstream::{Condition, Fate, Held, Letter, Limits, Permit, Report, Settings, Unlimited, Upstream};
+use yizhan::upstream::{
+    Condition, ConnectLimits, Fate, Held, Letter, Permit, Report, Unlimited, Upstream, UpstreamSettings,
+};
 
 use super::folder::Folder;
 use super::office::{CODE, USER, endpoint};

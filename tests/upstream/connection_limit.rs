@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use yizhan::net::proxy::Proxy;
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
-use yizhan::upstream::{Settings, Unlimited, Upstream};
+use yizhan::upstream::{Unlimited, Upstream, UpstreamSettings};
 
 /// How long a connection may take to end when no message waits for its place.
 const FAREWELL: Duration = Duration::from_secs(2);

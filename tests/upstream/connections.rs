@@ -19,7 +19,7 @@ use yizhan::provider::{Endpoint, Tls};
 use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
-use yizhan::upstream::{Condition, Fate, Report, Settings, Upstream};
+use yizhan::upstream::{Condition, Fate, Report, Upstream, UpstreamSettings};
 
 /// A provider, and the settings of an account there.
 async fn scene(limits: Limits) -> (Sandbox, Settings, Folder) {

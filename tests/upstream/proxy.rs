@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use yizhan::net::proxy::Proxy;
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::sandbox::{Limits, Sandbox};
-use yizhan::upstream::Settings;
+use yizhan::upstream::UpstreamSettings;
 
 const KINDS: [Kind; 2] = [Kind::Socks5, Kind::Http];
 const PASSWORD: &str = "hunter2";

@@ -14,7 +14,7 @@ use crate::support::pair::add_account;
 use crate::support::program::{Program, QUICK, Site, field_of};
 use tokio::time::timeout;
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
-use yizhan::upstream::Settings;
+use yizhan::upstream::UpstreamSettings;
 
 const MAIL: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
 

@@ -6,8 +6,8 @@ use super::*;
 use crate::provider::{Catalogue, Group};
 use crate::secret::{Secret, SecretSource};
 
-fn settings(group: Group) -> Settings {
-    Settings {
+fn settings(group: Group) -> UpstreamSettings {
+    UpstreamSettings {
         account: "office".to_owned(),
         hostname: "relay.test".to_owned(),
         endpoints: Vec::new(),
@@ -15,7 +15,7 @@ fn settings(group: Group) -> Settings {
         secret: SecretSource::Plain(Secret::new("")),
         login: Vec::new(),
         proxy: None,
-        limits: crate::upstream::Limits::default(),
+        limits: crate::upstream::ConnectLimits::default(),
         ca: None,
         roots: Default::default(),
         group,
@@ -111,7 +111,7 @@ fn a_refused_log_in_never_bounces_and_is_never_tried_at_once() {
     assert_eq!((verdict.cause, verdict.action, verdict.scope), ("QQ-A8", Action::Cool15ThenPause, Scope::Account));
     // A row of the owner that says so does not make it a bounce either.
     let row = crate::provider::UserRow { pattern: "moon".into(), action: "bounce".into(), ..Default::default() };
-    let settings = Settings { catalogue: Catalogue::with(vec![row]).unwrap(), ..settings(Group::Generic) };
+    let settings = UpstreamSettings { catalogue: Catalogue::with(vec![row]).unwrap(), ..settings(Group::Generic) };
     let kind = FailureKind::Refused(reply("535 moon"));
     let failure = Failure { phase: client::Phase::Auth, kind, sent_credentials: true };
     let Condition::Account { verdict, .. } = of_failure(&settings, &failure) else { panic!() };

@@ -15,17 +15,17 @@ const STAY: Duration = Duration::from_secs(60 * 60);
 
 /// What is known of an account's endpoints.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct EndpointMemory {
     /// The endpoint to try first, and since when it is; `None` for the first of the settings.
     fallen_to: Option<(usize, Instant)>,
     /// The address that worked last, for each endpoint.
     addresses: Vec<Option<IpAddr>>,
 }
 
-impl Places {
+impl EndpointMemory {
     /// Nothing is known yet.
-    pub(super) fn new(endpoints: usize) -> Places {
-        Places { fallen_to: None, addresses: vec![None; endpoints] }
+    pub(super) fn new(endpoints: usize) -> EndpointMemory {
+        EndpointMemory { fallen_to: None, addresses: vec![None; endpoints] }
     }
 
     /// The endpoints in the order to try.
@@ -64,30 +64,30 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_choice_comes_first_for_an_hour() {
-        let (mut places, start) = (Places::new(3), Instant::now());
-        assert_eq!(places.order(start), [0, 1, 2]);
-        assert!(places.worked(1, None, start));
-        assert_eq!(places.order(start), [1, 0, 2]);
+        let (mut endpoints, start) = (EndpointMemory::new(3), Instant::now());
+        assert_eq!(endpoints.order(start), [0, 1, 2]);
+        assert!(endpoints.worked(1, None, start));
+        assert_eq!(endpoints.order(start), [1, 0, 2]);
         let late = start + STAY - Duration::from_secs(1);
-        assert!(!places.worked(1, None, late), "nothing new");
-        assert_eq!(places.order(late), [1, 0, 2]);
+        assert!(!endpoints.worked(1, None, late), "nothing new");
+        assert_eq!(endpoints.order(late), [1, 0, 2]);
         let later = start + STAY;
-        assert_eq!(places.order(later), [0, 1, 2], "its use meanwhile does not make the hour longer");
-        assert!(!places.worked(1, None, later));
-        assert_eq!(places.order(later), [1, 0, 2], "another hour");
-        assert!(places.worked(2, None, later));
-        assert_eq!(places.order(later), [2, 0, 1]);
-        assert!(places.worked(0, None, later));
-        assert_eq!(places.order(later), [0, 1, 2]);
+        assert_eq!(endpoints.order(later), [0, 1, 2], "its use meanwhile does not make the hour longer");
+        assert!(!endpoints.worked(1, None, later));
+        assert_eq!(endpoints.order(later), [1, 0, 2], "another hour");
+        assert!(endpoints.worked(2, None, later));
+        assert_eq!(endpoints.order(later), [2, 0, 1]);
+        assert!(endpoints.worked(0, None, later));
+        assert_eq!(endpoints.order(later), [0, 1, 2]);
     }
 
     #[tokio::test]
     async fn each_endpoint_keeps_its_address() {
-        let (mut places, now) = (Places::new(2), Instant::now());
+        let (mut endpoints, now) = (EndpointMemory::new(2), Instant::now());
         let address: IpAddr = "::1".parse().unwrap();
-        places.worked(1, Some(address), now);
-        assert_eq!((places.address(0), places.address(1)), (None, Some(address)));
-        places.worked(1, None, now);
-        assert_eq!(places.address(1), None);
+        endpoints.worked(1, Some(address), now);
+        assert_eq!((endpoints.address(0), endpoints.address(1)), (None, Some(address)));
+        endpoints.worked(1, None, now);
+        assert_eq!(endpoints.address(1), None);
     }
 }

@@ -1,20 +1,20 @@
-//! One log-in at a time: the door through which an account's new connections are opened.
+//! One log-in at a time: new connections of an account are opened one after another.
 //!
-//! A cold or refused account must not be asked by eight connections at once, since each refusal feeds the provider's
-//! limiter. So openings run one after another, and who waited behind one that failed takes its result instead of
-//! trying again. Not here: what an opening is (`opening`), and what a refusal means for the account (`delivery`).
+//! Eight connections must not ask a refused account at once, since each refusal feeds the provider's limiter. A message
+//! that waited behind an opening that failed takes its result instead of trying again. Not here: how a connection is
+//! opened (`connect`), and what a refusal means for the account (`account`).
 
 use std::sync::{Mutex, MutexGuard};
 
 use super::outcome::Condition;
 
-/// How many openings had ended when somebody began to wait.
+/// How many openings had ended when a message began to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(u64);
 
-/// The door.
+/// The openings of one account.
 #[derive(Debug, Default)]
-pub(super) struct LogIns {
+pub(super) struct LoginGate {
     running: tokio::sync::Mutex<()>,
     last: Mutex<Last>,
 }
@@ -33,13 +33,13 @@ pub(super) struct Pass<'a> {
     _running: tokio::sync::MutexGuard<'a, ()>,
 }
 
-impl LogIns {
+impl LoginGate {
     /// What has ended by now is not waited for.
     pub(super) fn mark(&self) -> Mark {
         Mark(lock(&self.last).number)
     }
 
-    /// Waits until nobody else opens a connection.
+    /// Waits until no other message opens a connection.
     ///
     /// # Errors
     /// The last opening ended after `mark`, and failed like this.
@@ -77,26 +77,26 @@ mod tests {
 
     #[tokio::test]
     async fn who_waited_behind_a_failure_takes_it_and_who_comes_later_tries() {
-        let logins = LogIns::default();
-        let before = logins.mark();
-        let pass = logins.enter(before).await.unwrap();
-        let mut waiting = Box::pin(logins.enter(before));
+        let gate = LoginGate::default();
+        let before = gate.mark();
+        let pass = gate.enter(before).await.unwrap();
+        let mut waiting = Box::pin(gate.enter(before));
         assert!(futures_poll(&mut waiting).await.is_none(), "one at a time");
         pass.ended(Some(refused()));
         assert_eq!(waiting.await.unwrap_err(), refused());
-        assert!(logins.enter(logins.mark()).await.is_ok(), "the failure is over");
+        assert!(gate.enter(gate.mark()).await.is_ok(), "the failure is over");
     }
 
     #[tokio::test]
     async fn a_success_wipes_the_failure_out_and_a_pass_not_used_changes_nothing() {
-        let logins = LogIns::default();
-        let before = logins.mark();
-        logins.enter(before).await.unwrap().ended(Some(refused()));
-        logins.enter(logins.mark()).await.unwrap().ended(None);
-        assert!(logins.enter(before).await.is_ok());
-        let mark = logins.mark();
-        drop(logins.enter(mark).await.unwrap());
-        assert_eq!(logins.mark(), mark);
+        let gate = LoginGate::default();
+        let before = gate.mark();
+        gate.enter(before).await.unwrap().ended(Some(refused()));
+        gate.enter(gate.mark()).await.unwrap().ended(None);
+        assert!(gate.enter(before).await.is_ok());
+        let mark = gate.mark();
+        drop(gate.enter(mark).await.unwrap());
+        assert_eq!(gate.mark(), mark);
     }
 
     async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {

@@ -1,11 +1,11 @@
-//! Whose turn is it? The right to use one of the account's connections, and the line of those who wait for it.
+//! The slots of an account's connections, and the line of messages that wait for one.
 //!
-//! Who waits leaves a [`Ticket`] with the commands of its message. A busy connection may take the first ticket and
-//! announce that message behind its own final dot (RFC 2920 section 3.1), which saves a round trip; it then hands itself
-//! over, with its slot. So a turn is either a free slot, or a connection that has announced this very message.
+//! A message that waits leaves a [`Ticket`] with its commands. A busy connection may take the first ticket and announce
+//! that message behind its own final dot (RFC 2920 section 3.1), which saves a round trip; it then hands itself over,
+//! with its slot. So a [`ConnectionSlot`] is either free, or has a connection that has announced this very message.
 //!
-//! Invariants: there are never more turns than slots; a ticket is either withdrawn by its owner or taken by one
-//! connection, never both; an owner whose ticket was taken in vain waits for a slot like everybody else.
+//! Invariants: at most as many slots are taken as there are connections; a ticket is either withdrawn by its owner or
+//! taken by one connection, never both; an owner whose ticket was taken in vain waits for a slot again.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,16 +19,16 @@ use super::connection::Connection;
 
 /// The right to use one of the account's connections.
 #[derive(Debug, Default)]
-pub struct Turn {
-    /// None once it was handed over.
-    pub(super) slot: Option<OwnedSemaphorePermit>,
-    /// The connection that has announced the message of this turn.
+pub struct ConnectionSlot {
+    /// `None` once it was handed over.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    /// The connection that has announced the message of this slot.
     pub(super) announced: Option<Box<Connection>>,
-    /// The report tells what another message was told.
+    /// The report repeats that of another message.
     pub(super) second_hand: bool,
 }
 
-impl Turn {
+impl ConnectionSlot {
     /// Whether the last report only repeats what the provider, or the permit, said to another message, behind which
     /// this one had waited: an account must not be blamed twice for one refusal.
     pub fn is_second_hand(&self) -> bool {
@@ -42,30 +42,34 @@ pub(super) struct Ticket {
     number: u64,
     /// What to announce.
     pub(super) transaction: Transaction,
-    hand_over: oneshot::Sender<Turn>,
+    hand_over: oneshot::Sender<ConnectionSlot>,
 }
 
 impl Ticket {
-    /// Gives the connection that has announced this message to its owner, with its slot. `Err` when nobody waits any
-    /// more: the turn comes back.
-    pub(super) fn hand_over(self, connection: Connection, slot: Option<OwnedSemaphorePermit>) -> Result<(), Turn> {
-        self.hand_over.send(Turn { slot, announced: Some(Box::new(connection)), second_hand: false })
+    /// Gives the connection that has announced this message to its owner, with its slot. `Err` when it waits no
+    /// more: the slot comes back.
+    pub(super) fn hand_over(
+        self,
+        connection: Connection,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), ConnectionSlot> {
+        self.hand_over.send(ConnectionSlot { permit, announced: Some(Box::new(connection)), second_hand: false })
     }
 }
 
-/// The slots of one account, and who waits for them.
+/// The slots of one account, and the messages that wait for them.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct ConnectionSlots {
     slots: Arc<Semaphore>,
     waiting: Mutex<VecDeque<Ticket>>,
     number: AtomicU64,
     announces: AtomicBool,
 }
 
-impl Turns {
+impl ConnectionSlots {
     /// As many slots as connections; `announces` says whether connections may announce the next message.
-    pub(super) fn new(connections: usize, announces: bool) -> Turns {
-        Turns {
+    pub(super) fn new(connections: usize, announces: bool) -> ConnectionSlots {
+        ConnectionSlots {
             slots: Arc::new(Semaphore::new(connections.max(1))),
             waiting: Mutex::default(),
             number: AtomicU64::new(0),
@@ -74,9 +78,9 @@ impl Turns {
     }
 
     /// Waits for a slot, or for a connection that announces `transaction`, whichever comes first.
-    pub(super) async fn take(&self, transaction: Transaction) -> Turn {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Turn { slot: Some(slot), announced: None, second_hand: false };
+    pub(super) async fn take(&self, transaction: Transaction) -> ConnectionSlot {
+        if let Ok(permit) = self.slots.clone().try_acquire_owned() {
+            return ConnectionSlot { permit: Some(permit), announced: None, second_hand: false };
         }
         if !self.announces() {
             return self.slot().await;
@@ -86,27 +90,27 @@ impl Turns {
         self.waiting().push_back(Ticket { number, transaction, hand_over });
         tokio::select! {
             biased;
-            turn = &mut handed => match turn {
-                Ok(turn) => turn,
+            slot = &mut handed => match slot {
+                Ok(slot) => slot,
                 Err(_) => self.slot().await,
             },
-            turn = self.slot() => {
+            slot = self.slot() => {
                 if self.withdraw(number) {
-                    return turn;
+                    return slot;
                 }
-                // Somebody is announcing this message right now: that connection is waited for, the slot is for others.
-                drop(turn);
+                // A connection is announcing this message right now: it is waited for, the slot is for others.
+                drop(slot);
                 match handed.await {
-                    Ok(turn) => turn,
+                    Ok(slot) => slot,
                     Err(_) => self.slot().await,
                 }
             }
         }
     }
 
-    async fn slot(&self) -> Turn {
-        // Nobody closes the semaphore; if somebody did, there would be no pace, but still every message.
-        Turn { slot: self.slots.clone().acquire_owned().await.ok(), announced: None, second_hand: false }
+    async fn slot(&self) -> ConnectionSlot {
+        // The semaphore is never closed; if it were, there would be no pace, but still every message.
+        ConnectionSlot { permit: self.slots.clone().acquire_owned().await.ok(), announced: None, second_hand: false }
     }
 
     /// The message that has waited longest, to be announced.
@@ -123,7 +127,7 @@ impl Turns {
         self.announces.load(Ordering::Relaxed)
     }
 
-    /// Takes a ticket back; false when somebody has it already.
+    /// Takes a ticket back; false when a connection has it already.
     fn withdraw(&self, number: u64) -> bool {
         let mut waiting = self.waiting();
         let before = waiting.len();
@@ -147,48 +151,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn there_are_no_more_turns_than_slots() {
-        let turns = Arc::new(Turns::new(2, true));
-        let (first, _second) = (turns.take(transaction()).await, turns.take(transaction()).await);
+    async fn there_are_no_more_slots_than_connections() {
+        let slots = Arc::new(ConnectionSlots::new(2, true));
+        let (first, _second) = (slots.take(transaction()).await, slots.take(transaction()).await);
         let third = tokio::spawn({
-            let turns = turns.clone();
-            async move { turns.take(transaction()).await }
+            let slots = slots.clone();
+            async move { slots.take(transaction()).await }
         });
         tokio::task::yield_now().await;
         assert!(!third.is_finished());
         drop(first);
-        assert!(third.await.unwrap().slot.is_some());
-        assert!(turns.waiting().is_empty(), "its ticket was withdrawn");
+        assert!(third.await.unwrap().permit.is_some());
+        assert!(slots.waiting().is_empty(), "its ticket was withdrawn");
     }
 
     #[tokio::test]
     async fn a_ticket_taken_in_vain_leaves_its_owner_in_the_line() {
-        let turns = Arc::new(Turns::new(1, true));
-        let first = turns.take(transaction()).await;
+        let slots = Arc::new(ConnectionSlots::new(1, true));
+        let first = slots.take(transaction()).await;
         let second = tokio::spawn({
-            let turns = turns.clone();
-            async move { turns.take(transaction()).await }
+            let slots = slots.clone();
+            async move { slots.take(transaction()).await }
         });
         tokio::task::yield_now().await;
-        let ticket = turns.next().expect("the second one waits");
+        let ticket = slots.next().expect("the second one waits");
         drop(ticket);
         tokio::task::yield_now().await;
         assert!(!second.is_finished(), "the only slot is taken");
         drop(first);
-        assert!(second.await.unwrap().slot.is_some());
+        assert!(second.await.unwrap().permit.is_some());
     }
 
     #[tokio::test]
     async fn without_announcing_there_are_no_tickets() {
-        let turns = Arc::new(Turns::new(1, false));
-        let first = turns.take(transaction()).await;
+        let slots = Arc::new(ConnectionSlots::new(1, false));
+        let first = slots.take(transaction()).await;
         let second = tokio::spawn({
-            let turns = turns.clone();
-            async move { turns.take(transaction()).await }
+            let slots = slots.clone();
+            async move { slots.take(transaction()).await }
         });
         tokio::task::yield_now().await;
-        assert!(turns.next().is_none());
+        assert!(slots.next().is_none());
         drop(first);
-        assert!(second.await.unwrap().slot.is_some());
+        assert!(second.await.unwrap().permit.is_some());
     }
 }

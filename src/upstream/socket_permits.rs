@@ -2,7 +2,7 @@
 //!
 //! A [`SocketPermit`] is taken before the dial and given back when the socket is closed. A connection that has said QUIT
 //! keeps its permit, so it learns here that a message waits for it ([`SocketPermit::wanted`]). Not here: which message goes
-//! next (`turn`). The race of several addresses for one connection (RFC 8305, `dial`) is one connection.
+//! next (`connection_slots`). The race of several addresses for one connection (RFC 8305, `dial`) is one connection.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The permits of one account.
 #[derive(Debug)]
-pub(super) struct Sockets {
+pub(super) struct SocketPermits {
     free: Arc<Semaphore>,
     /// How many messages wait for a permit.
     waiting: watch::Sender<usize>,
@@ -23,10 +23,10 @@ pub(super) struct SocketPermit {
     waiting: watch::Receiver<usize>,
 }
 
-impl Sockets {
+impl SocketPermits {
     /// At least one connection.
-    pub(super) fn new(connections: usize) -> Sockets {
-        Sockets { free: Arc::new(Semaphore::new(connections.max(1))), waiting: watch::Sender::new(0) }
+    pub(super) fn new(connections: usize) -> SocketPermits {
+        SocketPermits { free: Arc::new(Semaphore::new(connections.max(1))), waiting: watch::Sender::new(0) }
     }
 
     /// Waits until the account may have one more connection. May be dropped at any time.
@@ -77,27 +77,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_holder_learns_that_its_permit_is_wanted_and_only_then() {
-        let sockets = Arc::new(Sockets::new(1));
-        let permit = sockets.take().await;
+        let permits = Arc::new(SocketPermits::new(1));
+        let permit = permits.take().await;
         let wanted = tokio::spawn(permit.wanted());
         tokio::task::yield_now().await;
         assert!(!wanted.is_finished());
         let next = tokio::spawn({
-            let sockets = sockets.clone();
-            async move { sockets.take().await }
+            let permits = permits.clone();
+            async move { permits.take().await }
         });
         wanted.await.unwrap();
         assert!(!next.is_finished());
         drop(permit);
         let next = next.await.unwrap();
-        assert_eq!(*sockets.waiting.borrow(), 0);
+        assert_eq!(*permits.waiting.borrow(), 0);
         // A message that gives up waits no more.
         let given_up = tokio::spawn({
-            let sockets = sockets.clone();
-            async move { sockets.take().await }
+            let permits = permits.clone();
+            async move { permits.take().await }
         });
         next.wanted().await;
         given_up.abort();
-        assert!(given_up.await.is_err() && *sockets.waiting.borrow() == 0);
+        assert!(given_up.await.is_err() && *permits.waiting.borrow() == 0);
     }
 }
