@@ -173,6 +173,7 @@ mod tests {
             ("Subject: a\rContent-Type: text/html\r\revil\r\n\r\nbody\r\n", "Subject", "body\r\n"),
             ("From: a\rTo: b\rDate: c\r\nX-Id: d\r\n\r\nbody\r\n", "From X-Id", "body\r\n"),
             ("From: a\r\nTo: b\rBcc: x\r\revil\r\n\r\nbody\r\n", "From To", "body\r\n"),
+            ("Subject: a\rFrom: x\r\revil\r\n\r\nbody\r\n", "Subject", "body\r\n"),
             ("Subject: a\rb\r\n", "Subject", "b\r\n"),
         ] {
             assert_eq!(split(mail), (names.to_owned(), body.to_owned()), "{mail:?}");

@@ -326,3 +326,20 @@ fn a_nul_before_a_blank_leaves_the_header_whole() {
     assert!(text.contains(&format!("{}\r\n\r\n--b", same.replace('\0', ""))), "{text}");
     assert!(text.contains("--b\r\n?\r\n\r\n?-\r\n"), "no line becomes blank, none a boundary: {text}");
 }
+
+#[test]
+fn parts_declare_the_charset_of_the_mail_where_they_agree() {
+    let part = |charset: &str| format!("Content-Type: text/plain; charset={charset}\r\n\r\nx");
+    let enclosed = "Content-Type: message/rfc822\r\n\r\nContent-Type: text/plain; charset=big5\r\n\r\nx";
+    for (head, parts, declared) in [
+        (MIXED, vec![part("koi8-r"), part("us-ascii"), part("KOI8-R")], Some("KOI8-R")),
+        (MIXED, vec![part("koi8-r"), part("gb2312"), part("koi8-r")], None),
+        (MIXED, vec![part("koi8-r"), enclosed.to_owned()], Some("KOI8-R")),
+        (MIXED, vec![enclosed.to_owned()], None),
+        ("Content-Type: multipart/mixed; boundary=b; charset=big5\r\n", vec![part("koi8-r")], Some("Big5")),
+    ] {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let (plan, _) = mend(head, mixed(&parts).as_bytes());
+        assert_eq!(plan.declared.map(encoding_rs::Encoding::name), declared, "{parts:?}");
+    }
+}

@@ -231,3 +231,26 @@ fn begins_tls(octets: &[u8]) -> Option<bool> {
         _ => Some(false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::begins_tls;
+
+    #[test]
+    fn only_a_hello_begins_tls() {
+        for (octets, expected) in [
+            (&b"\x16"[..], Some(true)),
+            (b"\x80\x2e\x01", Some(true)),
+            (b"\x80", None),
+            (b"\x80\x2e", None),
+            (b"\x80\n", Some(false)),
+            (b"\x80\n\x01", Some(false)),
+            (b"\x80\r\n", Some(false)),
+            (b"\x80uro", Some(false)),
+            (b"EHLO", Some(false)),
+            (b"", Some(false)),
+        ] {
+            assert_eq!(begins_tls(octets), expected, "{}", octets.escape_ascii());
+        }
+    }
+}
