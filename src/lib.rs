@@ -17,13 +17,12 @@
 //!                  v                                                    |
 //!  +-------------------------------+                    +---------------+---------------+
 //!  | intake::admit                 |                    | delivery                      |
-//!  |  1 limits   may it come in?   |                    |  1 plan     which account may |
-//!  |  2 message  repair and stamp  |                    |             take which pool?  |
-//!  |  3 route    which accounts?   |                    |  2 budget   how much, when?   |
-//!  |             (the pool)        |                    |  3 message  put on its seal   |
-//!  |  4 queue.put durable, 250     |                    |  4 attempt  hand to upstream  |
-//!  |                               |                    |  5 settle   done/later/failed |
-//!  |                               |                    |  6 teller   alarms, digests ------> webhook
+//!  |  1 limits   may it come in?   |                    |  1 plan     fair lease        |
+//!  |  2 message  repair and stamp  |                    |  2 account  budget, breaker   |
+//!  |  3 route    which accounts?   |                    |  3 message  sender rewriting  |
+//!  |             (the pool)        |                    |  4 attempt  via upstream      |
+//!  |  4 queue.put durable, 250     |                    |  5 settle   done/later/failed |
+//!  |                               |                    |  6 report   alarms, digests ------> webhook
 //!  +---------------+---------------+                    +-------^---------------+-------+
 //!                  |          +---------------------+           | lease         | settle + notice
 //!                  +--------->|        queue        |-----------+               | (one transaction)
@@ -40,15 +39,19 @@
 //! Layers; imports go down only, never sideways (`tests/shape/tidy.rs` holds this table):
 //!
 //! ```text
-//!  6  cli
-//!  5  app | config
-//!  4  admin
-//!  3  intake | delivery (sits on upstream and webhook) | upstream | sandbox | webhook
+//!  9  cli
+//!  8  app
+//!  7  config
+//!  6  admin
+//!  5  delivery
+//!  4  intake | upstream | sandbox
+//!  3  account | report
 //!  2  queue | limits | provider | route | net
 //!  1  smtp | message           pure: bytes in, values out
 //!  0  mail  clock  secret  regular_file  drain  telemetry  language
 //! ```
 
+pub mod account;
 pub mod admin;
 pub mod app;
 pub mod cli;
@@ -65,10 +68,10 @@ pub mod net;
 pub mod provider;
 pub mod queue;
 pub mod regular_file;
+pub mod report;
 pub mod route;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod telemetry;
 pub mod upstream;
-pub mod webhook;

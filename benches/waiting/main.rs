@@ -2,7 +2,7 @@
 //!
 //! Ten accounts, each with a pool of its own (routes by client), in a whole relay: all of them paused, then all but one
 //! with their budgets spent. Processor time is that of the whole process, while nobody asks anything of it. After that
-//! the same queue by itself, without a relay, and single parts: the verdict of a reply, the grant of a budget.
+//! the same queue by itself, without a relay, and single parts: the verdict of a reply, the reservation of a budget.
 //!
 //! The queue is filled by another process (this program, with `fill`), so that its memory is not counted here. Not a test:
 //! the figures go into `docs/performance.md`. With `queue` as the first word
@@ -110,7 +110,7 @@ async fn relay(folder: &Path, messages: usize, clients: usize) {
     resume(&relay, &provider, ACCOUNTS - 1).await;
     for account in &relay.accounts()[..ACCOUNTS - 1] {
         // Alarms may use all of a budget; what they leave nobody gets.
-        while account.grant(Lane::Alarm, 1, Clock::system().now()).is_ok() {}
+        while account.account.reserve(Lane::Alarm, 1, Clock::system().now()).is_ok() {}
         relay.delivery().resume(account).await.expect("it can be written");
     }
     usage::quiet("nine budgets spent, one account stopped again", SETTLE, QUIET).await;
@@ -128,7 +128,7 @@ async fn resume(relay: &Relay, provider: &TcpListener, place: usize) {
         relay.delivery().pause(account, "benchmark").await.expect("it can be written");
         // The attempt ends with the line; it was not the message's fault.
         drop(taken);
-        while account.status(Clock::system().now()).under_way > 0 {
+        while account.availability(Clock::system().now()).under_way > 0 {
             // Attempts that were begun before the account was stopped.
             if let Ok(Ok(more)) = tokio::time::timeout(Duration::from_millis(50), provider.accept()).await {
                 drop(more);

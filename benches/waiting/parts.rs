@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use yizhan::account::availability::{Access, Availability};
+use yizhan::account::budget::{Budget, BudgetLimits, Day, Spent, Windows};
 use yizhan::clock::{Clock, Timestamp};
-use yizhan::delivery::budget::{Budget, Day, Limits, Spent, Windows};
-use yizhan::delivery::plan::{Access, AccountStatus, PoolAccounts, plan};
+use yizhan::delivery::plan::{PoolAccounts, plan};
 use yizhan::mail::Lane;
 use yizhan::queue::{ClosedLane, PoolLane, Queue, WaitReason};
 
@@ -33,8 +34,8 @@ fn paused(account: String) -> WaitReason {
     WaitReason::Account { account, cause: "operator".to_owned(), text: "benchmark".to_owned() }
 }
 
-fn accounts(open: usize) -> Vec<AccountStatus> {
-    let rests = |place| AccountStatus {
+fn accounts(open: usize) -> Vec<Availability> {
+    let rests = |place| Availability {
         name: format!("a{place}"),
         access: if place == open { Access::Open } else { Access::Never(paused(format!("a{place}"))) },
         lanes: [Ok(1), Ok(1), Ok(1)],
@@ -101,7 +102,7 @@ pub(crate) async fn queue(folder: &Path) {
 /// Asks a budget that has sent a message every minute for a day.
 pub(crate) fn budget() {
     let windows = |minute, hour, day| Windows { minute: Some(minute), hour: Some(hour), day: Some(day) };
-    let limits = Limits {
+    let limits = BudgetLimits {
         messages: windows(15, 900, 100_000),
         recipients: windows(100, 5_000, 100_000),
         logins: Windows { hour: Some(20), ..Windows::default() },
@@ -113,15 +114,15 @@ pub(crate) fn budget() {
     let (mut budget, now) = (Budget::new(limits), minute(1440));
     budget.load(rows, now);
     let once = time(|| {
-        if let Ok(grant) = black_box(budget.grant(Lane::Normal, 2, now)) {
-            budget.give_back(grant, now);
+        if let Ok(reservation) = black_box(budget.reserve(Lane::Normal, 2, now)) {
+            budget.give_back(reservation, now);
         }
     });
-    println!("  {:8.3} us, a grant and its return, after a day of a message a minute", micros(once));
+    println!("  {:8.3} us, a reservation and its return, after a day of a message a minute", micros(once));
     let mut later = now;
     let once = time(|| {
         later = later + Duration::from_secs(6);
-        assert!(black_box(budget.grant(Lane::Normal, 1, later)).is_ok(), "ten a minute are within the budget");
+        assert!(black_box(budget.reserve(Lane::Normal, 1, later)).is_ok(), "ten a minute are within the budget");
     });
-    println!("  {:8.3} us, a grant that is kept, every six seconds for days", micros(once));
+    println!("  {:8.3} us, a reservation that is kept, every six seconds for days", micros(once));
 }

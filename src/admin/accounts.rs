@@ -6,9 +6,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::account::AccountStatus;
 use crate::clock::Timestamp;
-use crate::delivery::view::AccountView;
-use crate::delivery::{Account, Delivery};
+use crate::delivery::{ConnectedAccount, Delivery};
 use crate::mail::Lane;
 use crate::queue::{QueueEntry, QueueError};
 
@@ -28,7 +28,7 @@ pub trait Accounts: Send + Sync + 'static {
     fn new_pool(&self, entry: &QueueEntry) -> Option<String>;
 
     /// All of them, in the order of the settings.
-    fn list(&self) -> Answer<'_, Vec<AccountView>>;
+    fn list(&self) -> Answer<'_, Vec<AccountStatus>>;
 
     /// Stops sending through the account `name` until somebody resumes it. Its mail waits, and spends no try. `reason`
     /// is for those who look at it later.
@@ -64,20 +64,20 @@ impl Accounts for Delivery {
         self.new_pool(entry)
     }
 
-    fn list(&self) -> Answer<'_, Vec<AccountView>> {
-        Box::pin(self.overview())
+    fn list(&self) -> Answer<'_, Vec<AccountStatus>> {
+        Box::pin(self.statuses())
     }
 
     fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
-            let account = self.known(&name)?;
+            let account = known(self, &name)?;
             self.pause(account, reason.as_deref().unwrap_or("")).await.map_err(not_written)
         })
     }
 
     fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
         Box::pin(async move {
-            let account = self.known(&name)?;
+            let account = known(self, &name)?;
             self.resume(account).await.map_err(not_written)
         })
     }
@@ -87,11 +87,9 @@ fn not_written(error: QueueError) -> String {
     format!("done, but it could not be written, so it would not outlive a restart: {error}")
 }
 
-impl Delivery {
-    fn known(&self, name: &str) -> Result<&Account, String> {
-        let names = || self.accounts().iter().map(|account| account.name());
-        self.account(name).ok_or_else(|| no_such_account(name, names()))
-    }
+fn known<'a>(delivery: &'a Delivery, name: &str) -> Result<&'a ConnectedAccount, String> {
+    let names = || delivery.accounts().iter().map(|pair| pair.name());
+    delivery.account(name).map(|pair| &**pair).ok_or_else(|| no_such_account(name, names()))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::AccountStatus;
 use crate::clock::{Clock, Timestamp};
-use crate::delivery::view::AccountView;
 use crate::mail::Id;
 use crate::queue::{MessageFilter, MessageState, Queue, QueueEntry, QueueError, RecipientOutcome, WaitReason};
 use crate::secret::redact::redact;
@@ -79,7 +79,7 @@ pub enum Reply {
     /// To `Depth`: how many messages are in each state.
     Depth(Vec<(String, u64)>),
     /// To `Accounts`.
-    Accounts(Vec<AccountView>),
+    Accounts(Vec<AccountStatus>),
     /// The order could not be carried out: why.
     Refused(String),
 }

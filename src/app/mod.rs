@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::admin::control::Control;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::delivery::{self, Account, Delivery};
+use crate::delivery::{self, ConnectedAccount, Delivery};
 use crate::drain::Drain;
 use crate::intake::listener::BindError;
 use crate::intake::{self, Listener};
@@ -246,13 +246,13 @@ impl Relay {
     }
 
     /// The accounts, with their state.
-    pub fn accounts(&self) -> &[Arc<Account>] {
+    pub fn accounts(&self) -> &[Arc<ConnectedAccount>] {
         self.delivery.accounts()
     }
 
     /// Looks at the secrets of accounts that rest now, rather than in a moment (SIGHUP).
     pub fn look_at_secrets(&self) {
-        self.delivery.look_at_secrets();
+        self.delivery.read_secrets();
     }
 
     /// The delivery, for those who pause and resume accounts.

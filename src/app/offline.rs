@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use crate::account::AccountStatus;
 use crate::admin::accounts::{Accounts, Answer};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::delivery::Delivery;
-use crate::delivery::view::AccountView;
 use crate::drain::Drain;
 use crate::mail::{IdSource, Lane};
 use crate::queue::{Queue, QueueEntry};
@@ -68,11 +68,11 @@ impl Accounts for Offline {
         self.0.new_pool(entry)
     }
 
-    fn list(&self) -> Answer<'_, Vec<AccountView>> {
+    fn list(&self) -> Answer<'_, Vec<AccountStatus>> {
         Box::pin(async {
             // What cannot be read is said in the log by those who tried.
             let _ = self.restored().await;
-            self.0.overview().await
+            self.0.statuses().await
         })
     }
 

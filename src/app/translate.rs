@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use crate::account::{Account, AccountProfile, budget};
 use crate::config::{self, Settings};
-use crate::delivery::{self, Account, Identity, NoticeTo, budget};
+use crate::delivery::{ConnectedAccount, DeliverySettings, RetrySchedule};
 use crate::intake;
 use crate::limits;
 use crate::limits::known_clients::KnownClients;
@@ -21,12 +22,13 @@ use crate::net::tls::identity;
 use crate::net::tls::roots::Roots;
 use crate::provider::{Catalogue, DayWindow, Tls};
 use crate::queue::RetentionSettings;
+use crate::report::webhook::{self, Format, Webhook, WebhookSettings};
+use crate::report::{NoticeTo, ReportSettings};
 use crate::route::{Pattern, PatternError, Pool, Router, Rule};
 use crate::secret::{Secret, SecretSource};
 use crate::smtp::server;
 use crate::telemetry::counter::Counters;
 use crate::upstream::{self, Upstream};
-use crate::webhook::{self, Format, Webhook};
 
 use super::StartError;
 
@@ -216,7 +218,7 @@ pub(super) fn webhook(settings: &Settings) -> Result<Option<Webhook>, StartError
         config::WebhookFormat::Feishu => Format::Feishu,
         config::WebhookFormat::Slack => Format::Slack,
     };
-    let hook = webhook::Settings {
+    let hook = WebhookSettings {
         url: source.read().map_err(|error| wrong(error.to_string()))?,
         format,
         ca: settings.notice.ca.clone(),
@@ -231,12 +233,12 @@ pub(super) fn accounts(
     settings: &Settings,
     catalogue: &Catalogue,
     counters: &Counters,
-) -> Result<Vec<Account>, StartError> {
+) -> Result<Vec<ConnectedAccount>, StartError> {
     // Accounts that trust the same share it.
     let roots = Roots::default();
     let account = |account: &config::Account| {
         let way_out = way_out(settings, account, catalogue, &roots)?;
-        let who = Identity {
+        let profile = AccountProfile {
             name: account.name.clone(),
             provider: account.preset.name.clone(),
             address: mailbox(account)?,
@@ -247,16 +249,17 @@ pub(super) fn accounts(
             size: account.preset.size_limit,
             per_second: account.preset.messages_per_second.and_then(NonZeroU32::new),
         };
-        Ok(Account::new(who, limits_of(account), Upstream::new(way_out, counters.clone())))
+        let upstream = Upstream::new(way_out, counters.clone());
+        Ok(ConnectedAccount::new(Account::new(profile, limits_of(account)), upstream))
     };
     settings.accounts.iter().map(account).collect()
 }
 
 /// How fast mail may go out: what the owner says, else what the preset says.
-fn limits_of(account: &config::Account) -> budget::Limits {
+fn limits_of(account: &config::Account) -> budget::BudgetLimits {
     let windows = |one: config::Windows| budget::Windows { minute: one.minute, hour: one.hour, day: one.day };
     let effective = account.effective();
-    budget::Limits {
+    budget::BudgetLimits {
         messages: windows(effective.messages),
         recipients: windows(effective.recipients),
         logins: windows(effective.logins),
@@ -318,17 +321,20 @@ fn vouched(settings: &Settings) -> Result<Vec<Pattern>, StartError> {
     Ok(all)
 }
 
-pub(super) fn delivery(settings: &Settings) -> Result<delivery::Settings, StartError> {
-    Ok(delivery::Settings {
-        schedule: delivery::schedule::Settings { retry: settings.queue.retry.clone(), expire: settings.queue.expire },
-        language: settings.notice.language,
-        notice: match &settings.notice.to {
-            config::NoticeTo::SelfAccount => NoticeTo::Account,
-            config::NoticeTo::Sender => NoticeTo::Sender,
-            config::NoticeTo::Address(address) => NoticeTo::Address(address.clone()),
-            config::NoticeTo::None => NoticeTo::Nobody,
+pub(super) fn delivery(settings: &Settings) -> Result<DeliverySettings, StartError> {
+    Ok(DeliverySettings {
+        schedule: RetrySchedule { retry: settings.queue.retry.clone(), expire: settings.queue.expire },
+        reports: ReportSettings {
+            language: settings.notice.language,
+            notice: match &settings.notice.to {
+                config::NoticeTo::SelfAccount => NoticeTo::Account,
+                config::NoticeTo::Sender => NoticeTo::Sender,
+                config::NoticeTo::Address(address) => NoticeTo::Address(address.clone()),
+                config::NoticeTo::None => NoticeTo::Nobody,
+            },
+            vouched: vouched(settings)?,
+            hostname: settings.hostname.clone(),
+            expire: settings.queue.expire,
         },
-        vouched: vouched(settings)?,
-        hostname: settings.hostname.clone(),
     })
 }

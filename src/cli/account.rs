@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::account::status::{AccountStatus, BudgetStatus};
 use crate::admin::order::{Order, Reply};
-use crate::delivery::view::{AccountView, BudgetView};
 
 use super::queue;
 use super::run::SettingsArguments;
@@ -95,13 +95,13 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
 }
 
 /// All accounts, one line each, in columns as wide as their widest cell.
-fn table(accounts: &[AccountView], lang: Lang) -> String {
+fn table(accounts: &[AccountStatus], lang: Lang) -> String {
     let head = match lang {
         Lang::En => ["NAME", "STATE", "WHY", "UNTIL", "BUDGET LEFT", "WAITING", "NEXT"],
         Lang::Zh => ["账号", "状态", "原因", "直到", "剩余额度", "等待", "下一封"],
     };
     let dash = || "-".to_owned();
-    let row = |account: &AccountView| {
+    let row = |account: &AccountStatus| {
         let budget: Vec<String> = account.budget.iter().map(left).collect();
         [
             account.name.clone(),
@@ -129,7 +129,7 @@ fn table(accounts: &[AccountView], lang: Lang) -> String {
 }
 
 /// Why an account is not ready, and what to do about it.
-fn details(account: &AccountView, lang: Lang, paint: Paint) {
+fn details(account: &AccountStatus, lang: Lang, paint: Paint) {
     if account.state == "ready" {
         return;
     }
@@ -156,7 +156,7 @@ fn details(account: &AccountView, lang: Lang, paint: Paint) {
     screen::say(&format!("  {} {}", lang.pick("what to do:", "处理办法："), harmless(&remedy)));
 }
 
-fn state(account: &AccountView, lang: Lang) -> &str {
+fn state(account: &AccountStatus, lang: Lang) -> &str {
     match (lang, account.state.as_str()) {
         (Lang::Zh, "ready") => "正常",
         (Lang::Zh, "cooling") => "冷却",
@@ -167,7 +167,7 @@ fn state(account: &AccountView, lang: Lang) -> &str {
 }
 
 /// `12/15 min`: what is left, of how many, in which time.
-fn left(budget: &BudgetView) -> String {
+fn left(budget: &BudgetStatus) -> String {
     let window = match budget.window.as_str() {
         "minute" => "min",
         "hour" => "h",
@@ -193,22 +193,22 @@ fn width(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn view() -> AccountView {
-        let budget = |window: &str, limit, left| BudgetView {
+    fn view() -> AccountStatus {
+        let budget = |window: &str, limit, left| BudgetStatus {
             unit: "messages".into(),
             window: window.into(),
             limit,
             left,
             opens: None,
         };
-        AccountView {
+        AccountStatus {
             name: "office".into(),
             state: "cooling".into(),
             cause: Some("QQ-A3".into()),
             until: Some("2026-11-21T18:00:00.123+08:00".into()),
             budget: vec![budget("minute", 15, 12), budget("hour", 100, 80), budget("day", 500, 420)],
             waiting: 7,
-            ..AccountView::default()
+            ..AccountStatus::default()
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_comes_from_a_relay_cannot_touch_the_terminal() {
-        let odd = AccountView { name: "\u{1b}[2J".into(), state: "ready".into(), ..AccountView::default() };
+        let odd = AccountStatus { name: "\u{1b}[2J".into(), state: "ready".into(), ..AccountStatus::default() };
         assert!(!table(&[odd], Lang::En).contains('\u{1b}'));
     }
 }

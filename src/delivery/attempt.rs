@@ -1,358 +1,363 @@
-//! One attempt at one message: seal, send, settle, say.
+//! One attempt at one message: rewrite the sender, send, settle, log.
 //!
-//! The seal is put on the stored header block here, because only now the account is known; the body goes as it is.
-//! Nothing here decides: `settle` does. Invariants: the settlement is written before anything is logged, so that the log
-//! never says what the queue does not know; what the attempt cost the account, and what it taught about it, is written
-//! in the same transaction as its outcome. A panic in the middle ends the attempt, never the message: it is settled as
-//! what is known of it.
+//! The sender is rewritten here in the stored header block, because only now the account is known; the body is sent as it is.
+//! `settle` decides what follows. Invariants: the settlement is written before anything is logged, so that the log never
+//! reports what the queue does not know; what the attempt cost the account, and what it taught about it, is written in the
+//! same transaction as its outcome. A panic ends the attempt, never the message: what is known of it is settled.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::account::breaker::BreakerState;
+use crate::account::budget::Reservation;
+use crate::account::{AccountProfile, FeedbackEffect, UnderWay, Weighed};
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
 use crate::message::rewrite::{FromPolicy, Seal, is_signed, seal_among};
-use crate::provider::{Action, Basis, Scope, Verdict};
-use crate::queue::{AccountUsage, Lease, NextAttempt, QueueEntry, QueueError, Settled};
+use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
+use crate::queue::{AccountUsage, Lease, NextAttempt, QueueEntry, QueueError, Settled, Settlement};
+use crate::report::failure_notice::{FailedMessage, FailedRecipient, FailureReport};
 use crate::telemetry::{counter, panic};
 use crate::upstream::ConnectionSlot;
 use crate::upstream::{Condition, Fate, Letter, Outcome, Report};
 
-use super::Delivery;
-use super::account::{Account, Identity, Learnt, UnderWay, Weighed};
-use super::breaker::Gate;
-use super::budget::Grant;
-use super::permit::Stage;
-use super::settle::{Change, Event, Tried, settle};
+use super::account_pools::size;
+use super::connected_account::ConnectedAccount;
+use super::context::Context;
+use super::login_permit::{LoginPermit, Stage};
+use super::settle::{Change, RecipientEvent, Tried, settle};
 
-/// The end of a provider's day is left behind by up to so much, each account by its own measure.
-const SPREAD: Duration = Duration::from_secs(600);
-
-/// One attempt: for whom, and what it may cost.
-pub(super) struct Attempt {
-    pub(super) account: Arc<Account>,
-    pub(super) lease: Lease,
-    /// The recipients it is made for.
-    pub(super) places: Vec<usize>,
-    /// Until it was given back.
-    pub(super) grant: Option<Grant>,
-    pub(super) under_way: UnderWay,
-}
-
-impl Attempt {
-    /// Puts back what it was granted, if the provider has not seen its envelope.
-    fn give_back_unless_reached(&mut self, report: &Report, now: Timestamp) {
-        if !reached(report)
-            && let Some(grant) = self.grant.take()
-        {
-            self.account.give_back(grant, now);
-        }
-    }
-
-    /// Gives the message back as it was: a dropped lease changes nothing.
-    fn put_back(mut self, now: Timestamp) {
-        if let Some(grant) = self.grant.take() {
-            self.account.give_back(grant, now);
-        }
-    }
-}
-
-/// What stands in the list when the relay stopped between the final dot and its reply.
+/// Shown when the relay was stopped between the final dot and its reply.
 const CUT: &str = "the relay was stopped before the provider had answered the end of the message";
-/// What stands in the list when a mistake of ours ended an attempt.
+/// Shown when a bug of the relay ended an attempt.
 const BROKEN: &str = "a mistake in the relay ended the attempt; the log says where";
 
-/// What the provider answered, and the slot, which is kept until the account has learnt from it.
-struct Sent {
-    slot: ConnectionSlot,
-    report: Report,
-    now: Timestamp,
-}
-
-/// How an attempt ended, and what it cost.
-struct Ended {
-    report: Report,
-    weighed: Weighed,
-    /// The policy under which the sender was put on.
-    policy: FromPolicy,
-    now: Timestamp,
-}
-
-impl Delivery {
-    /// Sends one message through an account and writes down what came of it.
-    pub(super) async fn attempt(&self, mut attempt: Attempt) {
-        let _here = self.0.drain.hold(format!("delivery of {}", attempt.lease.entry.id));
-        while let Some(wait) = attempt.account.pace() {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.0.drain.cut() => return attempt.put_back(self.0.clock.now()),
-            }
-        }
-        let ended = match too_large(attempt.account.who(), &attempt.lease) {
-            Some(text) => Some(self.refused_here(&attempt, &text)),
-            None => self.send(&mut attempt).await,
-        };
-        match ended {
-            Some(Ended {
-                report: Report { condition: Condition::Unreadable { text, lasting: true }, .. },
-                now,
-                ..
-            }) => {
-                self.hold(attempt, text, now).await;
-            }
-            Some(ended) => self.finish(attempt, ended).await,
-            None => attempt.put_back(self.0.clock.now()),
-        }
-    }
-
-    /// `None` when the account had to rest before the provider was asked: then nothing has happened to the message.
-    async fn send(&self, attempt: &mut Attempt) -> Option<Ended> {
-        let (account, stage) = (attempt.account.clone(), Stage::default());
-        let policy = policy(account.who(), &attempt.lease.entry);
-        let sent = tokio::select! {
-            sent = panic::confined("delivery", &self.0.counters, self.ask(attempt, policy, &stage)) => sent,
-            () = self.0.drain.cut() => {
-                // Before the final dot nothing has happened to the message; after it, the outcome is not known.
-                return stage.is_unanswered().then(|| self.broken_off(attempt, policy, Fate::Uncertain, CUT));
-            }
-        };
-        let Some(sent) = sent else {
-            let (id, account, asked) = (attempt.lease.entry.id, attempt.account.name(), stage.is_asked());
-            tracing::error!(event = "attempt_broken", %id, account, asked, "a mistake in the relay ended this attempt; the line above says where");
-            let fate = if asked { Fate::Uncertain } else { Fate::Later };
-            return Some(self.broken_off(attempt, policy, fate, BROKEN));
-        };
-        let Sent { slot, mut report, now } = sent?;
-        let account = &account;
-        doubt_guesses(&mut report, policy);
-        let weigh = || account.weigh(&attempt.lease.entry, &attempt.places, &mut report, now);
-        let weighed = panic::caught("delivery", &self.0.counters, weigh).unwrap_or_default();
-        // Before anything is learnt: what was refused has used up no quota.
-        attempt.give_back_unless_reached(&report, now);
-        // What another message was told for all who waited with it is learnt once, from that message.
-        let learnt = match slot.is_second_hand() {
-            true => Learnt::default(),
-            false => {
-                let learn = || account.learn(&report.condition, spread(account.name()), now);
-                panic::caught("delivery", &self.0.counters, learn).unwrap_or_default()
-            }
-        };
-        drop(slot);
-        if learnt.rests {
-            account.upstream().close_idle().await;
-            self.0.gates.notify_waiters();
-        }
-        if learnt.tell || weighed.alert {
-            self.0.tellings.notify_one();
-        }
-        Some(Ended { report, weighed, policy, now })
-    }
-
-    /// Waits for a connection slot and asks the provider. `stage` says how far it has come.
-    async fn ask(&self, attempt: &Attempt, policy: FromPolicy, stage: &Stage) -> Option<Sent> {
-        let (account, entry) = (&attempt.account, &attempt.lease.entry);
-        let letter = letter(account.who(), policy, attempt);
-        let mut slot = account.upstream().slot(&letter).await;
-        let started = self.0.clock.now();
-        // While this one waited for its slot, another may have met a refused log-in: one refusal is enough.
-        match account.gate(started) {
-            Gate::Cooling(_) | Gate::Paused => return None,
-            Gate::Open | Gate::Probe | Gate::Down(_) => {}
-        }
-        let permit = self.permit(account, stage);
-        stage.ask();
-        let report = account.upstream().send(&mut slot, &letter, &permit).await;
-        let now = self.0.clock.now();
-        tracing::debug!(event = "attempted", id = %entry.id, account = %account.name(),
-            millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
-        Some(Sent { slot, report, now })
-    }
-
-    /// After a panic, or when the stop cannot wait any longer.
-    fn broken_off(&self, attempt: &Attempt, policy: FromPolicy, fate: Fate, text: &str) -> Ended {
-        let one = Outcome { fate, text: text.to_owned(), verdict: None, phase: None };
-        // It says nothing about the account.
-        let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
-        Ended { report, weighed: Weighed::default(), policy, now: self.0.clock.now() }
-    }
-
-    /// What the provider would only refuse after it had taken all of it is not sent.
-    fn refused_here(&self, attempt: &Attempt, text: &str) -> Ended {
-        let one = Outcome { fate: Fate::Refused, text: text.to_owned(), verdict: Some(TOO_LARGE), phase: None };
-        // It says nothing about the account.
-        let report = Report { outcomes: vec![one; attempt.places.len()], condition: Condition::Works };
-        let policy = FromPolicy::MustEqualLogin;
-        Ended { report, weighed: Weighed::default(), policy, now: self.0.clock.now() }
-    }
-
-    /// The stored copy cannot be read. No try is spent: the message is held until an operator acts.
-    async fn hold(&self, mut attempt: Attempt, reason: String, now: Timestamp) {
-        if let Some(grant) = attempt.grant.take() {
-            attempt.account.give_back(grant, now);
-        }
-        let id = attempt.lease.entry.id;
-        if let Err(error) = self.0.queue.hold(attempt.lease, reason).await {
-            tracing::error!(event = "queue_error", %id, "{error}");
-        }
-    }
-
-    async fn finish(&self, mut attempt: Attempt, ended: Ended) {
-        let Ended { report, weighed, policy, now } = ended;
-        attempt.give_back_unless_reached(&report, now);
-        let Attempt { account, lease, places, grant: _, under_way } = attempt;
-        let entry = lease.entry.clone();
-        self.count_unknown(account.name(), &report);
-        let strict = policy == FromPolicy::MustEqualLogin;
-        let accepted_since = weighed.accepted_since;
-        let tried = Tried { places: &places, outcomes: &report.outcomes, strict, accepted_since };
-        let (mut settlement, changes) = settle(&self.0.settings.schedule, &entry, tried, now);
-        settlement.account = Some(account.name().to_owned());
-        let usage = reached(&report).then(|| {
-            let (messages, recipients) = (1, places.len() as u32);
-            AccountUsage { account: account.name().to_owned(), at: now, messages, recipients, logins: 0 }
-        });
-        settlement.usage.clone_from(&usage);
-        let (state, turn) = self.state_to_keep(&account).await.unzip();
-        settlement.account_state = state;
-        let tell = || self.tell_owner(&mut settlement, &account, &lease, &changes, now);
-        if panic::caught("settlement", &self.0.counters, tell).is_none() {
-            // The outcome must be written all the same, or the message would be sent again. The digest will tell.
-            settlement.notice = None;
-            settlement.unreported = changes.iter().any(|change| change.event == Event::Failed) && !entry.notice;
-            self.digests().put_back(u64::from(settlement.unreported), now);
-            self.0.tellings.notify_one();
-        }
-        let next = settlement.next;
-        let settled = self.0.queue.settle(lease, settlement).await;
-        drop(turn);
-        match settled {
-            Ok(Settled::Written) => self.log(&account, &entry, &changes, next),
-            Ok(Settled::Pending(kept)) => {
-                tracing::error!(event = "queue_error", id = %entry.id, "how the try ended could not be written yet: {}", kept.why);
-                let written = tokio::select! {
-                    written = kept.written() => written,
-                    // The queue tries once more when it is closed.
-                    () = self.0.drain.cut() => return,
-                };
-                match written {
-                    Ok(()) => self.log(&account, &entry, &changes, next),
-                    Err(error) => {
-                        tracing::error!(event = "queue_error", id = %entry.id, "how the try ended was not written, so the message may be sent again: {error}");
-                        account.not_written();
-                    }
-                }
-            }
-            Err(QueueError::NotLeased(id)) => {
-                tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
-                self.count(usage).await;
-                // What was learnt went with it, and must not wait for the next change.
-                account.not_written();
-                self.remember(&account).await;
-            }
-            Err(error) => {
-                // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.
-                tracing::error!(event = "queue_error", id = %entry.id, "{error}");
-                account.not_written();
-            }
-        }
-        drop(under_way);
-    }
-
-    /// Counts replies that no row of the catalogue describes.
-    fn count_unknown(&self, account: &str, report: &Report) {
-        let unknown = |outcome: &&Outcome| outcome.verdict.is_some_and(|verdict| verdict.basis != Basis::Row);
-        let count = report.outcomes.iter().filter(unknown).count();
-        if count > 0 {
-            self.0.counters.add(counter::UNKNOWN_REPLIES, &[("account", account)], count as u64);
-        }
-    }
-
-    /// Counts what the provider has seen although the message itself is gone (somebody dropped it meanwhile).
-    async fn count(&self, usage: Option<AccountUsage>) {
-        let Some(usage) = usage else { return };
-        if let Err(error) = self.0.queue.add_usage(usage).await {
-            tracing::error!(event = "queue_error", "a transaction could not be counted: {error}");
-        }
-    }
-
-    fn log(&self, account: &Account, entry: &QueueEntry, changes: &[Change], next: NextAttempt) {
-        let at = match next {
-            NextAttempt::Deferred(at) | NextAttempt::Waiting(at) => at.rfc3339(),
-        };
-        for change in changes {
-            let (id, to) = (entry.id, &entry.recipients[change.place].address);
-            let (account, text) = (account.name(), change.text.as_str());
-            let cause = change.cause.unwrap_or("");
-            match change.event {
-                Event::Delivered => tracing::info!(event = "delivered", %id, account, %to, reply = text),
-                Event::Deferred => tracing::warn!(event = "deferred", %id, account, %to, next = at, cause, why = text),
-                Event::Uncertain => tracing::warn!(event = "uncertain", %id, account, %to, next = at, why = text),
-                Event::Waiting => tracing::info!(event = "waiting", %id, account, %to, cause, why = text),
-                Event::Failed => tracing::error!(event = "failed", %id, account, %to, cause, why = text),
-            }
-            if change.event != Event::Waiting {
-                let labels = [("account", account), ("outcome", change.event.name())];
-                self.0.counters.add(counter::DELIVERIES, &labels, 1);
-            }
-        }
-    }
-}
-
-/// The recipients of an attempt through this account.
-pub(super) fn places_for(account: &Account, entry: &QueueEntry, most: usize) -> Vec<usize> {
-    entry.offered(most.min(account.who().recipients.max(1)))
-}
-
-/// What the account puts on the mail: in its strictest form once the provider has refused another one.
-fn policy(who: &Identity, entry: &QueueEntry) -> FromPolicy {
-    if entry.strict { FromPolicy::MustEqualLogin } else { who.policy }
-}
-
-fn letter<'a>(who: &Identity, policy: FromPolicy, attempt: &'a Attempt) -> Letter<'a> {
-    let lease = &attempt.lease;
-    let to = attempt.places.iter().filter_map(|&place| lease.entry.recipients.get(place));
-    let head = seal_among(&lease.head, &seal_of(&who.address, policy, who.keep_dkim), &who.aliases);
-    if is_signed(&lease.head) && !is_signed(&head) {
-        tracing::info!(event = "dkim_removed", id = %lease.entry.id, account = who.name, "the account's From breaks the signature");
-    }
-    Letter {
-        id: lease.entry.id,
-        from: ReversePath::Address(who.address.clone()),
-        to: to.map(|recipient| recipient.address.clone()).collect(),
-        head: Bytes::from(head),
-        body: &lease.body,
-        eight_bit: true,
-    }
-}
-
-/// What an account puts on every mail. The display name was seen to at intake, where the client is known.
-pub fn seal_of(address: &crate::mail::Address, policy: FromPolicy, keep_dkim: bool) -> Seal<'_> {
-    Seal { address, display: None, policy, keep_dkim }
-}
-
+/// The verdict on a message that is larger than the provider takes.
 const TOO_LARGE: Verdict = Verdict {
     cause: "too-large",
     scope: Scope::Message,
     action: Action::Bounce,
     alert: false,
     basis: Basis::Row,
-    remedy: crate::provider::Remedy {
+    remedy: Remedy {
         en: "Send a smaller message: scan with a lower resolution, or split the attachment.",
         zh: "请发送更小的邮件：降低扫描分辨率，或拆分附件。",
     },
 };
 
-/// Why the message cannot go through this account, if it is larger than the provider takes.
-pub(super) fn too_large(who: &Identity, lease: &Lease) -> Option<String> {
-    let size = lease.head.len() as u64 + 2 + lease.body.len();
-    let most = who.size.filter(|&most| size > most)?;
-    let provider = &who.provider;
-    Some(format!("552 5.3.4 the message has {size} octets, and {provider} takes {most} at most; it was not sent"))
+/// One attempt at a leased message.
+pub(super) struct Attempt {
+    context: Arc<Context>,
+    pair: Arc<ConnectedAccount>,
+    lease: Lease,
+    /// The recipients it is made for.
+    places: Vec<usize>,
+    /// Until it is given back.
+    reservation: Option<Reservation>,
+    policy: FromPolicy,
+    stage: Stage,
+    _under_way: UnderWay,
 }
 
-/// Whether the provider has seen the envelope: then it has counted it, whatever it said.
+/// What the provider answered, with the turn, which is kept until the account has taken in the answer.
+struct Sent {
+    slot: ConnectionSlot,
+    report: Report,
+    now: Timestamp,
+}
+
+/// How an attempt ended.
+struct Ended {
+    report: Report,
+    accepted_since: bool,
+    now: Timestamp,
+}
+
+impl Attempt {
+    /// Takes the message's part of the budget. `None` when there is none; the lease is given back.
+    pub(super) fn begin(
+        context: &Arc<Context>,
+        pair: &Arc<ConnectedAccount>,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Option<Attempt> {
+        let profile = pair.account.profile();
+        let mut places = lease.entry.offered(profile.recipients.max(1));
+        let (reservation, _under_way) = pair.account.reserve(lease.entry.lane, places.len(), now).ok()?;
+        places.truncate(reservation.recipients as usize);
+        // Its strictest form, once the provider has refused another one.
+        let policy = if lease.entry.strict { FromPolicy::MustEqualLogin } else { profile.policy };
+        let (context, pair, stage) = (context.clone(), pair.clone(), Stage::default());
+        Some(Attempt { context, pair, lease, places, reservation: Some(reservation), policy, stage, _under_way })
+    }
+
+    /// Sends the message and records the outcome.
+    pub(super) async fn run(mut self) {
+        let context = self.context.clone();
+        let _here = context.drain.hold(format!("delivery of {}", self.lease.entry.id));
+        while let Some(wait) = self.pair.account.pace() {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // A dropped lease changes nothing.
+                () = context.drain.cut() => return self.give_back(context.clock.now()),
+            }
+        }
+        let ended = match self.pair.account.profile().too_large(size(&self.lease)) {
+            // The provider would refuse it only after it had received all of it.
+            Some(text) => {
+                self.policy = FromPolicy::MustEqualLogin;
+                Some(self.ended_here(Fate::Refused, &text, Some(TOO_LARGE)))
+            }
+            None => self.send().await,
+        };
+        match ended {
+            Some(Ended {
+                report: Report { condition: Condition::Unreadable { text, lasting: true }, .. },
+                now,
+                ..
+            }) => self.hold(text, now).await,
+            Some(ended) => self.finish(ended).await,
+            None => self.give_back(context.clock.now()),
+        }
+    }
+
+    /// `None` when the provider was not asked, because the account may not be used any more: nothing has happened to the
+    /// message.
+    async fn send(&mut self) -> Option<Ended> {
+        let counters = &self.context.counters;
+        let sent = tokio::select! {
+            sent = panic::confined("delivery", counters, self.ask()) => sent,
+            () = self.context.drain.cut() => {
+                // Before the final dot nothing has happened to the message; after it, the outcome is not known.
+                return self.stage.is_unanswered().then(|| self.ended_here(Fate::Uncertain, CUT, None));
+            }
+        };
+        let Some(sent) = sent else {
+            let (id, account, asked) = (self.lease.entry.id, self.pair.name(), self.stage.is_asked());
+            tracing::error!(event = "attempt_broken", %id, account, asked, "a mistake in the relay ended this attempt; the line above says where");
+            return Some(self.ended_here(if asked { Fate::Uncertain } else { Fate::Later }, BROKEN, None));
+        };
+        let Sent { slot, mut report, now } = sent?;
+        doubt_guesses(&mut report, self.policy);
+        let weigh = || self.pair.weigh(&self.lease.entry, &self.places, &mut report, now);
+        let Weighed { accepted_since, alarm, .. } = panic::caught("delivery", counters, weigh).unwrap_or_default();
+        // Before the budget learns from the report: what was refused has used up no quota.
+        self.give_back_unless_reached(&report, now);
+        let counters = &self.context.counters;
+        // The refusal of another message's log-in was taken in once, from that message.
+        let effect = match slot.is_second_hand() {
+            true => FeedbackEffect::default(),
+            false => {
+                let take_in = || self.pair.take_in(&report.condition, now);
+                panic::caught("delivery", counters, take_in).unwrap_or_default()
+            }
+        };
+        drop(slot);
+        if effect.stopped {
+            self.pair.upstream.close_idle().await;
+            self.context.wake.secrets.notify_waiters();
+        }
+        if effect.alarm || alarm {
+            self.context.wake.reporter.notify_one();
+        }
+        Some(Ended { report, accepted_since, now })
+    }
+
+    /// Waits for a turn and asks the provider.
+    async fn ask(&self) -> Option<Sent> {
+        let (context, pair) = (&*self.context, &*self.pair);
+        let letter = self.letter();
+        let mut slot = pair.upstream.slot(&letter).await;
+        let started = context.clock.now();
+        // While this one waited for its turn, another may have met a refused log-in: one refusal is enough.
+        match pair.account.state(started) {
+            BreakerState::Cooling(_) | BreakerState::Paused => return None,
+            BreakerState::Ready | BreakerState::Probe | BreakerState::Unreachable(_) => {}
+        }
+        self.stage.ask();
+        let permit = LoginPermit { context, account: &pair.account, stage: &self.stage };
+        let report = pair.upstream.send(&mut slot, &letter, &permit).await;
+        let now = context.clock.now();
+        tracing::debug!(event = "attempted", id = %letter.id, account = pair.name(),
+            millis = now.since(started).as_millis() as u64, "{:?}", report.condition);
+        Some(Sent { slot, report, now })
+    }
+
+    /// The message with the account's sender.
+    fn letter(&self) -> Letter<'_> {
+        let AccountProfile { name, address, aliases, keep_dkim, .. } = self.pair.account.profile();
+        let Lease { entry, head: stored, body, .. } = &self.lease;
+        // Intake, which knows the client, has set the display name.
+        let seal = Seal { address, display: None, policy: self.policy, keep_dkim: *keep_dkim };
+        let head = seal_among(stored, &seal, aliases);
+        if is_signed(stored) && !is_signed(&head) {
+            tracing::info!(event = "dkim_removed", id = %entry.id, account = name, "the account's From breaks the signature");
+        }
+        let to = self.places.iter().filter_map(|&place| entry.recipients.get(place));
+        Letter {
+            id: entry.id,
+            from: ReversePath::Address(address.clone()),
+            to: to.map(|recipient| recipient.address.clone()).collect(),
+            head: Bytes::from(head),
+            body,
+            eight_bit: true,
+        }
+    }
+
+    /// The relay itself ended the attempt: that says nothing about the account.
+    fn ended_here(&self, fate: Fate, text: &str, verdict: Option<Verdict>) -> Ended {
+        let outcome = Outcome { fate, text: text.to_owned(), verdict, phase: None };
+        let report = Report { outcomes: vec![outcome; self.places.len()], condition: Condition::Works };
+        Ended { report, accepted_since: false, now: self.context.clock.now() }
+    }
+
+    fn give_back(&mut self, now: Timestamp) {
+        if let Some(reservation) = self.reservation.take() {
+            self.pair.account.give_back(reservation, now);
+        }
+    }
+
+    fn give_back_unless_reached(&mut self, report: &Report, now: Timestamp) {
+        if !reached(report) {
+            self.give_back(now);
+        }
+    }
+
+    /// The stored copy cannot be read. No retry is spent: the message is held until an operator acts.
+    async fn hold(mut self, reason: String, now: Timestamp) {
+        self.give_back(now);
+        let id = self.lease.entry.id;
+        if let Err(error) = self.context.queue.hold(self.lease, reason).await {
+            tracing::error!(event = "queue_error", %id, "{error}");
+        }
+    }
+
+    /// Writes the outcome down and logs it.
+    async fn finish(mut self, ended: Ended) {
+        let Ended { report, accepted_since, now } = ended;
+        self.give_back_unless_reached(&report, now);
+        let Attempt { context, pair, lease, places, policy, .. } = self;
+        let entry = lease.entry.clone();
+        count_unknown(&context, pair.name(), &report);
+        let strict = policy == FromPolicy::MustEqualLogin;
+        let tried = Tried { places: &places, outcomes: &report.outcomes, strict, accepted_since };
+        let (mut settlement, changes) = settle(&context.schedule, &entry, tried, now);
+        settlement.account = Some(pair.name().to_owned());
+        let usage = reached(&report).then(|| {
+            let (messages, recipients) = (1, places.len() as u32);
+            AccountUsage { account: pair.name().to_owned(), at: now, messages, recipients, logins: 0 }
+        });
+        settlement.usage.clone_from(&usage);
+        let (state, saving) = context.store.unsaved(&pair).await.unzip();
+        settlement.account_state = state;
+        report_failures(&context, &pair, &mut settlement, &lease, &changes, now);
+        let next = settlement.next;
+        let settled = context.queue.settle(lease, settlement).await;
+        drop(saving);
+        match settled {
+            Ok(Settled::Written) => log(&context, pair.name(), &entry, &changes, next),
+            Ok(Settled::Pending(kept)) => {
+                tracing::error!(event = "queue_error", id = %entry.id, "how the try ended could not be written yet: {}", kept.why);
+                let written = tokio::select! {
+                    written = kept.written() => written,
+                    // The queue tries once more when it is closed.
+                    () = context.drain.cut() => return,
+                };
+                match written {
+                    Ok(()) => log(&context, pair.name(), &entry, &changes, next),
+                    Err(error) => {
+                        tracing::error!(event = "queue_error", id = %entry.id, "how the try ended was not written, so the message may be sent again: {error}");
+                        pair.account.not_saved();
+                    }
+                }
+            }
+            Err(QueueError::NotLeased(id)) => {
+                tracing::warn!(event = "lease_lost", id = %id, "the outcome was not written");
+                // An operator dropped the message meanwhile; what the provider has counted still counts.
+                if let Some(usage) = usage
+                    && let Err(error) = context.queue.add_usage(usage).await
+                {
+                    tracing::error!(event = "queue_error", "a transaction could not be counted: {error}");
+                }
+                pair.account.not_saved();
+                context.store.save_or_log(&pair).await;
+            }
+            Err(error) => {
+                // The lease is gone with the call: the message is sent again later, perhaps twice, never lost.
+                tracing::error!(event = "queue_error", id = %entry.id, "{error}");
+                pair.account.not_saved();
+            }
+        }
+    }
+}
+
+/// Has the recipients that failed just now reported: at once, or with others.
+fn report_failures(
+    context: &Context,
+    pair: &ConnectedAccount,
+    settlement: &mut Settlement,
+    lease: &Lease,
+    changes: &[Change],
+    now: Timestamp,
+) {
+    let failed = |change: &&Change| change.event == RecipientEvent::Failed;
+    let report = || {
+        let recipients = changes.iter().filter(failed).map(|change| FailedRecipient {
+            address: &lease.entry.recipients[change.place].address,
+            reply: &change.text,
+            remedy: change.remedy,
+        });
+        let recipients = recipients.collect();
+        context.reports.report(&FailedMessage { lease, account: pair.account.address(), recipients }, now)
+    };
+    match panic::caught("settlement", &context.counters, report) {
+        Some(FailureReport::None) => {}
+        Some(FailureReport::Notice(notice)) => settlement.notice = Some(notice),
+        Some(FailureReport::Digest) => {
+            settlement.unreported = true;
+            context.wake.reporter.notify_one();
+        }
+        // The outcome must be written in any case, or the message is sent again. The digest reports it.
+        None => {
+            settlement.unreported = changes.iter().any(|change| failed(&change)) && !lease.entry.notice;
+            context.reports.digests().put_back(u64::from(settlement.unreported), now);
+            context.wake.reporter.notify_one();
+        }
+    }
+}
+
+/// Counts replies that no row of the catalogue describes.
+fn count_unknown(context: &Context, account: &str, report: &Report) {
+    let unknown = |outcome: &&Outcome| outcome.verdict.is_some_and(|verdict| verdict.basis != Basis::Row);
+    let count = report.outcomes.iter().filter(unknown).count();
+    if count > 0 {
+        context.counters.add(counter::UNKNOWN_REPLIES, &[("account", account)], count as u64);
+    }
+}
+
+fn log(context: &Context, account: &str, entry: &QueueEntry, changes: &[Change], next: NextAttempt) {
+    let (NextAttempt::Deferred(at) | NextAttempt::Waiting(at)) = next;
+    let at = at.rfc3339();
+    for Change { place, event, text, cause, .. } in changes {
+        let (id, to, cause) = (entry.id, &entry.recipients[*place].address, cause.unwrap_or(""));
+        match event {
+            RecipientEvent::Delivered => tracing::info!(event = "delivered", %id, account, %to, reply = text),
+            RecipientEvent::Deferred => {
+                tracing::warn!(event = "deferred", %id, account, %to, next = at, cause, why = text);
+            }
+            RecipientEvent::Uncertain => tracing::warn!(event = "uncertain", %id, account, %to, next = at, why = text),
+            RecipientEvent::Waiting => tracing::info!(event = "waiting", %id, account, %to, cause, why = text),
+            RecipientEvent::Failed => tracing::error!(event = "failed", %id, account, %to, cause, why = text),
+        }
+        if *event != RecipientEvent::Waiting {
+            let labels = [("account", account), ("outcome", event.name())];
+            context.counters.add(counter::DELIVERIES, &labels, 1);
+        }
+    }
+}
+
+/// Whether the provider has received the envelope: then it has counted it, whatever it replied.
 fn reached(report: &Report) -> bool {
     report.outcomes.iter().any(|outcome| match outcome.fate {
         Fate::Delivered | Fate::Uncertain | Fate::Split | Fate::Rewrite | Fate::Unknown | Fate::Guessed => true,
@@ -361,23 +366,13 @@ fn reached(report: &Report) -> bool {
     })
 }
 
-/// If the repair that a general rule asks for is made already, the reply is not understood.
+/// A general rule that asks for a repair which is made already has not understood the reply.
 fn doubt_guesses(report: &mut Report, policy: FromPolicy) {
     let (alone, mut doubted) = (report.outcomes.len() == 1, false);
     for outcome in &mut report.outcomes {
         let guessed = outcome.verdict.is_some_and(|verdict| verdict.basis == Basis::Words);
-        let repaired = match outcome.fate {
-            Fate::Rewrite => policy == FromPolicy::MustEqualLogin,
-            Fate::Split => alone,
-            Fate::Delivered
-            | Fate::Later
-            | Fate::Waits
-            | Fate::Refused
-            | Fate::Uncertain
-            | Fate::Guessed
-            | Fate::Unknown => false,
-        };
-        if guessed && repaired {
+        let rewritten = outcome.fate == Fate::Rewrite && policy == FromPolicy::MustEqualLogin;
+        if guessed && (rewritten || (outcome.fate == Fate::Split && alone)) {
             outcome.fate = Fate::Unknown;
             doubted = true;
         }
@@ -386,12 +381,4 @@ fn doubt_guesses(report: &mut Report, policy: FromPolicy) {
     if doubted && !accepted && report.condition == Condition::Works {
         report.condition = Condition::Unclear;
     }
-}
-
-/// By how much the end of this account's day is left behind: always the same for the same account.
-fn spread(account: &str) -> Duration {
-    let hash = account
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3));
-    Duration::from_secs(60 + (hash >> 32) % (SPREAD.as_secs() - 60))
 }

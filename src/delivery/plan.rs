@@ -1,13 +1,13 @@
-//! Which account takes from which pool and lane now: from the status of each account to the leases to ask for. Pure.
+//! Which account takes from which pool and lane now: from what each account may do to the lease requests. Pure.
 //!
 //! ```text
-//!   pool "office,backup"   alarm  -> office may              -> lease for office
-//!                          normal -> office is full          -> lease for backup   (overflow)
-//!                          bulk   -> no account may          -> closed until the first of them opens, with the reason
+//!   pool "office,backup"   alarm  -> office may send         -> lease for office
+//!                          normal -> office has no budget    -> lease for backup   (overflow)
+//!                          bulk   -> no account may send     -> closed until the first of them opens, with the reason
 //! ```
 //!
 //! The first account of a pool that may be used takes its mail; the next one only when the budget of the first is spent
-//! (overflow), or when it rests (failover). An account that is merely busy is waited for: another one would put another
+//! (overflow), or when it cools or is paused (failover). A busy account is waited for: another one would put another
 //! sender on the mail without need. In a pool that spreads, the account with the least load takes the next message.
 //! Not here: budgets and breakers (`budget`, `breaker`), and which client is next (`queue::fair`).
 //!
@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use crate::account::availability::{Access, Availability};
 use crate::clock::Timestamp;
 use crate::mail::Lane;
 use crate::queue::{ClosedLane, LaneRequest, LeaseRequest, PoolLane, WaitReason};
@@ -31,49 +32,6 @@ pub struct PoolAccounts {
     pub spread: bool,
 }
 
-/// Whether an account may be used now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// For anything.
-    Open,
-    /// For one message, to see whether it works again.
-    Probe,
-    /// From then on.
-    From(Timestamp, WaitReason),
-    /// Not until an operator acts.
-    Never(WaitReason),
-    /// From then on, because its provider cannot be reached just now: too short a time to take another account.
-    Blip(Timestamp, WaitReason),
-}
-
-/// A lane whose share of the budget is spent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spent {
-    /// When the budget lets one message of the lane go.
-    pub until: Timestamp,
-    /// Which limit it is.
-    pub reason: WaitReason,
-}
-
-/// What one account can do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountStatus {
-    /// Its name.
-    pub name: String,
-    /// Whether it may be used.
-    pub access: Access,
-    /// For each lane, in the order of [`Lane::ALL`]: how many messages its budget lets go now.
-    pub lanes: [Result<usize, Spent>; 3],
-    /// How many more attempts may run beside those that do.
-    pub room: usize,
-    /// How many attempts run.
-    pub under_way: usize,
-    /// How much it has carried; only compared.
-    pub load: u64,
-    /// The most recipients it offers in one transaction.
-    pub recipients: usize,
-}
-
 /// What to do now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -81,28 +39,28 @@ pub struct Plan {
     pub leases: Vec<(usize, LeaseRequest)>,
     /// What is closed.
     pub closed: Vec<ClosedLane>,
-    /// What is open, while all connections of its account carry other messages.
+    /// What is open, while all connections of its account are busy.
     pub busy: Vec<PoolLane>,
     /// When the first thing that is closed opens.
     pub wake: Option<Timestamp>,
 }
 
-/// What a lane of a pool comes to.
+/// Which account serves a lane of a pool.
 enum Choice {
     /// This account takes it, up to this many messages.
     Account(usize, usize),
     /// All connections of the account that should take it are in use.
     Busy,
-    /// A message that is under way shows whether the account works.
+    /// A probe of the account is under way.
     Probed,
-    /// No account can.
+    /// No account may.
     Closed(Option<Timestamp>, WaitReason),
 }
 
 /// Works out which account takes what. `order` is the order in which the lanes are served this time.
-pub fn plan(pools: &[PoolAccounts], accounts: &[AccountStatus], order: [Lane; 3]) -> Plan {
+pub fn plan(pools: &[PoolAccounts], accounts: &[Availability], order: [Lane; 3]) -> Plan {
     let mut plan = Plan::default();
-    let request = |(status, turns): (&AccountStatus, usize)| LeaseRequest {
+    let request = |(status, turns): (&Availability, usize)| LeaseRequest {
         turns: accounts[turns].name.clone(),
         recipients: status.recipients,
         ..LeaseRequest::default()
@@ -143,7 +101,7 @@ fn turns(pools: &[PoolAccounts], accounts: usize) -> Vec<usize> {
 }
 
 /// The account that takes mail of `lane` from this pool now.
-fn choose(pool: &PoolAccounts, accounts: &[AccountStatus], lane: Lane) -> Choice {
+fn choose(pool: &PoolAccounts, accounts: &[Availability], lane: Lane) -> Choice {
     // The account that opens first, and why it is closed.
     let mut opens: Option<(Timestamp, &WaitReason)> = None;
     let mut never: Option<&WaitReason> = None;
@@ -155,13 +113,15 @@ fn choose(pool: &PoolAccounts, accounts: &[AccountStatus], lane: Lane) -> Choice
                 never = never.or(Some(reason));
                 continue;
             }
-            // Not a candidate yet, but no other account is asked before it is clear that this lasts.
-            (Access::Blip(at, reason), _) if !pool.spread && candidates.is_empty() => {
+            // It may not send yet, but no other account is used before it is clear that this lasts.
+            (Access::ShortOutage(at, reason), _) if !pool.spread && candidates.is_empty() => {
                 let (at, reason) = opens.filter(|(first, _)| first <= at).unwrap_or((*at, reason));
                 return Choice::Closed(Some(at), reason.clone());
             }
-            (Access::From(at, reason) | Access::Blip(at, reason), Ok(_)) => (*at, reason),
-            (Access::From(at, reason) | Access::Blip(at, reason), Err(spent)) if *at >= spent.until => (*at, reason),
+            (Access::From(at, reason) | Access::ShortOutage(at, reason), Ok(_)) => (*at, reason),
+            (Access::From(at, reason) | Access::ShortOutage(at, reason), Err(spent)) if *at >= spent.until => {
+                (*at, reason)
+            }
             (_, Err(spent)) => (spent.until, &spent.reason),
             (Access::Open | Access::Probe, Ok(left)) => {
                 candidates.push((place, *left));
@@ -172,7 +132,7 @@ fn choose(pool: &PoolAccounts, accounts: &[AccountStatus], lane: Lane) -> Choice
     }
     let least = candidates.into_iter().min_by_key(|&(place, _)| {
         let status = &accounts[place];
-        // One that has room goes before one that has not; then the one that has carried least.
+        // An account with room goes first; then the one with the least load.
         (limit_of(status, usize::MAX) == 0, status.load + status.under_way as u64)
     });
     let Some((place, left)) = least else {
@@ -194,12 +154,12 @@ fn no_account(pool: &PoolAccounts) -> WaitReason {
 }
 
 /// How many messages may begin now: one at most while it is being found out whether the account works.
-fn limit_of(status: &AccountStatus, left: usize) -> usize {
+fn limit_of(status: &Availability, left: usize) -> usize {
     match status.access {
         Access::Probe if status.under_way > 0 => 0,
         Access::Probe => left.min(1),
         Access::Open => left.min(status.room),
-        Access::From(..) | Access::Never(_) | Access::Blip(..) => 0,
+        Access::From(..) | Access::Never(_) | Access::ShortOutage(..) => 0,
     }
 }
 

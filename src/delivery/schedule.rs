@@ -1,8 +1,8 @@
 //! When is a message tried again, and when is it given up? Pure: time and chance are arguments.
 //!
 //! The nth wait is the nth of the settings' list, then its last one for ever, each moved by at most a tenth either way,
-//! so that messages that failed together do not come back together. Not here: waiting for an account (`breaker`), which
-//! spends no try.
+//! so that messages that failed together do not come back together. Not here: waiting for an account (`account`), which
+//! spends no retry.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::mail::Id;
 
 /// The settings of the retries.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct RetrySchedule {
     /// The waits after the first, second ... failed try; the last one repeats. Never empty.
     pub retry: Vec<Duration>,
     /// How long after its arrival a message is given up.
     pub expire: Duration,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
+impl Default for RetrySchedule {
+    fn default() -> RetrySchedule {
         let minutes = [1, 5, 15, 60, 120, 240];
-        Settings {
+        RetrySchedule {
             retry: minutes.map(|m| Duration::from_secs(m * 60)).to_vec(),
             expire: Duration::from_secs(5 * 24 * 3600),
         }
     }
 }
 
-impl Settings {
+impl RetrySchedule {
     /// How long to wait after `failed` failed tries (at least 1), for the message `id`.
     pub fn wait(&self, failed: u32, id: Id) -> Duration {
         let step = (failed.max(1) as usize - 1).min(self.retry.len().saturating_sub(1));
@@ -69,20 +69,21 @@ mod tests {
 
     #[test]
     fn the_default_schedule_is_the_one_that_is_documented() {
-        let minutes: Vec<u64> = Settings::default().retry.iter().map(|d| d.as_secs() / 60).collect();
+        let minutes: Vec<u64> = RetrySchedule::default().retry.iter().map(|d| d.as_secs() / 60).collect();
         assert_eq!(minutes, [1, 5, 15, 60, 120, 240]);
-        assert_eq!(Settings::default().expire, Duration::from_secs(432_000));
+        assert_eq!(RetrySchedule::default().expire, Duration::from_secs(432_000));
     }
 
     #[test]
     fn the_waits_of_one_message_as_a_list() {
-        let waits: Vec<u128> = (1..=8).map(|failed| Settings::default().wait(failed, id(42)).as_millis()).collect();
+        let waits: Vec<u128> =
+            (1..=8).map(|failed| RetrySchedule::default().wait(failed, id(42)).as_millis()).collect();
         assert_eq!(waits, [58380, 283500, 828900, 3938400, 6976800, 13550400, 13204800, 13032000]);
     }
 
     #[test]
     fn jitter_stays_within_a_tenth_and_spreads() {
-        let settings = Settings::default();
+        let settings = RetrySchedule::default();
         for (failed, base) in [(1, 60.0), (2, 300.0), (3, 900.0), (4, 3600.0), (5, 7200.0), (6, 14400.0), (99, 14400.0)]
         {
             let waits: Vec<f64> = (0..1000).map(|salt| settings.wait(failed, id(salt)).as_secs_f64() / base).collect();

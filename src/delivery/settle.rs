@@ -1,15 +1,14 @@
 //! From the outcome of an attempt to the new state of a message. Pure: one exhaustive match, time is an argument.
 //!
-//! `upstream::outcome` has said what the provider meant; this says what follows for each recipient and when the next
-//! try is. An attempt may have been made for a part of the recipients only: those that nobody has tried yet (they are
-//! open and have no last words) come next, at once; those that were deferred wait for the next try of the message.
+//! `upstream::outcome` decides what the provider meant; this decides what follows for each recipient, and when the next
+//! attempt is. An attempt may be made for a part of the recipients: those not tried yet (they are open without a last reply)
+//! come next, at once; those that were deferred wait for the next attempt at the message.
 //!
-//! Invariants: waiting for an account spends no try and never fails a recipient, and the message keeps its place in the
-//! line; a message is not given up before it had [`FEWEST_TRIES`] tries, nor at a try that was due while it still had time,
-//! whatever the clock says; an uncertain delivery
-//! is repeated at most [`MOST_UNCERTAIN`] times; a list of recipients that was too long gets shorter each time; the
-//! sender is put on anew at most once; a refusal that is not understood is final only when it comes a second time after
-//! another message of the account was accepted, or at expiry.
+//! Invariants: waiting for an account spends no retry and never fails a recipient, and the message keeps its place in the
+//! line; a message is given up after at least [`FEWEST_TRIES`] tries, and only at an attempt that was due after its end, so
+//! that a clock that jumps ends nothing; an uncertain delivery is repeated at most [`MOST_UNCERTAIN`] times; a list of
+//! recipients that was too long gets shorter each time; the sender is rewritten again at most once; a refusal that is not
+//! understood is final when it comes a second time after another message of the account was accepted, or at expiry.
 
 use std::time::Duration;
 
@@ -18,15 +17,15 @@ use crate::provider::{Phase, Remedy};
 use crate::queue::{NextAttempt, QueueEntry, RecipientOutcome as Kept, Settlement};
 use crate::upstream::{Fate, Outcome};
 
-use super::schedule::Settings;
+use super::schedule::RetrySchedule;
 
-/// A message whose life time is over still gets so many tries: a clock that jumps must not bounce a full queue.
+/// An expired message still gets this many tries: a clock that jumps must not bounce a full queue.
 pub const FEWEST_TRIES: u32 = 3;
-/// After so many tries that ended between the final dot and its reply, the message has probably arrived: no more copies.
+/// After this many tries that ended between the final dot and its reply, the message has probably arrived: no more copies.
 pub const MOST_UNCERTAIN: u32 = 3;
 /// How long a message waits after its first unknown permanent refusal.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(3600);
-/// What stands before an unknown reply in the list; a recipient whose last words begin so was refused with one.
+/// Precedes an unknown reply in the list; a recipient whose last reply begins so was refused with one.
 const UNKNOWN_REPLY: &str = "unknown reply, tried again before it is final: ";
 /// How long it waits where the words are guessed to be about the account.
 const GUESSED_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -43,10 +42,10 @@ pub struct Change {
     /// Its place in the envelope.
     pub place: usize,
     /// What happened, in the words of the log.
-    pub event: Event,
+    pub event: RecipientEvent,
     /// The reply or the reason.
     pub text: String,
-    /// What the owner should do about it, where the reply was understood.
+    /// What the operator should do about it, where the reply was understood.
     pub remedy: Option<Remedy>,
     /// The row of the catalogue, where there was a reply.
     pub cause: Option<&'static str>,
@@ -54,7 +53,7 @@ pub struct Change {
 
 /// What happened to a recipient, in the words of the log events and of the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum RecipientEvent {
     /// The provider has it.
     Delivered,
     /// It will be tried again; a try was spent.
@@ -63,19 +62,19 @@ pub enum Event {
     Waiting,
     /// It will not be tried again.
     Failed,
-    /// Nobody knows; it will be tried again.
+    /// It is not known whether the provider has it; it will be tried again.
     Uncertain,
 }
 
-impl Event {
+impl RecipientEvent {
     /// The name of the log event, and of the label `outcome`.
     pub const fn name(self) -> &'static str {
         match self {
-            Event::Delivered => "delivered",
-            Event::Deferred => "deferred",
-            Event::Waiting => "waiting",
-            Event::Failed => "failed",
-            Event::Uncertain => "uncertain",
+            RecipientEvent::Delivered => "delivered",
+            RecipientEvent::Deferred => "deferred",
+            RecipientEvent::Waiting => "waiting",
+            RecipientEvent::Failed => "failed",
+            RecipientEvent::Uncertain => "uncertain",
         }
     }
 }
@@ -87,14 +86,19 @@ pub struct Tried<'a> {
     pub places: &'a [usize],
     /// How it ended for each of them.
     pub outcomes: &'a [Outcome],
-    /// Whether the sender stood in its strictest form, so that nothing is left to rewrite.
+    /// Whether the sender had its strictest form, so that nothing is left to rewrite.
     pub strict: bool,
     /// Whether another message was accepted since this one was first refused with a reply that is not understood.
     pub accepted_since: bool,
 }
 
 /// Works out what to write for `entry` after an attempt.
-pub fn settle(schedule: &Settings, entry: &QueueEntry, tried: Tried<'_>, now: Timestamp) -> (Settlement, Vec<Change>) {
+pub fn settle(
+    schedule: &RetrySchedule,
+    entry: &QueueEntry,
+    tried: Tried<'_>,
+    now: Timestamp,
+) -> (Settlement, Vec<Change>) {
     let rules = Rules::of(entry, tried, now);
     let (mut changes, mut kept) = (Vec::new(), Vec::new());
     for (&place, outcome) in tried.places.iter().zip(tried.outcomes) {
@@ -137,12 +141,12 @@ impl Rules {
         let count = |fate: Fate| tried.outcomes.iter().filter(|o| o.fate == fate).count();
         let uncertain = count(Fate::Uncertain) > 0;
         let (tries, end) = (entry.tries + 1, entry.end_of_life(now));
-        // So many the provider took; when it took none, half of what it was offered.
+        // As many as the provider accepted; when it accepted none, half of what it was offered.
         let (split, all) = (count(Fate::Split), tried.outcomes.len());
         let fewer = if split < all { all - split } else { all / 2 };
         Rules {
             tries,
-            // Planned for after the end: a try that only comes late (the clock jumped, the account rested) is not the last.
+            // It was due after the end. An attempt that is late (the clock jumped, the account cooled) is not the last.
             give_up: now >= end && entry.due >= end && tries >= FEWEST_TRIES,
             uncertain,
             too_uncertain: uncertain && entry.uncertain + 1 >= MOST_UNCERTAIN,
@@ -153,38 +157,41 @@ impl Rules {
     }
 
     /// `again`: the recipient was refused before with a reply that is not understood.
-    fn judge(&self, outcome: &Outcome, again: bool) -> (Event, String) {
+    fn judge(&self, outcome: &Outcome, again: bool) -> (RecipientEvent, String) {
         let text = &outcome.text;
         match outcome.fate {
-            Fate::Delivered => (Event::Delivered, text.clone()),
-            Fate::Refused => (Event::Failed, text.clone()),
-            Fate::Waits => (Event::Waiting, text.clone()),
+            Fate::Delivered => (RecipientEvent::Delivered, text.clone()),
+            Fate::Refused => (RecipientEvent::Failed, text.clone()),
+            Fate::Waits => (RecipientEvent::Waiting, text.clone()),
             Fate::Split if self.chunk.is_some() => {
-                (Event::Waiting, format!("goes again with fewer recipients: {text}"))
+                (RecipientEvent::Waiting, format!("goes again with fewer recipients: {text}"))
             }
-            Fate::Split => (Event::Failed, format!("refused even with one recipient: {text}")),
+            Fate::Split => (RecipientEvent::Failed, format!("refused even with one recipient: {text}")),
             Fate::Rewrite if self.rewrites => {
-                (Event::Waiting, format!("goes again with the account's own address: {text}"))
+                (RecipientEvent::Waiting, format!("goes again with the account's own address: {text}"))
             }
-            Fate::Rewrite => (Event::Failed, text.clone()),
-            Fate::Unknown if again && self.accepted_since => (Event::Failed, text.clone()),
+            Fate::Rewrite => (RecipientEvent::Failed, text.clone()),
+            Fate::Unknown if again && self.accepted_since => (RecipientEvent::Failed, text.clone()),
             Fate::Later | Fate::Guessed | Fate::Unknown if self.give_up => {
-                (Event::Failed, format!("given up after {} tries: {text}", self.tries))
+                (RecipientEvent::Failed, format!("given up after {} tries: {text}", self.tries))
             }
-            Fate::Guessed => (Event::Deferred, format!("perhaps not the fault of the message, tried again: {text}")),
-            Fate::Unknown => (Event::Deferred, format!("{UNKNOWN_REPLY}{text}")),
-            Fate::Later => (Event::Deferred, text.clone()),
-            Fate::Uncertain if self.too_uncertain => {
-                (Event::Failed, format!("given up after {MOST_UNCERTAIN} copies that may all have arrived: {text}"))
+            Fate::Guessed => {
+                (RecipientEvent::Deferred, format!("perhaps not the fault of the message, tried again: {text}"))
             }
-            Fate::Uncertain => (Event::Uncertain, text.clone()),
+            Fate::Unknown => (RecipientEvent::Deferred, format!("{UNKNOWN_REPLY}{text}")),
+            Fate::Later => (RecipientEvent::Deferred, text.clone()),
+            Fate::Uncertain if self.too_uncertain => (
+                RecipientEvent::Failed,
+                format!("given up after {MOST_UNCERTAIN} copies that may all have arrived: {text}"),
+            ),
+            Fate::Uncertain => (RecipientEvent::Uncertain, text.clone()),
         }
     }
 }
 
 /// When the recipients that are still open are tried.
 fn next(
-    schedule: &Settings,
+    schedule: &RetrySchedule,
     entry: &QueueEntry,
     tried: Tried<'_>,
     kept: &[(usize, Kept)],
@@ -206,7 +213,7 @@ fn next(
     }
 }
 
-/// How long a message waits at the least after this, whatever the schedule says.
+/// How long a message waits at least after this outcome, whatever the schedule.
 fn least_wait(entry: &QueueEntry, outcome: &Outcome) -> Duration {
     match outcome.fate {
         Fate::Guessed => GUESSED_WAIT,
@@ -222,13 +229,15 @@ fn least_wait(entry: &QueueEntry, outcome: &Outcome) -> Duration {
     }
 }
 
-fn keep(fate: Fate, event: Event, text: &str, now: Timestamp) -> Kept {
+fn keep(fate: Fate, event: RecipientEvent, text: &str, now: Timestamp) -> Kept {
     match event {
-        Event::Delivered => Kept::Delivered { at: now, reply: text.to_owned() },
-        Event::Failed => Kept::Failed { at: now, reason: text.to_owned() },
-        // As if it had not been tried: it goes at once, with those that were not.
-        Event::Waiting if matches!(fate, Fate::Split | Fate::Rewrite) => Kept::Open { last: None },
-        Event::Deferred | Event::Waiting | Event::Uncertain => Kept::Open { last: Some(text.to_owned()) },
+        RecipientEvent::Delivered => Kept::Delivered { at: now, reply: text.to_owned() },
+        RecipientEvent::Failed => Kept::Failed { at: now, reason: text.to_owned() },
+        // As if it had not been tried: it goes at once, with those not tried yet.
+        RecipientEvent::Waiting if matches!(fate, Fate::Split | Fate::Rewrite) => Kept::Open { last: None },
+        RecipientEvent::Deferred | RecipientEvent::Waiting | RecipientEvent::Uncertain => {
+            Kept::Open { last: Some(text.to_owned()) }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The log lines of mail that waits: one when mail begins to wait in a lane, one when the reason becomes another.
 //!
-//! Not here: the reasons themselves (`plan`), and what one attempt says of its message (`attempt`).
+//! Not here: the reasons themselves (`plan`), and what an attempt logs about its message (`attempt`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -9,7 +9,7 @@
 //!
 //! All of them come from one of the owner's own accounts, because providers refuse the null sender, and say with
 //! `Auto-Submitted` (RFC 3834 section 5) and `X-Auto-Response-Suppress` that nobody is to answer. What this is not: when
-//! something is told, how often, and over which channel (`delivery::alarm`, `delivery::digest`), and the way there.
+//! something is told, how often, and over which channel (`account::alarm`, `report::digest`), and the way there.
 //!
 //! Invariants: the same arguments give the same octets; head and body are 7-bit, with CRLF and no line over 998 octets;
 //! what a provider or client said stays text, whatever is in it; nothing here has ever seen a secret.

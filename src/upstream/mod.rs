@@ -41,7 +41,7 @@ mod send;
 mod socket_permits;
 
 pub use connection_slots::ConnectionSlot;
-pub use outcome::{Condition, Fate, Outcome, Report, UNREACHABLE};
+pub use outcome::{Condition, Fate, Outcome, Report};
 pub use permit::{Held, Permit, Unlimited};
 pub use send::Upstream;
 

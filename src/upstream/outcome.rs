@@ -128,13 +128,6 @@ pub const LOST_LOG_IN: Verdict = Verdict {
     )
 };
 
-/// What to do when the provider cannot be reached for long.
-pub const UNREACHABLE: Remedy = Remedy {
-    en: "The provider cannot be reached. Look at host, port and proxy of this account, at the network and the name server \
-         of this machine, and at a firewall between. The relay keeps the mail and tries again by itself.",
-    zh: "连不上邮件服务商。请检查该账号的服务器、端口和代理，本机的网络和 DNS，以及中间的防火墙。中继会保留邮件并自动重试。",
-};
-
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {

@@ -143,7 +143,7 @@ async fn a_044_a_refused_code_and_the_renewed_one_are_in_no_alarm_and_no_state()
     let rests = |relay: &Program| relay.told("account_cooling").len() + relay.told("account_paused").len();
     let id = hand_in(&relay).await;
     relay.line("a refused code", |_| (rests(&relay) >= 1).then_some(())).await;
-    relay.event("alarm_told").await;
+    relay.event("alert_sent").await;
     search_outputs(&site, &id, RIGHT).await;
     // A new code, in the same file: the account tries it, and is refused again.
     renewed.store(true, Ordering::SeqCst);

@@ -13,7 +13,7 @@
 //! | A-085 | an image of a power cut | `a_085_*` in tests/delivery/crash.rs and tests/queue/damage.rs |
 //! | A-086 | damaged rows, files, versions, lengths | `a_086_*` in tests/queue/damage.rs; the alert, and a read error in the transfer, here |
 //! | A-087 | two relays on one queue | `a_087_*` in tests/commands/cli.rs, delivery/relay.rs, queue/damage.rs |
-//! | A-088 | a clock that jumps | `a_088_*` here; rests and budgets in `delivery::breaker`, `budget`, `alarm` |
+//! | A-088 | a clock that jumps | `a_088_*` here; cooling and budgets in `account::breaker`, `budget`, `alarm` |
 //! | A-089 | zone, language, 2038, leap second | `a_089_*` here, `clock::tests` |
 //! | A-090 | no memory, no threads | `a_090_*` here |
 //! | A-091 | SIGTERM in the middle | `a_091_*` here, tests/delivery/relay.rs, tests/commands/cli.rs |

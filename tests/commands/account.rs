@@ -9,10 +9,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use yizhan::account::status::{AccountStatus, BudgetStatus};
 use yizhan::admin::accounts::{Accounts, Answer, no_such_account};
 use yizhan::admin::control::Control;
 use yizhan::clock::Clock;
-use yizhan::delivery::view::{AccountView, BudgetView};
 use yizhan::drain::Drain;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{Queue, RetentionSettings};
@@ -34,7 +34,7 @@ fn says(text: &str, words: &[&str]) {
 /// Accounts that remember what was asked of them.
 #[derive(Default)]
 struct Made {
-    views: Mutex<Vec<AccountView>>,
+    views: Mutex<Vec<AccountStatus>>,
     reasons: Mutex<Vec<Option<String>>>,
 }
 
@@ -62,7 +62,7 @@ impl Accounts for Made {
         None
     }
 
-    fn list(&self) -> Answer<'_, Vec<AccountView>> {
+    fn list(&self) -> Answer<'_, Vec<AccountStatus>> {
         Box::pin(async { self.views.lock().unwrap().clone() })
     }
 
@@ -87,7 +87,7 @@ struct Counter {
 }
 
 impl Counter {
-    async fn open(views: Vec<AccountView>) -> Counter {
+    async fn open(views: Vec<AccountStatus>) -> Counter {
         let folder = Folder::new("acc");
         let data_dir = folder.path().join("data");
         let keep = std::time::Duration::from_secs(60);
@@ -114,15 +114,15 @@ impl Drop for Counter {
     }
 }
 
-fn cooling() -> AccountView {
-    let budget = |unit: &str, window: &str, limit, left| BudgetView {
+fn cooling() -> AccountStatus {
+    let budget = |unit: &str, window: &str, limit, left| BudgetStatus {
         unit: unit.into(),
         window: window.into(),
         limit,
         left,
         opens: None,
     };
-    AccountView {
+    AccountStatus {
         name: "office".into(),
         provider: "qq".into(),
         address: USER.into(),
@@ -136,12 +136,12 @@ fn cooling() -> AccountView {
         budget: vec![budget("messages", "minute", 15, 12), budget("recipients", "day", 500, 420)],
         waiting: 7,
         next: Some("2026-11-21T18:00:00.000+08:00".into()),
-        ..AccountView::default()
+        ..AccountStatus::default()
     }
 }
 
-fn ready() -> AccountView {
-    AccountView { name: "backup".into(), state: "ready".into(), ..AccountView::default() }
+fn ready() -> AccountStatus {
+    AccountStatus { name: "backup".into(), state: "ready".into(), ..AccountStatus::default() }
 }
 
 #[tokio::test]

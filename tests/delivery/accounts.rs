@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use crate::support::office::{CODE, Device, Office, PATIENCE, USER, field, until};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, burst, client, route};
+use yizhan::account::breaker::BreakerState;
 use yizhan::admin::order::carry_out;
 use yizhan::admin::{Order, Reply, control};
 use yizhan::app::accounts_offline;
 use yizhan::config::{Auth, Budget, Route, Settings, User, Windows};
-use yizhan::delivery::breaker::Gate;
 use yizhan::mail::{Id, Lane};
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{Inspection as _, MessageState};
@@ -50,9 +50,9 @@ fn is_sealed_as(received: &Received, user: &str) {
     assert!(!String::from_utf8_lossy(&received.data).contains(other), "nothing of the other account is in it");
 }
 
-fn gate(office: &Office, name: &str) -> Gate {
+fn gate(office: &Office, name: &str) -> BreakerState {
     let now = yizhan::clock::Clock::system().now();
-    office.relay.delivery().account(name).expect("it is in the settings").gate(now)
+    office.relay.delivery().account(name).expect("it is in the settings").account.state(now)
 }
 
 #[tokio::test]
@@ -70,7 +70,8 @@ async fn another_account_stands_in_and_the_first_comes_back() {
     office.sandbox.set_secret(USER, Secret::new(NEW_CODE));
     office.folder.file("code", NEW_CODE);
     office.relay.look_at_secrets();
-    until("the first account to be ready", async || (gate(&office, "office") == Gate::Open).then_some(())).await;
+    until("the first account to be ready", async || (gate(&office, "office") == BreakerState::Ready).then_some(()))
+        .await;
     office.send(&["boss@else.test"], MAIL).await;
     // The alarm about the first account went to the other mailbox, or will: it has nothing to do with it.
     let scans = office.received(3).await;
@@ -247,7 +248,7 @@ async fn an_operator_stops_an_account_and_lets_it_go_on() {
     office.relay.look_at_secrets();
     office = office.restart().await;
     waits_for_the_operator(&office, id).await;
-    let view = office.relay.delivery().overview().await.remove(0);
+    let view = office.relay.delivery().statuses().await.remove(0);
     assert_eq!((view.state.as_str(), view.by_operator, view.reply.as_deref()), ("paused", true, Some("holidays")));
     assert_eq!((view.waiting, office.sandbox.stats().connections), (1, 0));
     office.folder.file("code", CODE);

@@ -144,7 +144,7 @@ async fn a_lane_that_no_mail_uses_is_never_overdue() {
     put(&office, &day, [127, 0, 0, 2], 1000..1010, Lane::Normal).await;
     day.run_until(day.at(1, 10)).await;
     let account = &office.relay.accounts()[0];
-    assert!(!account.is_overdue(Lane::Bulk, day.now()), "bulk has no mail");
+    assert!(!account.account.is_overdue(Lane::Bulk, day.now()), "bulk has no mail");
     let normal =
         office.list(&[MessageState::Delivered]).await.into_iter().filter(|entry| entry.lane == Lane::Normal).count();
     assert!((1..10).contains(&normal), "the flood of alarms lets ordinary mail through after an hour: {normal}");

@@ -6,8 +6,8 @@ use crate::support::office::{CODE, Device, Office, PATIENCE, USER, until};
 use crate::support::pair::client;
 use crate::support::program::{Program, QUICK, Site, event_of, field_of};
 use rustix::process::Signal;
+use yizhan::account::breaker::BreakerState;
 use yizhan::config::{Budget, Windows};
-use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Lane;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Sandbox};
@@ -45,7 +45,7 @@ async fn a_rest_goes_on_after_a_restart() {
         let after = office.wait_state(other, MessageState::Waiting).await;
         assert_eq!((after.tries, after.due), (0, before.due), "the same rest, to the same end");
         let account = office.relay.delivery().account("office").expect("it is there");
-        assert!(matches!(account.gate(yizhan::clock::Clock::system().now()), Gate::Cooling(_)));
+        assert!(matches!(account.account.state(yizhan::clock::Clock::system().now()), BreakerState::Cooling(_)));
     }
     assert_eq!((office.sandbox.stats().connections, office.sandbox.stats().logins_refused), (1, 1));
 }
@@ -53,10 +53,11 @@ async fn a_rest_goes_on_after_a_restart() {
 #[tokio::test]
 async fn what_did_not_reach_the_disk_is_written_again() {
     let office = Office::open("rest-unwritten").await;
-    let account = &office.relay.accounts()[0];
-    assert!(account.kept_if_changed().is_some() && account.kept_if_changed().is_none(), "once, while nothing changes");
-    account.not_written();
-    assert_eq!(account.kept_if_changed(), Some(account.kept()));
+    let account = &office.relay.accounts()[0].account;
+    let saved = account.unsaved();
+    assert!(saved.is_some() && account.unsaved().is_none(), "once, while nothing changes");
+    account.not_saved();
+    assert_eq!(account.unsaved(), saved);
 }
 
 #[tokio::test]

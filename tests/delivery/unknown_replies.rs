@@ -35,7 +35,7 @@ fn last(entry: &QueueEntry) -> &str {
 
 /// The state of the account, and when it goes on.
 async fn account(office: &Office) -> (String, Option<String>) {
-    let view = office.relay.delivery().overview().await.swap_remove(0);
+    let view = office.relay.delivery().statuses().await.swap_remove(0);
     (view.state, view.cause)
 }
 
@@ -133,7 +133,7 @@ async fn a_guess_cools_the_account_only_at_the_second_message_and_never_pauses_i
     // However long it lasts: a quarter of an hour at a time, and no pause.
     for hour in 1..30 {
         day.run_until(day.at(hour, 0)).await;
-        let view = office.relay.delivery().overview().await.swap_remove(0);
+        let view = office.relay.delivery().statuses().await.swap_remove(0);
         assert_ne!(view.state, "paused");
         let until = view.until.unwrap_or_default();
         assert!(until <= day.at(hour, 16).rfc3339(), "{until} at hour {hour}");

@@ -1,6 +1,6 @@
 //! Alarms over HTTP(S), against a server in this process: what is sent, what is made of the answer, how long it may take.
 //!
-//! Not here: the bodies of all kinds of alarm (`webhook::form`), and when an alarm is told (`delivery::alarm`).
+//! Not here: the bodies of all kinds of alarm (`report::webhook::form`), and when an alarm is told (`account::alarm`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,8 +11,8 @@ use crate::support::hook::{Answer, Hook};
 use serde_json::json;
 use yizhan::language::Language;
 use yizhan::message::notice::alarm::{Alarm, Kind, Remedy};
+use yizhan::report::webhook::{CONNECT_LIMIT, Fault, Format, LIMIT, Webhook, WebhookError, WebhookSettings};
 use yizhan::secret::Secret;
-use yizhan::webhook::{CONNECT_LIMIT, Fault, Format, LIMIT, Settings, Webhook, WebhookError};
 
 /// What must never be seen anywhere but in the request line.
 const TOKEN: &str = "693a91f6-7aaa-4bc4-97a0-0ec2sifa5aaa";
@@ -33,8 +33,8 @@ fn alarm() -> Alarm {
     }
 }
 
-fn settings(url: &str, format: Format) -> Settings {
-    Settings {
+fn settings(url: &str, format: Format) -> WebhookSettings {
+    WebhookSettings {
         url: Secret::new(url),
         format,
         ca: None,
@@ -211,7 +211,8 @@ async fn tls_is_verified_or_nothing_is_sent() {
         (ca.issue_expired(&["localhost"]), ca.file(), "localhost"),
     ] {
         let hook = Hook::start(vec![Answer::status(200, "")], Some(identity)).await;
-        let settings = Settings { ca: Some(trusted.to_owned()), ..settings(&hook.url(host, &path()), Format::Json) };
+        let settings =
+            WebhookSettings { ca: Some(trusted.to_owned()), ..settings(&hook.url(host, &path()), Format::Json) };
         let error = Webhook::new(settings).unwrap().post(&alarm()).await.unwrap_err();
         assert!(matches!(error, WebhookError::Tls(_)) && error.fault() == Fault::Passing, "{error}");
         assert!(error.to_string().contains("certificate"), "{error}");
@@ -219,7 +220,8 @@ async fn tls_is_verified_or_nothing_is_sent() {
     }
     for host in ["localhost", "127.0.0.1"] {
         let hook = Hook::start(vec![Answer::status(200, "")], Some(ca.issue(&["localhost", "127.0.0.1"]))).await;
-        let settings = Settings { ca: Some(ca.file().to_owned()), ..settings(&hook.url(host, &path()), Format::Json) };
+        let settings =
+            WebhookSettings { ca: Some(ca.file().to_owned()), ..settings(&hook.url(host, &path()), Format::Json) };
         Webhook::new(settings).unwrap().post(&alarm()).await.unwrap();
         assert_eq!(hook.seen().len(), 1);
     }
@@ -234,7 +236,7 @@ async fn bad_settings_are_told_at_once() {
         assert!(!format!("{error} {error:?}").contains(TOKEN));
     }
     let settings =
-        Settings { ca: Some("/no/such/ca.pem".into()), ..settings("https://hooks.example.com/x", Format::Json) };
+        WebhookSettings { ca: Some("/no/such/ca.pem".into()), ..settings("https://hooks.example.com/x", Format::Json) };
     let error = Webhook::new(settings).unwrap_err();
     assert!(error.to_string().contains("/no/such/ca.pem") && error.fault() == Fault::Lasting, "{error}");
 }

@@ -11,8 +11,8 @@ use crate::support::postfix::{Delivered, Postfix, PostfixOptions, PostfixTls};
 use crate::support::proxy::ForeignProxy;
 use crate::support::skip::need;
 use mail_parser::{MessageParser, MimeHeaders as _};
+use yizhan::account::breaker::BreakerState;
 use yizhan::clock::Clock;
-use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Id;
 use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
 use yizhan::telemetry::counter::LOGINS;
@@ -264,7 +264,7 @@ async fn a_wrong_code_is_tried_three_times_in_a_day() {
         let tried = [1, 2, 2, 2, 3, 3, 3][number as usize];
         assert_eq!(refused_logins(&postfix), tried, "after {number}:\n{}", postfix.log());
     }
-    assert_eq!(branch.relay.accounts()[0].gate(day.now()), Gate::Paused);
+    assert_eq!(branch.relay.accounts()[0].account.state(day.now()), BreakerState::Paused);
     day.run_until(day.at(2, 0)).await;
     assert_eq!(refused_logins(&postfix), 3);
     for &id in &ids {

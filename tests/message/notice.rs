@@ -3,7 +3,7 @@
 //! Each folder of `tests/golden/notice/` holds `out.eml` (the mail as stored), `text` (what a person is shown, so that a
 //! change can be reviewed), `readme`, and for a mail that failed `original.eml` (its stored header). On a mismatch the
 //! outcome is written beside as `*.failed`. Time, ids and accounts are fixed here. That the mails are legal is also asked
-//! of foreign judges (`judges`). Not here: when something is told (`delivery::alarm`, `delivery::digest`).
+//! of foreign judges (`judges`). Not here: when something is told (`account::alarm`, `report::digest`).
 
 use std::collections::BTreeSet;
 use std::fs;

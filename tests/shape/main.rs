@@ -1,4 +1,5 @@
 //! The shape of the tree: layers, lengths, dependencies, and a test for every numbered row.
 
+mod modules;
 mod rows;
 mod tidy;

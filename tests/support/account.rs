@@ -23,8 +23,8 @@ use super::folder::Folder;
 use super::office::{CODE, USER, endpoint};
 
 /// The way out of [`USER`] to `sandbox`, by its port with TLS from the first octet; one connection.
-pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
-    Settings {
+pub fn settings(sandbox: &Sandbox, folder: &Folder) -> UpstreamSettings {
+    UpstreamSettings {
         account: "office".to_owned(),
         hostname: "relay.test".to_owned(),
         endpoints: vec![implicit(sandbox)],
@@ -32,7 +32,7 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
         secret: SecretSource::Plain(Secret::new(CODE)),
         login: vec![Mechanism::Login, Mechanism::Plain],
         proxy: None,
-        limits: Limits { dial: Duration::from_secs(20), handshake: Duration::from_secs(20) },
+        limits: ConnectLimits { dial: Duration::from_secs(20), handshake: Duration::from_secs(20) },
         ca: Some(folder.file("ca.pem", sandbox.ca_pem())),
         roots: Roots::default(),
         group: Group::Tencent,
@@ -56,7 +56,7 @@ pub fn starttls(sandbox: &Sandbox) -> Endpoint {
 }
 
 /// An account that is ready.
-pub fn upstream(settings: Settings) -> Upstream {
+pub fn upstream(settings: UpstreamSettings) -> Upstream {
     Upstream::new(settings, Counters::default())
 }
 
@@ -82,9 +82,9 @@ pub async fn attempt(upstream: &Upstream, permit: &dyn Permit) -> (Report, bool)
         body: &body,
         eight_bit: true,
     };
-    let mut turn = upstream.turn(&letter).await;
-    let report = upstream.send(&mut turn, &letter, permit).await;
-    (report, turn.is_second_hand())
+    let mut slot = upstream.slot(&letter).await;
+    let report = upstream.send(&mut slot, &letter, permit).await;
+    (report, slot.is_second_hand())
 }
 
 /// Sends one message, which must arrive.

@@ -14,8 +14,8 @@ use crate::support::day::{Day, MIDNIGHT};
 use crate::support::office::{Office, USER, endpoint, field};
 use table::{Case, End, cases};
 use tokio::task::{JoinSet, LocalSet};
+use yizhan::account::breaker::BreakerState;
 use yizhan::clock::Timestamp;
-use yizhan::delivery::breaker::Gate;
 use yizhan::mail::Id;
 use yizhan::provider::{DayWindow, FromPolicy, Tls, names, preset};
 use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
@@ -85,8 +85,8 @@ impl Trial {
         self.office.entry(id).await.state
     }
 
-    fn gate(&self) -> Gate {
-        self.office.relay.accounts()[0].gate(self.day.now())
+    fn gate(&self) -> BreakerState {
+        self.office.relay.accounts()[0].account.state(self.day.now())
     }
 
     fn faults(&self) -> u64 {
@@ -240,7 +240,7 @@ async fn strict(case: &Case, trial: &Trial, fault: Fault) -> Result<(), Wrong> {
 async fn rests(case: &Case, trial: &Trial, fault: Fault, (from, to): (Timestamp, Timestamp)) -> Result<(), Wrong> {
     trial.office.sandbox.fault(fault);
     let until = held(case, trial).await?;
-    let Gate::Cooling(until) = until else { return Err(format!("the account does not rest: {until:?}")) };
+    let BreakerState::Cooling(until) = until else { return Err(format!("the account does not rest: {until:?}")) };
     check((from..=to).contains(&until), || format!("it rests until {until:?} and not {from:?} to {to:?}"))?;
     let (behind, before) = (trial.send(&["b@else.test"]).await, trial.office.sandbox.stats());
     trial.at(until - Duration::from_secs(1)).await;
@@ -252,7 +252,7 @@ async fn rests(case: &Case, trial: &Trial, fault: Fault, (from, to): (Timestamp,
 }
 
 /// The first message waits and has cost nothing. Gives the gate of the account.
-async fn held(case: &Case, trial: &Trial) -> Result<Gate, Wrong> {
+async fn held(case: &Case, trial: &Trial) -> Result<BreakerState, Wrong> {
     let first = trial.send(&["a@else.test"]).await;
     // A further question is answered, and what is said to that is what counts.
     let said = words(&first).starts_with(&case.reply[..3]) || case.reply.starts_with("334");
@@ -269,16 +269,16 @@ async fn all_arrive(trial: &Trial, behind: Id) -> Result<(), Wrong> {
     check(good && ours.iter().any(|entry| entry.id == behind), || {
         format!("after the rest: {:?}", ours.iter().map(|entry| (entry.state, words(entry))).collect::<Vec<_>>())
     })?;
-    check(trial.gate() == Gate::Open, || format!("the account is {:?}", trial.gate()))
+    check(trial.gate() == BreakerState::Ready, || format!("the account is {:?}", trial.gate()))
 }
 
 /// The same refusal three times in a row stops the account.
 async fn pauses_at_last(case: &Case, fault: Fault, length: Duration) -> Result<(), Wrong> {
     let trial = Trial::open(case).await;
     trial.office.sandbox.fault(fault.times(9));
-    let Gate::Cooling(first) = held(case, &trial).await? else { return Err("it does not rest".to_owned()) };
+    let BreakerState::Cooling(first) = held(case, &trial).await? else { return Err("it does not rest".to_owned()) };
     trial.at(first).await;
-    let Gate::Cooling(second) = trial.gate() else { return Err("it does not rest again".to_owned()) };
+    let BreakerState::Cooling(second) = trial.gate() else { return Err("it does not rest again".to_owned()) };
     check(second == first + 2 * length, || format!("the second rest ends at {second:?}, the first at {first:?}"))?;
     trial.at(second).await;
     stopped(&trial, 3).await
@@ -292,7 +292,7 @@ async fn paused(case: &Case, trial: &Trial, fault: Fault) -> Result<(), Wrong> {
 
 /// The account is stopped after so many refusals, however much time passes, until somebody resumes it.
 async fn stopped(trial: &Trial, refusals: u64) -> Result<(), Wrong> {
-    check(trial.gate() == Gate::Paused, || format!("it is not stopped: {:?}", trial.gate()))?;
+    check(trial.gate() == BreakerState::Paused, || format!("it is not stopped: {:?}", trial.gate()))?;
     let behind = trial.send(&["b@else.test"]).await;
     trial.at(trial.day.now() + 2 * DAY).await;
     check(trial.faults() == refusals, || format!("{} refusals", trial.faults()))?;

@@ -68,7 +68,7 @@ fn established(port: u16) -> usize {
 struct Scene {
     sandbox: Sandbox,
     turnstile: Turnstile,
-    settings: Settings,
+    settings: UpstreamSettings,
     _folder: Folder,
 }
 
@@ -158,11 +158,11 @@ async fn connections_end_for_any_reason_and_are_still_counted() {
     tokio::join!(way.close_idle(), deliver(&way));
     way.close_idle().await;
     // Idle for too long: found by the message, or by the reaper.
-    let way = upstream(Settings { idle: Duration::ZERO, ..settings.clone() });
+    let way = upstream(UpstreamSettings { idle: Duration::ZERO, ..settings.clone() });
     deliver(&way).await;
     deliver(&way).await;
     way.close_idle().await;
-    let way = upstream(Settings { idle: Duration::from_millis(20), ..settings.clone() });
+    let way = upstream(UpstreamSettings { idle: Duration::from_millis(20), ..settings.clone() });
     let reaper = tokio::spawn({
         let way = way.clone();
         async move { way.reap().await }
@@ -179,7 +179,7 @@ async fn connections_end_for_any_reason_and_are_still_counted() {
 #[tokio::test]
 async fn a_message_takes_the_connection_that_becomes_free_while_it_waits_for_a_place() {
     let scene = scene(2).await;
-    let settings = Settings { messages_per_connection: 2, ..scene.settings };
+    let settings = UpstreamSettings { messages_per_connection: 2, ..scene.settings };
     let way = upstream(settings);
     // Two at work; one of them ends slowly, the other one has a message left.
     scene.sandbox.fault(Fault::forever(Stage::Quit, What::Stall));

@@ -22,7 +22,7 @@ use yizhan::secret::{Secret, SecretSource};
 use yizhan::upstream::{Condition, Fate, Report, Upstream, UpstreamSettings};
 
 /// A provider, and the settings of an account there.
-async fn scene(limits: Limits) -> (Sandbox, Settings, Folder) {
+async fn scene(limits: Limits) -> (Sandbox, UpstreamSettings, Folder) {
     let (sandbox, folder) = (provider(limits).await, Folder::new("connections"));
     let settings = settings(&sandbox, &folder);
     (sandbox, settings, folder)
@@ -183,18 +183,18 @@ async fn a_connection_that_becomes_free_is_taken_instead_of_a_log_in() {
 async fn connections_end_by_number_by_age_and_by_idleness() {
     let (sandbox, settings, _folder) = scene(Limits::default()).await;
     let logins = || sandbox.stats().logins_ok;
-    let way = upstream(Settings { messages_per_connection: 3, ..settings.clone() });
+    let way = upstream(UpstreamSettings { messages_per_connection: 3, ..settings.clone() });
     for _ in 0..7 {
         deliver(&way).await;
     }
     assert_eq!(logins(), 3);
-    let way = upstream(Settings { oldest: Duration::ZERO, ..settings.clone() });
+    let way = upstream(UpstreamSettings { oldest: Duration::ZERO, ..settings.clone() });
     for _ in 0..3 {
         deliver(&way).await;
         assert!(!way.is_logged_in());
     }
     assert_eq!(logins(), 6);
-    let way = upstream(Settings { idle: Duration::ZERO, ..settings.clone() });
+    let way = upstream(UpstreamSettings { idle: Duration::ZERO, ..settings.clone() });
     for _ in 0..3 {
         deliver(&way).await;
     }
@@ -205,9 +205,14 @@ async fn connections_end_by_number_by_age_and_by_idleness() {
         .expect("the first and the third have one each");
     let short = Duration::from_millis(50);
     for limits in [
-        Settings { oldest: short, ..settings.clone() },
-        Settings { idle: short, ..settings.clone() },
-        Settings { oldest: Duration::from_millis(200), idle: Duration::from_millis(100), connections: 3, ..settings },
+        UpstreamSettings { oldest: short, ..settings.clone() },
+        UpstreamSettings { idle: short, ..settings.clone() },
+        UpstreamSettings {
+            oldest: Duration::from_millis(200),
+            idle: Duration::from_millis(100),
+            connections: 3,
+            ..settings
+        },
     ] {
         let (way, budget) = (upstream(limits), Arc::new(Budget::of(100)));
         let reaper = tokio::spawn({
@@ -249,7 +254,7 @@ async fn a_provider_that_ends_connections_between_messages_costs_nothing() {
     assert!(matches!(report.outcomes[0].fate, Fate::Later | Fate::Waits), "{report:?}");
     // Four that have died in the night, and one log-in in the morning.
     let (sandbox, all, _folder) = scene(Limits::default()).await;
-    let (way, budget) = (upstream(Settings { connections: 4, ..all }), Arc::new(Budget::of(100)));
+    let (way, budget) = (upstream(UpstreamSettings { connections: 4, ..all }), Arc::new(Budget::of(100)));
     sandbox.fault(Fault { at: Stage::FinalDot, what: What::Delay(Duration::from_millis(500)), times: 4 });
     for (report, _) in at_once(&way, &budget, 4).await {
         delivered(&report);

@@ -21,7 +21,7 @@ const PASSWORD: &str = "hunter2";
 struct Scene {
     sandbox: Sandbox,
     proxy: TestProxy,
-    settings: Settings,
+    settings: UpstreamSettings,
     _folder: Folder,
 }
 

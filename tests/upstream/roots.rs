@@ -19,7 +19,7 @@ use yizhan::upstream::UpstreamSettings;
 const MAIL: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
 
 /// A provider, an account there, and its `ca` file.
-async fn scene() -> (Sandbox, Settings, PathBuf, Folder) {
+async fn scene() -> (Sandbox, UpstreamSettings, PathBuf, Folder) {
     let (sandbox, folder) = (provider(Limits::default()).await, Folder::new("roots"));
     let settings = settings(&sandbox, &folder);
     let ca = settings.ca.clone().expect("the sandbox is not known to the machine");
@@ -155,7 +155,7 @@ async fn the_accounts_of_a_relay_share_what_they_trust() {
     .await;
     let mut stores = Vec::new();
     for account in office.relay.accounts() {
-        let settings = account.upstream().settings();
+        let settings = account.upstream.settings();
         stores.push(settings.roots.current(settings.ca.as_deref()).await.expect("they can be read"));
     }
     let [office, same, machine] = &stores[..] else { panic!("three accounts") };

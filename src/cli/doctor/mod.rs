@@ -16,11 +16,11 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::sync::mpsc::unbounded_channel;
 
+use crate::account::AccountStatus;
 use crate::admin::control;
 use crate::admin::order::{Message, Order, Reply};
 use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
-use crate::delivery::view::AccountView;
 use crate::intake::crowd;
 use crate::queue::MessageState;
 use crate::secret::SecretSource;
@@ -160,7 +160,7 @@ fn no_account() -> Finding {
 #[derive(Debug, Default)]
 struct Relay {
     runs: bool,
-    accounts: Vec<AccountView>,
+    accounts: Vec<AccountStatus>,
     messages: Vec<Message>,
 }
 
@@ -256,7 +256,7 @@ fn errands(
 }
 
 /// The relay does not use the account at the moment.
-fn resting(view: &AccountView) -> Finding {
+fn resting(view: &AccountStatus) -> Finding {
     let until = view.until.as_deref().unwrap_or("?");
     let what = match view.state.as_str() {
         "cooling" => words(format!("cooling until {until}"), format!("冷却至 {until}")),
@@ -270,7 +270,7 @@ fn resting(view: &AccountView) -> Finding {
 }
 
 /// Why the log-in of an account is left out; none when it is to be tried.
-fn no_login(name: &str, resting: Option<&AccountView>, choice: Choice, lang: Lang) -> anyhow::Result<Option<Words>> {
+fn no_login(name: &str, resting: Option<&AccountStatus>, choice: Choice, lang: Lang) -> anyhow::Result<Option<Words>> {
     let why = match (choice, resting) {
         (Choice::Never, _) => words("left out (--no-login)", "未尝试（--no-login）"),
         (Choice::Always, _) | (Choice::Ask, None) => return Ok(None),

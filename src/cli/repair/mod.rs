@@ -16,7 +16,6 @@ use clap::Args;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
-use crate::delivery;
 use crate::intake::Client;
 use crate::intake::arrival::{Arrival, Circumstances, Mended};
 use crate::intake::refusal::Refusal;
@@ -156,7 +155,12 @@ impl Bench<'_> {
         let mut after = Letter { head: mended.head.to_vec(), body };
         report.repairs(&mended.repairs, lang);
         if let Some((account, address)) = self.account.and_then(|account| Some((account, account.address.as_ref()?))) {
-            let seal = delivery::seal_of(address, app::from_policy(account), account.keep_dkim);
+            let seal = crate::message::Seal {
+                address,
+                display: None,
+                policy: app::from_policy(account),
+                keep_dkim: account.keep_dkim,
+            };
             after.head = seal_among(&after.head, &seal, &account.aliases);
             report.account = Some(account.name.clone());
             report.sealed = after.head != mended.head;

@@ -1,7 +1,7 @@
 //! The alarm: an account cannot send, or sends again. One value for every channel: a mail, a chat room, a program.
 //!
-//! What this is not: when an alarm is raised and how often it is told (`delivery::alarm`), nor how it gets to a webhook
-//! (`webhook`). An alarm about an account never travels through that account. Invariant: it holds what the owner must
+//! What this is not: when an alarm is raised and how often it is told (`account::alarm`), nor how it gets to a webhook
+//! (`report::webhook`). An alarm about an account never travels through that account. Invariant: it holds what the owner must
 //! know and nothing that must not be seen: names, the address, the provider's words; never a secret.
 
 use serde::{Deserialize, Serialize};

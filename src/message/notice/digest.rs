@@ -1,7 +1,7 @@
 //! The digest: one mail for many that failed, so that a bad hour does not fill the owner's mailbox.
 //!
 //! A table by cause: the remedy once, then a line for each mail. What this is not: the rule when a digest takes the place
-//! of single notices (`delivery::digest`). Invariant: at most [`MOST_ROWS`] lines, whatever is handed in; the rest is a
+//! of single notices (`report::digest`). Invariant: at most [`MOST_ROWS`] lines, whatever is handed in; the rest is a
 //! number.
 
 use crate::language::Tongue;

@@ -1,6 +1,6 @@
 //! What the server says, at every stage: refusals for some, for now, for the account, and replies that are none.
 
-use yizhan::delivery::breaker::Gate;
+use yizhan::account::breaker::BreakerState;
 use yizhan::provider::Tls;
 use yizhan::queue::{MessageState, RecipientOutcome};
 use yizhan::sandbox::{Fault, Stage, What};
@@ -206,8 +206,8 @@ async fn a_107_a_log_in_may_be_odd_and_is_tried_once() {
         let scene = Scene::at("odd-auth", &server, Tls::Implicit).await;
         let entry = scene.send(&["a@else.test"]).await;
         assert!(entry.state == MessageState::Waiting && reason(&entry).contains(words), "{answer}: {entry:?}");
-        let gate = scene.office.relay.accounts()[0].gate(scene.day.now());
-        let wanted = minutes.map_or(Gate::Paused, |minutes| Gate::Cooling(scene.day.at(0, minutes)));
+        let gate = scene.office.relay.accounts()[0].account.state(scene.day.now());
+        let wanted = minutes.map_or(BreakerState::Paused, |minutes| BreakerState::Cooling(scene.day.at(0, minutes)));
         assert_eq!((gate, entry.tries), (wanted, 0), "{answer}");
         let first = &server.heard()[0];
         let spoken = first.iter().skip_while(|line| !line.starts_with("AUTH")).filter(|line| *line != "QUIT").count();

@@ -1,5 +1,6 @@
 //! Habits of certain providers and of the boxes before them.
 
+use yizhan::account::SavedAccount;
 use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
@@ -100,7 +101,8 @@ async fn u_05_a_refused_address_teaches_no_quota() {
         assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Delivered);
         scene.office.sandbox.fault(Fault::reply(Stage::Mail, words));
         assert_eq!(scene.send(&["a@else.test"]).await.state, MessageState::Waiting, "{words}");
-        let learnt = scene.office.relay.accounts()[0].kept().learnt;
+        let states = scene.office.relay.queue().account_states().await.expect("the queue can be read");
+        let learnt = SavedAccount::read(&states[0]).expect("it can be read").learnt;
         assert_eq!(learnt.limits.len(), limits, "{words}: {learnt:?}");
         assert!(
             learnt.limits.iter().all(|lesson| lesson.limit == u32::MAX / 10),

@@ -1,0 +1,160 @@
+//! An alarm over HTTP: one POST to a chat room or a program, because the account it is about cannot carry it.
+//!
+//! ```text
+//!  target    the URL, taken apart; plain http only inside the own network
+//!  form      the alarm as JSON, WeCom, DingTalk, Feishu or Slack want it
+//!  call      one connection, one request, one bounded answer          (hyper, HTTP/1.1: RFC 9110, RFC 9112)
+//!  bounded   how much is read of a connection
+//!  answer    status and body -> accepted, or why not; the vendors answer 200 and put the error into the body
+//!  retry     when to try again, if at all
+//! ```
+//!
+//! Not here: when an alarm is raised and sent (`account::alarm`). Redirects are not followed and no proxy is used: the
+//! alarm goes to the host in the settings or nowhere.
+//!
+//! Invariant: path and query of the URL are a secret (they carry the room's token). No error, no `Debug` and no log line
+//! has them, not even when the other side sends them back; only scheme, host and port are shown.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::language::Language;
+use crate::message::notice::alarm::Alarm;
+use crate::net::tls::{self, TlsError};
+use crate::secret::Secret;
+use crate::secret::redact::redact;
+
+pub mod answer;
+mod bounded;
+mod call;
+pub mod form;
+pub mod retry;
+pub mod target;
+
+pub use form::Format;
+pub use retry::Fault;
+pub use target::{Target, UrlError};
+
+/// How long to wait for name, connection and TLS together.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long the whole exchange may take.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Where alarms go, and how.
+#[derive(Clone, Debug)]
+pub struct WebhookSettings {
+    /// The URL, token and all.
+    pub url: Secret,
+    /// What the other side understands.
+    pub format: Format,
+    /// Certificates to trust beside the machine's.
+    pub ca: Option<PathBuf>,
+    /// What the text is written in.
+    pub language: Language,
+    /// How long to wait for name, connection and TLS together: [`CONNECT_LIMIT`].
+    pub connect_limit: Duration,
+    /// How long the whole exchange may take: [`LIMIT`].
+    pub limit: Duration,
+}
+
+/// Why an alarm was not sent. Shows scheme, host and port at most.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// No TLS: the certificate does not fit this host, or the `ca` file cannot be used.
+    #[error("webhook: {0}")]
+    Tls(#[from] TlsError),
+    /// The name has no address, or nothing listens there.
+    #[error("no connection to the webhook {target}: {source}")]
+    Dial {
+        /// Scheme, host and port.
+        target: String,
+        /// The error of the system.
+        source: std::io::Error,
+    },
+    /// Plain http, and the name means a host outside the own network.
+    #[error("the webhook {target} is plain http and not inside the own network; nothing was sent")]
+    NotPrivate {
+        /// Scheme, host and port.
+        target: String,
+    },
+    /// Nothing, or not enough, came in time.
+    #[error("the webhook {target} did not answer in time")]
+    Silent {
+        /// Scheme, host and port.
+        target: String,
+    },
+    /// The line broke, or what came was not HTTP.
+    #[error("the line to the webhook {target} failed: {reason}")]
+    Line {
+        /// Scheme, host and port.
+        target: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It answered, and did not take the alarm.
+    #[error("the webhook {target} did not take the alarm: {refusal}")]
+    Refused {
+        /// Scheme, host and port.
+        target: String,
+        /// Its answer.
+        refusal: answer::Refusal,
+    },
+}
+
+impl WebhookError {
+    /// Whether trying again later may help.
+    pub fn fault(&self) -> Fault {
+        match self {
+            WebhookError::Url(_) | WebhookError::NotPrivate { .. } => Fault::Lasting,
+            WebhookError::Tls(TlsError::Ca { .. } | TlsError::Name { .. } | TlsError::Setup(_)) => Fault::Lasting,
+            // A wrong certificate may be that of a guest network's log-in page, or be renewed tomorrow.
+            WebhookError::Tls(TlsError::Handshake { .. } | TlsError::Roots(_)) => Fault::Passing,
+            WebhookError::Dial { .. } | WebhookError::Silent { .. } | WebhookError::Line { .. } => Fault::Passing,
+            WebhookError::Refused { refusal, .. } => refusal.fault(),
+        }
+    }
+}
+
+/// One place that alarms go to.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    settings: WebhookSettings,
+    target: Target,
+}
+
+impl Webhook {
+    /// Checks URL and `ca` file; makes no connection.
+    ///
+    /// # Errors
+    /// [`WebhookError::Url`] and [`WebhookError::Tls`], which no waiting will mend.
+    pub fn new(settings: WebhookSettings) -> Result<Webhook, WebhookError> {
+        let target = Target::parse(settings.url.expose())?;
+        target.protect();
+        // Made again for each alarm: alarms are rare, and the machine's roots are a megabyte.
+        tls::connector(settings.ca.as_deref())?;
+        Ok(Webhook { settings, target })
+    }
+
+    /// Where the alarms go: shows scheme, host and port only.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Sends the alarm, once. Within the limits of the settings it is accepted, or there is an error.
+    ///
+    /// # Errors
+    /// [`WebhookError`]; [`WebhookError::fault`] and [`retry::next`] return whether and when to try again.
+    pub async fn post(&self, alarm: &Alarm) -> Result<(), WebhookError> {
+        let reply = redact(&alarm.reply).into_owned();
+        let alarm = Alarm { reply, ..alarm.clone() };
+        let body = form::body(self.settings.format, self.settings.language, &alarm);
+        let silent = || WebhookError::Silent { target: self.target.to_string() };
+        let exchange = call::exchange(&self.settings, &self.target, body);
+        let (status, body) = tokio::time::timeout(self.settings.limit, exchange).await.map_err(|_| silent())??;
+        answer::read(self.settings.format, status, &body, &self.target)
+            .map_err(|refusal| WebhookError::Refused { target: self.target.to_string(), refusal })
+    }
+}
