@@ -32,7 +32,6 @@ use crate::secret::Secret;
 use crate::secret::redact::redact;
 use crate::telemetry::counter::{self, Counters};
 
-use super::UpstreamSettings;
 use super::connect::{OpenError, connect};
 use super::connection::Connection;
 use super::endpoint_memory::EndpointMemory;
@@ -40,6 +39,7 @@ use super::idle_pool::IdlePool;
 use super::login_gate::{LoginGate, Mark};
 use super::outcome::{self, Condition};
 use super::permit::{Held, Permit};
+use super::settings::UpstreamSettings;
 use super::socket_permits::{SocketPermit, SocketPermits};
 
 /// How a transaction comes to its connection.

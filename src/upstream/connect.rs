@@ -16,8 +16,8 @@ use crate::secret::Secret;
 use crate::smtp;
 use crate::smtp::client::{self, Client, Event, Failure, FailureKind};
 
-use super::UpstreamSettings;
 use super::connection::Connection;
+use super::settings::UpstreamSettings;
 
 /// Why there is no connection that could carry a message.
 #[derive(Debug, thiserror::Error)]

@@ -22,8 +22,8 @@ use crate::net::tls::TlsError;
 use crate::smtp::Reply;
 use crate::smtp::client::{Client, Event, Failure, FailureKind, Lost, Phase, RecipientOutcome, Transaction};
 
-use super::Letter;
 use super::eight_bit_downgrade::{self, Converted, Form};
+use super::letter::Letter;
 use super::socket_permits::SocketPermit;
 
 /// A message up to this size is written as one piece, with its final dot; a longer one in pieces of this size.
@@ -148,7 +148,7 @@ impl Connection {
             Err(error) => return Sent::Unreadable(error),
         };
         if !announced {
-            let mut transaction = transaction_of(letter);
+            let mut transaction = letter.transaction();
             if let Some(converted) = &converted {
                 transaction.size = converted.head.len() as u64 + 2 + converted.size;
             }
@@ -339,12 +339,6 @@ fn impossible(letter: &Letter<'_>) -> Sent {
     let reply = Reply::new(554, "5.6.3 The server takes 7-bit mail only, and this mail has no such form");
     let refused = RecipientOutcome::Refused { phase: Phase::Mail, reply };
     Sent::Done { outcomes: vec![refused; letter.to.len()], reusable: true }
-}
-
-/// What the dialogue must know of a letter.
-pub(super) fn transaction_of(letter: &Letter<'_>) -> Transaction {
-    let size = letter.head.len() as u64 + 2 + letter.body.len();
-    Transaction { from: letter.from.clone(), to: letter.to.clone(), size, eight_bit: letter.eight_bit }
 }
 
 /// Writes all output, and takes in what arrives meanwhile: a server that stops reading because it has answered must

@@ -12,7 +12,7 @@ use crate::message::mime::Plan;
 use crate::message::repair::Repair;
 use crate::queue::QueueError;
 
-use super::Letter;
+use super::letter::Letter;
 
 /// What a server without 8BITMIME gets.
 #[derive(Debug)]

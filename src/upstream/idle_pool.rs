@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use super::UpstreamSettings;
 use super::connection::{Connection, Seat};
+use super::settings::UpstreamSettings;
 
 /// Connections that carry no message at present.
 #[derive(Debug)]

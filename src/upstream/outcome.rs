@@ -11,7 +11,7 @@ use crate::secret::redact::redact;
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
 use crate::smtp::reply::Reply;
 
-use super::UpstreamSettings;
+use super::settings::UpstreamSettings;
 
 /// What becomes of one recipient after this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

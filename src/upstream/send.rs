@@ -16,12 +16,13 @@ use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
 use crate::telemetry::counter::Counters;
 
 use super::acquire::{Acquirer, Begun};
-use super::connection::{Connection, Sent, transaction_of};
+use super::connection::{Connection, Sent};
 use super::connection_slots::{ConnectionSlot, ConnectionSlots, Ticket};
 use super::idle_pool::IdlePool;
+use super::letter::Letter;
 use super::outcome::{self, Condition, Report};
 use super::permit::Permit;
-use super::{Letter, UpstreamSettings};
+use super::settings::UpstreamSettings;
 
 /// One account's way out. Clones share the same connections.
 #[derive(Clone)]
@@ -61,7 +62,7 @@ impl Upstream {
     /// The caller keeps the slot until the account has learnt from the report, and looks at the account's state after
     /// the wait: a log-in that was refused meanwhile must not be tried again at once.
     pub async fn slot(&self, letter: &Letter<'_>) -> ConnectionSlot {
-        self.0.slots.take(transaction_of(letter)).await
+        self.0.slots.take(letter.transaction()).await
     }
 
     /// Sends one message over a connection of this account. `permit` is asked if a new one must log in for it.

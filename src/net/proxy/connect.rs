@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::secret::redact;
 
-use super::Login;
+use super::address::Login;
 use super::tunnel::Fault;
 
 /// Most octets of the answer, informational ones before it included.

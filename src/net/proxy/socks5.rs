@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::secret::redact;
 
-use super::Login;
+use super::address::Login;
 use super::tunnel::{Fault, Step};
 
 const VERSION: u8 = 5;
@@ -46,7 +46,7 @@ pub(super) async fn connect(
         ([_, _], _) => return Err(Fault::Other("something that is not SOCKS5")),
     }
     let (host, port) = to;
-    *step = Step::Request(super::authority(host, port));
+    *step = Step::Request(super::address::authority(host, port));
     stream.write_all(&request(host, port)?).await?;
     answered(stream).await
 }

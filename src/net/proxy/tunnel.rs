@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Proxy, Scheme, authority, connect, socks5};
+use super::address::{Proxy, Scheme, authority};
+use super::{connect, socks5};
 use crate::net::dial::{self, DialError};
 
 /// Where the dialogue with a proxy stands.
