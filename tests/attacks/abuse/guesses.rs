@@ -39,21 +39,24 @@ async fn a_059_any_number_of_guesses_takes_the_memory_of_two_and_gives_it_back()
     let mut command = clean(Command::new(prlimit), ["--pid", &scene.program.pid().to_string()]);
     command.arg(limit);
     finish(command).await.with_code(0);
-    let mut guessers = JoinSet::new();
-    for n in 0..60_u8 {
-        let door = scene.door();
-        guessers.spawn(async move {
-            let stream = connect([127, 0, 2, n + 1], door).await;
-            let lines =
-                (0..2).map(|m| format!("AUTH PLAIN {}\r\n", plain(&format!("user {n}"), &format!("guess {m}"))));
-            let (_, said) = pour(stream, lines.map(String::into_bytes).chain([b"QUIT\r\n".to_vec()])).await;
-            said
-        });
+    // Twice: what an allocator maps apart at first it may keep for itself the second time.
+    for round in 0..2 {
+        let mut guessers = JoinSet::new();
+        for n in 0..60_u8 {
+            let door = scene.door();
+            guessers.spawn(async move {
+                let stream = connect([127, 0, 2, n + 1], door).await;
+                let guess = |m| plain(&format!("user {n} {round}"), &format!("guess {m}"));
+                let lines = (0..2).map(|m| format!("AUTH PLAIN {}\r\n", guess(m)));
+                let (_, said) = pour(stream, lines.map(String::into_bytes).chain([b"QUIT\r\n".to_vec()])).await;
+                said
+            });
+        }
+        let said = guessers.join_all().await.concat();
+        assert!(said.matches("535 5.7.8").count() == 120, "{said}");
+        assert!(scene.program.peak_memory() < MOST, "{} MiB", scene.program.peak_memory() / MIB);
+        until("the memory to be given back", async || (status(&scene, "RssAnon") < rest + LEFT).then_some(())).await;
     }
-    let said = guessers.join_all().await.concat();
-    assert!(said.matches("535 5.7.8").count() == 120, "{said}");
-    assert!(scene.program.peak_memory() < MOST, "{} MiB", scene.program.peak_memory() / MIB);
-    until("the memory to be given back", async || (status(&scene, "RssAnon") < rest + LEFT).then_some(())).await;
     let mut device = scene.device([127, 0, 3, 1]).await;
     device.ask(&format!("AUTH PLAIN {}", plain("nobody", "x")), "535").await;
     scene.greets().await;
