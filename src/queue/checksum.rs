@@ -1,11 +1,11 @@
-//! CRC-32 (IEEE 802.3, reflected 0xEDB88320), so that a flipped bit on the disk is seen before a message is sent.
+//! CRC-32 (IEEE 802.3, reflected 0xEDB88320), so that a flipped bit on the disk is found before a message is sent.
 //!
-//! Not a defence against people: who can write the data folder can write the sum as well. The value is stored, so the
-//! polynomial is part of the file format and never changes.
+//! No defence against an attacker, because a user that can write the data folder can write the sum as well. The value is stored,
+//! so the polynomial is part of the format and never changes.
 
 static TABLES: [[u32; 256]; 8] = tables();
 
-/// Table `k` says what a byte does when `k` more bytes follow it, so that eight bytes take one step.
+/// Table `k` is for a byte that `k` more bytes follow, so that eight bytes take one step.
 const fn tables() -> [[u32; 256]; 8] {
     let mut tables = [[0u32; 256]; 8];
     let mut i = 0;
@@ -31,7 +31,7 @@ const fn tables() -> [[u32; 256]; 8] {
     tables
 }
 
-/// A sum that grows as the octets come.
+/// A sum over octets that arrive in pieces.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checksum(u32);
 

@@ -1,13 +1,13 @@
-//! Fair queueing between clients: whose message goes next. Pure.
+//! Fair queueing between clients: which client is next. Pure.
 //!
 //! Start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996) with recipients as the unit of service. A client that
 //! was served until virtual time F starts its next message at `max(V, F)`, where V is the start of the message that was
-//! served last; the client with the earliest start is next. It is served first and charged afterwards.
+//! served last; the client with the earliest start is next.
 //!
 //! Invariants, for each clock and lane: of two clients that both wait all the time, the recipients served differ by at
-//! most the largest message of each; a client that has just come waits for at most one message of every other client.
-//! The caller names the clock. Accounts with the same clients share one; others do not, because accounts differ in speed:
-//! the times of a fast one would make the clients that only a slow one serves wait without a bound.
+//! most the largest message of each; a new client waits for at most one message of every other client. The caller names the
+//! clock. Accounts with the same clients share one. Others do not, because accounts differ in speed: by the times of a fast one
+//! the clients that only a slow one serves would wait without a bound.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) type Client = u32;
 struct VirtualClock {
     /// The start of the message that was served last.
     now: u64,
-    /// Until when each client was served, by its place; a client that is not here was never served.
+    /// Until when each client was served, by its place; a missing client was never served.
     finish: Vec<u64>,
 }
 
@@ -43,8 +43,8 @@ pub(super) struct Service {
     clocks: HashMap<Arc<str>, [VirtualClock; Lane::ALL.len()]>,
 }
 
-/// Rank of a client: its start, then its finish. The smallest is next, so that of those that start together the one that was
-/// served longest ago goes first.
+/// Rank of a client: its start, then its finish. The smallest is next; of clients that start together, the one that was served
+/// longest ago.
 pub(super) type Turn = (u64, u64);
 
 impl Service {
@@ -102,38 +102,24 @@ impl Service {
         }
     }
 
-    /// Whether the table has grown far beyond the `waiting` clients, so that [`Service::forget`] is worth its time.
+    /// Returns whether the table has grown far beyond the `waiting` clients, so that [`Service::forget`] is worth its time.
     pub(super) fn is_crowded(&self, waiting: usize) -> bool {
         self.keys.len() > 2 * waiting + SPARE
     }
 
-    /// Forgets the clients that do not wait. One that returns is served as a newcomer, which costs the others at most its
+    /// Forgets the clients that do not wait. A client that returns is served as a new one, which costs the others at most its
     /// last message. Returns the new place of each old one.
     pub(super) fn forget(&mut self, waits: impl Fn(Client) -> bool) -> Vec<Option<Client>> {
-        let stay: Vec<bool> = (0..self.keys.len() as Client).map(waits).collect();
-        let mut next = 0;
-        let places: Vec<Option<Client>> = stay
-            .iter()
-            .map(|&stays| {
-                stays.then(|| {
-                    next += 1;
-                    next - 1
-                })
-            })
-            .collect();
-        let mut at = 0;
-        self.keys.retain(|_| {
-            at += 1;
-            stay[at - 1]
-        });
+        let mut next = 0..;
+        let all = 0..self.keys.len() as Client;
+        let places: Vec<Option<Client>> = all.map(|client| waits(client).then(|| next.next()).flatten()).collect();
+        let mut stays = places.iter().map(Option::is_some);
+        self.keys.retain(|_| stays.next() == Some(true));
         self.places = self.keys.iter().cloned().zip(0..).collect();
         for clock in self.clocks.values_mut().flatten() {
-            let mut at = 0;
-            clock.finish.resize(stay.len(), 0);
-            clock.finish.retain(|_| {
-                at += 1;
-                stay[at - 1]
-            });
+            let mut stays = places.iter().map(Option::is_some);
+            clock.finish.resize(places.len(), 0);
+            clock.finish.retain(|_| stays.next() == Some(true));
         }
         places
     }

@@ -40,15 +40,8 @@ impl MessageState {
 
     /// The name that lists, metrics and the database use.
     pub const fn name(self) -> &'static str {
-        match self {
-            MessageState::Queued => "queued",
-            MessageState::Sending => "sending",
-            MessageState::Waiting => "waiting",
-            MessageState::Deferred => "deferred",
-            MessageState::Held => "held",
-            MessageState::Delivered => "delivered",
-            MessageState::Failed => "failed",
-        }
+        const NAMES: [&str; 7] = ["queued", "sending", "waiting", "deferred", "held", "delivered", "failed"];
+        NAMES[self as usize]
     }
 
     /// The state that has this name.

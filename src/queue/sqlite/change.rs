@@ -79,17 +79,26 @@ impl Write {
             Write::MarkReported { notice, .. } => notice.as_deref().map_or(0, message),
             Write::Assign(changes) => changes.iter().map(|(id, pool)| id.as_str().len() + pool.len()).sum(),
             Write::SaveAccountState(state) => state.state.len(),
-            _ => 0,
+            Write::Retry(..)
+            | Write::Drop(_)
+            | Write::CorrectTimes { .. }
+            | Write::Purge { .. }
+            | Write::AddUsage(_)
+            | Write::SaveTime(_)
+            | Write::Hold { .. }
+            | Write::Quarantine { .. } => 0,
         }
     }
 
     /// The time, if the change has one.
     pub(super) fn time(&self) -> Option<Timestamp> {
-        match self {
-            Write::Put(messages) => messages.last().map(|(message, _)| message.received),
-            Write::Retry(_, now) | Write::CorrectTimes { now, .. } | Write::Purge { now, .. } => Some(*now),
-            _ => None,
+        if let Write::Put(messages) = self {
+            return messages.last().map(|(message, _)| message.received);
         }
+        let (Write::Retry(_, now) | Write::CorrectTimes { now, .. } | Write::Purge { now, .. }) = self else {
+            return None;
+        };
+        Some(*now)
     }
 
     /// Returns whether it stores mail that can be refused: its client tries again.
@@ -111,14 +120,12 @@ impl Write {
     /// Removes what the change can do without, because a page was damaged; false when there is nothing of the kind. For a
     /// damaged count neither may accepted mail be sent again, nor old records be kept.
     pub(super) fn reduce(&mut self) -> bool {
-        match self {
-            Write::Settle { settlement, .. } => {
-                let used = settlement.usage.take().is_some();
-                settlement.account_state.take().is_some() || used
-            }
-            Write::Purge { usage, .. } => std::mem::replace(usage, false),
-            _ => false,
+        if let Write::Purge { usage, .. } = self {
+            return std::mem::replace(usage, false);
         }
+        let Write::Settle { settlement, .. } = self else { return false };
+        let used = settlement.usage.take().is_some();
+        settlement.account_state.take().is_some() || used
     }
 
     /// The messages that it stores, in the order of [`Done::stored`].
@@ -127,7 +134,16 @@ impl Write {
             Write::Put(messages) => messages.into_iter().map(|(message, _)| message).collect(),
             Write::Settle { settlement, .. } => settlement.notice.into_iter().map(|notice| *notice).collect(),
             Write::MarkReported { notice, .. } => notice.into_iter().map(|notice| *notice).collect(),
-            _ => Vec::new(),
+            Write::Retry(..)
+            | Write::Drop(_)
+            | Write::CorrectTimes { .. }
+            | Write::Purge { .. }
+            | Write::Assign(_)
+            | Write::AddUsage(_)
+            | Write::SaveAccountState(_)
+            | Write::SaveTime(_)
+            | Write::Hold { .. }
+            | Write::Quarantine { .. } => Vec::new(),
         }
     }
 }

@@ -213,7 +213,13 @@ impl InspectionQuery<'_> {
         match state {
             MessageState::Queued if closed => as_waiting.then_some(Part::All),
             MessageState::Deferred if closed && as_is != as_waiting => Some(Part::Due(as_waiting)),
-            _ => as_is.then_some(Part::All),
+            MessageState::Queued
+            | MessageState::Sending
+            | MessageState::Waiting
+            | MessageState::Deferred
+            | MessageState::Held
+            | MessageState::Delivered
+            | MessageState::Failed => as_is.then_some(Part::All),
         }
     }
 
@@ -285,7 +291,7 @@ impl InspectionQuery<'_> {
         let due = match entry.state {
             MessageState::Queued | MessageState::Waiting => true,
             MessageState::Deferred => entry.due <= self.snapshot.now,
-            _ => false,
+            MessageState::Sending | MessageState::Held | MessageState::Delivered | MessageState::Failed => false,
         };
         if let Some(ClosedLane { until, reason, .. }) = self.closed(&entry.pool, entry.lane).filter(|_| due) {
             (entry.state, entry.wait) = (MessageState::Waiting, Some(reason.clone()));
@@ -309,7 +315,11 @@ impl InspectionQuery<'_> {
             let due = |leased: &LeasedMessage| match leased.state {
                 MessageState::Queued => true,
                 MessageState::Deferred => leased.due <= self.snapshot.now,
-                _ => false,
+                MessageState::Sending
+                | MessageState::Waiting
+                | MessageState::Held
+                | MessageState::Delivered
+                | MessageState::Failed => false,
             };
             let leased = self.leased().filter(|leased| leased.is_in(pool, lane) && due(leased)).count() as u64;
             let queued = self.snapshot.counters.in_lane(pool, lane, MessageState::Queued);

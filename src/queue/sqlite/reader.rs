@@ -38,7 +38,6 @@ enum Question {
 }
 
 /// The reader, as the writer holds it. Dropping it ends the thread, in the middle of an answer too.
-#[derive(Debug)]
 pub(super) struct Reader {
     folder: PathBuf,
     path: PathBuf,
@@ -58,12 +57,6 @@ struct Stop {
 impl Stop {
     fn running(&self) -> MutexGuard<'_, Option<InterruptHandle>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Stop").field(&self.asked).finish()
     }
 }
 

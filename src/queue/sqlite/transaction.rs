@@ -37,18 +37,6 @@ enum Ended {
     Failed(Fault, Results),
 }
 
-/// Why the changes of a transaction were not all made.
-enum Left {
-    Poisoned(usize, QueueError),
-    Broken(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Left {
-    fn from(error: rusqlite::Error) -> Left {
-        Left::Broken(error)
-    }
-}
-
 impl Writer {
     /// Commits a group, behind the settlements that are still to be written, and answers all callers.
     pub(super) fn commit(&mut self, jobs: Vec<Job>) {
@@ -163,15 +151,14 @@ impl Writer {
             Ok(conn) => conn,
             Err(error) => return failed(error, Vec::new()),
         };
-        let results = match self.changes(conn, group) {
-            Ok(results) => results,
-            Err(left) => {
-                return match (left, run(conn, "ROLLBACK")) {
-                    (Left::Poisoned(place, error), Ok(())) => Ended::Poisoned(place, error),
-                    (Left::Poisoned(_, _), Err(error)) | (Left::Broken(error), _) => failed(error, Vec::new()),
-                };
-            }
-        };
+        let mut results = Vec::with_capacity(group.len());
+        if let Err(failure) = self.changes(conn, group, &mut results) {
+            return match (failure, run(conn, "ROLLBACK")) {
+                // The change after those that have a result.
+                (Failure::Poisoned(error) | Failure::Refused(error), Ok(())) => Ended::Poisoned(results.len(), error),
+                (Failure::Broken(error), _) | (_, Err(error)) => failed(error, Vec::new()),
+            };
+        }
         // A write into a file that was deleted succeeds, and is lost.
         if self.database.is_missing() && group.iter().any(|job| job.write.is_new_mail()) {
             return match run(conn, "ROLLBACK") {
@@ -185,26 +172,25 @@ impl Writer {
         failed(error, if back { Vec::new() } else { results })
     }
 
-    /// Begins a transaction and makes all changes.
-    fn changes(&self, conn: &Connection, group: &[Job]) -> Result<Results, Left> {
+    /// Begins a transaction and makes all changes. The failure is of the transaction, or of the change at its place.
+    fn changes(&self, conn: &Connection, group: &[Job], results: &mut Results) -> Result<(), Failure> {
         let (counters, spool, retention) = (&self.memory.counters, &*self.spool, self.retention);
         let context = Context { conn, counters, spool, retention };
-        let mut results = Vec::with_capacity(group.len());
-        run(conn, "BEGIN IMMEDIATE")?;
-        for (place, job) in group.iter().enumerate() {
-            run(conn, "SAVEPOINT one")?;
-            match context.apply(&job.write) {
-                Ok(done) => results.push(Ok(done)),
+        let step = |sql| run(conn, sql).map_err(Failure::Broken);
+        step("BEGIN IMMEDIATE")?;
+        for job in group {
+            step("SAVEPOINT one")?;
+            let result = match context.apply(&job.write) {
                 Err(Failure::Refused(error)) => {
-                    run(conn, "ROLLBACK TO one")?;
-                    results.push(Err(error));
+                    step("ROLLBACK TO one")?;
+                    Err(error)
                 }
-                Err(Failure::Poisoned(error)) => return Err(Left::Poisoned(place, error)),
-                Err(Failure::Broken(error)) => return Err(Left::Broken(error)),
-            }
-            run(conn, "RELEASE one")?;
+                other => Ok(other?),
+            };
+            step("RELEASE one")?;
+            results.push(result);
         }
-        Ok(results)
+        Ok(())
     }
 
     /// Answers all callers of a group that it failed. Settlements are kept: the provider has already replied, and writing
@@ -276,7 +262,16 @@ impl FailedPut {
                 let failed = |id| FailedPut { id, file: None, unreported: Vec::new() };
                 settlement.notice.iter().map(|notice| failed(notice.id)).collect()
             }
-            _ => Vec::new(),
+            Write::Retry(..)
+            | Write::Drop(_)
+            | Write::CorrectTimes { .. }
+            | Write::Purge { .. }
+            | Write::Assign(_)
+            | Write::AddUsage(_)
+            | Write::SaveAccountState(_)
+            | Write::SaveTime(_)
+            | Write::Hold { .. }
+            | Write::Quarantine { .. } => Vec::new(),
         }
     }
 

@@ -61,12 +61,14 @@ pub(super) enum Message {
     Close(Option<Reply<()>>),
 }
 
-/// A question: called with the writer after a commit, or with the reason why it cannot answer. An answer that no caller waits
-/// for is dropped, leases with it.
+/// Is called with the writer, or with the reason why it cannot answer.
+pub(super) type Answer = Box<dyn FnOnce(Result<&mut Writer, QueueError>) + Send>;
+
+/// A question, which is answered after a commit. An answer that no caller waits for is dropped, leases with it.
 pub(super) struct Question {
     /// Whether the answer depends on what was in the queue at its start.
     pub(super) needs_counts: bool,
-    pub(super) answer: Box<dyn FnOnce(Result<&mut Writer, QueueError>) + Send>,
+    pub(super) answer: Answer,
 }
 
 /// The caller that waits for a change.
