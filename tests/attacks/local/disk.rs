@@ -325,6 +325,26 @@ async fn a_082_a_commit_that_fails_leaves_nothing_of_a_letter_for_two_pools() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// While every sync fails, the commit of a refused letter stays in the log, whole. It is deleted before anything else is done
+/// with the database, because the client, which was refused, sends the letter again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_082_a_letter_whose_sync_failed_is_deleted_when_the_disk_works_again() {
+    let sandbox = provider(Limits::default()).await;
+    not_now(&sandbox);
+    let site = Site::new("no-sync", &sandbox, QUICK);
+    let relay = site.start().await;
+    let books = Books::default();
+    taken(&books, relay.door(), 300).await;
+    let inject = "inject=fsync,fdatasync:error=EIO";
+    let tracer = need!(Tracer::attach(relay.pid(), &["-e", "trace=fsync,fdatasync", "-e", inject]).await);
+    for size in [300, 4000] {
+        assert_eq!(send(&books, relay.door(), size).await.expect("it does not hang up"), NOT_STORED);
+    }
+    drop(tracer);
+    heals(&books, &relay, 700).await;
+    all_is_sent(&site, &sandbox, relay, &books).await;
+}
+
 /// How many syncs failed that a letter needs: of its body, of the body's folder, of the log of the database. None of those
 /// files is synced again afterwards under the same name: the kernel reports a lost page once, and a second sync would be
 /// an idle promise. (The log is opened anew; a body gets another name.)
