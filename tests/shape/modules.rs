@@ -194,10 +194,10 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }
 
-/// The paths of the code with at least two parts, outside of groups.
+/// The paths of the code with at least two parts. What stands before a group (`super::{`) is none.
 fn paths_in(code: &str) -> impl Iterator<Item = Vec<String>> {
     let runs = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-    runs.filter(|run| run.contains("::"))
+    runs.filter(|run| run.contains("::") && !run.ends_with("::"))
         .map(|run| run.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect())
 }
 
@@ -220,11 +220,12 @@ fn arrows_follow_names_to_the_file_that_defines_them() {
         ("lib.rs", "pub mod a;\npub mod b;\n"),
         (
             "a/mod.rs",
-            "pub mod one;\npub mod two;\nmod three;\npub use one::One;\nuse three::Three;\nstruct A(Three);\n",
+            "pub mod one;\npub mod two;\nmod three;\nmod four;\npub use four::f;\npub use one::One;\nuse three::Three;\nstruct A(Three);\n",
         ),
         ("a/one.rs", "use super::two::Two;\npub struct One(Two);\nimpl One {\n}\n"),
         ("a/two.rs", "use super::One;\npub struct Two(Box<One>);\nimpl One {\n}\nimpl<T> From<T> for Two {\n}\n"),
         ("a/three.rs", "pub struct Three(Box<super::A>);\n"),
+        ("a/four.rs", "use super::{one, two};\nfn f(_: one::One, _: two::Two) {}\n"),
         ("b.rs", "use crate::{a::{One as First, two}};\nimpl First {\n}\nfn f(_: two::Two) {}\n"),
     ]
     .map(|(file, text)| (PathBuf::from(file), text));
