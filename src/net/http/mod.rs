@@ -1,9 +1,12 @@
-//! One connection, one request, one bounded answer.
+//! The HTTP client: one connection, one POST, one bounded answer (HTTP/1.1: RFC 9110, RFC 9112).
 //!
-//! Not here: what the answer means, and when to try again. The bounds: [`MAX_ANSWER`] octets of body, [`MAX_HEAD`] of the
-//! head, [`MAX_OCTETS`] of all that comes, and time, which the caller keeps. Invariant: when this returns or is dropped, the connection is gone.
+//! Not here: what is sent, what the answer means, and when to try again. Redirects are not followed and no proxy is used.
+//! The bounds: [`MAX_ANSWER`] octets of body, [`MAX_HEAD`] of the head, [`MAX_OCTETS`] of all that comes; the whole time is
+//! the caller's. Invariant: when [`post`] returns or is dropped, the connection is gone.
 
-use std::net::SocketAddr;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,15 +16,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::net::tls;
+use super::stream::Stream;
+use super::tls::{self, TlsError};
+use bounded::Bounded;
 
-use super::bounded::Bounded;
-use super::target::{Target, is_private};
-use super::{WebhookError, WebhookSettings};
+mod bounded;
 
 /// How much of the body of an answer is read, in octets.
 const MAX_ANSWER: usize = 16 * 1024;
@@ -33,38 +35,79 @@ const MAX_OCTETS: usize = MAX_HEAD + 6 * MAX_ANSWER + MAX_HEAD;
 /// How long one address may take while there are others.
 const ONE_ADDRESS: Duration = Duration::from_secs(3);
 
-/// Sends `body` and reads the answer: status, and the start of the body.
-pub(super) async fn exchange(
-    settings: &WebhookSettings,
-    target: &Target,
-    body: Vec<u8>,
-) -> Result<(u16, Vec<u8>), WebhookError> {
-    let silent = |_| WebhookError::Silent { target: target.to_string() };
-    if !target.is_https() {
-        let stream = timeout(settings.connect_limit, dial(target)).await.map_err(silent)??;
-        return talk(stream, target, body).await;
+/// One POST.
+#[derive(Clone, Debug)]
+pub struct HttpPost<'a> {
+    /// TLS, or plain HTTP, which goes to loopback and private addresses only.
+    pub https: bool,
+    /// The host's name or address, without brackets.
+    pub host: &'a str,
+    /// The port.
+    pub port: u16,
+    /// The `Host` field (RFC 9110 section 7.2).
+    pub authority: String,
+    /// Path and query.
+    pub path: &'a str,
+    /// The `Content-Type` field.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Certificates to trust beside the machine's.
+    pub ca: Option<PathBuf>,
+    /// How long name, connection and TLS may take together.
+    pub connect_limit: Duration,
+}
+
+/// Why there is no answer. May hold what the other side said, and with it a token of the caller's.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No TLS: the certificate does not fit this host, or the `ca` file cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The name has no address, or nothing listens there.
+    #[error("no connection: {0}")]
+    Dial(std::io::Error),
+    /// Plain http, and the name means a host outside the own network.
+    #[error("plain http to a host outside the own network")]
+    NotPrivate,
+    /// There was no connection in time.
+    #[error("no connection in time")]
+    Silent,
+    /// The connection broke, or what came was not HTTP.
+    #[error("{0}")]
+    Line(String),
+}
+
+/// Sends the request. Returns the status and the start of the body.
+///
+/// # Errors
+/// [`HttpError`].
+pub async fn post(request: HttpPost<'_>) -> Result<(u16, Vec<u8>), HttpError> {
+    let stream = timeout(request.connect_limit, connect(&request)).await.map_err(|_| HttpError::Silent)??;
+    talk(stream, request).await
+}
+
+async fn connect(request: &HttpPost<'_>) -> Result<Stream, HttpError> {
+    if !request.https {
+        return dial(request).await.map(Stream::Plain);
     }
-    let secure = async {
-        let ca = settings.ca.clone();
-        // Reading the machine's roots is a matter of files.
-        let made = tokio::task::spawn_blocking(move || tls::connector(ca.as_deref())).await;
-        let connector = made.map_err(|e| line(target, &e))??;
-        let stream = dial(target).await?;
-        Ok::<_, WebhookError>(tls::handshake(&connector, target.host(), stream).await?)
-    };
-    let stream = timeout(settings.connect_limit, secure).await.map_err(silent)??;
-    talk(stream, target, body).await
+    let ca = request.ca.clone();
+    // Reading the machine's roots is a matter of files.
+    let made = tokio::task::spawn_blocking(move || tls::connector(ca.as_deref())).await;
+    let connector = made.map_err(|error| line(&error))??;
+    let mut stream = Stream::Plain(dial(request).await?);
+    stream.connect_tls(&connector, request.host, request.connect_limit).await?;
+    Ok(stream)
 }
 
 /// Looks the name up and tries its addresses in their order.
-async fn dial(target: &Target) -> Result<TcpStream, WebhookError> {
-    let failed = |source| WebhookError::Dial { target: target.to_string(), source };
-    let found = tokio::net::lookup_host((target.host(), target.port())).await.map_err(failed)?;
+async fn dial(request: &HttpPost<'_>) -> Result<TcpStream, HttpError> {
+    let found = tokio::net::lookup_host((request.host, request.port)).await.map_err(HttpError::Dial)?;
     let mut addresses: Vec<SocketAddr> = found.collect();
-    if !target.is_https() {
+    if !request.https {
         addresses.retain(|address| is_private(address.ip()));
         if addresses.is_empty() {
-            return Err(WebhookError::NotPrivate { target: target.to_string() });
+            return Err(HttpError::NotPrivate);
         }
     }
     let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
@@ -75,28 +118,33 @@ async fn dial(target: &Target) -> Result<TcpStream, WebhookError> {
             Err(_) => last = std::io::ErrorKind::TimedOut.into(),
         }
     }
-    Err(failed(last))
+    Err(HttpError::Dial(last))
+}
+
+/// Whether the address is one of loopback (RFC 1122), a private network (RFC 1918, RFC 4193) or the link (RFC 3927).
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
 }
 
 /// One request over an open connection (RFC 9112).
-async fn talk<S>(stream: S, target: &Target, body: Vec<u8>) -> Result<(u16, Vec<u8>), WebhookError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let request = Request::post(target.path())
-        .header(HOST, target.authority())
-        .header(CONTENT_TYPE, "application/json; charset=utf-8")
+async fn talk(stream: Stream, request: HttpPost<'_>) -> Result<(u16, Vec<u8>), HttpError> {
+    let request = Request::post(request.path)
+        .header(HOST, request.authority)
+        .header(CONTENT_TYPE, request.content_type)
         .header(USER_AGENT, concat!("yizhan/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|e| line(target, &e))?;
+        .body(Full::new(Bytes::from(request.body)))
+        .map_err(|error| line(&error))?;
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(Bounded::new(stream, MAX_OCTETS)))
         .await
-        .map_err(|e| line(target, &e))?;
+        .map_err(|error| line(&error))?;
     let answer = async {
-        let response = sender.send_request(request).await.map_err(|e| line(target, &e))?;
+        let response = sender.send_request(request).await.map_err(|error| line(&error))?;
         let status = response.status().as_u16();
         Ok((status, start(response.into_body()).await))
     };
@@ -107,7 +155,7 @@ where
         result = &mut answer => result,
         // The connection is over; what came of the answer is in memory, and may be all that was needed.
         ended = &mut connection => match (answer.await, ended) {
-            (Err(_), Err(error)) => Err(line(target, &error)),
+            (Err(_), Err(error)) => Err(line(&error)),
             (result, _) => result,
         },
     }
@@ -127,11 +175,10 @@ async fn start(mut body: Incoming) -> Vec<u8> {
     read
 }
 
-fn line(target: &Target, error: &dyn std::error::Error) -> WebhookError {
+fn line(error: &dyn Error) -> HttpError {
     // hyper puts the reason behind its own words.
-    let reason = match error.source() {
+    HttpError::Line(match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    };
-    WebhookError::Line { target: target.to_string(), reason: target.redact(&reason) }
+    })
 }

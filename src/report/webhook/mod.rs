@@ -3,8 +3,6 @@
 //! ```text
 //!  target    the URL, taken apart; plain http only inside the own network
 //!  form      the alarm as JSON, WeCom, DingTalk, Feishu or Slack want it
-//!  call      one connection, one request, one bounded answer          (hyper, HTTP/1.1: RFC 9110, RFC 9112)
-//!  bounded   how much is read of a connection
 //!  answer    status and body -> accepted, or why not; the vendors answer 200 and put the error into the body
 //!  retry     when to try again, if at all
 //! ```
@@ -20,13 +18,12 @@ use std::time::Duration;
 
 use crate::language::Language;
 use crate::message::notice::alarm::Alarm;
+use crate::net::http::{self, HttpError, HttpPost};
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
 use crate::secret::redact::redact;
 
 pub mod answer;
-mod bounded;
-mod call;
 pub mod form;
 pub mod retry;
 pub mod target;
@@ -152,9 +149,31 @@ impl Webhook {
         let alarm = Alarm { reply, ..alarm.clone() };
         let body = form::body(self.settings.format, self.settings.language, &alarm);
         let silent = || WebhookError::Silent { target: self.target.to_string() };
-        let exchange = call::exchange(&self.settings, &self.target, body);
-        let (status, body) = tokio::time::timeout(self.settings.limit, exchange).await.map_err(|_| silent())??;
+        let exchange = http::post(HttpPost {
+            https: self.target.is_https(),
+            host: self.target.host(),
+            port: self.target.port(),
+            authority: self.target.authority(),
+            path: self.target.path(),
+            content_type: "application/json; charset=utf-8",
+            body,
+            ca: self.settings.ca.clone(),
+            connect_limit: self.settings.connect_limit,
+        });
+        let answer = tokio::time::timeout(self.settings.limit, exchange).await.map_err(|_| silent())?;
+        let (status, body) = answer.map_err(|error| self.failed(error))?;
         answer::read(self.settings.format, status, &body, &self.target)
             .map_err(|refusal| WebhookError::Refused { target: self.target.to_string(), refusal })
+    }
+
+    fn failed(&self, error: HttpError) -> WebhookError {
+        let target = self.target.to_string();
+        match error {
+            HttpError::Tls(error) => WebhookError::Tls(error),
+            HttpError::Dial(source) => WebhookError::Dial { target, source },
+            HttpError::NotPrivate => WebhookError::NotPrivate { target },
+            HttpError::Silent => WebhookError::Silent { target },
+            HttpError::Line(reason) => WebhookError::Line { target, reason: self.target.redact(&reason) },
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use hyper::Uri;
 
+use crate::net::http::is_private;
 use crate::secret::Secret;
 use crate::secret::redact::{self, Redactor};
 
@@ -149,14 +150,6 @@ fn may_be_private(host: &str) -> bool {
             let local = [".localhost", ".local", ".lan", ".internal", ".home.arpa"];
             !host.contains('.') || local.iter().any(|end| host.ends_with(end))
         }
-    }
-}
-
-/// Whether the address is one of loopback (RFC 1122), a private network (RFC 1918, RFC 4193) or the link (RFC 3927).
-pub(super) fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 
