@@ -161,7 +161,7 @@ impl Relay {
             ids: ids.clone(),
             capacity: capacity.clone(),
             guard: guard.clone(),
-            crowd: Arc::default(),
+            nat: Arc::default(),
             counters: counters.clone(),
             drain: drain.clone(),
             owner,

@@ -18,8 +18,8 @@ use crate::telemetry::counter;
 
 use super::arrival::{Arrival, Circumstances, not_stored};
 use super::client::Peer;
-use super::crowd;
 use super::login::User;
+use super::nat_detection;
 use super::refusal::{self, Refusal};
 use super::{Settings, Surroundings};
 
@@ -239,8 +239,8 @@ impl Admission {
 
     /// Says once when a day of messages came through one address translator.
     fn look_around(&self) {
-        let alone = self.around.crowd.note(self.peer.addr, self.around.clock.now());
-        if let Some(addr) = alone.filter(|addr| crowd::hides_others(*addr, &crowd::gateways())) {
+        let alone = self.around.nat.note(self.peer.addr, self.around.clock.now());
+        if let Some(addr) = alone.filter(|addr| nat_detection::hides_others(*addr, &nat_detection::gateways())) {
             tracing::warn!(
                 event = "one_client",
                 %addr,

@@ -11,7 +11,7 @@
 //!  admit      limits -> arrival -> queue.put -> 250
 //!  arrival    body to the draft as it comes -> repair
 //!  log_lines  how much may one address write into the log?
-//!  crowd      are the clients hidden behind one address?
+//!  nat_detection  are the clients hidden behind one address?
 //!  refusal    every text that a client is refused with, and the label it is counted under
 //! ```
 //!
@@ -42,20 +42,20 @@ pub mod arrival;
 pub mod client;
 mod client_hello;
 mod connection;
-pub mod crowd;
 mod handshake;
 pub mod listener;
 mod log_lines;
 pub mod login;
+pub mod nat_detection;
 mod pace;
 mod proxy;
 pub mod refusal;
 mod split;
 
 pub use client::{Client, Clients};
-pub use crowd::Crowd;
 pub use listener::Listener;
 pub use login::{User, Users};
+pub use nat_detection::NatDetection;
 
 /// The settings of one listener.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ pub struct Surroundings {
     /// Which clients have sent mail or logged in before.
     pub known: Arc<KnownClients>,
     /// Whether clients can be told apart.
-    pub crowd: Arc<Crowd>,
+    pub nat: Arc<NatDetection>,
     /// Where things are counted.
     pub counters: Counters,
     /// When to stop.

@@ -47,7 +47,7 @@ impl Door {
             capacity: capacity.clone(),
             guard: Arc::new(Guard::new(&limits, std::time::Instant::now())),
             known: Arc::default(),
-            crowd: Arc::default(),
+            nat: Arc::default(),
             counters: Counters::default(),
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::intake::{Client, Clients, Crowd, Deadlines, Listener, Owner, Settings, Surroundings};
+use yizhan::intake::{Client, Clients, Deadlines, Listener, NatDetection, Owner, Settings, Surroundings};
 use yizhan::limits;
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
@@ -66,7 +66,7 @@ impl Door {
             capacity: capacity.clone(),
             guard: guard.clone(),
             known: Arc::default(),
-            crowd: Arc::new(Crowd::default()),
+            nat: Arc::new(NatDetection::default()),
             counters: counters.clone(),
             drain: drain.clone(),
             owner: Owner { mailbox: Address::parse("owner@example.com").unwrap() },

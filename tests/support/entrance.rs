@@ -154,7 +154,7 @@ impl Entrance {
             capacity: capacity.clone(),
             guard: Arc::new(Guard::new(&plan.limits, std::time::Instant::now())),
             known: known.clone(),
-            crowd: Arc::default(),
+            nat: Arc::default(),
             counters: counters.clone(),
             drain: Drain::default(),
             owner: Owner { mailbox: Address::parse("owner@example.com").expect("an address") },

@@ -71,7 +71,7 @@ impl Door {
             capacity,
             guard: Arc::new(Guard::new(&limits, std::time::Instant::now())),
             known: Arc::default(),
-            crowd: Arc::default(),
+            nat: Arc::default(),
             counters: Counters::default(),
             drain: Drain::default(),
             owner: Owner { mailbox: Address::parse(OWNER).expect("an address") },

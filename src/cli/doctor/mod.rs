@@ -21,7 +21,7 @@ use crate::admin::control;
 use crate::admin::order::{Message, Order, Reply};
 use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
-use crate::intake::crowd;
+use crate::intake::nat_detection;
 use crate::queue::MessageState;
 use crate::secret::SecretSource;
 
@@ -222,7 +222,7 @@ async fn look_at_machine(settings: &Settings, relay: &Relay, clock: &Clock, show
     }
     // Clients that have a name in the settings are told apart already.
     let seen: Vec<IpAddr> = relay.messages.iter().filter_map(|message| message.client.parse().ok()).collect();
-    show.tell(machine::clients(&seen, &crowd::gateways()));
+    show.tell(machine::clients(&seen, &nat_detection::gateways()));
     show.tell(machine::clock(clock.now()));
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Words, words};
 use crate::clock::{EARLIEST, Timestamp};
-use crate::intake::crowd::hides_others;
+use crate::intake::nat_detection::hides_others;
 
 /// With fewer messages than this, one address proves nothing.
 const ENOUGH_MESSAGES: usize = 5;

@@ -1,8 +1,8 @@
-//! Are the clients hidden behind one address? Network address translation, as container engines do it, makes all of them
-//! one: then `allow`, the client entries and every limit for one client hold for all together.
+//! Detects network address translation: all mail of a day came from one gateway or container bridge.
 //!
-//! Not here: what is done about it; it is only said. Invariant: one address and two numbers are remembered, whoever
-//! comes.
+//! Container engines translate addresses, and then `allow`, the client entries and every limit for one client hold for all
+//! clients together. Not here: what is done about it; it is only logged. Invariant: one address and two numbers are
+//! kept, whatever comes.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// How long everybody must have come from one address.
+/// How long all messages must have come from one address.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// So many messages say something about who the clients are.
+/// Fewer messages say nothing about the clients.
 const ENOUGH: u64 = 5;
 
 /// Which addresses messages come from, a day at a time.
 #[derive(Debug, Default)]
-pub struct Crowd(Mutex<Seen>);
+pub struct NatDetection(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -28,7 +28,7 @@ struct Seen {
     told: Option<IpAddr>,
 }
 
-impl Crowd {
+impl NatDetection {
     /// Notes a message from `client`. When a day of messages came from one address only, and it was not this one that
     /// was named last, names it.
     pub fn note(&self, client: IpAddr, now: Timestamp) -> Option<IpAddr> {
@@ -103,19 +103,20 @@ mod tests {
 
     #[test]
     fn one_address_for_a_day_is_told_once() {
-        let (crowd, start, hour) = (Crowd::default(), Timestamp::from_millis(0), Duration::from_secs(3600));
-        let told: Vec<u32> = (0..72).filter(|n| crowd.note(ip("172.17.0.1"), start + hour * *n).is_some()).collect();
+        let (detection, start, hour) = (NatDetection::default(), Timestamp::from_millis(0), Duration::from_secs(3600));
+        let told: Vec<u32> =
+            (0..72).filter(|n| detection.note(ip("172.17.0.1"), start + hour * *n).is_some()).collect();
         assert_eq!(told, [24]);
     }
 
     #[test]
     fn several_addresses_or_few_messages_say_nothing() {
-        let (crowd, start, hour) = (Crowd::default(), Timestamp::from_millis(0), Duration::from_secs(3600));
+        let (detection, start, hour) = (NatDetection::default(), Timestamp::from_millis(0), Duration::from_secs(3600));
         for n in 0..100 {
             let client = if n % 24 == 3 { "172.17.0.9" } else { "172.17.0.1" };
-            assert_eq!(crowd.note(ip(client), start + hour * n), None, "{n}");
+            assert_eq!(detection.note(ip(client), start + hour * n), None, "{n}");
         }
-        let rare = Crowd::default();
+        let rare = NatDetection::default();
         assert!((0..10).all(|n| rare.note(ip("172.17.0.1"), start + hour * 12 * n).is_none()));
     }
 }
