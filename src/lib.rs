@@ -48,7 +48,7 @@
 //!  3  account | report
 //!  2  queue | limits | provider | route | net
 //!  1  smtp | message           pure: bytes in, values out
-//!  0  mail  clock  secret  regular_file  drain  telemetry  language
+//!  0  mail  clock  secret  regular_file  fingerprint  drain  telemetry  language
 //! ```
 
 pub mod account;
@@ -59,6 +59,7 @@ pub mod clock;
 pub mod config;
 pub mod delivery;
 pub mod drain;
+pub mod fingerprint;
 pub mod intake;
 pub mod language;
 pub mod limits;

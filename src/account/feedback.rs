@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::fingerprint;
 use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
 
 use super::alarm::AlarmEvent;
@@ -155,8 +156,5 @@ impl Feedback<'_> {
 
 /// By how much this account's next day is delayed; always the same for the same account.
 pub(super) fn spread(account: &str) -> Duration {
-    let hash = account
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3));
-    Duration::from_secs(60 + (hash >> 32) % (SPREAD.as_secs() - 60))
+    Duration::from_secs(60 + fingerprint::of(account) % (SPREAD.as_secs() - 60))
 }

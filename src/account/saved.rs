@@ -4,10 +4,9 @@
 //! the provider's next reply teaches it again. Invariant: no secret is stored. A [`SecretMark`] of sixteen bits tells
 //! whether a secret was changed while the relay was stopped, and next to nothing about the secret.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use serde::{Deserialize, Serialize};
 
+use crate::fingerprint;
 use crate::provider::Remedy;
 use crate::queue::AccountState;
 use crate::secret::Secret;
@@ -60,11 +59,7 @@ pub struct SecretMark(Option<u16>);
 impl SecretMark {
     /// The mark of a secret; `None` is the mark of a secret that cannot be read.
     pub fn of(secret: Option<&Secret>) -> SecretMark {
-        SecretMark(secret.map(|secret| {
-            let mut hasher = DefaultHasher::new();
-            secret.expose().hash(&mut hasher);
-            (hasher.finish() >> 48) as u16
-        }))
+        SecretMark(secret.map(|secret| (fingerprint::of(secret.expose()) >> 48) as u16))
     }
 
     /// Whether `secret` may be the one that was marked.

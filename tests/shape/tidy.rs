@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("clock", 0, &[]),
     ("secret", 0, &["regular_file"]),
     ("regular_file", 0, &[]),
+    ("fingerprint", 0, &[]),
     ("drain", 0, &[]),
     ("telemetry", 0, &["clock", "secret"]),
     ("language", 0, &[]),

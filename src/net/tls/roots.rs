@@ -6,9 +6,7 @@
 //! read is found at the next dial.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
-use std::hash::{Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +16,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::rustls::RootCertStore;
+
+use crate::fingerprint;
 
 use super::{TlsError, read_certificates};
 
@@ -201,14 +201,13 @@ fn stamp(places: &[PathBuf], ca: Option<&Path>) -> u64 {
         files.extend(entries.map(|entry| entry.path()));
     }
     files.sort_unstable();
-    let mut hasher = DefaultHasher::new();
-    for path in files {
-        // Through links, to the file that is read.
-        let found = std::fs::metadata(&path).ok();
-        let found = found.map(|d| (d.dev(), d.ino(), d.len(), d.mtime(), d.mtime_nsec(), d.ctime(), d.ctime_nsec()));
-        (path, found).hash(&mut hasher);
-    }
-    hasher.finish()
+    // Through links, to the files that are read.
+    let found = |path: &PathBuf| {
+        let found = std::fs::metadata(path).ok();
+        found.map(|d| (d.dev(), d.ino(), d.len(), d.mtime(), d.mtime_nsec(), d.ctime(), d.ctime_nsec()))
+    };
+    let found: Vec<_> = files.iter().map(found).collect();
+    fingerprint::of((files, found))
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@
 //! disappear.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex};
+
+use crate::fingerprint;
 
 use super::group::Group;
 use super::verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};
@@ -130,15 +131,12 @@ impl Catalogue {
     }
 
     fn is_news(&self, code: u16, text: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        code.hash(&mut hasher);
         let changes = |c: char| c.is_ascii_digit() || matches!(c, '@' | '<' | '[');
-        for word in start_of(text).split(' ').filter(|word| !word.contains(changes)) {
-            word.to_ascii_lowercase().hash(&mut hasher);
-        }
+        let start = start_of(text).to_ascii_lowercase();
+        let words: Vec<&str> = start.split(' ').filter(|word| !word.contains(changes)).collect();
         // Hashes are put in one at a time; nothing can be half done.
         let mut unknown = self.0.unknown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        unknown.len() < MOST_UNKNOWN && unknown.insert(hasher.finish())
+        unknown.len() < MOST_UNKNOWN && unknown.insert(fingerprint::of((code, words)))
     }
 
     /// What else is known of the row that a verdict names as its cause.
