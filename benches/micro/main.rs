@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo bench --bench micro                  everything
-//! cargo bench --bench micro -- queue seal    what has one of these words in its name
+//! cargo bench --bench micro -- queue sender  what has one of these words in its name
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are the product")]
 
@@ -23,7 +23,9 @@ use yizhan::clock::Timestamp;
 use yizhan::mail::{Address, IdSource, ReversePath};
 use yizhan::message::header::Header;
 use yizhan::message::received::{self, Trace};
-use yizhan::message::{Client, Demand, Facts, FirstPass, FromPolicy, Normaliser, Seal, repair, seal};
+use yizhan::message::{
+    Client, Demand, Facts, FirstPass, FromPolicy, Normaliser, SenderRewrite, repair, rewrite_sender,
+};
 use yizhan::smtp::Reply;
 use yizhan::smtp::data::{Piece, Unstuff};
 use yizhan::smtp::server::{Event, Session, Settings};
@@ -37,7 +39,7 @@ fn main() {
         ("session: 4 KiB message on a kept connection", session),
         ("body: unstuff and normalise", body),
         ("repair: header of a device", repair_header),
-        ("seal: header for the account", seal_header),
+        ("sender: header for the account", rewrite_header),
         ("reply: from text to verdict", reply::verdicts),
         ("queue: put, lease, settle", queue::cycles),
     ];
@@ -161,10 +163,10 @@ fn repair_header() {
     }
 }
 
-fn seal_header() {
+fn rewrite_header() {
     let address = Address::parse("box@peer.test").expect("it is one");
-    let how = Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
-    let once = time(|| drop(black_box(seal(LEGAL, &how))));
+    let how = SenderRewrite { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
+    let once = time(|| drop(black_box(rewrite_sender(LEGAL, &how, &[]))));
     println!("  {:8.2} us", micros(once));
     let parse = time(|| drop(black_box(Header::parse(LEGAL))));
     println!("  {:8.2} us of it: parsing", micros(parse));

@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use yizhan::mail::{Address, Id, ReversePath};
-use yizhan::message::{self, Client, Facts, FirstPass, Mender};
+use yizhan::message::{self, BodyRewriter, Client, Facts, FirstPass};
 
 /// What a connection hands over at a time.
 const CHUNK: usize = 64 * 1024;
@@ -31,15 +31,15 @@ fn whole(mail: &[u8], buffers: &mut [Vec<u8>; 2]) -> usize {
     if examined.plan.rewrites_body() {
         // The body again, as a file would give it; here it is the end of the mail.
         let body = memchr::memmem::find(mail, b"\r\n\r\n").map_or(mail, |at| &mail[at + 4..]);
-        let mut mender = Mender::new(&examined.header, &examined.plan);
+        let mut rewriter = BodyRewriter::new(&examined.header, &examined.plan);
         out = 0;
         for chunk in body.chunks(CHUNK) {
             second.clear();
-            mender.push(chunk, second);
+            rewriter.push(chunk, second);
             out += second.len();
         }
         second.clear();
-        mender.finish(second);
+        rewriter.finish(second);
         out += second.len();
     }
     let office = Address::parse("office@qq.com").expect("an address");

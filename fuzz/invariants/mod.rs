@@ -17,7 +17,9 @@ pub(crate) mod session;
 pub(crate) mod settings;
 
 use road::{LOGIN, address, split, store};
-use yizhan::message::{FromPolicy, Header, MAX_LINE, Seal, encoded_word, from_rule, mailbox, rewrite, splitter};
+use yizhan::message::{
+    FromPolicy, Header, MAX_LINE, SenderRewrite, encoded_word, from_rule, mailbox, rewrite_sender, splitter,
+};
 
 /// The longest line with an encoded word, and the longest word (RFC 2047 section 2).
 const WORD_LINE: usize = 76;
@@ -90,7 +92,7 @@ fn special(mail: &[u8], step: usize) {
     assert_eq!(twice.expect("what was repaired is not refused").repairs, [""; 0], "{}", stored.head.escape_ascii());
 }
 
-/// Encoded words, mailboxes and the seal on a header value that anybody may have written.
+/// Encoded words, mailboxes and sender rewriting on a header value that anybody may have written.
 pub(crate) fn encoded_word(value: &[u8]) {
     let text = road::text(value);
     for text in [encoded_word::decode(&text), text] {
@@ -110,33 +112,38 @@ pub(crate) fn encoded_word(value: &[u8]) {
     }
     for name in ["From", "Reply-To", "Sender", "Disposition-Notification-To", "Subject"] {
         let head = [name.as_bytes(), b": ", value, b"\r\n"].concat();
-        for seal in seals(&address(LOGIN)) {
-            let sealed = rewrite::seal(&head, &seal);
-            assert!(from_rule::qq_accepts(&sealed), "{}", sealed.escape_ascii());
-            assert_eq!(rewrite::seal(&sealed, &seal), sealed, "sealing twice is sealing once");
+        for how in rewrites(&address(LOGIN)) {
+            let out = rewrite_sender(&head, &how, &[]);
+            assert!(from_rule::qq_accepts(&out), "{}", out.escape_ascii());
+            assert_eq!(rewrite_sender(&out, &how, &[]), out, "rewriting twice is rewriting once");
         }
     }
 }
 
-/// Every way in which an account may seal.
-fn seals(login: &yizhan::mail::Address) -> impl Iterator<Item = Seal<'_>> {
+/// Every way in which an account may rewrite the sender.
+fn rewrites(login: &yizhan::mail::Address) -> impl Iterator<Item = SenderRewrite<'_>> {
     [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias, FromPolicy::RewrittenAnyway, FromPolicy::Free]
         .into_iter()
         .flat_map(move |policy| {
-            [None, Some("驿站, \"A\"")].map(|display| Seal { address: login, display, policy, keep_dkim: false })
+            [None, Some("驿站, \"A\"")].map(|display| SenderRewrite {
+                address: login,
+                display,
+                policy,
+                keep_dkim: false,
+            })
         })
 }
 
-/// The seal on a repaired head: still legal, and a From that the strictest provider takes.
+/// Sender rewriting on a repaired head: still legal, and a From that the strictest provider takes.
 fn assert_seal(head: &[u8]) {
     let login = address(LOGIN);
-    for seal in seals(&login) {
-        let sealed = rewrite::seal(head, &seal);
-        assert_head(&sealed);
-        assert!(from_rule::qq_accepts(&sealed), "{}", sealed.escape_ascii());
-        assert_eq!(rewrite::seal(&sealed, &seal), sealed, "sealing twice is sealing once");
-        if seal.policy == FromPolicy::MustEqualLogin {
-            let header = Header::parse(&sealed);
+    for how in rewrites(&login) {
+        let out = rewrite_sender(head, &how, &[]);
+        assert_head(&out);
+        assert!(from_rule::qq_accepts(&out), "{}", out.escape_ascii());
+        assert_eq!(rewrite_sender(&out, &how, &[]), out, "rewriting twice is rewriting once");
+        if how.policy == FromPolicy::MustEqualLogin {
+            let header = Header::parse(&out);
             let from = header.get("From").and_then(|from| from_rule::accepted_mailbox(from.value()));
             assert_eq!(from.map(|address| address.key()), Some(login.key()));
         }

@@ -9,7 +9,7 @@ use yizhan::message::charset;
 use yizhan::message::downgrade;
 use yizhan::message::mailbox::{self, Mailbox};
 use yizhan::message::received::{self, Trace};
-use yizhan::message::{self, Client, Facts, FirstPass, Header, Level, Mender, Normaliser, SplitError, Splitter};
+use yizhan::message::{self, BodyRewriter, Client, Facts, FirstPass, Header, Level, Normaliser, SplitError, Splitter};
 
 /// The account that everything goes out through.
 pub(crate) const LOGIN: &str = "office@qq.com";
@@ -59,9 +59,9 @@ pub(crate) fn store_for(mail: &[u8], step: usize, client: &Client<'_>) -> Result
         first.push(chunk, &mut stored)?;
     }
     let examined = first.finish(&mut stored)?;
-    let (mut mender, mut body) = (Mender::new(&examined.header, &examined.plan), Vec::new());
-    stored.chunks(step).for_each(|chunk| mender.push(chunk, &mut body));
-    mender.finish(&mut body);
+    let (mut rewriter, mut body) = (BodyRewriter::new(&examined.header, &examined.plan), Vec::new());
+    stored.chunks(step).for_each(|chunk| rewriter.push(chunk, &mut body));
+    rewriter.finish(&mut body);
     assert!(examined.plan.rewrites_body() || body == stored, "the second pass changes what the plan names");
     let facts = Facts {
         date: DATE,
@@ -83,9 +83,9 @@ pub(crate) fn downgrade(head: &[u8], body: &[u8], step: usize) -> (Vec<u8>, Vec<
     let mut survey = downgrade::survey(head);
     body.chunks(step).for_each(|chunk| survey.push(chunk));
     let plan = survey.finish();
-    let (mut mender, mut mended) = (downgrade::mender(head, &plan), Vec::new());
-    body.chunks(step).for_each(|chunk| mender.push(chunk, &mut mended));
-    mender.finish(&mut mended);
+    let (mut rewriter, mut mended) = (downgrade::rewriter(head, &plan), Vec::new());
+    body.chunks(step).for_each(|chunk| rewriter.push(chunk, &mut mended));
+    rewriter.finish(&mut mended);
     (downgrade::head(head, &plan), mended)
 }
 

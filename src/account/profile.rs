@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::mail::Address;
-use crate::message::rewrite::FromPolicy;
+use crate::message::sender_rewriting::FromPolicy;
 
 /// What does not change about an account.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::limits::known_clients::KnownClients;
 use crate::limits::lockout::Patience;
 use crate::mail::Address;
 use crate::message::Level;
-use crate::message::rewrite::FromPolicy;
+use crate::message::sender_rewriting::FromPolicy;
 use crate::net::proxy::Proxy;
 use crate::net::tls::identity;
 use crate::net::tls::roots::Roots;

@@ -14,7 +14,7 @@ use crate::account::budget::Reservation;
 use crate::account::{AccountProfile, FeedbackEffect, UnderWay, Weighed};
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
-use crate::message::rewrite::{FromPolicy, Seal, is_signed, seal_among};
+use crate::message::sender_rewriting::{FromPolicy, SenderRewrite, is_signed, rewrite_sender};
 use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
 use crate::queue::{AccountUsage, Lease, NextAttempt, QueueEntry, QueueError, Settled, Settlement};
 use crate::report::failure_notice::{FailedMessage, FailedRecipient, FailureReport};
@@ -189,8 +189,8 @@ impl Attempt {
         let AccountProfile { name, address, aliases, keep_dkim, .. } = self.pair.account.profile();
         let Lease { entry, head: stored, body, .. } = &self.lease;
         // Intake, which knows the client, has set the display name.
-        let seal = Seal { address, display: None, policy: self.policy, keep_dkim: *keep_dkim };
-        let head = seal_among(stored, &seal, aliases);
+        let rewrite = SenderRewrite { address, display: None, policy: self.policy, keep_dkim: *keep_dkim };
+        let head = rewrite_sender(stored, &rewrite, aliases);
         if is_signed(stored) && !is_signed(&head) {
             tracing::info!(event = "dkim_removed", id = %entry.id, account = name, "the account's From breaks the signature");
         }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::mail::{Address, Id, ReversePath};
 use crate::message::received::{self, Trace};
-use crate::message::{self, Examined, Facts, FirstPass, Mender, Repair, SplitError, repair};
+use crate::message::{self, BodyRewriter, Examined, Facts, FirstPass, Repair, SplitError, repair};
 use crate::queue::{BodyDraft, QueueError, StoredBody};
 
 use super::client::Client;
@@ -154,12 +154,12 @@ async fn write_anew(examined: &Examined, body: StoredBody, mut spare: BodyDraft)
         return Ok(body);
     }
     let mut reader = body.reader();
-    let (mut mender, mut buffer) = (Mender::new(&examined.header, &examined.plan), Vec::new());
+    let (mut rewriter, mut buffer) = (BodyRewriter::new(&examined.header, &examined.plan), Vec::new());
     while let Some(chunk) = reader.next_chunk().await.map_err(not_stored)? {
-        mender.push(&chunk, &mut buffer);
+        rewriter.push(&chunk, &mut buffer);
         store(&mut spare, &mut buffer).await?;
     }
-    mender.finish(&mut buffer);
+    rewriter.finish(&mut buffer);
     store(&mut spare, &mut buffer).await?;
     spare.finish().await.map_err(not_stored)
 }

@@ -1,8 +1,8 @@
-//! Whether CR alone ends the lines of a header.
+//! Decides whether CR alone ends the lines of a header.
 //!
-//! A CR inside a header line is no line end: text that somebody typed into a field could make fields and a body of its
-//! own. But programs of old systems write no LF at all, or none before the body. So the first line of a message
-//! that has a CR inside is in doubt, until what follows it says which reading is the right one.
+//! A CR inside a header line is no line end: otherwise text in a field could make fields and a body of its own.
+//! But programs of old systems write no LF at all, or none before the body. So a first line with a CR inside is in doubt,
+//! until the lines after it decide.
 //!
 //! Invariant: where the lines that end in LF are fields of a mail, LF ends the lines.
 
@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use crate::message::header::Field;
 
-/// Fields that every mail has some of (RFC 5322 section 3.6, RFC 2045 section 3).
+/// Fields of which every mail has some (RFC 5322 section 3.6, RFC 2045 section 3).
 const USUAL: &[&str] = &[
     "From",
     "To",
@@ -25,7 +25,7 @@ const USUAL: &[&str] = &[
     "Content-Type",
     "Content-Transfer-Encoding",
 ];
-/// Of a header that other lines follow, so many usual fields must be there, and a From, for CR to end its lines.
+/// A header that other lines follow must have at least this many usual fields, and a From, for CR to end its lines.
 const WHOLE: usize = 3;
 
 /// What ends the lines of the header.
@@ -35,7 +35,7 @@ pub(super) enum LineEnd {
     Lf,
 }
 
-/// A first line that has a CR inside, and the lines after it that may be fields.
+/// A first line with a CR inside, and the lines after it that may be fields.
 #[derive(Debug)]
 pub(super) struct Doubt {
     /// The lines as they came.
@@ -44,7 +44,7 @@ pub(super) struct Doubt {
     fields: usize,
     /// Whether they are a header that could be sent.
     whole: bool,
-    /// Whether a blank line, or one that is no field, stands behind them.
+    /// Whether a blank line, or one that is no field, follows them.
     ended: bool,
     /// Whether lines follow the first.
     followed: bool,
@@ -75,7 +75,7 @@ impl Doubt {
         (fields > 1 || (fields == 1 && ended)).then_some(Doubt { octets, fields, whole, ended, followed: false })
     }
 
-    /// Takes the next line; what it says about the line ends, if anything.
+    /// Takes the next line, and returns the decision if this line allows one.
     pub(super) fn next(&mut self, line: &[u8]) -> Option<LineEnd> {
         self.octets.extend_from_slice(line);
         self.followed = true;
@@ -87,7 +87,7 @@ impl Doubt {
         (field.is_none() && !is_fold(text)).then_some(LineEnd::Cr)
     }
 
-    /// The message is over, or too much of it is in doubt.
+    /// The decision at the end of the message, or when too much of it is in doubt.
     pub(super) fn end(&self) -> LineEnd {
         debug_assert!(self.fields > 0);
         if self.followed && !self.whole { LineEnd::Lf } else { LineEnd::Cr }
@@ -108,7 +108,7 @@ fn is_fold(line: &[u8]) -> bool {
 }
 
 fn is_usual(field: &Field) -> bool {
-    USUAL.iter().any(|name| field.is(name))
+    field.is_any(USUAL)
 }
 
 /// How long the first line of `octets` is, its line end included.

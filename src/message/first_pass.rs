@@ -1,21 +1,21 @@
-//! The first pass over a message as it arrives: header split off, line ends put right, parts of the body surveyed.
+//! The first pass over a message as it arrives: splits off the header, normalises line ends, surveys the parts of the body.
 //!
-//! What this is not: storage; the body is handed back as it comes. Invariants: those of the three stages; memory does
-//! not grow with the body.
+//! The caller stores the body, which comes back chunk by chunk. Invariants: those of the three stages; memory does not grow
+//! with the body.
 
 use crate::message::header::Header;
-use crate::message::lines::{BodyStats, Normaliser};
+use crate::message::line_ends::{BodyStats, Normaliser};
 use crate::message::mime::{Demand, Plan, Survey};
 use crate::message::splitter::{SplitError, Splitter};
 
-/// What is known of a message after its last octet.
+/// The result of the first pass.
 #[derive(Debug)]
 pub struct Examined {
-    /// The header as it came. [`crate::message::Mender`] needs it before `repair` takes it.
+    /// The header as it came. [`crate::message::BodyRewriter`] needs it before `repair` takes it.
     pub header: Header,
-    /// What was done to the line ends of the body.
+    /// The changes to the line ends of the body.
     pub body: BodyStats,
-    /// What is still to be done.
+    /// The changes that are still to be made.
     pub plan: Plan,
 }
 

@@ -1,9 +1,8 @@
-//! The rule by which QQ Mail and its kin judge the From field at the end of DATA.
+//! The rule of QQ Mail and similar providers for the From field, checked on outgoing mail.
 //!
-//! The rule as the provider words it: there is a From; it is `prefix@domain` or `nickname <prefix@domain>`; a nickname
-//! that is not ASCII is an RFC 2047 encoded word of the nickname only. A breach gets `550 The "From" header is missing or
-//! invalid`. What this is not: a parser for mail that comes in (that is `mailbox`); it is the judge of what goes out,
-//! and stricter than RFC 5322 where the provider is.
+//! In the provider's words: there is a From; it is `prefix@domain` or `nickname <prefix@domain>`; a nickname that is not
+//! ASCII is an RFC 2047 encoded word of the nickname only. A breach gets `550 The "From" header is missing or invalid`.
+//! The rule is stricter than RFC 5322 where the provider is. Incoming mail: `mailbox`.
 
 use crate::mail::Address;
 use crate::message::header::Header;

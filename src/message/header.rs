@@ -1,10 +1,12 @@
 //! The header block as a list of fields that keep the octets they came with.
 //!
-//! What this is not: a parser of values. Who wants a mailbox, a date or a charset asks the modules beside this one.
+//! The modules beside this one read the values: mailboxes, dates, charsets.
 //!
-//! Invariants: a [`Field`] has a name of RFC 5322 section 2.2 (printable ASCII but no colon), holds no NUL and no CR or
-//! LF other than a CRLF before a blank (a fold, section 2.2.3), and a field that nobody touches is rendered octet for
+//! Invariants: the name of a [`Field`] is printable ASCII without a colon (RFC 5322 section 2.2). A field holds no NUL, and
+//! CR and LF only as a CRLF before a blank (a fold, section 2.2.3). A field that no repair changes is rendered octet for
 //! octet as it came.
+
+use std::borrow::Cow;
 
 use memchr::memchr;
 
@@ -16,9 +18,9 @@ pub struct Field {
 }
 
 impl Field {
-    /// A field built by us: `value` may hold folds (CRLF and a blank); any other CR, LF or NUL becomes a blank.
+    /// Builds a field. `value` may hold folds (CRLF and a blank); any other CR, LF or NUL becomes a blank.
     ///
-    /// The name must be legal; octets that are not are dropped.
+    /// Octets that are illegal in a name are dropped.
     pub fn new(name: &str, value: impl AsRef<[u8]>) -> Field {
         let bytes = value.as_ref();
         let name: String = name.chars().filter(|&c| c.is_ascii_graphic() && c != ':').collect();
@@ -68,7 +70,12 @@ impl Field {
         self.raw[..self.name_len].eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// The value with its folds, blanks at both ends gone.
+    /// Whether this is one of these fields.
+    pub(super) fn is_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.is(name))
+    }
+
+    /// The value with its folds, without the blanks at both ends.
     pub fn value(&self) -> &[u8] {
         let value = &self.raw[self.name_len + 1..];
         // Not `trim_ascii`: a form feed is no blank (RFC 5322 section 3.2.2), and repair must see it.
@@ -81,7 +88,7 @@ impl Field {
 
     /// The value on one line: the CRLF of every fold is gone, the blank after it stays (RFC 5322 section 2.2.3).
     pub fn unfolded(&self) -> Vec<u8> {
-        self.value().iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect()
+        unfold(self.value())
     }
 
     /// The whole field without the CRLF at its end.
@@ -91,7 +98,7 @@ impl Field {
 
     /// The length of the longest line, in octets without CRLF.
     pub fn longest_line(&self) -> usize {
-        self.raw.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line).len()).max().unwrap_or(0)
+        longest_line(&self.raw)
     }
 }
 
@@ -127,12 +134,8 @@ impl Header {
     /// Reads a header block that was stored or built before. Lines that belong to no field are left out.
     pub fn parse(head: &[u8]) -> Header {
         let mut header = Header::default();
-        for line in head.split(|&b| b == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.is_empty() {
-                // The empty slice after the last CRLF, or the blank line itself.
-                continue;
-            }
+        // Empty are the blank line and the slice after the last CRLF.
+        for line in lines(head).filter(|line| !line.is_empty()) {
             header.push_line(line);
         }
         header
@@ -179,23 +182,15 @@ impl Header {
         self.fields.iter().filter(|field| field.is(name)).count()
     }
 
-    /// Puts `field` where the first field of its name stands, or at the end; later ones of the name go.
+    /// Replaces the first field of the same name and removes the later ones; without one, appends `field`.
     pub fn set(&mut self, field: Field) {
-        let name = field.name().to_owned();
-        match self.fields.iter().position(|old| old.is(&name)) {
-            Some(at) => {
-                self.fields[at] = field;
-                let mut index = 0;
-                self.fields.retain(|old| {
-                    index += 1;
-                    index - 1 <= at || !old.is(&name)
-                });
-            }
-            None => self.fields.push(field),
-        }
+        let Some(at) = self.fields.iter().position(|old| old.is(field.name())) else { return self.fields.push(field) };
+        let later = self.fields.split_off(at + 1);
+        self.fields.extend(later.into_iter().filter(|old| !old.is(field.name())));
+        self.fields[at] = field;
     }
 
-    /// Removes every field of that name; whether there was one.
+    /// Removes every field of that name, and returns whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.fields.len();
         self.fields.retain(|field| !field.is(name));
@@ -213,7 +208,45 @@ impl Header {
     }
 }
 
-/// Whether `bytes` begins with CRLF and a blank that has text after it somewhere: a legal fold.
+/// The value on one line: without the CRLF of each fold (RFC 5322 section 2.2.3).
+pub(super) fn unfold(value: &[u8]) -> Vec<u8> {
+    value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect()
+}
+
+/// The lines of a block, without their line ends.
+pub(super) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    block.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// The length of the longest line of a block, in octets without CRLF.
+pub(super) fn longest_line(block: &[u8]) -> usize {
+    lines(block).map(<[u8]>::len).max().unwrap_or(0)
+}
+
+/// The line without its NUL octets.
+pub(super) fn without_nul(line: &[u8]) -> Cow<'_, [u8]> {
+    match memchr(0, line) {
+        Some(_) => line.iter().copied().filter(|&b| b != 0).collect(),
+        None => Cow::Borrowed(line),
+    }
+}
+
+/// Whether the octet may stand in a header line: printable ASCII, a blank or a tab.
+pub(super) fn is_plain(octet: u8) -> bool {
+    matches!(octet, b'\t' | 0x20..0x7f)
+}
+
+/// The pieces of a value between semicolons: the value first, then its parameters (RFC 2045 section 5.1). A semicolon
+/// inside quotes is text.
+pub(super) fn pieces(value: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    value.split(move |c| {
+        quoted ^= c == '"';
+        c == ';' && !quoted
+    })
+}
+
+/// Whether `bytes` begins with CRLF and a blank: a legal fold.
 fn is_fold(bytes: &[u8]) -> bool {
     matches!(bytes, [b'\r', b'\n', b' ' | b'\t', ..])
 }
@@ -223,7 +256,7 @@ fn clean_octet(octet: u8) -> u8 {
     if octet == b'\r' || octet == b'\n' || octet == 0 { b' ' } else { octet }
 }
 
-/// Where the name ends and where its colon stands.
+/// The end of the name, and the place of its colon.
 fn name_end(line: &[u8]) -> Option<(usize, usize)> {
     let colon = memchr(b':', line)?;
     let name = line[..colon].trim_ascii_end();

@@ -1,17 +1,18 @@
 //! Mailboxes in header fields: read leniently, written strictly (RFC 5322 section 3.4).
 //!
-//! Not here: envelope addresses (`mail::Address` decides what may go into a command, and what counts as usable here).
+//! Envelope addresses: `mail::Address`, which also decides which address is usable here.
 //!
-//! Invariants: reading is one pass without recursion, whatever the nesting of comments; what is written is ASCII, folded
-//! at 76, and one mailbox that every reader sees alike.
+//! Invariants: reading is one pass without recursion, at any nesting of comments; the written form is ASCII, folded at 76,
+//! and one mailbox to every reader.
 
 use crate::mail::Address;
 use crate::message::charset::Hints;
-use crate::message::{encoded_word, raw_word};
+use crate::message::encoded_word;
+use crate::message::header::{Field, unfold};
 
 /// More mailboxes than this in one field are not looked at.
 const MAX_MAILBOXES: usize = 10_000;
-/// A longer display name is cut: nobody reads it, and some providers refuse it.
+/// A longer display name is cut, because some providers refuse it.
 const MAX_NAME: usize = 100;
 
 /// One mailbox as a header names it.
@@ -19,12 +20,12 @@ const MAX_NAME: usize = 100;
 pub struct Mailbox {
     /// The display name, decoded, or else the comment of the old form `a@b (Name)`; empty when there is none.
     pub name: String,
-    /// What stood for the address; may be empty or no address at all.
+    /// The text in the place of the address; may be empty or no address at all.
     pub text: String,
 }
 
 impl Mailbox {
-    /// The address, if it is one, has a domain, and every reader sees the same in it.
+    /// The address, if it is legal, has a domain, and is the same to every reader.
     pub fn address(&self) -> Option<Address> {
         Address::parse(&self.text).ok().filter(|a| a.is_qualified() && is_seen_alike(&self.text))
     }
@@ -41,13 +42,12 @@ pub(super) fn is_seen_alike(address: &str) -> bool {
     !address.contains("=?") && !address.contains(['<', '>'])
 }
 
-/// Reads the value of an address field as it came: charset, encoded words, groups, comments and all.
+/// Reads the value of an address field as it came, with raw text, encoded words, groups and comments.
 ///
 /// The text is decoded before it is parsed, because GBK octets may look like `\` and `@`. A field that is one encoded
 /// word from end to end (`=?utf-8?B?...?=` around `Name <a@b>`) is opened once.
 pub fn parse_field(value: &[u8], hints: Hints) -> Vec<Mailbox> {
-    let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    let text = raw_word::text_of(&unfolded, hints);
+    let text = encoded_word::text_of(&unfold(value), hints);
     let list = parse(&text);
     if text.contains("=?") && list.iter().all(|mailbox| !mailbox.text.contains('@')) {
         let opened = parse(&encoded_word::decode(&text));
@@ -63,15 +63,19 @@ pub(super) fn usable(value: &[u8], hints: Hints) -> Vec<(String, Address)> {
     parse_field(value, hints).into_iter().filter_map(|m| m.address().map(|a| (m.name, a))).collect()
 }
 
+/// Whether the field is missing, or has no usable address.
+pub(super) fn lacks_address(field: Option<&Field>) -> bool {
+    field.is_none_or(|field| usable(field.value(), Hints::default()).is_empty())
+}
+
 /// Whether every quote in the value is closed; otherwise strict readers see no address at all in it (Q-103).
 pub(super) fn is_closed(value: &[u8], hints: Hints) -> bool {
-    let unfolded: Vec<u8> = value.iter().copied().filter(|&b| b != b'\r' && b != b'\n').collect();
-    !read(&raw_word::text_of(&unfolded, hints)).in_quotes
+    !read(&encoded_word::text_of(&unfold(value), hints)).in_quotes
 }
 
 /// Reads a list of mailboxes from text. Groups are flattened; empty elements are left out.
 ///
-/// When a quote is never closed, which would swallow the rest, quotes mean nothing.
+/// When a quote is never closed, quotes mean nothing, because it would hide the rest.
 pub fn parse(text: &str) -> Vec<Mailbox> {
     let reader = read(text);
     if reader.in_quotes { read(&text.replace('"', "")).list } else { reader.list }
@@ -104,7 +108,7 @@ struct Reader {
     in_literal: bool,
     escaped: bool,
     depth: usize,
-    /// Characters taken: what the tests hold to be linear.
+    /// Characters taken: the tests check that this is linear.
     #[cfg(test)]
     steps: u64,
 }
@@ -223,11 +227,18 @@ fn without_route(inner: &str) -> &str {
     inner.strip_prefix('\'').and_then(|i| i.strip_suffix('\'')).unwrap_or(inner).trim()
 }
 
-/// A display name on one line, single blanks, no control characters, no bidirectional overrides, quotes around it gone.
+/// Text on one line for display: single blanks, no control characters, nothing invisible. It may still be up to four times
+/// as long as `most` characters.
+pub(super) fn visible_line(text: &str, most: usize) -> String {
+    let seen = text.chars().map(encoded_word::no_control).filter(|c| !is_invisible(*c));
+    // The limit counts before blanks are joined, so that a text of blanks alone takes bounded time.
+    let line: String = seen.take(most.saturating_mul(4)).collect();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A display name as [`visible_line`] gives it, cut to a legal length, without quotes around it.
 pub(super) fn tidy_name(name: &str) -> String {
-    let name: String =
-        name.chars().map(encoded_word::no_control).filter(|c| !is_invisible(*c)).take(MAX_NAME * 4).collect();
-    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name = visible_line(name, MAX_NAME);
     let name: String = name.chars().take(MAX_NAME).collect();
     let mut name = name.trim();
     // Every pair of quotes, not one: a name that is tidied again must not change, or vanish (four quotes and no text).
@@ -237,14 +248,14 @@ pub(super) fn tidy_name(name: &str) -> String {
     name.to_owned()
 }
 
-/// Marks that turn the reading direction or cannot be seen, used to fake names.
-pub(super) fn is_invisible(c: char) -> bool {
+/// Marks that change the reading direction or are invisible, used to fake names.
+fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Writes one mailbox: `address`, `Name <address>`, `"N. Ame" <address>` or `=?UTF-8?B?...?= <address>`.
 ///
-/// `column` is where it will stand on its line; the result may hold folds.
+/// `column` is its place on the line; the result may hold folds.
 pub fn write(name: &str, address: &Address, column: usize) -> String {
     let name = tidy_name(name);
     if name.is_empty() {

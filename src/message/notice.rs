@@ -1,18 +1,16 @@
-//! What the relay writes to its owner: a mail that failed, many that failed, an account that cannot send.
+//! The mails of the relay itself: a mail that failed, many that failed, an account that cannot send.
 //!
 //! ```text
-//!  failure   one mail that failed        multipart/report (RFC 3464), to the owner or the sender
+//!  failure   one mail that failed        multipart/report (RFC 3464), to the operator or the sender, if permitted
 //!  digest    many that failed            a table by cause, each remedy once
-//!  alarm     an account stopped, rests, or works again; as a mail, and as the text that a webhook carries
-//!  permit    may this failed mail be told of at all?
+//!  alarm     an account stopped, cools, or works again; as a mail, and as the text of a webhook
 //! ```
 //!
-//! All of them come from one of the owner's own accounts, because providers refuse the null sender, and say with
-//! `Auto-Submitted` (RFC 3834 section 5) and `X-Auto-Response-Suppress` that nobody is to answer. What this is not: when
-//! something is told, how often, and over which channel (`account::alarm`, `report::digest`), and the way there.
+//! They come from one of the operator's accounts, because providers refuse the null sender. `Auto-Submitted` (RFC 3834
+//! section 5) and `X-Auto-Response-Suppress` ask for no answers. The caller decides when, how often and over which channel.
 //!
-//! Invariants: the same arguments give the same octets; head and body are 7-bit, with CRLF and no line over 998 octets;
-//! what a provider or client said stays text, whatever is in it; nothing here has ever seen a secret.
+//! Invariants: the same arguments give the same octets; head and body are 7-bit, with CRLF and no line over 998 octets; the
+//! words of a provider or client stay text; no secret reaches this module.
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::content_type::ContentType;
@@ -27,22 +25,20 @@ use crate::message::mailbox;
 pub mod alarm;
 pub mod digest;
 mod failure;
-mod permit;
 
-pub use failure::{Failure, Notice, build};
-pub use permit::{Reader, may_tell};
+pub use failure::{Failure, Notice, Reader, build, may_tell};
 
 /// How much of the words of others is shown in one place, in characters.
 const MAX_WORDS: usize = 2000;
 /// How much of a subject is shown, in characters.
 const MAX_SUBJECT: usize = 60;
 
-/// What every mail of ours has: from whom, to whom, when, under which number, in which language.
+/// The part that every mail of the relay has: sender, recipient, date, id, language.
 #[derive(Clone, Copy, Debug)]
 pub struct Letter<'a> {
-    /// The account's own address that it leaves by; the seal puts on another one if another account sends it.
+    /// The address of the account that sends it; sender rewriting replaces it if another account does.
     pub from: &'a Address,
-    /// Who reads it. Must be qualified.
+    /// The reader. Must be qualified.
     pub to: &'a Address,
     /// The id of the mail itself: its Message-ID and boundary.
     pub id: Id,
@@ -50,17 +46,17 @@ pub struct Letter<'a> {
     pub domain: &'a str,
     /// The name of this host.
     pub host: &'a str,
-    /// When it is written, as RFC 5322 section 3.3 has it.
+    /// The date, in the form of RFC 5322 section 3.3.
     pub date: &'a str,
-    /// What it is written in.
+    /// The language of the text.
     pub language: Language,
 }
 
-/// The fields that tell programs what kind of mail this is.
+/// The fields that classify the mail for programs.
 struct Marks {
     /// RFC 3834 section 5: `auto-replied` for a mail about one other mail, `auto-generated` for any other.
     auto_submitted: &'static str,
-    /// Name and value of our own field, by which [`may_tell`] knows it again.
+    /// Name and value of the relay's own field, which [`may_tell`] recognises.
     own: (&'static str, String),
 }
 
@@ -88,9 +84,9 @@ fn words(text: &str) -> MimePart<'static> {
     MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), text.replace('\n', "\r\n"))
 }
 
-/// A subject as a field value: encoded words unless it is plain ASCII that nobody can take for one (RFC 2047).
+/// A subject as a field value: encoded words unless it is plain ASCII without `=?` (RFC 2047).
 fn subject_value(subject: &str) -> String {
-    let subject = plain(subject, MAX_WORDS);
+    let subject = one_line(subject, MAX_WORDS);
     let bare = subject.is_ascii() && subject.len() <= MAX_SUBJECT && !subject.contains("=?");
     if bare { subject } else { encoded_word::encode(&subject, "Subject: ".len()) }
 }
@@ -100,22 +96,14 @@ fn unfold(text: &str) -> String {
     text.replace("\r\n", "")
 }
 
-/// Text of others on one line: no control characters, nothing that hides or turns text round, single blanks, at most
-/// `most` characters.
-fn plain(text: &str, most: usize) -> String {
-    let seen = text.chars().map(encoded_word::no_control).filter(|c| !mailbox::is_invisible(*c));
-    // Blanks are joined below: a text of blanks alone must not make this long.
-    let line: String = seen.take(most.saturating_mul(4)).collect();
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+/// Text of others on one line: no control characters, nothing that hides or reverses text, single blanks, at most `most`
+/// characters.
+pub fn one_line(text: &str, most: usize) -> String {
+    let line = mailbox::visible_line(text, most);
     match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}...", line[..end].trim_end()),
         None => line,
     }
-}
-
-/// Text of others on one line, for whoever shows it: no control characters, at most `most` characters.
-pub fn one_line(text: &str, most: usize) -> String {
-    plain(text, most)
 }
 
 /// `1 mail`, `2 mails`.
@@ -125,7 +113,7 @@ fn mails(count: u64) -> String {
 
 /// The subject of a stored mail as a person reads it; empty when there is none.
 fn subject_of(value: &str, most: usize) -> String {
-    plain(&encoded_word::decode(value), most)
+    one_line(&encoded_word::decode(value), most)
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! The trace field we put on top of every message, and what older ones tell (RFC 5321 section 4.4).
+//! The trace field on top of every message, and the count of older ones (RFC 5321 section 4.4).
 //!
-//! What this is not: a record for the owner; nothing here goes to a log. Other servers' fields are counted, never
-//! changed.
+//! Other servers' fields are counted, never changed.
 //!
-//! Invariant: whatever the client said in HELO, the field is printable ASCII, has no line over 998 octets, and cannot be
-//! closed or commented out from inside (A-042).
+//! Invariant: with any name in HELO the field is printable ASCII, has no line over 998 octets, and cannot be closed or
+//! commented out from inside (A-042).
 
 use std::net::IpAddr;
 
@@ -14,20 +13,20 @@ use crate::message::header::{Field, Header};
 /// The longest HELO name that is shown, in octets (the limit of a domain, RFC 5321 section 4.5.3.1.2).
 const MAX_HELO: usize = 255;
 
-/// What the trace field tells.
+/// The content of the trace field.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a> {
-    /// What the client called itself, as it came; empty when it said nothing.
+    /// The client's name in HELO, as it came; empty without one.
     pub helo: &'a [u8],
-    /// Where it came from.
+    /// The client's address.
     pub ip: IpAddr,
-    /// Our own name.
+    /// The name of this host.
     pub host: &'a str,
     /// `SMTP`, `ESMTP`, `ESMTPA`, `ESMTPS` or `ESMTPSA` (RFC 3848).
     pub with: &'a str,
     /// The id of the message.
     pub id: Id,
-    /// When it came in, as RFC 5322 section 3.3 writes it.
+    /// The time of arrival in the form of RFC 5322 section 3.3.
     pub date: &'a str,
 }
 
@@ -50,15 +49,15 @@ pub fn field(trace: &Trace<'_>) -> Vec<u8> {
     out
 }
 
-/// How many servers the message has passed, by the count of its Received fields (RFC 5321 section 6.3).
+/// The number of servers that the message has passed: its Received fields (RFC 5321 section 6.3).
 pub fn hops(header: &Header) -> usize {
     header.count("Received")
 }
 
-/// How many of them were this host: each such field is one turn of a loop.
+/// The number of those fields that this host wrote: each is one turn of a loop.
 ///
-/// Only the form that [`field`] writes counts; a name inside somebody's comment does not. It still counts when somebody
-/// on the way has folded it anew, or written it in other letters (A-061).
+/// Only the form that [`field`] writes counts; a name inside another comment does not. It still counts when another
+/// server has folded it anew or changed its case (A-061).
 pub fn own(header: &Header, host: &str) -> usize {
     let mark = format!(" by {} (Yizhan) with ", visible(host.as_bytes())).to_ascii_lowercase();
     let fields = header.fields.iter().filter(|field| field.is("Received"));
@@ -70,7 +69,7 @@ fn single_blanks(text: &[u8]) -> String {
     String::from_utf8_lossy(text).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The first word as printable ASCII; what could end the clause, the comment or the field is shown as `?`.
+/// The first word as printable ASCII; characters that could end the clause, the comment or the field become `?`.
 fn visible(name: &[u8]) -> String {
     let word = name.split(|b| b.is_ascii_whitespace()).find(|word| !word.is_empty()).unwrap_or(b"unknown");
     let shown = |&b: &u8| if b.is_ascii_graphic() && !b"()<>\\\";,".contains(&b) { b as char } else { '?' };

@@ -1,15 +1,15 @@
-//! Finds where the header block of a message ends, chunk by chunk, and tells it apart from the body.
+//! Finds the end of the header block of a message, chunk by chunk.
 //!
-//! Real mail has bare LF, CR CR LF, CR alone (`cr_lines`), blank lines in front, an mbox line, no blank line before the body, or no header at
-//! all (RFC 5322 section 2.1 as it is broken in the field); each of these has one meaning here, and the result does not
-//! depend on how the octets were cut into chunks.
+//! Real mail breaks RFC 5322 section 2.1: bare LF, CR CR LF, CR alone (`cr_lines`), blank lines in front, an mbox line, no
+//! blank line before the body, no header at all. Each of these has one meaning here.
 //!
-//! Invariants: an octet is looked at a fixed number of times; never more than [`MAX_HEADER`] octets are held.
+//! Invariants: the result does not depend on how the octets were cut into chunks; each octet is read a fixed number of
+//! times; at most [`MAX_HEADER`] octets are held.
 
 use memchr::memchr;
 
 use crate::message::cr_lines::{self, Doubt, LineEnd};
-use crate::message::header::Header;
+use crate::message::header::{Header, without_nul};
 
 /// The largest header block, in octets as they came.
 pub const MAX_HEADER: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub enum SplitError {
     TooManyFields,
 }
 
-/// What of the message is body, in this order: octets held back from earlier chunks, then the rest of this one.
+/// Octets of the body, in this order: those held back from earlier chunks, then the rest of this one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct BodyPart<'c> {
     /// Octets that were taken for header until now (a message without a header, or without its blank line).
@@ -36,9 +36,10 @@ pub struct BodyPart<'c> {
     pub rest: &'c [u8],
 }
 
-#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 enum Place {
-    /// Nothing but blank lines so far.
+    /// Only blank lines so far.
+    #[default]
     Front,
     Header,
     Body,
@@ -51,42 +52,27 @@ enum Line {
     Body,
 }
 
-/// Takes DATA content (dots already unstuffed) and gives the header at the end, the body as it comes.
-#[derive(Debug)]
+/// Takes DATA content (dots already unstuffed); returns the body as it comes, and the header at the end.
+#[derive(Debug, Default)]
 pub struct Splitter {
     header: Header,
     /// The current line as it came, line end included.
     line: Vec<u8>,
-    /// Lines that are not taken yet, while it is open what ends them.
+    /// Lines that are not taken yet, while their line end is in doubt.
     doubt: Option<Doubt>,
     /// Octets of the finished header lines.
     used: usize,
     place: Place,
     error: Option<SplitError>,
-    /// Octets copied and looked at: what the tests hold to be linear.
+    /// Octets copied and read: the tests check that this is linear.
     #[cfg(test)]
     pub(super) steps: u64,
-}
-
-impl Default for Splitter {
-    fn default() -> Splitter {
-        Splitter::new()
-    }
 }
 
 impl Splitter {
     /// At the start of a message.
     pub fn new() -> Splitter {
-        Splitter {
-            header: Header::default(),
-            line: Vec::new(),
-            doubt: None,
-            used: 0,
-            place: Place::Front,
-            error: None,
-            #[cfg(test)]
-            steps: 0,
-        }
+        Splitter::default()
     }
 
     /// Whether the body has begun, so that [`Splitter::header`] is whole.
@@ -170,8 +156,8 @@ impl Splitter {
         self.used + self.doubt.as_ref().map_or(0, |doubt| doubt.octets.len()) + self.line.len()
     }
 
-    /// Takes the line that is complete (or that fills all the room), once it is known what ends lines here. `Some` when
-    /// the body begins.
+    /// Takes the line that is complete (or that fills all the room), unless its line end is in doubt. `Some` when the body
+    /// begins.
     fn complete(&mut self, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
         let verdict = match &mut self.doubt {
             Some(doubt) => doubt.next(&self.line),
@@ -192,7 +178,7 @@ impl Splitter {
         }
     }
 
-    /// Takes lines that were in doubt. What stands behind the header is body.
+    /// Takes lines that were in doubt. What follows the header is body.
     fn replay(&mut self, octets: &[u8], end: LineEnd, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
         self.header.framing.bare_line_ends |= end == LineEnd::Cr;
         let mut rest = octets;
@@ -208,7 +194,7 @@ impl Splitter {
         Ok(None)
     }
 
-    /// Looks at the line that is complete (or that fills all the room). `Some` when the body begins.
+    /// Reads the line that is complete (or that fills all the room). `Some` when the body begins.
     fn end_line(&mut self, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
         let line = std::mem::take(&mut self.line);
         self.step(line.len());
@@ -239,14 +225,8 @@ impl Splitter {
         let text = raw.strip_suffix(b"\n").unwrap_or(raw);
         let crs = text.iter().rev().take_while(|&&b| b == b'\r').count();
         let text = &text[..text.len() - crs];
-        let cleaned: Vec<u8>;
-        let nul = memchr(0, text).is_some();
-        let line = if nul {
-            cleaned = text.iter().copied().filter(|&b| b != 0).collect();
-            &cleaned
-        } else {
-            text
-        };
+        let cleaned = without_nul(text);
+        let line = &cleaned[..];
         if line.trim_ascii().is_empty() && (line.is_empty() || self.place == Place::Front) {
             if !self.header.fields.is_empty() {
                 return Line::Separator;
@@ -264,7 +244,7 @@ impl Splitter {
             return Line::Body;
         }
         self.place = Place::Header;
-        self.header.framing.nul |= nul;
+        self.header.framing.nul |= line.len() < text.len();
         self.header.framing.bare_line_ends |= (raw.ends_with(b"\n") && crs != 1) || memchr(b'\r', line).is_some();
         Line::Taken
     }

@@ -18,9 +18,9 @@ fn pass_for(mail: &[u8], step: usize, client: &Client<'_>) -> Result<(Repaired, 
         first.push(chunk, &mut stored)?;
     }
     let examined = first.finish(&mut stored)?;
-    let (mut mender, mut body) = (Mender::new(&examined.header, &examined.plan), Vec::new());
-    stored.chunks(step.max(1)).for_each(|chunk| mender.push(chunk, &mut body));
-    mender.finish(&mut body);
+    let (mut rewriter, mut body) = (BodyRewriter::new(&examined.header, &examined.plan), Vec::new());
+    stored.chunks(step.max(1)).for_each(|chunk| rewriter.push(chunk, &mut body));
+    rewriter.finish(&mut body);
     if !examined.plan.rewrites_body() {
         assert_eq!(body, stored, "the second pass changes nothing that the plan does not name");
     }
@@ -215,12 +215,12 @@ proptest! {
     }
 
     #[test]
-    fn every_seal_is_accepted(mail in mail(), display in proptest::option::of(".{0,80}"), from in vec(piece(), 0..12)) {
+    fn every_rewritten_sender_is_accepted(mail in mail(), display in proptest::option::of(".{0,80}"), from in vec(piece(), 0..12)) {
         let login = Address::parse("office@qq.com").unwrap();
         let (repaired, _) = pass(&[b"From: ", &from.concat()[..], b"\r\n", &mail].concat(), 4096).unwrap();
         for head in [&repaired.head[..], &mail, &[&b"From: "[..], &from.concat(), b"\r\n"].concat()] {
             for policy in [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias, FromPolicy::RewrittenAnyway, FromPolicy::Free] {
-                let put = |head: &[u8]| seal(head, &Seal { address: &login, display: display.as_deref(), policy, keep_dkim: false });
+                let put = |head: &[u8]| rewrite_sender(head, &SenderRewrite { address: &login, display: display.as_deref(), policy, keep_dkim: false }, &[]);
                 let out = put(head);
                 prop_assert!(from_rule::qq_accepts(&out), "{}", out.escape_ascii());
                 prop_assert_eq!(put(&out), &out[..]);

@@ -187,13 +187,13 @@ impl Connection {
     ) -> Result<(), crate::queue::QueueError> {
         self.client.body(converted.map_or(&letter.head, |converted| &converted.head));
         self.client.body(b"\r\n");
-        let (mut mender, mut piece) = (converted.map(Converted::mender), Vec::new());
+        let (mut rewriter, mut piece) = (converted.map(Converted::rewriter), Vec::new());
         let mut reader = letter.body.reader();
         while let Some(chunk) = reader.next_chunk().await? {
-            match &mut mender {
+            match &mut rewriter {
                 None => self.client.body(&chunk),
-                Some(mender) => {
-                    mender.push(&chunk, &mut piece);
+                Some(rewriter) => {
+                    rewriter.push(&chunk, &mut piece);
                     self.client.body(&piece);
                     piece.clear();
                 }
@@ -202,8 +202,8 @@ impl Connection {
                 return Ok(());
             }
         }
-        if let Some(mender) = mender {
-            mender.finish(&mut piece);
+        if let Some(rewriter) = rewriter {
+            rewriter.finish(&mut piece);
             self.client.body(&piece);
         }
         self.client.finish();

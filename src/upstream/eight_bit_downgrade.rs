@@ -6,10 +6,10 @@
 
 use bytes::Bytes;
 
-use crate::message::Mender;
+use crate::message::BodyRewriter;
+use crate::message::Repair;
 use crate::message::downgrade;
 use crate::message::mime::Plan;
-use crate::message::repair::Repair;
 use crate::queue::QueueError;
 
 use super::letter::Letter;
@@ -38,8 +38,8 @@ pub(super) struct Converted {
 
 impl Converted {
     /// Converts the body, piece by piece.
-    pub(super) fn mender(&self) -> Mender<'_> {
-        downgrade::mender(&self.original, &self.plan)
+    pub(super) fn rewriter(&self) -> BodyRewriter<'_> {
+        downgrade::rewriter(&self.original, &self.plan)
     }
 }
 
@@ -69,13 +69,13 @@ pub(super) async fn form(letter: &Letter<'_>) -> Result<Form, QueueError> {
 
 /// SIZE must tell what will be sent (RFC 1870 section 5), so the conversion is done once for its length.
 async fn count(letter: &Letter<'_>, converted: &Converted) -> Result<u64, QueueError> {
-    let (mut mender, mut reader) = (converted.mender(), letter.body.reader());
+    let (mut rewriter, mut reader) = (converted.rewriter(), letter.body.reader());
     let (mut size, mut piece) = (0, Vec::new());
     while let Some(chunk) = reader.next_chunk().await? {
-        mender.push(&chunk, &mut piece);
+        rewriter.push(&chunk, &mut piece);
         size += piece.len() as u64;
         piece.clear();
     }
-    mender.finish(&mut piece);
+    rewriter.finish(&mut piece);
     Ok(size + piece.len() as u64)
 }

@@ -26,7 +26,7 @@ pub enum Fate {
     Refused,
     /// There were too many recipients in one transaction: try fewer. With one recipient it is refused.
     Split,
-    /// The provider does not like the sender or the header: seal strictly and send once more. If that was done, it is
+    /// The provider does not like the sender or the header: rewrite the sender strictly and send once more. If that was done, it is
     /// refused.
     Rewrite,
     /// The line was lost between the final dot and its reply: nobody knows.

@@ -165,8 +165,8 @@ async fn it_works_without_an_account_and_says_what_it_cannot_show() {
     let out = child.wait_with_output().unwrap();
     let text = String::from_utf8(out.stdout).expect("printable text");
     assert!(out.status.success(), "{text}");
-    assert!(text.contains("the seal is not shown") && text.contains("bare-line-ends"), "{text}");
-    assert!(!text.contains('\u{1b}') && !text.contains("sealed"), "{text}");
+    assert!(text.contains("the sender is not rewritten") && text.contains("bare-line-ends"), "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains("sender-rewritten"), "{text}");
 }
 
 #[tokio::test]

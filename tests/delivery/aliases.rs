@@ -1,7 +1,7 @@
 //! An account with more than one address: what stays in From, who stands in the envelope, and what `repair` shows of it.
 //!
 //! A pretended QQ Mail takes the mail, which judges the envelope sender against the log-in and From by its form. The
-//! rules of the settings are in `tests/commands/settings.rs`, those of the seal beside the code.
+//! rules of the settings are in `tests/commands/settings.rs`, those of sender rewriting beside the code.
 
 use std::process::Command;
 
@@ -89,7 +89,7 @@ fn from_line(report: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn repair_shows_the_seal_of_each_account() {
+async fn repair_shows_the_rewritten_sender_of_each_account() {
     let folder = Folder::new("alias-repair");
     let settings = "[account.office]\nprovider = \"qq\"\nuser = \"office@qq.com\"\naliases = [\"sales@example.com\"]\n\
         [account.second]\nprovider = \"qq\"\nuser = \"second@qq.com\"\n\
@@ -97,9 +97,9 @@ async fn repair_shows_the_seal_of_each_account() {
         address = \"relay@example.com\"\naliases = [\"news@example.com\"]\n";
     let from = "Sales <sales@example.com>";
     let report = repaired(&folder, settings, &["--account", "office"], from).await;
-    assert_eq!((from_line(&report), report["sealed"].as_bool()), (from, Some(false)));
+    assert_eq!((from_line(&report), report["sender_rewritten"].as_bool()), (from, Some(false)));
     let report = repaired(&folder, settings, &["--account", "second"], from).await;
-    assert_eq!((from_line(&report), report["sealed"].as_bool()), ("Sales <second@qq.com>", Some(true)));
+    assert_eq!((from_line(&report), report["sender_rewritten"].as_bool()), ("Sales <second@qq.com>", Some(true)));
     // The log-in name is no address; the mailbox that was named is the sender.
     let report = repaired(&folder, settings, &["--account", "cloud"], from).await;
     assert_eq!(from_line(&report), "Sales <relay@example.com>");

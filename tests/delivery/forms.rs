@@ -1,7 +1,7 @@
 //! A copy leaves in another form than the stored one: in seven bits, or without a signature that no longer fits.
 //!
 //! The log names each such change (`converted`, `dkim_removed`). Here: the real program, its log, and what the provider
-//! has in the end. The forms themselves are tested beside `message::downgrade` and `message::rewrite`.
+//! has in the end. The forms themselves are tested beside `message::downgrade` and `message::sender_rewriting`.
 
 use mail_parser::MessageParser;
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::message::from_rule::qq_accepts;
-use yizhan::message::{self, Client, Facts, FirstPass, FromPolicy, Level, Mender, Seal, seal};
+use yizhan::message::{self, BodyRewriter, Client, Facts, FirstPass, FromPolicy, Level, SenderRewrite, rewrite_sender};
 
 const DATE: &str = "Sat, 21 Nov 2026 18:00:00 +0800";
 
@@ -23,9 +23,9 @@ fn store(mail: &[u8], step: usize, client: Client<'_>) -> (Vec<u8>, String) {
         first.push(chunk, &mut stored).unwrap();
     }
     let examined = first.finish(&mut stored).unwrap();
-    let (mut mender, mut body) = (Mender::new(&examined.header, &examined.plan), Vec::new());
-    stored.chunks(step).for_each(|chunk| mender.push(chunk, &mut body));
-    mender.finish(&mut body);
+    let (mut rewriter, mut body) = (BodyRewriter::new(&examined.header, &examined.plan), Vec::new());
+    stored.chunks(step).for_each(|chunk| rewriter.push(chunk, &mut body));
+    rewriter.finish(&mut body);
     let repaired = message::repair(
         examined.header,
         &Facts {
@@ -109,9 +109,12 @@ fn every_golden_mail_is_repaired_as_written() {
         }
         let head = &out[..out.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 2];
         let login = Address::parse("office@qq.com").unwrap();
-        let sealed =
-            seal(head, &Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false });
-        assert!(qq_accepts(&sealed), "{}: {}", folder.display(), sealed.escape_ascii());
+        let rewritten = rewrite_sender(
+            head,
+            &SenderRewrite { address: &login, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false },
+            &[],
+        );
+        assert!(qq_accepts(&rewritten), "{}: {}", folder.display(), rewritten.escape_ascii());
         assert_eq!(store(&mail, 1, client), (out.clone(), repairs), "{}: octet by octet", folder.display());
         assert_eq!(store(&out, 4096, client), (out, String::new()), "{}: repaired again", folder.display());
     }

@@ -1,6 +1,6 @@
 //! Judges nobody here wrote read everything that leaves: Python's email package, Perl's Email::MIME, SpamAssassin.
 //!
-//! Each golden mail is sealed as for an account and handed over as a file; so are the failure notices. The scripts in
+//! Each golden mail has its sender rewritten as for an account and handed over as a file; so are the failure notices. The scripts in
 //! `tests/judges/` ask the questions, one process a judge for all mails. Each judge also reads what the device sent, and
 //! must find fault with that: a judge who never finds anything proves nothing. Not here: what exactly the repair makes
 //! of a mail (`golden`).
@@ -18,7 +18,7 @@ use crate::support::folder::Folder;
 use crate::support::peers;
 use crate::support::skip::{Missing, need};
 use yizhan::mail::Address;
-use yizhan::message::{FromPolicy, Seal, seal};
+use yizhan::message::{FromPolicy, SenderRewrite, rewrite_sender};
 
 /// What SpamAssassin may not find in a mail of ours: the header is whole, legal and in ASCII.
 const FORM: &[&str] = &[
@@ -76,13 +76,14 @@ struct Case {
     ours: PathBuf,
 }
 
-/// All golden mails and notices, sealed, in a folder of their own.
+/// All golden mails and notices, with the sender rewritten, in a folder of their own.
 fn cases(folder: &Folder) -> Vec<Case> {
     let login = Address::parse("office@qq.com").unwrap();
-    let sealed = |mail: &[u8]| {
+    let rewritten = |mail: &[u8]| {
         let end = mail.windows(4).position(|w| w == b"\r\n\r\n").expect("a blank line") + 2;
-        let account = Seal { address: &login, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
-        [&seal(&mail[..end], &account)[..], &mail[end..]].concat()
+        let account =
+            SenderRewrite { address: &login, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
+        [&rewrite_sender(&mail[..end], &account, &[])[..], &mail[end..]].concat()
     };
     let mut cases = Vec::new();
     for kind in ["repair", "notice"] {
@@ -93,14 +94,14 @@ fn cases(folder: &Folder) -> Vec<Case> {
                 continue;
             }
             let name = format!("{kind}-{}", golden.file_name().unwrap().to_string_lossy());
-            let ours = folder.file(&format!("{name}.eml"), sealed(&fs::read(golden.join("out.eml")).unwrap()));
+            let ours = folder.file(&format!("{name}.eml"), rewritten(&fs::read(golden.join("out.eml")).unwrap()));
             let sent = (kind == "repair").then(|| golden.join("in.eml"));
             cases.push(Case { name, sent, ours });
         }
     }
     for (name, mail) in MADE {
         let stored = road::store(mail, mail.len()).unwrap();
-        let ours = folder.file(&format!("{name}.eml"), sealed(&[&stored.head, &b"\r\n"[..], &stored.body].concat()));
+        let ours = folder.file(&format!("{name}.eml"), rewritten(&[&stored.head, &b"\r\n"[..], &stored.body].concat()));
         let sent = Some(folder.file(&format!("{name}.sent"), mail));
         cases.push(Case { name: format!("made-{name}"), sent, ours });
     }

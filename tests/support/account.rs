@@ -1,6 +1,6 @@
 //! One account's way out, without a relay around it: what `delivery` has in its hand, for tests of connections.
 //!
-//! Not here: the queue, the seal, the breaker. The message is small and always the same.
+//! Not here: the queue, sender rewriting, the breaker. The message is small and always the same.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -88,11 +88,11 @@ fn show_repairs(paint: Paint, lang: Lang, repairs: &[Repair]) {
     for repair in repairs {
         say(&format!("   {} {}", paint.ink(Ink::Title, repair.name()), lang.pick(repair.why(), repair.why_zh())));
     }
-    let seal = lang.pick(
+    let why = lang.pick(
         "envelope and From: carry the account's address, nothing else is accepted",
         "信封与 From: 换成账号地址，否则服务商拒收",
     );
-    say(&format!("   {} {seal}", paint.ink(Ink::Title, "sealed")));
+    say(&format!("   {} {why}", paint.ink(Ink::Title, "sender-rewritten")));
 }
 
 /// The subject and the sender as a mail program would show them.

@@ -1,6 +1,6 @@
 //! `yizhan repair`: what the relay would make of a message in a file, without sending or keeping it.
 //!
-//! The message goes the way of every message: `intake::arrival`, then the seal of an account. What is shown is what
+//! The message goes the way of every message: `intake::arrival`, then the sender rewriting of an account. What is shown is what
 //! would be stored and sent but for id and date, which are of this moment. Not here: what a person or a program reads
 //! of it (`report`). Invariant: nothing is written but `--out`, and what a long body needs while the command runs.
 
@@ -20,7 +20,7 @@ use crate::intake::Client;
 use crate::intake::arrival::{Arrival, Circumstances, Mended};
 use crate::intake::refusal::Refusal;
 use crate::mail::{Address, Id, ReversePath};
-use crate::message::seal_among;
+use crate::message::{SenderRewrite, rewrite_sender};
 use crate::queue::{BodyDraft, Spool};
 
 use super::NOT_FOUND;
@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     /// Treat it as mail of [client.NAME]
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
-    /// Put on the seal of [account.NAME] (default: the first)
+    /// Rewrite the sender as [account.NAME] does (default: the first)
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     /// The envelope sender (MAIL FROM); default: none
@@ -155,15 +155,15 @@ impl Bench<'_> {
         let mut after = Letter { head: mended.head.to_vec(), body };
         report.repairs(&mended.repairs, lang);
         if let Some((account, address)) = self.account.and_then(|account| Some((account, account.address.as_ref()?))) {
-            let seal = crate::message::Seal {
+            let rewrite = SenderRewrite {
                 address,
                 display: None,
                 policy: app::from_policy(account),
                 keep_dkim: account.keep_dkim,
             };
-            after.head = seal_among(&after.head, &seal, &account.aliases);
+            after.head = rewrite_sender(&after.head, &rewrite, &account.aliases);
             report.account = Some(account.name.clone());
-            report.sealed = after.head != mended.head;
+            report.sender_rewritten = after.head != mended.head;
         }
         report.compare(&before, &after);
         Ok((Some(after), report))

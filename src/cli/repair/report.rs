@@ -39,10 +39,10 @@ impl Letter {
 pub(super) struct Report {
     /// The client it was treated as mail of.
     client: Option<String>,
-    /// The account whose seal it has; without one the seal is not shown.
+    /// The account that rewrites the sender; without one the sender stays.
     pub(super) account: Option<String>,
-    /// Whether the seal changed anything.
-    pub(super) sealed: bool,
+    /// Whether sender rewriting changed anything.
+    pub(super) sender_rewritten: bool,
     /// What the client would have been told, had it been refused.
     pub(super) refused: Option<String>,
     /// What was put right, in order.
@@ -98,7 +98,7 @@ impl Report {
         Report {
             client: client.map(str::to_owned),
             account: None,
-            sealed: false,
+            sender_rewritten: false,
             refused: None,
             repairs: Vec::new(),
             before: side(before, &before.head),
@@ -138,7 +138,7 @@ impl Report {
         title(&match (&self.account, lang) {
             (Some(account), Lang::En) => format!("as it would be sent through account {account}"),
             (Some(account), Lang::Zh) => format!("经账号 {account} 发出时"),
-            (None, Lang::En) => "as it would be stored; there is no account, so the seal is not shown".to_owned(),
+            (None, Lang::En) => "as it would be stored; there is no account, so the sender is not rewritten".to_owned(),
             (None, Lang::Zh) => "入队时的样子；没有账号，因此不显示改写后的发件人".to_owned(),
         });
         after.show(paint, lang, '+', Ink::Good);
@@ -156,12 +156,12 @@ impl Report {
         if self.repairs.is_empty() {
             say(lang.pick("    nothing has to be repaired", "    无需修复"));
         }
-        if self.sealed {
+        if self.sender_rewritten {
             let why = lang.pick(
                 "From: carries the account's address; the provider takes no other",
                 "From: 换成账号地址，否则服务商拒收",
             );
-            say(&format!("    {}  {why}", paint.ink(Ink::Quiet, "sealed")));
+            say(&format!("    {}  {why}", paint.ink(Ink::Quiet, "sender-rewritten")));
         }
     }
 }

@@ -9,9 +9,9 @@ fn convert(mail: &str) -> (Plan, String) {
     body.as_bytes().chunks(7).for_each(|chunk| survey.push(chunk));
     let plan = survey.finish();
     let mut out = [&head(old.as_bytes(), &plan)[..], b"\r\n"].concat();
-    let mut mender = mender(old.as_bytes(), &plan);
-    body.as_bytes().chunks(5).for_each(|chunk| mender.push(chunk, &mut out));
-    mender.finish(&mut out);
+    let mut rewriter = rewriter(old.as_bytes(), &plan);
+    body.as_bytes().chunks(5).for_each(|chunk| rewriter.push(chunk, &mut out));
+    rewriter.finish(&mut out);
     assert!(out.is_ascii() && !plan.eight_bit);
     (plan, String::from_utf8(out).unwrap())
 }

@@ -1,32 +1,33 @@
-//! The body: which of its parts may not go as they are, and the work of putting exactly those right.
+//! The body: which of its parts may not be sent as they are, and the changes to exactly those.
 //!
 //! ```text
-//!  body as normalised --> Survey (pass 1, while it is stored) --> Plan --> nothing to do, nearly always
-//!                                                                  |
-//!  body as stored ------> Mender (pass 2) <------------------------+
+//!  body as normalised --> survey (pass 1, while it is stored) --> plan --> nearly always empty
+//!                           part_scanner, part_stats, decide        |
+//!  body as stored ------> rewriter (pass 2) <-----------------------+
+//!                           part_scanner, reencoder
 //! ```
 //!
-//! A message without parts is one part here, number 0, so there is one road for all. What this is not: a tree in memory,
-//! or a judge of the header of the message (`repair` does what the plan says of part 0).
+//! A message without parts has one part here, number 0. No tree is in memory. `repair` carries out the change to part 0 on
+//! the header of the message.
 //!
-//! Invariants: what the plan does not name comes out octet for octet; what it names decodes to the octets it decoded to
-//! before, but for lines that could only be broken; the outcome surveyed again gives an empty plan; memory does not
-//! grow with the body (RFC 2045 section 6, RFC 2046 section 5.1).
+//! Invariants: a part without a change comes out octet for octet; one with a change decodes to the same octets, except for
+//! lines that could only be broken; a survey of the result gives an empty plan; memory does not grow with the body (RFC 2045
+//! section 6, RFC 2046 section 5.1).
 
-mod boundary;
-mod cure;
-pub(crate) mod edit;
-mod mender;
-mod part;
+mod content;
+mod decide;
+mod part_scanner;
+mod part_stats;
 mod plan;
-mod stats;
+mod reencoder;
+mod rewriter;
 mod survey;
-mod walker;
+mod uuencode;
 
-pub use mender::Mender;
-pub use plan::{Cure, Demand, Mend, Plan};
+pub use part_scanner::{MAX_DEPTH, MAX_PARTS};
+pub use plan::{Demand, PartChange, Plan, Recoding};
+pub use rewriter::BodyRewriter;
 pub use survey::Survey;
-pub use walker::{MAX_DEPTH, MAX_PARTS};
 
 #[cfg(test)]
 mod property_tests;

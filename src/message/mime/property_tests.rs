@@ -10,9 +10,9 @@ use crate::message::charset::Hints;
 use crate::message::header::Header;
 
 /// The decoded parts as another program reads them: text and attachments, in order.
-fn opinion(head: &str, root: &Mend, body: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+fn opinion(head: &str, root: &PartChange, body: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let mut header = Header::parse(head.as_bytes());
-    edit::apply(&mut header, root, Hints::default());
+    root.apply(&mut header, Hints::default());
     let mail = [&header.render()[..], b"MIME-Version: 1.0\r\n\r\n", body].concat();
     let mail = MessageParser::new().parse(&mail)?;
     let leaves = mail.parts.iter().filter(|part| !matches!(part.body, PartType::Multipart(_) | PartType::Message(_)));
@@ -84,11 +84,11 @@ proptest! {
         }
         body.extend_from_slice(b"--b--\r\n");
         let (plan, out) = pass(MIXED, &body, 4096, &Demand::default());
-        prop_assert_eq!(opinion(MIXED, &Mend::default(), &body), opinion(MIXED, &plan.root, &out), "{}", out.escape_ascii());
+        prop_assert_eq!(opinion(MIXED, &PartChange::default(), &body), opinion(MIXED, &plan.root, &out), "{}", out.escape_ascii());
         let seven = Demand { seven_bit: true, ..Demand::default() };
         let (plan, out) = pass(MIXED, &body, 4096, &seven);
         prop_assert!(out.is_ascii() && !plan.lossy && !plan.eight_bit);
-        prop_assert_eq!(opinion(MIXED, &Mend::default(), &body), opinion(MIXED, &plan.root, &out), "{}", out.escape_ascii());
+        prop_assert_eq!(opinion(MIXED, &PartChange::default(), &body), opinion(MIXED, &plan.root, &out), "{}", out.escape_ascii());
     }
 
     #[test]
@@ -97,7 +97,7 @@ proptest! {
         let at = part.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
         let (head, body) = (String::from_utf8(part[..at + 2].to_vec()).unwrap(), [&part[at + 4..], b"\r\n"].concat());
         let (plan, out) = pass(&head, &body, 777, &Demand { seven_bit, ..Demand::default() });
-        prop_assert_eq!(opinion(&head, &Mend::default(), &body), opinion(&head, &plan.root, &out), "{}", out.escape_ascii());
+        prop_assert_eq!(opinion(&head, &PartChange::default(), &body), opinion(&head, &plan.root, &out), "{}", out.escape_ascii());
     }
 
     #[test]
@@ -117,7 +117,7 @@ proptest! {
         let legal = out.split(|&b| b == b'\n').all(|line| line.len() <= 999 && !line.contains(&0));
         prop_assert!(legal, "{:?} {}", plan, out.escape_ascii());
         let mut header = Header::parse(head.as_bytes());
-        edit::apply(&mut header, &plan.root, Hints::default());
+        plan.root.apply(&mut header, Hints::default());
         let again = pass(&String::from_utf8(header.render()).unwrap(), &out, step, &Demand::default());
         prop_assert!(again.0.is_empty(), "{:?}\n{:?}\n{}\n{}", plan, again.0, body.escape_ascii(), out.escape_ascii());
         let seven = Demand { seven_bit: true, ..Demand::default() };

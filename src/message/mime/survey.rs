@@ -1,28 +1,28 @@
-//! The first pass: looks at the parts of a body while it is stored, and gives the [`Plan`].
+//! The first pass: scans the parts of a body while it is stored, and returns the [`Plan`].
 //!
-//! What this is not: a change of any octet. Invariants: the plan does not depend on how the body was cut; memory is
-//! bounded by the caps of `walker`, whatever the body.
+//! No octet changes here. Invariants: the plan does not depend on how the body was cut; the limits of `part_scanner` bound
+//! the memory for any body.
 
 use encoding_rs::Encoding;
 
-use super::cure::{self, is_illegal};
-use super::edit;
-use super::part::{Care, Part, Visitor};
-use super::plan::{Cure, Demand, Mend, Plan};
-use super::stats::Stats;
-use super::walker::Walker;
-use crate::message::content::Content;
-use crate::message::header::Header;
-use crate::message::repair::Repair;
+use super::content::{self, Content};
+use super::decide;
+use super::part_scanner::{Care, Part, PartScanner, Visitor};
+use super::part_stats::PartStats;
+use super::plan::{Demand, PartChange, Plan, Recoding};
+use crate::message::field_encoding::is_dirty;
+use crate::message::header::{Header, longest_line};
+use crate::message::line_ends::MAX_LINE;
+use crate::message::repair_names::Repair;
 
-/// Signatures stand beside what they sign; how they are wrapped matters to nobody (RFC 1847 section 2.1).
+/// Detached signatures; rewrapping them breaks nothing (RFC 1847 section 2.1).
 const SIGNATURES: &[&str] =
     &["application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"];
 
-/// Looks at one body.
+/// The first pass over one body.
 #[derive(Debug)]
 pub struct Survey {
-    walker: Walker,
+    scanner: PartScanner,
     tally: Tally,
 }
 
@@ -30,25 +30,25 @@ impl Survey {
     /// For the body of the message that has this header, as it came.
     pub fn new(header: &Header, demand: &Demand) -> Survey {
         let mut tally = Tally { demand: *demand, ..Tally::default() };
-        let walker = Walker::new(header, &mut tally);
-        Survey { walker, tally }
+        let scanner = PartScanner::new(header, &mut tally);
+        Survey { scanner, tally }
     }
 
     /// Takes the next octets of the normalised body.
     pub fn push(&mut self, body: &[u8]) {
-        self.walker.push(body, &mut self.tally);
+        self.scanner.push(body, &mut self.tally);
     }
 
     /// Ends the body.
     pub fn finish(mut self) -> Plan {
-        self.walker.finish(&mut self.tally);
-        let lost = self.walker.is_lost();
-        self.tally.plan(lost)
+        self.scanner.finish(&mut self.tally);
+        let ambiguous = self.scanner.is_ambiguous();
+        self.tally.plan(ambiguous)
     }
 
     #[cfg(test)]
     pub(super) fn steps(&self) -> u64 {
-        self.walker.steps
+        self.scanner.steps
     }
 }
 
@@ -60,7 +60,7 @@ struct Leaf {
     head: bool,
     /// Whether the header names a file.
     named: bool,
-    stats: Stats,
+    stats: PartStats,
 }
 
 #[derive(Debug)]
@@ -80,12 +80,12 @@ struct Tally {
     demand: Demand,
     leaf: Option<Leaf>,
     open: Vec<Composite>,
-    /// The message itself, when it is a composite: what is in it is known only at the end.
+    /// The message itself, when it is a composite: its content is known only at the end.
     root: Option<Composite>,
-    glue: Stats,
-    mends: Vec<(u32, Mend)>,
+    outside: PartStats,
+    changes: Vec<(u32, PartChange)>,
     file_names: Vec<(u32, Vec<u8>)>,
-    /// Whether anything at all is illegal, signed, or 8-bit: for a body whose parts cannot be told.
+    /// Whether anything at all is illegal, signed, or 8-bit: for a body with ambiguous parts.
     illegal: bool,
     signed: bool,
     eight: bool,
@@ -130,15 +130,15 @@ impl Visitor for Tally {
             parent.seen = true;
         }
         self.declared.note(&part);
-        let head = self.head(&part);
+        let head = self.head_changes(&part);
         self.signed |= part.care == Care::Signed;
         let Part { ordinal, header, content, care, .. } = part;
         if part.composite {
             self.open.push(Composite { ordinal, content, care, head, eight: false, seen: false });
         } else {
             let sampling = content.wants_charset();
-            let stats = if content.is_uuencoded() { Stats::of_uuencoded(sampling) } else { Stats::new(sampling) };
-            let named = edit::names_file(&header);
+            let stats = PartStats::new(sampling, content.is_uuencoded());
+            let named = content::names_file(&header);
             self.leaf = Some(Leaf { ordinal, content, care, head, named, stats });
         }
     }
@@ -146,31 +146,31 @@ impl Visitor for Tally {
     fn content(&mut self, octets: &[u8]) {
         match &mut self.leaf {
             Some(leaf) => leaf.stats.push(octets),
-            None => self.glue.push(octets),
+            None => self.outside.push(octets),
         }
     }
 
-    fn glue(&mut self, octets: &[u8]) {
-        self.glue.push(octets);
+    fn outside(&mut self, octets: &[u8]) {
+        self.outside.push(octets);
     }
 
     fn end(&mut self) {
         let Some(leaf) = self.leaf.take() else { return };
-        let mut mend = cure::leaf(&leaf.content, &leaf.stats, leaf.care, &self.demand);
-        mend.head = leaf.head;
-        self.illegal |= is_illegal(&leaf.stats);
+        let mut change = decide::leaf_change(&leaf.content, &leaf.stats, leaf.care, &self.demand);
+        change.head = leaf.head;
+        self.illegal |= leaf.stats.is_illegal();
         self.eight |= leaf.stats.eight_bit > 0;
         self.nuls |= leaf.stats.nuls > 0;
-        let left = leaf.stats.eight_bit > 0 && matches!(mend.cure, Cure::None | Cure::BreakLines);
+        let left = leaf.stats.eight_bit > 0 && matches!(change.recoding, Recoding::None | Recoding::BreakLines);
         self.eight_left(left && !self.demand.seven_bit);
         self.lossy |= left && self.demand.seven_bit;
-        if mend.cure == Cure::BreakLines && leaf.stats.nuls > 0 {
+        if change.recoding == Recoding::BreakLines && leaf.stats.nuls > 0 {
             self.done.push(Repair::NulRemoved);
         }
-        if mend.cure == Cure::Uudecode && !leaf.named {
+        if change.recoding == Recoding::Uudecode && !leaf.named {
             self.file_names.push((leaf.ordinal, leaf.stats.file_name().to_vec()));
         }
-        self.settle(leaf.ordinal, mend, leaf.care, &leaf.content.media);
+        self.settle(leaf.ordinal, change, leaf.care, &leaf.content.media);
     }
 
     fn close(&mut self, ordinal: u32) {
@@ -186,25 +186,24 @@ impl Visitor for Tally {
 }
 
 impl Tally {
-    /// Whether the header of a part has to be put right; notes what is in it.
+    /// Whether the header of a part has to change; counts its octets.
     ///
-    /// That of the message itself is no octet of the body.
-    fn head(&mut self, part: &Part) -> bool {
+    /// The header of the message itself is not part of the body.
+    fn head_changes(&mut self, part: &Part) -> bool {
         if part.ordinal == 0 {
             return false;
         }
-        let (eight, illegal) = (!part.raw.is_ascii(), edit::is_illegal_head(&part.raw));
+        let (eight, illegal) = (!part.raw.is_ascii(), part.raw.contains(&0) || longest_line(&part.raw) > MAX_LINE);
         self.illegal |= illegal;
         self.eight |= eight;
         let free = part.care == Care::Open && !self.demand.minimal;
-        let mend =
-            illegal || (eight && self.demand.seven_bit) || (free && part.header.fields.iter().any(edit::is_dirty));
-        self.eight_left(eight && !mend);
+        let change = illegal || (eight && self.demand.seven_bit) || (free && part.header.fields.iter().any(is_dirty));
+        self.eight_left(eight && !change);
         self.nuls |= part.raw.contains(&0);
-        if mend && part.raw.contains(&0) {
+        if change && part.raw.contains(&0) {
             self.done.push(Repair::NulRemoved);
         }
-        mend
+        change
     }
 
     fn eight_left(&mut self, eight: bool) {
@@ -214,55 +213,55 @@ impl Tally {
         }
     }
 
-    fn settle(&mut self, ordinal: u32, mend: Mend, care: Care, media: &str) {
-        if mend.is_empty() {
+    fn settle(&mut self, ordinal: u32, change: PartChange, care: Care, media: &str) {
+        if change.is_empty() {
             return;
         }
-        let touched = mend.cure != Cure::None || mend.head;
+        let touched = change.recoding != Recoding::None || change.head;
         if care == Care::Signed && touched && !SIGNATURES.contains(&media) {
             self.done.push(Repair::SignatureBroken);
         }
-        self.mends.push((ordinal, mend));
+        self.changes.push((ordinal, change));
     }
 
-    fn settle_composite(&mut self, composite: Composite) -> Mend {
+    fn settle_composite(&mut self, composite: Composite) -> PartChange {
         let Composite { ordinal, content, care, head, eight, seen } = composite;
-        let transfer = cure::composite(&content, eight, seen, care, ordinal == 0, &self.demand);
-        let mend = Mend { transfer, head, ..Mend::default() };
-        self.settle(ordinal, mend, care, &content.media);
-        mend
+        let transfer = decide::composite_label(&content, eight, seen, care, ordinal == 0, &self.demand);
+        let change = PartChange { transfer, head, ..PartChange::default() };
+        self.settle(ordinal, change, care, &content.media);
+        change
     }
 
-    fn plan(mut self, lost: bool) -> Plan {
-        let glue_eight = self.glue.eight_bit > 0;
-        self.eight |= glue_eight;
-        self.illegal |= is_illegal(&self.glue);
+    fn plan(mut self, ambiguous: bool) -> Plan {
+        let outside_eight = self.outside.eight_bit > 0;
+        self.eight |= outside_eight;
+        self.illegal |= self.outside.is_illegal();
         if let Some(mut root) = self.root.take() {
-            root.eight = if lost { self.eight } else { root.eight || glue_eight };
-            if lost {
-                self.mends.clear();
+            root.eight = if ambiguous { self.eight } else { root.eight || outside_eight };
+            if ambiguous {
+                self.changes.clear();
                 self.done.clear();
                 self.file_names.clear();
             }
             self.settle_composite(root);
         }
-        self.mends.sort_unstable_by_key(|(ordinal, _)| *ordinal);
-        let root = match self.mends.first() {
-            Some(&(0, mend)) => {
-                self.mends.remove(0);
-                mend
+        self.changes.sort_unstable_by_key(|(ordinal, _)| *ordinal);
+        let root = match self.changes.first() {
+            Some(&(0, change)) => {
+                self.changes.remove(0);
+                change
             }
-            _ => Mend::default(),
+            _ => PartChange::default(),
         };
         let needs = |illegal: bool, eight: bool| illegal || (self.demand.seven_bit && eight);
-        let whole = lost && needs(self.illegal, self.eight);
-        let glue = !lost && needs(is_illegal(&self.glue), glue_eight);
-        let eight_bit = if lost { self.eight } else { self.left || glue_eight };
+        let whole = ambiguous && needs(self.illegal, self.eight);
+        let outside = !ambiguous && needs(self.outside.is_illegal(), outside_eight);
+        let eight_bit = if ambiguous { self.eight } else { self.left || outside_eight };
         let mut plan = Plan {
             root,
-            parts: std::mem::take(&mut self.mends),
+            parts: std::mem::take(&mut self.changes),
             file_names: std::mem::take(&mut self.file_names),
-            glue,
+            outside,
             whole,
             eight_bit: eight_bit && !self.demand.seven_bit,
             lossy: self.lossy || (whole && self.demand.seven_bit && self.eight),
@@ -273,7 +272,7 @@ impl Tally {
         if whole && self.signed {
             self.done.push(Repair::SignatureBroken);
         }
-        if (glue && self.glue.nuls > 0) || (whole && (self.nuls || self.glue.nuls > 0)) {
+        if (outside && self.outside.nuls > 0) || (whole && (self.nuls || self.outside.nuls > 0)) {
             self.done.push(Repair::NulRemoved);
         }
         repairs(&mut plan, &self.done);
@@ -281,13 +280,14 @@ impl Tally {
     }
 }
 
-/// Names what the plan does, each kind once and in one order, whatever the order of the parts.
+/// Lists the repairs of the plan, each kind once and in one order, whatever the order of the parts.
 fn repairs(plan: &mut Plan, done: &[Repair]) {
-    let mends = || plan.parts.iter().map(|(_, mend)| mend);
-    let cured = |cures: &[Cure]| mends().chain([&plan.root]).any(|mend| cures.contains(&mend.cure));
-    let encoded = cured(&[Cure::QuotedPrintable, Cure::Base64, Cure::Uudecode]);
-    let rewrapped = cured(&[Cure::RewrapQuotedPrintable, Cure::RewrapBase64]);
-    let broken = cured(&[Cure::BreakLines]) || plan.glue || plan.whole;
+    let changes = || plan.parts.iter().map(|(_, change)| change);
+    let recoded =
+        |recodings: &[Recoding]| changes().chain([&plan.root]).any(|change| recodings.contains(&change.recoding));
+    let encoded = recoded(&[Recoding::QuotedPrintable, Recoding::Base64, Recoding::Uudecode]);
+    let rewrapped = recoded(&[Recoding::RewrapQuotedPrintable, Recoding::RewrapBase64]);
+    let broken = recoded(&[Recoding::BreakLines]) || plan.outside || plan.whole;
     let body = [
         (done.contains(&Repair::SignatureBroken), Repair::SignatureBroken),
         (done.contains(&Repair::NulRemoved), Repair::NulRemoved),
@@ -296,9 +296,9 @@ fn repairs(plan: &mut Plan, done: &[Repair]) {
         (broken, Repair::LineBroken),
     ];
     let part = [
-        (mends().any(|mend| mend.charset.is_some()), Repair::CharsetDeclared),
-        (mends().any(|mend| mend.transfer.is_some()), Repair::TransferEncodingSet),
-        (mends().any(|mend| mend.head), Repair::HeaderEncoded),
+        (changes().any(|change| change.charset.is_some()), Repair::CharsetDeclared),
+        (changes().any(|change| change.transfer.is_some()), Repair::TransferEncodingSet),
+        (changes().any(|change| change.head), Repair::HeaderEncoded),
     ];
     let names = |list: &[(bool, Repair)]| list.iter().filter(|(seen, _)| *seen).map(|(_, repair)| *repair).collect();
     (plan.body_repairs, plan.part_repairs) = (names(&body), names(&part));

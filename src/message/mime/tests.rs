@@ -3,7 +3,7 @@
 use super::*;
 use crate::message::charset::Hints;
 use crate::message::header::Header;
-use crate::message::repair::Repair;
+use crate::message::repair_names::Repair;
 
 /// Plan and outcome for a body under the given Content-Type, cut into chunks of `step` octets.
 pub(super) fn pass(head: &str, body: &[u8], step: usize, demand: &Demand) -> (Plan, Vec<u8>) {
@@ -11,13 +11,13 @@ pub(super) fn pass(head: &str, body: &[u8], step: usize, demand: &Demand) -> (Pl
     let mut survey = Survey::new(&header, demand);
     body.chunks(step.max(1)).for_each(|chunk| survey.push(chunk));
     let plan = survey.finish();
-    let (mut mender, mut out) = (Mender::new(&header, &plan), Vec::new());
-    body.chunks(step.max(1)).for_each(|chunk| mender.push(chunk, &mut out));
-    mender.finish(&mut out);
+    let (mut rewriter, mut out) = (BodyRewriter::new(&header, &plan), Vec::new());
+    body.chunks(step.max(1)).for_each(|chunk| rewriter.push(chunk, &mut out));
+    rewriter.finish(&mut out);
     (plan, out)
 }
 
-fn mend(head: &str, body: &[u8]) -> (Plan, Vec<u8>) {
+fn rewrite(head: &str, body: &[u8]) -> (Plan, Vec<u8>) {
     let demand = Demand::default();
     let (plan, out) = pass(head, body, usize::MAX, &demand);
     for step in [1, 2, 3, 5, 7, 64, 997] {
@@ -27,7 +27,7 @@ fn mend(head: &str, body: &[u8]) -> (Plan, Vec<u8>) {
         assert_eq!(out, body);
     }
     let mut header = Header::parse(head.as_bytes());
-    edit::apply(&mut header, &plan.root, Hints::default());
+    plan.root.apply(&mut header, Hints::default());
     let again = pass(&String::from_utf8(header.render()).unwrap(), &out, 4096, &demand);
     assert!(again.0.is_empty(), "{:?}\n{}", again.0, out.escape_ascii());
     (plan, out)
@@ -45,7 +45,7 @@ fn only_the_part_that_is_wrong_is_written_anew() {
     let long = "word ".repeat(300);
     let good = "Content-Type: image/png\r\nX-Odd:  y\r\nContent-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=";
     let body = mixed(&[good, &format!("Content-Type: text/html; charset=utf-8\r\nX-Odd:  x\r\n\r\n{long}"), good]);
-    let (plan, out) = mend(MIXED, body.as_bytes());
+    let (plan, out) = rewrite(MIXED, body.as_bytes());
     assert_eq!(plan.body_repairs, [Repair::BodyEncoded]);
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.matches(good).count(), 2);
@@ -101,7 +101,7 @@ fn each_part_gets_what_it_needs() {
             vec![Repair::LineRewrapped],
         ),
     ] {
-        let (plan, out) = mend(MIXED, mixed(&["\r\nfirst", part]).as_bytes());
+        let (plan, out) = rewrite(MIXED, mixed(&["\r\nfirst", part]).as_bytes());
         let done: Vec<Repair> = plan.body_repairs.iter().chain(&plan.part_repairs).copied().collect();
         assert_eq!(String::from_utf8(out).unwrap(), mixed(&["\r\nfirst", expected]));
         assert_eq!(done, repairs, "{part}");
@@ -112,7 +112,7 @@ fn each_part_gets_what_it_needs() {
 fn base64_is_wrapped_without_a_new_line_end() {
     let data = "QUJD".repeat(400);
     let part = format!("Content-Transfer-Encoding: base64\r\n\r\n{data}");
-    let (plan, out) = mend(MIXED, mixed(&[&part]).as_bytes());
+    let (plan, out) = rewrite(MIXED, mixed(&[&part]).as_bytes());
     assert_eq!(plan.body_repairs, [Repair::LineRewrapped]);
     let text = String::from_utf8(out).unwrap();
     let content = text.split("\r\n\r\n").nth(1).unwrap().split("\r\n--b--").next().unwrap();
@@ -126,29 +126,29 @@ fn signed_text_is_left_alone_while_it_may_be_sent() {
     let signature = "Content-Type: application/pkcs7-signature\r\nContent-Transfer-Encoding: base64\r\n\r\nMIIB";
     // 8-bit without a charset, a wrong label: legal lines all the same.
     let body = mixed(&["Content-Transfer-Encoding: 7bit\r\n\r\n驿站 \t", signature]);
-    let (plan, out) = mend(head, body.as_bytes());
+    let (plan, out) = rewrite(head, body.as_bytes());
     assert!(plan.is_empty() && out == body.as_bytes());
     let long = mixed(&[&format!("\r\n{}", "x ".repeat(600)), signature]);
-    assert_eq!(mend(head, long.as_bytes()).0.body_repairs, [Repair::SignatureBroken, Repair::BodyEncoded]);
+    assert_eq!(rewrite(head, long.as_bytes()).0.body_repairs, [Repair::SignatureBroken, Repair::BodyEncoded]);
     // Wrapping the signature itself breaks nothing.
     let wide = mixed(&["\r\nx", &format!("{signature}{}", "A".repeat(2000))]);
-    assert_eq!(mend(head, wide.as_bytes()).0.body_repairs, [Repair::LineRewrapped]);
+    assert_eq!(rewrite(head, wide.as_bytes()).0.body_repairs, [Repair::LineRewrapped]);
     let dkim = format!("DKIM-Signature: v=1\r\n{MIXED}");
     let body = mixed(&["\r\n驿站"]);
-    assert!(mend(&dkim, body.as_bytes()).0.is_empty());
-    assert_eq!(mend(&dkim, long.as_bytes()).0.body_repairs[0], Repair::SignatureBroken);
+    assert!(rewrite(&dkim, body.as_bytes()).0.is_empty());
+    assert_eq!(rewrite(&dkim, long.as_bytes()).0.body_repairs[0], Repair::SignatureBroken);
 }
 
 #[test]
 fn an_enclosed_message_is_a_document() {
     let legal = "Content-Type: message/rfc822\r\n\r\nSubject: 报告\r\nContent-Transfer-Encoding: 7bit\r\n\r\n驿站\r\n";
-    assert!(!mend(MIXED, mixed(&[legal]).as_bytes()).0.rewrites_body());
+    assert!(!rewrite(MIXED, mixed(&[legal]).as_bytes()).0.rewrites_body());
     let inner =
         mixed(&["\r\nlegal", &format!("Content-Type: text/plain\r\n\r\n{}", "x ".repeat(700))]).replace("--b", "--c");
     let part = format!(
         "Content-Type: message/rfc822\r\n\r\nSubject: x\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n{inner}"
     );
-    let (plan, out) = mend(MIXED, mixed(&[&part, "\r\nlast"]).as_bytes());
+    let (plan, out) = rewrite(MIXED, mixed(&[&part, "\r\nlast"]).as_bytes());
     assert_eq!(plan.body_repairs, [Repair::BodyEncoded]);
     let text = String::from_utf8(out).unwrap();
     assert!(
@@ -172,17 +172,17 @@ fn trees_that_readers_disagree_about_only_get_legal_lines() {
         ("a line that begins like a boundary", MIXED, mixed(&[&format!("\r\n--boo\r\n{long}")])),
         ("an endless part header", MIXED, mixed(&[&format!("X-A: b\r\n{}\r\n{long}", " c\r\n".repeat(20_000))])),
     ] {
-        let (plan, out) = mend(head, body.as_bytes());
+        let (plan, out) = rewrite(head, body.as_bytes());
         assert_eq!(plan.body_repairs, [Repair::LineBroken], "{name}");
         let gone = |text: &[u8]| text.iter().copied().filter(|b| !b"\r\n".contains(b)).collect::<Vec<u8>>();
         assert_eq!(gone(&out), gone(body.as_bytes()), "{name}");
         let legal = body.replace(&long, "short");
-        assert!(mend(head, legal.as_bytes()).0.is_empty(), "{name}: legal");
+        assert!(rewrite(head, legal.as_bytes()).0.is_empty(), "{name}: legal");
     }
 }
 
 #[test]
-fn odd_but_clear_trees_are_walked() {
+fn odd_but_clear_trees_are_scanned() {
     let long = "x ".repeat(700);
     for (name, head, body) in [
         ("no final boundary", MIXED, format!("--b\r\n\r\nok\r\n--b\r\n\r\n{long}\r\n")),
@@ -210,7 +210,7 @@ fn odd_but_clear_trees_are_walked() {
             format!("--b\r\n\r\nSubject: x\r\n\r\n{long}\r\n--b--\r\n"),
         ),
     ] {
-        let (plan, out) = mend(head, body.as_bytes());
+        let (plan, out) = rewrite(head, body.as_bytes());
         assert_eq!(plan.body_repairs, [Repair::BodyEncoded], "{name}");
         assert!(out.split(|&b| b == b'\n').all(|line| line.len() <= 78), "{name}: {}", out.escape_ascii());
     }
@@ -223,9 +223,9 @@ fn a_long_line_that_begins_like_a_boundary_is_as_disputed_as_a_short_one() {
         [format!("--b{}驿\r\n", "x ".repeat(600)), format!("--b{}x\r\n{}\r\n", " ".repeat(300), "x".repeat(1200))]
     {
         for place in ["", "\r\n", "Content-Type: text/plain\r\n", "Content-Type: text/plain\r\n\r\n"] {
-            let (plan, out) = mend(MIXED, format!("--b\r\n{place}{part}").as_bytes());
+            let (plan, out) = rewrite(MIXED, format!("--b\r\n{place}{part}").as_bytes());
             assert!(plan.parts.is_empty() && plan.rewrites_body(), "{place:?} {plan:?}");
-            let again = mend(&format!("{MIXED}Content-Transfer-Encoding: 8bit\r\n"), &out).0;
+            let again = rewrite(&format!("{MIXED}Content-Transfer-Encoding: 8bit\r\n"), &out).0;
             assert!(again.is_empty(), "{place:?} {again:?}");
         }
     }
@@ -242,14 +242,14 @@ fn composites_carry_no_encoding() {
         ("8bit", None),
     ] {
         let head = format!("{MIXED}Content-Transfer-Encoding: {label}\r\n");
-        assert_eq!(mend(&head, body.as_bytes()).0.root.transfer, expected, "{label}");
+        assert_eq!(rewrite(&head, body.as_bytes()).0.root.transfer, expected, "{label}");
     }
     let eight = mixed(&["Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n驿"]);
-    let (plan, _) = mend(MIXED, eight.as_bytes());
+    let (plan, _) = rewrite(MIXED, eight.as_bytes());
     assert!(plan.root.transfer == Some("8bit") && plan.eight_bit && !plan.rewrites_body());
     // Nobody saw a part: it may really be base64.
     let head = format!("{MIXED}Content-Transfer-Encoding: base64\r\n");
-    assert!(mend(&head, b"LS1iDQoNCg==\r\n").0.is_empty());
+    assert!(rewrite(&head, b"LS1iDQoNCg==\r\n").0.is_empty());
 }
 
 /// Counted steps, not a clock: bombs cost a fixed number of steps an octet (A-069, A-070).
@@ -290,7 +290,7 @@ fn no_repair_makes_a_boundary_out_of_text() {
         ("soft line end, kept", format!("Content-Transfer-Encoding: quoted-printable\r\n\r\n{qp}--b--\r\n{pad} {pad}")),
         ("a NUL in front", "Content-Transfer-Encoding: x-uue\r\n\r\n\0--b--\r\n-\0-b--\r\nx".to_owned()),
     ] {
-        let (plan, out) = mend(MIXED, mixed(&[&part, "\r\nlast"]).as_bytes());
+        let (plan, out) = rewrite(MIXED, mixed(&[&part, "\r\nlast"]).as_bytes());
         assert!(plan.rewrites_body(), "{name}");
         let lines: Vec<&[u8]> = out.split(|&b| b == b'\n').collect();
         let count = |text: &[u8]| lines.iter().filter(|line| **line == text).count();
@@ -307,10 +307,10 @@ fn a_label_of_base64_on_hidden_parts_changes_nothing_but_lines() {
         for label in ["base64", "quoted-printable", "x-other"] {
             let head = format!("Content-Type: multipart/mixed; {boundary}\r\nContent-Transfer-Encoding: {label}\r\n");
             let body = mixed(&[&format!("\r\n{long}"), "\r\nb, and c"]);
-            let (plan, out) = mend(&head, body.as_bytes());
+            let (plan, out) = rewrite(&head, body.as_bytes());
             assert_eq!(plan.body_repairs, [Repair::LineBroken], "{head}");
             assert_eq!(gone(&out), gone(body.as_bytes()), "{head}");
-            assert!(mend(&head, mixed(&["\r\ncaf\u{e9}"]).as_bytes()).0.is_empty(), "{head}");
+            assert!(rewrite(&head, mixed(&["\r\ncaf\u{e9}"]).as_bytes()).0.is_empty(), "{head}");
         }
     }
 }
@@ -320,7 +320,7 @@ fn a_label_of_base64_on_hidden_parts_changes_nothing_but_lines() {
 fn a_nul_before_a_blank_leaves_the_header_whole() {
     let same = "Content-Transfer-Encoding: x-other\r\n\0 more\r\n\0Content-Type: multipart/mixed;\r\n\0\0\tboundary=b";
     let body = mixed(&[&format!("{same}\r\n\r\n--b\r\n\r\nan \u{e9}"), "\0\0\r\n\r\n\0-\0"]);
-    let (plan, out) = mend(MIXED, body.as_bytes());
+    let (plan, out) = rewrite(MIXED, body.as_bytes());
     assert_eq!(plan.body_repairs, [Repair::NulRemoved, Repair::LineBroken]);
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains(&format!("{}\r\n\r\n--b", same.replace('\0', ""))), "{text}");
@@ -339,7 +339,7 @@ fn parts_declare_the_charset_of_the_mail_where_they_agree() {
         ("Content-Type: multipart/mixed; boundary=b; charset=big5\r\n", vec![part("koi8-r")], Some("Big5")),
     ] {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let (plan, _) = mend(head, mixed(&parts).as_bytes());
+        let (plan, _) = rewrite(head, mixed(&parts).as_bytes());
         assert_eq!(plan.declared.map(encoding_rs::Encoding::name), declared, "{parts:?}");
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{Language, Tongue};
 
-use super::{Letter, MAX_WORDS, Marks, assemble, failure, plain, words};
+use super::{Letter, MAX_WORDS, Marks, assemble, failure, one_line, words};
 
 /// How much of an account's name, of an address and of a time is shown, in characters.
 const MAX_NAME: usize = 120;
@@ -90,7 +90,7 @@ pub struct Alarm {
 impl Alarm {
     /// One line: which relay, which account, what about it.
     pub fn title(&self, language: Language) -> String {
-        let name = plain(&self.account, MAX_NAME);
+        let name = one_line(&self.account, MAX_NAME);
         let still = |tongue: Tongue| if self.again { tongue.pick("still ", "仍") } else { "" };
         let (en, zh) = match &self.kind {
             Kind::Paused => (
@@ -140,8 +140,8 @@ impl Alarm {
             Kind::Resumed | Kind::Failed { .. } => {}
         }
         out.push_str(&self.mails(tongue));
-        let host = plain(&self.hostname, MAX_NAME);
-        out.push_str(&match (plain(&self.cause, MAX_NAME).as_str(), tongue) {
+        let host = one_line(&self.hostname, MAX_NAME);
+        out.push_str(&match (one_line(&self.cause, MAX_NAME).as_str(), tongue) {
             ("", _) => format!("\n{}{host}\n", tongue.pick("Relay: ", "中继：")),
             (cause, _) => format!(
                 "\n{}{host}{}{cause}\n",
@@ -155,7 +155,7 @@ impl Alarm {
     /// Which account it is, and since when.
     fn happened(&self, tongue: Tongue) -> String {
         let [name, provider, address] =
-            [&self.account, &self.provider, &self.address].map(|text| plain(text, MAX_NAME));
+            [&self.account, &self.provider, &self.address].map(|text| one_line(text, MAX_NAME));
         let since = readable(&self.since);
         match (&self.kind, tongue) {
             (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::En) => {
@@ -185,7 +185,7 @@ impl Alarm {
 
     /// The provider's words, or what the line did instead.
     fn heard(&self, most: usize, tongue: Tongue) -> String {
-        match (&self.kind, plain(&self.reply, most)) {
+        match (&self.kind, one_line(&self.reply, most)) {
             (Kind::Unreachable, fault) => format!("{}{fault}\n", tongue.pick("What happens: ", "现象：")),
             (Kind::Paused | Kind::Cooling { .. } | Kind::Refusing | Kind::Resumed | Kind::Failed { .. }, _) => {
                 failure::said(&self.reply, most, tongue)
@@ -195,7 +195,7 @@ impl Alarm {
 
     /// What the relay does about it, and what it waits for.
     fn meaning(&self, tongue: Tongue) -> String {
-        let name = plain(&self.account, MAX_NAME);
+        let name = one_line(&self.account, MAX_NAME);
         match (&self.kind, tongue) {
             (Kind::Paused, Tongue::En) => format!(
                 "What it means: the relay has stopped using this account, because more log-ins would make it worse. It goes on \
@@ -275,7 +275,7 @@ pub fn build(letter: &Letter<'_>, alarm: &Alarm) -> (Vec<u8>, Vec<u8>) {
 
 /// `2026-11-21T18:00:00.123+08:00` as people write it: `2026-11-21 18:00:00 +08:00`. Anything else stays.
 fn readable(time: &str) -> String {
-    let time = plain(time, MAX_NAME);
+    let time = one_line(time, MAX_NAME);
     let parts = time.split_once('T').filter(|(day, clock)| day.len() == 10 && clock.len() > 8 && clock.is_ascii());
     match parts {
         Some((day, clock)) => {

@@ -7,7 +7,7 @@
 use crate::language::Tongue;
 use crate::mail::{Address, Id};
 
-use super::{Letter, Marks, assemble, failure, plain, subject_of, words};
+use super::{Letter, Marks, assemble, failure, one_line, subject_of, words};
 
 /// How many failed mails are listed one by one.
 pub const MOST_ROWS: usize = 200;
@@ -73,7 +73,7 @@ fn text(digest: &Digest<'_>) -> String {
     }
     for cause in causes {
         let group: Vec<&Row<'_>> = shown.iter().filter(|row| row.cause == cause).collect();
-        let name = plain(cause, WIDTHS.0);
+        let name = one_line(cause, WIDTHS.0);
         out.push_str(&format!("== {} x {} ==\n", group.len(), if name.is_empty() { "?" } else { &name }));
         if let Some((en, zh)) = group.iter().find_map(|row| row.remedy) {
             tongues.iter().for_each(|&tongue| out.push_str(&failure::remedy(en, zh, tongue)));
@@ -92,7 +92,7 @@ fn text(digest: &Digest<'_>) -> String {
 
 fn opening(digest: &Digest<'_>, tongue: Tongue) -> String {
     let (mails, (first, last)) = (digest.mails, digest.between);
-    let (first, last) = (plain(first, WIDTHS.1), plain(last, WIDTHS.1));
+    let (first, last) = (one_line(first, WIDTHS.1), one_line(last, WIDTHS.1));
     match tongue {
         Tongue::En => format!(
             "Yizhan could not deliver {} between {first} and {last}, and will not try them again.\n\
@@ -113,10 +113,10 @@ fn line(row: &Row<'_>) -> String {
     let (client, subject, reply) = WIDTHS;
     let fields = [
         row.id.to_string(),
-        plain(row.client, client),
+        one_line(row.client, client),
         subject_of(row.subject, subject),
         row.recipient.to_string(),
-        plain(row.reply, reply),
+        one_line(row.reply, reply),
     ];
     // The bar parts the fields; nobody else may write one.
     let fields = fields.map(|field| if field.is_empty() { "-".to_owned() } else { field.replace('|', "/") });

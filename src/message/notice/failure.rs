@@ -1,18 +1,24 @@
-//! The failure notice: the mail that tells in plain words what could not be delivered, why, and what to do.
+//! The failure notice: a mail with the recipients that failed, the reason, the remedy; and whether it may be sent at all.
 //!
-//! Its shape is that of RFC 3464 (multipart/report: words for a person, fields for a program, the old header), so that
-//! mail programs show it as a bounce. What this is not: the decision whether a notice may be sent at all
-//! ([`super::may_tell`]); a failed notice never makes another one (A-062).
+//! Its form is RFC 3464 (multipart/report: text for a person, fields for a program, the old header), so that mail programs
+//! show it as a bounce.
+//!
+//! A failed notice never makes another one (A-062; RFC 3834 section 2, RFC 5321 section 6.1). A *sender* in the envelope may
+//! be forged, and may be a program that answers: it gets no notice about mail that a program made. The *operator* has asked
+//! for notices, and the mail of devices is always made by programs (cron marks its own with `Auto-Submitted:
+//! auto-generated`): the operator gets all but those about reports and answers. Mail without a notice is still in the queue,
+//! the log and the counters.
 
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::MimePart;
 
 use crate::language::Tongue;
-use crate::mail::{Address, Id};
+use crate::mail::{Address, Id, ReversePath};
 use crate::message::encoded_word;
-use crate::message::header::{Field, Header};
+use crate::message::header::{Field, Header, is_plain, lines};
+use crate::message::line_ends::MAX_LINE;
 
-use super::{Letter, MAX_SUBJECT, MAX_WORDS, Marks, assemble, plain, subject_of, words};
+use super::{Letter, MAX_SUBJECT, MAX_WORDS, Marks, assemble, one_line, subject_of, words};
 
 /// How much of the old header is shown, in octets.
 const MAX_ORIGINAL: usize = 64 * 1024;
@@ -64,7 +70,7 @@ pub fn build(notice: &Notice<'_>) -> (Vec<u8>, Vec<u8>) {
     ];
     let mut subject = letter.language.join("Mail not delivered", "邮件未能送达");
     if !about.is_empty() {
-        subject.push_str(&format!(": {}", plain(&about, MAX_SUBJECT)));
+        subject.push_str(&format!(": {}", one_line(&about, MAX_SUBJECT)));
     }
     let own = ("X-Yizhan-Notice-For", notice.failed.to_string());
     assemble(letter, &subject, Marks { auto_submitted: "auto-replied", own }, MimePart::new(report, parts))
@@ -113,7 +119,7 @@ fn one_tongue(notice: &Notice<'_>, subject: &str, tongue: Tongue) -> String {
 
 /// The line with the provider's own words, or that there were none.
 pub(super) fn said(reply: &str, most: usize, tongue: Tongue) -> String {
-    match (plain(reply, most).as_str(), tongue) {
+    match (one_line(reply, most).as_str(), tongue) {
         ("", Tongue::En) => "The mail provider gave no answer.\n".to_owned(),
         ("", Tongue::Zh) => "邮件服务商没有答复。\n".to_owned(),
         (reply, Tongue::En) => format!("The mail provider said: {reply}\n"),
@@ -124,22 +130,22 @@ pub(super) fn said(reply: &str, most: usize, tongue: Tongue) -> String {
 /// The line with what to do.
 pub(super) fn remedy(en: &str, zh: &str, tongue: Tongue) -> String {
     match tongue {
-        Tongue::En => format!("What to do: {}\n", plain(en, MAX_WORDS)),
-        Tongue::Zh => format!("处理办法：{}\n", plain(zh, MAX_WORDS)),
+        Tongue::En => format!("What to do: {}\n", one_line(en, MAX_WORDS)),
+        Tongue::Zh => format!("处理办法：{}\n", one_line(zh, MAX_WORDS)),
     }
 }
 
 /// The part for programs (RFC 3464 section 2): a block for the message, and one for each recipient.
 fn status(notice: &Notice<'_>) -> String {
     let mut out = String::new();
-    line(&mut out, "Reporting-MTA", &format!("dns; {}", plain(notice.letter.host, MAX_WORDS)));
+    line(&mut out, "Reporting-MTA", &format!("dns; {}", one_line(notice.letter.host, MAX_WORDS)));
     line(&mut out, "Arrival-Date", notice.arrived);
     for failure in notice.failures {
         out.push_str("\r\n");
         line(&mut out, "Final-Recipient", &format!("rfc822; {}", failure.recipient));
         line(&mut out, "Action", "failed");
         line(&mut out, "Status", failure.status);
-        let reply = plain(failure.reply, MAX_WORDS);
+        let reply = one_line(failure.reply, MAX_WORDS);
         if !reply.is_empty() {
             line(&mut out, "Diagnostic-Code", &format!("smtp; {reply}"));
         }
@@ -150,12 +156,12 @@ fn status(notice: &Notice<'_>) -> String {
 /// One field of the status part, on short lines; what is not ASCII becomes encoded words (RFC 3464 section 2.1.3).
 fn line(out: &mut String, name: &str, value: &str) {
     let value = if value.is_ascii() {
-        fold(&plain(value, MAX_WORDS), name.len() + 2)
+        fold(&one_line(value, MAX_WORDS), name.len() + 2)
     } else {
         let (kind, text) = value.split_once("; ").unwrap_or(("", value));
         let kind = if kind.is_empty() { String::new() } else { format!("{kind}; ") };
         let column = name.len() + 2 + kind.len();
-        format!("{kind}{}", encoded_word::encode(&plain(text, MAX_WORDS), column))
+        format!("{kind}{}", encoded_word::encode(&one_line(text, MAX_WORDS), column))
     };
     out.push_str(std::str::from_utf8(Field::new(name, value).raw()).unwrap_or(name));
     out.push_str("\r\n");
@@ -180,19 +186,47 @@ fn fold(text: &str, column: usize) -> String {
 /// The old header, 7-bit and on legal lines. It was repaired when it came in; this holds if it was not.
 fn original(head: &[u8]) -> String {
     let mut out = String::with_capacity(head.len().min(MAX_ORIGINAL));
-    for line in head.split(|&b| b == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+    for line in lines(head) {
         if out.len() + line.len() > MAX_ORIGINAL {
             break;
         }
         if !line.is_empty() {
-            out.extend(line.iter().take(crate::message::MAX_LINE).map(|&b| if visible(b) { b as char } else { '?' }));
+            out.extend(line.iter().take(MAX_LINE).map(|&b| if is_plain(b) { b as char } else { '?' }));
             out.push_str("\r\n");
         }
     }
     out
 }
 
-fn visible(b: u8) -> bool {
-    (0x20..0x7f).contains(&b) || b == b'\t'
+/// The reader of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The operator: the account's own mailbox, or the address in the settings.
+    Owner,
+    /// The envelope sender that the client gave.
+    Sender,
+}
+
+/// Whether `reader` may get a notice about the failed mail with this stored header and this envelope sender.
+pub fn may_tell(original: &[u8], sender: &ReversePath, reader: Reader) -> bool {
+    let header = Header::parse(original);
+    let value = |name: &str| header.text(name).map(|text| text.trim().to_ascii_lowercase()).unwrap_or_default();
+    let ours = ["X-Yizhan-Notice", "X-Yizhan-Notice-For"].iter().any(|name| header.text(name).is_some());
+    // Parameters may follow a blank or a semicolon (RFC 3834 section 5).
+    let auto = value("Auto-Submitted");
+    let auto = auto.split([';', ' ', '\t', '(']).next().unwrap_or("");
+    let report = value("Content-Type").starts_with("multipart/report");
+    if ours || report || matches!(auto, "auto-replied" | "auto-notified") {
+        return false;
+    }
+    match reader {
+        Reader::Owner => true,
+        Reader::Sender => {
+            sender.address().is_some()
+                && matches!(auto, "" | "no")
+                && matches!(value("X-Auto-Response-Suppress").as_str(), "" | "none")
+                && !matches!(value("Precedence").as_str(), "bulk" | "junk" | "list")
+                && header.text("List-Id").is_none()
+        }
+    }
 }

@@ -3,12 +3,12 @@
 use super::*;
 use crate::message::from_rule::qq_accepts;
 
-fn sealed(head: &str, display: Option<&str>, policy: FromPolicy) -> String {
+fn rewritten(head: &str, display: Option<&str>, policy: FromPolicy) -> String {
     let address = Address::parse("login@qq.com").unwrap();
-    let seal_it = |head: &[u8]| seal(head, &Seal { address: &address, display, policy, keep_dkim: false });
-    let out = seal_it(head.as_bytes());
+    let rewrite = SenderRewrite { address: &address, display, policy, keep_dkim: false };
+    let out = rewrite_sender(head.as_bytes(), &rewrite, &[]);
     assert!(qq_accepts(&out), "{}", out.escape_ascii());
-    assert_eq!(seal_it(&out), out, "sealing twice");
+    assert_eq!(rewrite_sender(&out, &rewrite, &[]), out, "rewriting twice");
     String::from_utf8(out).unwrap()
 }
 
@@ -42,13 +42,13 @@ fn from_becomes_the_login() {
             "X-A:  b\t\r\nReturn-Receipt-To: <login@qq.com>\r\nFrom: login@qq.com\r\n",
         ),
     ] {
-        assert_eq!(sealed(head, None, FromPolicy::MustEqualLogin), expected, "{head}");
+        assert_eq!(rewritten(head, None, FromPolicy::MustEqualLogin), expected, "{head}");
     }
 }
 
 #[test]
 fn the_account_has_a_name_of_its_own() {
-    let given = |head| sealed(head, Some("驿站"), FromPolicy::MustEqualLogin);
+    let given = |head| rewritten(head, Some("驿站"), FromPolicy::MustEqualLogin);
     assert_eq!(given("From: login@qq.com\r\n"), "From: =?UTF-8?B?6am/56uZ?= <login@qq.com>\r\n");
     assert!(given("From: bob@corp.cn\r\n").starts_with("From: =?UTF-8?B?6am/56uZ?= <login@qq.com>\r\n"));
     assert!(given("From: Bob <bob@corp.cn>\r\n").starts_with("From: Bob <login@qq.com>\r\n"));
@@ -61,7 +61,7 @@ fn a_free_provider_keeps_the_address() {
         ("From: bob@corp.cn, eve@corp.cn\r\n", "From: bob@corp.cn\r\n"),
         ("From: printer\r\n", "From: printer <login@qq.com>\r\n"),
     ] {
-        assert_eq!(sealed(head, None, FromPolicy::Free), expected);
+        assert_eq!(rewritten(head, None, FromPolicy::Free), expected);
     }
 }
 
@@ -75,7 +75,7 @@ fn nothing_is_injected() {
         "a@b.cn\r\n\t(\r\n Bcc: x)",
         "=?utf-8?q?evil=40x.cn=0d=0a_Bcc=3Ay?=",
     ] {
-        let out = sealed(&format!("From: {from}\r\n"), None, FromPolicy::MustEqualLogin);
+        let out = rewritten(&format!("From: {from}\r\n"), None, FromPolicy::MustEqualLogin);
         let header = Header::parse(out.as_bytes());
         assert!(header.get("Bcc").is_none() && header.count("From") == 1, "{out}");
         assert!(out.lines().all(|line| !line.starts_with("Bcc")));
@@ -122,19 +122,19 @@ fn no_display_name_is_read_as_another_sender() {
     for policy in [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias] {
         for name in &names {
             for address in ["login@qq.com", "bob@corp.cn", "\"ceo@bank.example\"@corp.cn"] {
-                let head = sealed(&format!("From: {name} <{address}>\r\n"), None, policy);
+                let head = rewritten(&format!("From: {name} <{address}>\r\n"), None, policy);
                 let seen = seen_by_the_careless(&head);
                 assert!(seen.iter().all(|one| one == "login@qq.com"), "{name} <{address}> became {head}: {seen:?}");
             }
         }
         // The whole of it in a comment, or as the name that the account would have shown.
         for from in ["login@qq.com (ceo@bank.example)", "\"ceo@bank.example, x\""] {
-            let head = sealed(&format!("From: {from}\r\n"), None, policy);
+            let head = rewritten(&format!("From: {from}\r\n"), None, policy);
             assert!(seen_by_the_careless(&head).iter().all(|one| one == "login@qq.com"), "{from} became {head}");
         }
     }
     let free = "From: \"ceo@bank.example\" <bob@corp.cn>\r\n";
-    assert_eq!(sealed(free, None, FromPolicy::Free), free);
+    assert_eq!(rewritten(free, None, FromPolicy::Free), free);
 }
 
 #[test]
@@ -147,11 +147,11 @@ fn ordinary_display_names_stay_octet_for_octet() {
         "\"login@qq.com\" <login@qq.com>",
     ] {
         let head = format!("From: {from}\r\n");
-        assert_eq!(sealed(&head, None, FromPolicy::MustEqualLogin), head);
+        assert_eq!(rewritten(&head, None, FromPolicy::MustEqualLogin), head);
     }
 }
 
-/// Every row of what QQ says about From, sealed: the result is one it takes, and nothing of the old one is lost.
+/// Every row of what QQ says about From, rewritten: the result is one it takes, and nothing of the old one is lost.
 #[test]
 fn the_table_of_the_strictest_provider() {
     for (from, expected) in [
@@ -173,10 +173,9 @@ fn the_table_of_the_strictest_provider() {
     ] {
         let head = [b"From: ", from, b"\r\n"].concat();
         let address = Address::parse("login@qq.com").unwrap();
-        let out = seal(
-            &head,
-            &Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false },
-        );
+        let rewrite =
+            SenderRewrite { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: false };
+        let out = rewrite_sender(&head, &rewrite, &[]);
         assert!(qq_accepts(&out));
         assert_eq!(String::from_utf8(out).unwrap(), expected, "{}", from.escape_ascii());
     }
@@ -186,16 +185,11 @@ fn the_table_of_the_strictest_provider() {
 fn an_alias_may_stand_where_the_provider_knows_it() {
     let (login, alias) = (Address::parse("login@qq.com").unwrap(), Address::parse("Sales@corp.cn").unwrap());
     let put = |head: &str, policy| {
-        let sealed = |head: &[u8]| {
-            seal_among(
-                head,
-                &Seal { address: &login, display: None, policy, keep_dkim: false },
-                std::slice::from_ref(&alias),
-            )
-        };
-        let out = sealed(head.as_bytes());
+        let rewrite = SenderRewrite { address: &login, display: None, policy, keep_dkim: false };
+        let again = |head: &[u8]| rewrite_sender(head, &rewrite, std::slice::from_ref(&alias));
+        let out = again(head.as_bytes());
         assert!(qq_accepts(&out));
-        assert_eq!(sealed(&out), out, "sealing twice");
+        assert_eq!(again(&out), out, "rewriting twice");
         String::from_utf8(out).unwrap()
     };
     let from_alias = "From: Bob <sales@corp.cn>\r\n";
@@ -216,28 +210,29 @@ fn an_alias_may_stand_where_the_provider_knows_it() {
 
 #[test]
 fn what_a_provider_rewrites_is_offered_and_kept_aside() {
-    let out = sealed("Sender: x@y.cn\r\nFrom: Bob <bob@corp.cn>\r\n", None, FromPolicy::RewrittenAnyway);
+    let out = rewritten("Sender: x@y.cn\r\nFrom: Bob <bob@corp.cn>\r\n", None, FromPolicy::RewrittenAnyway);
     assert_eq!(out, "From: Bob <bob@corp.cn>\r\nReply-To: Bob <bob@corp.cn>\r\nX-Original-From: bob@corp.cn\r\n");
-    assert_eq!(sealed("From: printer\r\n", None, FromPolicy::RewrittenAnyway), "From: printer <login@qq.com>\r\n");
+    assert_eq!(rewritten("From: printer\r\n", None, FromPolicy::RewrittenAnyway), "From: printer <login@qq.com>\r\n");
 }
 
 #[test]
 fn a_dkim_signature_goes_only_where_the_new_from_breaks_it() {
     let signed = "DKIM-Signature: v=1; d=corp.cn; h=From; b=x\r\n";
     let foreign = format!("{signed}From: Bob <bob@corp.cn>\r\nDKIM-Signature: v=1; d=x.cn; h=From; b=y\r\n");
-    let out = sealed(&foreign, None, FromPolicy::MustEqualLogin);
+    let out = rewritten(&foreign, None, FromPolicy::MustEqualLogin);
     assert!(out.starts_with("From: Bob <login@qq.com>\r\n") && !is_signed(out.as_bytes()), "{out}");
-    let two = sealed(&format!("{signed}From: a@b.cn\r\nFrom: c@d.cn\r\n"), None, FromPolicy::Free);
+    let two = rewritten(&format!("{signed}From: a@b.cn\r\nFrom: c@d.cn\r\n"), None, FromPolicy::Free);
     assert_eq!(two, "From: a@b.cn\r\n");
     for (from, policy) in
         [("Bob <login@qq.com>", FromPolicy::MustEqualLogin), ("Bob <bob@corp.cn>", FromPolicy::RewrittenAnyway)]
     {
-        let out = sealed(&format!("{signed}From: {from}\r\n"), None, policy);
+        let out = rewritten(&format!("{signed}From: {from}\r\n"), None, policy);
         assert!(out.starts_with(&format!("{signed}From: {from}\r\n")), "{out}");
     }
     let address = Address::parse("login@qq.com").unwrap();
-    let seal_it = Seal { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: true };
-    assert!(is_signed(&seal(foreign.as_bytes(), &seal_it)));
+    let rewrite =
+        SenderRewrite { address: &address, display: None, policy: FromPolicy::MustEqualLogin, keep_dkim: true };
+    assert!(is_signed(&rewrite_sender(foreign.as_bytes(), &rewrite, &[])));
 }
 
 /// A name in a word within a word, and nothing in that but a blank.
@@ -245,13 +240,46 @@ fn a_dkim_signature_goes_only_where_the_new_from_breaks_it() {
 fn a_name_that_comes_to_nothing_is_none() {
     let empty = "=?utf-8?q?=3D=3Futf-8=3Fq=3F=5F=3F=3D?=";
     for policy in [FromPolicy::MustEqualLogin, FromPolicy::MayBeAlias, FromPolicy::RewrittenAnyway] {
-        let out = sealed(&format!("From: {empty} <login@qq.com>\r\n"), Some("Office"), policy);
+        let out = rewritten(&format!("From: {empty} <login@qq.com>\r\n"), Some("Office"), policy);
         assert_eq!(out, "From: Office <login@qq.com>\r\n", "{policy:?}");
-        let out = sealed(&format!("From: {empty}\r\n"), Some("Office"), policy);
+        let out = rewritten(&format!("From: {empty}\r\n"), Some("Office"), policy);
         assert_eq!(out, "From: Office <login@qq.com>\r\n", "{policy:?}");
-        let out = sealed(&format!("From: {empty}, printer\r\n"), Some("Office"), policy);
+        let out = rewritten(&format!("From: {empty}, printer\r\n"), Some("Office"), policy);
         assert_eq!(out, "From: printer <login@qq.com>\r\n", "{policy:?}");
     }
-    let out = sealed(&format!("From: {empty} <bob@corp.cn>\r\n"), None, FromPolicy::MustEqualLogin);
+    let out = rewritten(&format!("From: {empty} <bob@corp.cn>\r\n"), None, FromPolicy::MustEqualLogin);
     assert!(out.starts_with("From: bob <login@qq.com>\r\n"), "{out}");
+}
+
+#[test]
+fn only_what_can_be_an_address_changes() {
+    let address = Address::parse("office@qq.com").unwrap();
+    for (name, expected) in [
+        ("ceo@bank.example, x", "ceo at bank.example x"),
+        ("ceo@bank.example", "ceo at bank.example"),
+        ("<ceo@bank.example> \"x\"", "ceo at bank.example x"),
+        ("<ceo>", "ceo"),
+        ("boss: ceo@bank.example;", "boss ceo at bank.example"),
+        ("ceo\u{ff20}bank.example", "ceo at bank.example"),
+        ("ceo\u{fe6b}bank.example", "ceo at bank.example"),
+        ("ceo\u{200b}@bank.example", "ceo at bank.example"),
+        ("=?utf-8?q?ceo=40bank.example?=", "ceo at bank.example"),
+        ("=?utf-8?q?=3D=3Futf-8=3Fq=3Fceo=3D40bank.example=3F=3D?=", "ceo at bank.example"),
+        ("=\u{200b}?utf-8?q?ceo=40bank.example?=", "ceo at bank.example"),
+        ("张三@bank.example", "张三 at bank.example"),
+        ("@", "at"),
+        // Ordinary names.
+        ("张三", "张三"),
+        ("张三 (财务部)", "张三 (财务部)"),
+        ("王小明，财务部", "王小明，财务部"),
+        ("Smith, John", "Smith, John"),
+        ("Sales: \"Bob\" [3rd floor]", "Sales: \"Bob\" [3rd floor]"),
+        ("C = ? =? =?x", "C = ? =? =?x"),
+        ("Office@QQ.com", "Office@QQ.com"),
+        ("", ""),
+    ] {
+        let defused = defuse(name, &address);
+        assert_eq!(defused, expected, "{name}");
+        assert_eq!(defuse(&defused, &address), defused, "twice");
+    }
 }

@@ -1,71 +1,65 @@
-//! The decision for one part: what it is said to be, what it is, and so what has to be done.
+//! Decides about one part: the change that makes its declared form true and its octets legal.
 //!
-//! What this is not: the work. Invariants: a legal part is never encoded anew unless its label is wrong; asked again
-//! about the outcome, the answer is "nothing" (RFC 2045 section 6, RFC 5322 section 2.1.1).
+//! Invariants: legal content is never encoded unless its label is wrong; decided again about the result, nothing changes
+//! (RFC 2045 section 6, RFC 5322 section 2.1.1).
 
-use super::part::Care;
-use super::plan::{Cure, Demand, Mend};
-use super::stats::Stats;
-use crate::message::charset::Hints;
-use crate::message::content::{Content, Transfer};
-use crate::message::{MAX_LINE, charset};
+use super::content::{Content, Transfer};
+use super::part_scanner::Care;
+use super::part_stats::PartStats;
+use super::plan::{Demand, PartChange, Recoding};
+use crate::message::charset::{self, Hints};
 
-/// Whether octets may not be sent at all: a line over 998 octets, or NUL.
-pub(super) fn is_illegal(stats: &Stats) -> bool {
-    stats.longest() > MAX_LINE as u64 || stats.nuls > 0
-}
-
-/// A part with content of its own.
-pub(super) fn leaf(content: &Content, stats: &Stats, care: Care, demand: &Demand) -> Mend {
-    let (illegal, eight) = (is_illegal(stats), stats.eight_bit > 0);
+/// The change to a part with content of its own.
+pub(super) fn leaf_change(content: &Content, stats: &PartStats, care: Care, demand: &Demand) -> PartChange {
+    let (illegal, eight) = (stats.is_illegal(), stats.eight_bit > 0);
     let must = illegal || (demand.seven_bit && eight);
     let free = care == Care::Open && !demand.minimal;
     if !must && !free {
-        return Mend::default();
+        return PartChange::default();
     }
-    let cure = cure(content, stats, must, free, demand);
-    let charset = if free { missing_charset(content, stats, cure, demand) } else { None };
-    Mend { cure, charset, transfer: label(content, cure, eight, demand), head: false }
+    let recoding = recoding(content, stats, must, free, demand);
+    let charset = if free { missing_charset(content, stats, recoding, demand) } else { None };
+    PartChange { recoding, charset, transfer: label(content, recoding, eight, demand), head: false }
 }
 
-fn cure(content: &Content, stats: &Stats, must: bool, free: bool, demand: &Demand) -> Cure {
+fn recoding(content: &Content, stats: &PartStats, must: bool, free: bool, demand: &Demand) -> Recoding {
     let eight = stats.eight_bit > 0;
     let opaque = content.is_uuencoded() && !content.is_composite();
     match content.transfer {
-        // RFC 2045 section 6.4: what has parts in it is not encoded, whatever its label. Here its parts were not found.
+        // RFC 2045 section 6.4: a multipart is not encoded, whatever its label. Here its parts were not found.
         _ if content.is_multipart() => broken_if(must),
-        Transfer::Base64 if must || eight => Cure::RewrapBase64,
-        Transfer::QuotedPrintable if must || eight => Cure::RewrapQuotedPrintable,
-        Transfer::Base64 | Transfer::QuotedPrintable => Cure::None,
-        Transfer::Other if must && eight && stats.is_uuencoded() => Cure::Uudecode,
-        // It cannot be decoded: its octets are the content.
+        Transfer::Base64 if must || eight => Recoding::RewrapBase64,
+        Transfer::QuotedPrintable if must || eight => Recoding::RewrapQuotedPrintable,
+        Transfer::Base64 | Transfer::QuotedPrintable => Recoding::None,
+        Transfer::Other if must && eight && stats.is_uuencoded() => Recoding::Uudecode,
+        // It cannot be decoded, so its octets are the content.
         Transfer::Other if opaque && demand.seven_bit && eight => encode(content, stats),
         Transfer::Other => broken_if(must),
-        // RFC 2045 section 6.4: what has parts in it may not be encoded, even when the parts cannot be found.
+        // RFC 2045 section 6.4: a composite may not be encoded, even when its parts were not found.
         _ if content.is_composite() => broken_if(must),
-        // What is not what its label says. Without a label, 8-bit text is labelled, not encoded.
+        // The label is wrong. Without a label, 8-bit text is labelled, not encoded.
         Transfer::SevenBit | Transfer::Binary if must || (eight && free) => encode(content, stats),
         Transfer::Absent | Transfer::EightBit if must => encode(content, stats),
-        Transfer::Absent | Transfer::SevenBit | Transfer::EightBit | Transfer::Binary => Cure::None,
+        Transfer::Absent | Transfer::SevenBit | Transfer::EightBit | Transfer::Binary => Recoding::None,
     }
 }
 
-fn broken_if(must: bool) -> Cure {
-    if must { Cure::BreakLines } else { Cure::None }
+fn broken_if(must: bool) -> Recoding {
+    if must { Recoding::BreakLines } else { Recoding::None }
 }
 
-/// Quoted-printable for what a person may still want to read in the raw form, base64 for everything else.
-fn encode(content: &Content, stats: &Stats) -> Cure {
+/// Quoted-printable for text that is readable in its raw form, base64 for everything else.
+fn encode(content: &Content, stats: &PartStats) -> Recoding {
     // One octet in six is where base64 becomes the shorter of the two.
     let mostly_ascii = stats.eight_bit.saturating_mul(6) <= stats.octets;
-    if content.is_text() && stats.nuls == 0 && mostly_ascii { Cure::QuotedPrintable } else { Cure::Base64 }
+    if content.is_text() && stats.nuls == 0 && mostly_ascii { Recoding::QuotedPrintable } else { Recoding::Base64 }
 }
 
-/// The charset of text that has 8-bit octets and names none, or says it is ASCII, which is a lie.
-fn missing_charset(content: &Content, stats: &Stats, cure: Cure, demand: &Demand) -> Option<&'static str> {
+/// The charset of text that has 8-bit octets and declares none or ASCII.
+fn missing_charset(content: &Content, stats: &PartStats, recoding: Recoding, demand: &Demand) -> Option<&'static str> {
     let encoded = match content.transfer {
         Transfer::Base64 | Transfer::QuotedPrintable => true,
-        Transfer::Other => content.is_uuencoded() && !matches!(cure, Cure::Base64 | Cure::QuotedPrintable),
+        Transfer::Other => content.is_uuencoded() && !matches!(recoding, Recoding::Base64 | Recoding::QuotedPrintable),
         Transfer::Absent | Transfer::SevenBit | Transfer::EightBit | Transfer::Binary => false,
     };
     if stats.eight_bit == 0 || !content.wants_charset() || encoded {
@@ -78,13 +72,13 @@ fn missing_charset(content: &Content, stats: &Stats, cure: Cure, demand: &Demand
     })
 }
 
-/// What Content-Transfer-Encoding must say after the cure, unless it says so already.
-fn label(content: &Content, cure: Cure, eight: bool, demand: &Demand) -> Option<&'static str> {
+/// The Content-Transfer-Encoding after the recoding, unless it is declared already.
+fn label(content: &Content, recoding: Recoding, eight: bool, demand: &Demand) -> Option<&'static str> {
     let eight = eight && !demand.seven_bit;
-    let wanted = match (cure, content.transfer) {
-        (Cure::QuotedPrintable | Cure::RewrapQuotedPrintable, _) => "quoted-printable",
-        (Cure::Base64 | Cure::RewrapBase64 | Cure::Uudecode, _) => "base64",
-        (Cure::None | Cure::BreakLines, transfer) => match transfer {
+    let wanted = match (recoding, content.transfer) {
+        (Recoding::QuotedPrintable | Recoding::RewrapQuotedPrintable, _) => "quoted-printable",
+        (Recoding::Base64 | Recoding::RewrapBase64 | Recoding::Uudecode, _) => "base64",
+        (Recoding::None | Recoding::BreakLines, transfer) => match transfer {
             Transfer::Other => return None,
             Transfer::QuotedPrintable => "quoted-printable",
             Transfer::Base64 => "base64",
@@ -98,10 +92,10 @@ fn label(content: &Content, cure: Cure, eight: bool, demand: &Demand) -> Option<
     (content.transfer_text != wanted).then_some(wanted)
 }
 
-/// What a composite must be labelled as: it may only be 7bit, 8bit or binary (RFC 2045 section 6.4).
+/// The Content-Transfer-Encoding of a composite, which may only be 7bit, 8bit or binary (RFC 2045 section 6.4).
 ///
-/// `eight` tells what is in it after the cure; `seen` whether its parts were found, so that it is surely not encoded.
-pub(super) fn composite(
+/// `eight` is whether 8-bit octets remain in it; `seen` whether its parts were found, so that it is not encoded.
+pub(super) fn composite_label(
     content: &Content,
     eight: bool,
     seen: bool,
@@ -117,7 +111,7 @@ pub(super) fn composite(
     let wanted = match content.transfer {
         Transfer::Other => return None,
         Transfer::Base64 | Transfer::QuotedPrintable if !seen => return None,
-        // Readers do not ask, and a second pass for a label alone would be a waste.
+        // Mail readers need no label there, so it alone is no reason for a second pass.
         Transfer::Absent if !eight || !root => return None,
         Transfer::EightBit if !demand.seven_bit => "8bit",
         Transfer::Absent
@@ -135,15 +129,15 @@ mod tests {
     use super::*;
     use crate::message::header::Header;
 
-    fn stats(body: &[u8]) -> Stats {
-        let mut stats = Stats::new(true);
+    fn stats(body: &[u8]) -> PartStats {
+        let mut stats = PartStats::new(true, false);
         stats.push(body);
         stats
     }
 
     #[test]
-    fn every_pair_of_label_and_content_has_its_cure() {
-        use Cure::*;
+    fn every_pair_of_label_and_content_has_its_recoding() {
+        use Recoding::*;
         let (good, long) = ("x".repeat(998), "x".repeat(999));
         let some = format!("{}\u{e9}\r\n", "x".repeat(100));
         let chinese = "\u{9a7f}".repeat(400);
@@ -166,12 +160,12 @@ mod tests {
         ] {
             let content = Content::of(&Header::parse(head.as_bytes()));
             for (body, expected) in bodies.iter().zip(expected) {
-                let mend = leaf(&content, &stats(body), Care::Open, &Demand::default());
-                assert_eq!(mend.cure, expected, "{head:?} {}", body.escape_ascii());
+                let change = leaf_change(&content, &stats(body), Care::Open, &Demand::default());
+                assert_eq!(change.recoding, expected, "{head:?} {}", body.escape_ascii());
                 for (care, minimal) in [(Care::Enclosed, false), (Care::Signed, false), (Care::Open, true)] {
-                    let mend = leaf(&content, &stats(body), care, &Demand { minimal, ..Demand::default() });
-                    let legal = !is_illegal(&stats(body));
-                    assert_eq!(mend.is_empty(), legal, "{head:?} {care:?} {}", body.escape_ascii());
+                    let change = leaf_change(&content, &stats(body), care, &Demand { minimal, ..Demand::default() });
+                    let legal = !stats(body).is_illegal();
+                    assert_eq!(change.is_empty(), legal, "{head:?} {care:?} {}", body.escape_ascii());
                 }
             }
         }

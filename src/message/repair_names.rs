@@ -1,19 +1,19 @@
-//! The names of all repairs, and why each is made, for the log, the queue and the owner.
+//! The names of all repairs with their reasons, for the log, the queue and the operator.
 //!
-//! What this is not: the repairs. Invariant: a name is kebab-case and never changes once it was released, because it is
+//! `repair` and `mime` make them. Invariant: a name is kebab-case and never changes once it was released, because it is
 //! stored with messages and counted by monitoring.
 
 /// Defines the enum and its three texts from one table, so that no repair can lack one of them.
 macro_rules! repairs {
     ($($kind:ident $name:literal $why:literal $why_zh:literal)*) => {
-        /// One thing that was put right in a message.
+        /// One repair of a message.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
         pub enum Repair {
             $(#[doc = $why] $kind,)*
         }
 
         impl Repair {
-            /// Every repair there is.
+            /// All repairs.
             pub const ALL: &'static [Repair] = &[$(Repair::$kind,)*];
 
             /// The stable name, in kebab-case.
@@ -21,12 +21,12 @@ macro_rules! repairs {
                 match self { $(Repair::$kind => $name,)* }
             }
 
-            /// Why it was made, in one English sentence.
+            /// The reason, in one English sentence.
             pub fn why(self) -> &'static str {
                 match self { $(Repair::$kind => $why,)* }
             }
 
-            /// Why it was made, in one Chinese sentence.
+            /// The reason, in one Chinese sentence.
             pub fn why_zh(self) -> &'static str {
                 match self { $(Repair::$kind => $why_zh,)* }
             }

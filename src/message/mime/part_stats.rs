@@ -1,20 +1,21 @@
-//! What the octets of one part are like, counted while they stream by.
+//! Counts the octets of one part while they stream by.
 //!
-//! What this is not: a judgement; `cure` compares the numbers with what the header says.
+//! `decide` compares the numbers with what the header declares.
 //!
-//! Invariants: the numbers do not depend on how the octets were cut; at most [`MAX_SAMPLE`] octets are kept, and only
-//! of text whose charset nobody named.
+//! Invariants: the numbers do not depend on how the octets were cut; at most [`MAX_SAMPLE`] octets are kept, and only of
+//! text without a declared charset.
 
 use memchr::{memchr, memchr_iter};
 
-use crate::message::uuencode::Uudecoder;
+use super::uuencode::Uudecoder;
+use crate::message::line_ends::MAX_LINE;
 
 /// How much text is kept for guessing its charset, in octets, from the first 8-bit one on.
-pub(super) const MAX_SAMPLE: usize = 4096;
+const MAX_SAMPLE: usize = 4096;
 
-/// Counts of one part, or of what is in no part.
+/// Counts of one part, or of the octets outside all parts.
 #[derive(Debug, Default)]
-pub(super) struct Stats {
+pub(super) struct PartStats {
     /// Octets.
     pub(super) octets: u64,
     /// The longest line, in octets without its CRLF.
@@ -29,19 +30,14 @@ pub(super) struct Stats {
     sampling: bool,
     line: u64,
     utf8: Utf8Check,
-    /// What is uuencoded is decoded to see whether it can be.
+    /// Uuencoded content is decoded to check that it is legal.
     uuencoded: Option<Uudecoder>,
 }
 
-impl Stats {
-    /// For text whose charset nobody named, with a sample; for all else without.
-    pub(super) fn new(sampling: bool) -> Stats {
-        Stats { sampling, ..Stats::default() }
-    }
-
-    /// For a part that says it is uuencoded; `sampling` as in [`Stats::new`].
-    pub(super) fn of_uuencoded(sampling: bool) -> Stats {
-        Stats { uuencoded: Some(Uudecoder::default()), ..Stats::new(sampling) }
+impl PartStats {
+    /// `sampling` for text without a declared charset; `uuencoded` for a part that is declared so.
+    pub(super) fn new(sampling: bool, uuencoded: bool) -> PartStats {
+        PartStats { sampling, uuencoded: uuencoded.then(Uudecoder::default), ..PartStats::default() }
     }
 
     /// Whether everything so far is one uuencoded file.
@@ -85,8 +81,13 @@ impl Stats {
     }
 
     /// The longest line so far, in octets without its CRLF, the one without an end included.
-    pub(super) fn longest(&self) -> u64 {
+    fn longest(&self) -> u64 {
         self.longest.max(self.line)
+    }
+
+    /// Whether the octets may not be sent at all: a line over 998 octets, or NUL.
+    pub(super) fn is_illegal(&self) -> bool {
+        self.longest() > MAX_LINE as u64 || self.nuls > 0
     }
 
     /// Whether everything so far is UTF-8.
@@ -145,8 +146,8 @@ impl Utf8Check {
 mod tests {
     use super::*;
 
-    fn run(input: &[u8], step: usize) -> Stats {
-        let mut stats = Stats::new(true);
+    fn run(input: &[u8], step: usize) -> PartStats {
+        let mut stats = PartStats::new(true, false);
         input.chunks(step).for_each(|chunk| stats.push(chunk));
         stats
     }

@@ -1,31 +1,30 @@
 //! Encodes the content of one part anew, chunk by chunk.
 //!
-//! Takes octets that `lines::Normaliser` has been through (CRLF only). What it is not: the judge of whether that is
-//! needed, or of where a part ends (both in `mime`).
+//! The input has CRLF only (`line_ends`).
 //!
 //! Invariants: the output does not depend on how the input was cut, has no NUL, no line over 76 octets (998 where lines
-//! are only broken), and decodes to the input octet for octet (RFC 2045 sections 6.7 and 6.8): no line end is added,
+//! are only broken), and decodes to the input octet for octet (RFC 2045 sections 6.7 and 6.8). No line end is added,
 //! because the one before a boundary belongs to the boundary. At most one line of 998 octets is held.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::message::MAX_LINE;
-use crate::message::mime::Cure;
-use crate::message::uuencode::Uudecoder;
+use super::plan::Recoding;
+use super::uuencode::Uudecoder;
+use crate::message::line_ends::MAX_LINE;
 
 /// The longest line of an encoded body (RFC 2045 sections 6.7 and 6.8).
 const ENCODED_LINE: usize = 76;
 /// Octets that make one full line of base64.
 const BASE64_LINE: usize = ENCODED_LINE / 4 * 3;
 
-/// Applies a [`Cure`] to octets that stream by.
-#[derive(Debug)]
+/// Applies a [`Recoding`] to octets that stream by.
+#[derive(Debug, Default)]
 pub(super) struct Reencoder {
-    cure: Cure,
+    recoding: Recoding,
     /// Where nothing can be encoded, octets of 0x80 and above become question marks.
     seven_bit: bool,
-    /// What waits for its end: a base64 line, or a line of text, or a blank that may be the last of its line.
+    /// Octets that wait for more: a base64 line, a line of text, or a blank that may be the last of its line.
     held: Vec<u8>,
     /// Octets on the output line.
     column: usize,
@@ -33,62 +32,47 @@ pub(super) struct Reencoder {
     begun: bool,
     /// The base64 that is being wrapped has had its padding.
     padded: bool,
-    /// NUL began the line that is to be broken, and nothing else of it has come.
+    /// The line that is to be broken has only NUL so far.
     nul: bool,
     uuencoded: Uudecoder,
 }
 
 impl Reencoder {
     /// For one part; `seven_bit` when the server does not take 8-bit octets (RFC 6152).
-    pub(super) fn new(cure: Cure, seven_bit: bool) -> Reencoder {
-        Reencoder {
-            cure,
-            seven_bit,
-            held: Vec::new(),
-            column: 0,
-            begun: false,
-            padded: false,
-            nul: false,
-            uuencoded: Uudecoder::default(),
-        }
+    pub(super) fn new(recoding: Recoding, seven_bit: bool) -> Reencoder {
+        Reencoder { recoding, seven_bit, ..Reencoder::default() }
     }
 
     /// Takes the next octets.
     pub(super) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
-        match self.cure {
-            Cure::None => out.extend_from_slice(chunk),
-            Cure::Base64 => self.base64(chunk, out),
-            Cure::Uudecode => {
+        match self.recoding {
+            Recoding::None => out.extend_from_slice(chunk),
+            Recoding::Base64 => self.base64(chunk, out),
+            Recoding::Uudecode => {
                 let mut octets = Vec::new();
                 self.uuencoded.push(chunk, &mut octets);
                 self.base64(&octets, out);
             }
-            Cure::RewrapBase64 => self.wrap_base64(chunk, out),
-            Cure::QuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, false, out)),
-            Cure::RewrapQuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, true, out)),
-            Cure::BreakLines => chunk.iter().for_each(|&b| self.break_line(b, out)),
+            Recoding::RewrapBase64 => self.wrap_base64(chunk, out),
+            Recoding::QuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, false, out)),
+            Recoding::RewrapQuotedPrintable => chunk.iter().for_each(|&b| self.quote(b, true, out)),
+            Recoding::BreakLines => chunk.iter().for_each(|&b| self.break_line(b, out)),
         }
     }
 
     /// Ends the part: what was held goes out.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
-        match self.cure {
-            Cure::None => {}
-            Cure::Base64 | Cure::Uudecode => {
-                if !self.held.is_empty() {
-                    let line = std::mem::take(&mut self.held);
-                    self.base64_line(&line, out);
-                }
+        let held = std::mem::take(&mut self.held);
+        match self.recoding {
+            Recoding::None | Recoding::RewrapBase64 => {}
+            Recoding::Base64 | Recoding::Uudecode if held.is_empty() => {}
+            Recoding::Base64 | Recoding::Uudecode => self.base64_line(&held, out),
+            Recoding::QuotedPrintable | Recoding::RewrapQuotedPrintable => {
+                held.iter().for_each(|&b| self.put_quoted(b, out));
             }
-            Cure::RewrapBase64 => {}
-            Cure::QuotedPrintable | Cure::RewrapQuotedPrintable => {
-                for b in std::mem::take(&mut self.held) {
-                    self.put_quoted(b, out);
-                }
-            }
-            Cure::BreakLines => {
-                self.replace_nul(true);
-                out.extend_from_slice(&self.held);
+            Recoding::BreakLines => {
+                out.extend_from_slice(if self.nul { b"?" } else { b"" });
+                out.extend_from_slice(&held);
             }
         }
     }
@@ -156,7 +140,7 @@ impl Reencoder {
             }
             (Some(blank @ (b' ' | b'\t')), _) => {
                 self.held.clear();
-                self.put_plain(blank, out);
+                self.put(blank, 1, out);
             }
             // Cannot be in a normalised body; quoted, so that nothing is lost.
             (Some(other), _) => {
@@ -167,24 +151,19 @@ impl Reencoder {
         }
         match octet {
             b'\r' | b' ' | b'\t' => self.held.push(octet),
-            b'=' if keep => self.put_escape_start(out),
+            // The escape that is kept (`=XX`) may not be torn.
+            b'=' if keep => self.put(octet, 3, out),
             // A line that this encoding begins may not look like a boundary (RFC 2046 section 5.1.1).
             b'-' if self.column == 0 || self.column >= ENCODED_LINE - 1 => self.put_quoted(octet, out),
-            b'!'..=b'<' | b'>'..=b'~' => self.put_plain(octet, out),
+            b'!'..=b'<' | b'>'..=b'~' => self.put(octet, 1, out),
             _ => self.put_quoted(octet, out),
         }
     }
 
-    fn put_plain(&mut self, octet: u8, out: &mut Vec<u8>) {
-        // An escape that was kept (`=XX`) may not be torn: its `=` made sure of the room.
-        self.make_room(1, out);
+    /// Writes one octet where there is room for `octets`.
+    fn put(&mut self, octet: u8, octets: usize, out: &mut Vec<u8>) {
+        self.make_room(octets, out);
         out.push(octet);
-        self.column += 1;
-    }
-
-    fn put_escape_start(&mut self, out: &mut Vec<u8>) {
-        self.make_room(3, out);
-        out.push(b'=');
         self.column += 1;
     }
 
@@ -203,7 +182,7 @@ impl Reencoder {
         }
     }
 
-    /// What stands for the NUL that began the line, if that is `seen`.
+    /// Forgets the NUL at the start of the line; if `seen`, a question mark takes its place.
     fn replace_nul(&mut self, seen: bool) {
         if std::mem::take(&mut self.nul) && seen {
             self.held.push(b'?');
@@ -212,9 +191,9 @@ impl Reencoder {
 
     /// Breaks a line over 998 octets: after its last blank if there is one, else between two characters.
     ///
-    /// Neither a break nor a NUL that goes may turn text into a boundary, or leave a blank line: a dash is not left to
-    /// begin a line, and a line of NUL alone becomes a question mark. Before anything else it goes without a trace, as
-    /// the walker reads the headers of parts.
+    /// Neither a break nor a dropped NUL may turn text into a boundary, or leave a blank line: no dash is left to begin a
+    /// line, and a line of NUL alone becomes a question mark. Before other octets NUL leaves no trace, as the scanner reads
+    /// the headers of parts.
     fn break_line(&mut self, octet: u8, out: &mut Vec<u8>) {
         match octet {
             0 if self.held.is_empty() => self.nul = true,

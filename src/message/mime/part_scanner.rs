@@ -1,23 +1,18 @@
-//! Walks the parts of a body while it streams by: where each part begins and ends, and nothing more (RFC 2046 section 5).
+//! Finds the parts of a body while it streams by: where each part begins and ends (RFC 2046 section 5).
 //!
-//! One walker serves both passes, so that both see the same parts under the same numbers. What it is not: a parser that
-//! builds a tree; it holds the boundaries that are open, the header of the part that begins, and the line that may be a
-//! delimiter.
+//! Both passes use this scanner, so that both see the same parts under the same numbers. It builds no tree; it holds the
+//! open boundaries, the header of the part that begins, and the line that may be a delimiter. Mail readers differ on broken
+//! trees (a boundary used twice, a line that only begins like an open boundary, a header without end): there
+//! [`PartScanner::is_ambiguous`].
 //!
-//! Invariants: it takes what `lines::Normaliser` gives (CRLF only); the events do not depend on how the octets were cut;
-//! the octets of all events, in their order, are the octets of the body; nothing recurses; an octet is looked at a
-//! fixed number of times, and a line that begins with `--` once more for each open boundary, of which there are at most
-//! [`MAX_DEPTH`].
-//!
-//! Readers differ on broken trees. Where they would (a boundary used twice, a line that only begins like an open
-//! boundary, a header without end), the walker gives up: [`Walker::is_lost`].
+//! Invariants: the input has CRLF only (`line_ends`); the events do not depend on how the octets were cut; the octets of all
+//! events, in their order, are the octets of the body; nothing recurses; each octet is read a fixed number of times, and a
+//! line that begins with `--` once more for each open boundary, of which there are at most [`MAX_DEPTH`].
 
 use memchr::{memchr, memmem};
 
-use super::boundary::{Boundary, MAX_BOUNDARY, boundary};
-use super::part::{Care, Part, Visitor};
-use crate::message::content::{Content, Transfer};
-use crate::message::header::Header;
+use super::content::{Boundary, Content, MAX_BOUNDARY, Transfer, boundary};
+use crate::message::header::{Header, without_nul};
 
 /// Composites inside one another; a deeper one is not opened.
 pub const MAX_DEPTH: usize = 100;
@@ -30,6 +25,48 @@ const MAX_DELIMITER: usize = MAX_BOUNDARY + 64;
 /// The CRLF before a delimiter belongs to it, not to the part (RFC 2046 section 5.1.1).
 const MARK: &[u8; 4] = b"\r\n--";
 
+/// How freely the content of a part may be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Care {
+    /// It is repaired.
+    Open,
+    /// In a message that is enclosed as a document: only what may not be sent is changed.
+    Enclosed,
+    /// Signed: likewise, and a change breaks the signature.
+    Signed,
+}
+
+/// A part whose header is complete.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// 0 is the message itself; the parts are counted in the order in which they begin.
+    pub(super) ordinal: u32,
+    pub(super) header: Header,
+    /// The header block as it came, without the blank line. Empty for the message itself.
+    pub(super) raw: Vec<u8>,
+    /// Whether the header ended in a blank line.
+    pub(super) separated: bool,
+    pub(super) content: Content,
+    pub(super) care: Care,
+    /// Whether it consists of other parts, so that it has no content of its own.
+    pub(super) composite: bool,
+}
+
+/// Receives the events of a scan, in the order of the octets.
+pub(super) trait Visitor {
+    /// A part begins; its header (and blank line) are octets of this event.
+    fn begin(&mut self, part: Part);
+    /// Octets of the content of the part that began last.
+    fn content(&mut self, octets: &[u8]);
+    /// Octets outside of all parts: delimiters, and the text before the first and after the last of them.
+    fn outside(&mut self, octets: &[u8]);
+    /// The content of the part that began last is over.
+    fn end(&mut self);
+    /// A composite is over, with everything in it.
+    fn close(&mut self, ordinal: u32);
+}
+
+/// A composite that is open.
 #[derive(Debug)]
 struct Frame {
     ordinal: u32,
@@ -39,23 +76,24 @@ struct Frame {
     digest: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
     Head,
     Content,
-    Glue,
+    #[default]
+    Outside,
 }
 
-/// What a line is that may be a delimiter.
+/// The state of a line that may be a delimiter.
 enum Waiting {
     More,
     No,
     Line,
 }
 
-/// See the top of this file.
-#[derive(Debug)]
-pub(super) struct Walker {
+/// Splits a body into the events of a [`Visitor`].
+#[derive(Debug, Default)]
+pub(super) struct PartScanner {
     frames: Vec<Frame>,
     place: Place,
     parts: u32,
@@ -66,35 +104,23 @@ pub(super) struct Walker {
     waiting: bool,
     header: Header,
     raw: Vec<u8>,
-    lost: bool,
-    /// Octets looked at and boundaries compared: what the tests hold to be linear.
+    ambiguous: bool,
+    /// Octets read and boundaries compared: the tests check that this is linear.
     #[cfg(test)]
     pub(super) steps: u64,
 }
 
-impl Walker {
+impl PartScanner {
     /// At the start of the body of a message with this header, which is the first event.
-    pub(super) fn new(header: &Header, visitor: &mut impl Visitor) -> Walker {
-        let mut walker = Walker {
-            frames: Vec::new(),
-            place: Place::Glue,
-            parts: 0,
-            held: Vec::new(),
-            mark: 2,
-            waiting: true,
-            header: header.clone(),
-            raw: Vec::new(),
-            lost: false,
-            #[cfg(test)]
-            steps: 0,
-        };
-        walker.begin_part(true, visitor);
-        walker
+    pub(super) fn new(header: &Header, visitor: &mut impl Visitor) -> PartScanner {
+        let mut scanner = PartScanner { mark: 2, waiting: true, header: header.clone(), ..PartScanner::default() };
+        scanner.begin_part(true, visitor);
+        scanner
     }
 
-    /// Whether nobody can say what the parts of this body are. Counts at the end of the walk.
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost
+    /// Whether mail readers would find different parts. Valid at the end of the scan.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.ambiguous
     }
 
     /// Takes the next octets.
@@ -104,19 +130,19 @@ impl Walker {
             let before = rest.len();
             rest = match self.place {
                 Place::Head => self.head(rest, visitor),
-                Place::Content | Place::Glue => self.body(rest, visitor),
+                Place::Content | Place::Outside => self.body(rest, visitor),
             };
             self.step((before - rest.len()) as u64);
         }
     }
 
-    /// Ends the body: whatever is open is over.
+    /// Ends the body, and every part that is open.
     pub(super) fn finish(&mut self, visitor: &mut impl Visitor) {
         let held = std::mem::take(&mut self.held);
         if self.place == Place::Head {
             // Normalised octets end in CRLF, so `held` is empty here and the header simply stops.
             self.raw.extend_from_slice(&held);
-            self.end_head(false, visitor);
+            self.begin_part(false, visitor);
         } else {
             self.emit(&held, visitor);
         }
@@ -134,14 +160,14 @@ impl Walker {
         match (octets.is_empty(), self.place) {
             (true, _) => {}
             (false, Place::Content) => visitor.content(octets),
-            (false, Place::Glue | Place::Head) => visitor.glue(octets),
+            (false, Place::Outside | Place::Head) => visitor.outside(octets),
         }
     }
 
-    /// Content or glue up to the next delimiter.
+    /// Octets up to the next delimiter.
     fn body<'c>(&mut self, mut rest: &'c [u8], visitor: &mut impl Visitor) -> &'c [u8] {
-        // From the octet on where the walker is lost it only hands through, so that cuts do not matter.
-        if self.lost || !self.frames.iter().any(|frame| frame.boundary.is_some()) {
+        // An ambiguous body is passed on as it is, so that cuts do not matter.
+        if self.ambiguous || !self.frames.iter().any(|frame| frame.boundary.is_some()) {
             let held = std::mem::take(&mut self.held);
             self.waiting = false;
             self.emit(&held, visitor);
@@ -157,10 +183,10 @@ impl Walker {
                     Waiting::No => {
                         let held = std::mem::take(&mut self.held);
                         // Too long for a delimiter, even when it begins like one.
-                        self.lost |= self.find_delimiter(&held).is_some();
+                        self.ambiguous |= self.find_delimiter(&held).is_some();
                         self.emit(&held, visitor);
                         self.waiting = false;
-                        if self.lost {
+                        if self.ambiguous {
                             return rest;
                         }
                     }
@@ -169,7 +195,7 @@ impl Walker {
                         if self.delimiter(&line, visitor) {
                             return rest;
                         }
-                        if self.lost {
+                        if self.ambiguous {
                             self.emit(&line, visitor);
                             return rest;
                         }
@@ -235,9 +261,9 @@ impl Walker {
         if self.place == Place::Content {
             visitor.end();
         }
-        self.place = Place::Glue;
+        self.place = Place::Outside;
         self.close_down_to(depth + usize::from(!closing), visitor);
-        visitor.glue(line);
+        visitor.outside(line);
         if closing {
             // The CRLF of a delimiter is also the one that the next may begin with; here it has gone out already.
             (self.waiting, self.mark) = (true, 2);
@@ -253,8 +279,8 @@ impl Walker {
     /// The frame whose delimiter this is, innermost first, and whether it is the closing one.
     fn find_delimiter(&mut self, line: &[u8]) -> Option<(usize, bool)> {
         let text = line.strip_prefix(b"\r\n").unwrap_or(line).strip_prefix(b"--")?;
-        // As it reads once NUL is gone, so that the outcome has the parts that are seen here.
-        let clean: Vec<u8> = text.iter().copied().filter(|&b| b != 0).collect();
+        // Without NUL, as it will be rewritten, so that the result has the parts that are found here.
+        let clean = without_nul(text);
         let text = clean.trim_ascii_end();
         let shut = text.strip_suffix(b"--");
         let mut alike = false;
@@ -270,14 +296,14 @@ impl Walker {
             alike |= text.starts_with(boundary);
         }
         // Some readers take `--boundary and more` for a delimiter.
-        self.lost |= alike;
+        self.ambiguous |= alike;
         None
     }
 
     fn close_down_to(&mut self, depth: usize, visitor: &mut impl Visitor) {
         if self.place == Place::Content {
             visitor.end();
-            self.place = Place::Glue;
+            self.place = Place::Outside;
         }
         for frame in self.frames.drain(depth.min(self.frames.len())..).rev() {
             visitor.close(frame.ordinal);
@@ -287,7 +313,7 @@ impl Walker {
     /// One line of the header of a part.
     fn head<'c>(&mut self, rest: &'c [u8], visitor: &mut impl Visitor) -> &'c [u8] {
         if self.raw.len() + self.held.len() > MAX_PART_HEADER {
-            self.lost = true;
+            self.ambiguous = true;
             let line = std::mem::take(&mut self.held);
             self.give_up_head(&line, visitor);
             return rest;
@@ -301,22 +327,22 @@ impl Walker {
         let rest = &rest[at + 1..];
         let line = std::mem::take(&mut self.held);
         let delimiter = if line.starts_with(b"--") { self.find_delimiter(&line) } else { None };
-        if self.lost {
+        if self.ambiguous {
             self.give_up_head(&line, visitor);
         } else if delimiter.is_some() {
-            self.end_head(false, visitor);
-            // An empty part: the line comes once more, as the delimiter it is.
-            self.place = if self.place == Place::Head { Place::Glue } else { self.place };
+            self.begin_part(false, visitor);
+            // An empty part: the line is read once more, as a delimiter.
+            self.place = if self.place == Place::Head { Place::Outside } else { self.place };
             self.delimiter(&line, visitor);
         } else if line == b"\r\n" {
-            self.end_head(true, visitor);
+            self.begin_part(true, visitor);
         } else if self.take_field(&line) {
             self.raw.extend_from_slice(&line);
         } else {
-            self.end_head(false, visitor);
+            self.begin_part(false, visitor);
             if self.place == Place::Head {
                 // The header of an enclosed message that begins with what is no field.
-                self.end_head(false, visitor);
+                self.begin_part(false, visitor);
             }
             self.emit(&line[..line.len() - 2], visitor);
             self.line_starts();
@@ -324,29 +350,20 @@ impl Walker {
         rest
     }
 
-    /// The header of a part that nobody can be sure of is no header.
+    /// An ambiguous header of a part is no header.
     fn give_up_head(&mut self, line: &[u8], visitor: &mut impl Visitor) {
         let raw = [&std::mem::take(&mut self.raw), line].concat();
         self.header = Header::default();
-        self.place = Place::Glue;
+        self.place = Place::Outside;
         self.emit(&raw, visitor);
     }
 
     /// Whether the line is a field of the part header, or goes on with one.
     fn take_field(&mut self, line: &[u8]) -> bool {
-        let text = line.strip_suffix(b"\r\n").unwrap_or(line);
-        if memchr(0, text).is_none() {
-            return self.header.push_line(text);
-        }
-        let clean: Vec<u8> = text.iter().copied().filter(|&b| b != 0).collect();
-        self.header.push_line(&clean)
+        self.header.push_line(&without_nul(line.strip_suffix(b"\r\n").unwrap_or(line)))
     }
 
-    fn end_head(&mut self, separated: bool, visitor: &mut impl Visitor) {
-        self.begin_part(separated, visitor);
-    }
-
-    /// The header is complete: is this a leaf, or are there parts in it?
+    /// The header of a part is complete: reports the part, and decides whether it is a leaf or a composite.
     fn begin_part(&mut self, separated: bool, visitor: &mut impl Visitor) {
         let (header, raw) = (std::mem::take(&mut self.header), std::mem::take(&mut self.raw));
         let ordinal = self.parts;
@@ -369,23 +386,23 @@ impl Walker {
         (self.waiting, self.mark) = (true, 2);
         self.place = match (composite, message) {
             (false, _) => Place::Content,
-            (true, false) => Place::Glue,
+            (true, false) => Place::Outside,
             (true, true) => Place::Head,
         };
         self.frames.extend(frame);
     }
 
-    /// The frame of a composite that can be walked.
+    /// The frame of a composite that can be scanned.
     fn frame_of(&mut self, header: &Header, content: &Content, care: Care, ordinal: u32) -> Option<Frame> {
         if self.frames.len() >= MAX_DEPTH {
             return None;
         }
-        if content.media.starts_with("multipart/") {
+        if content.is_multipart() {
             let named = boundary(header);
-            self.lost |= named == Boundary::Disputed;
+            self.ambiguous |= named == Boundary::Disputed;
             let Boundary::Named(boundary) = named else { return None };
             // Two that are open under one name cannot be told apart.
-            self.lost |= self.frames.iter().any(|frame| frame.boundary.as_ref() == Some(&boundary));
+            self.ambiguous |= self.frames.iter().any(|frame| frame.boundary.as_ref() == Some(&boundary));
             let digest = content.media == "multipart/digest";
             return Some(Frame { ordinal, boundary: Some(boundary), care, digest });
         }

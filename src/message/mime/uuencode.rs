@@ -1,11 +1,11 @@
-//! uuencode (POSIX `uuencode`, historical algorithm), as `Content-Transfer-Encoding: x-uuencode` labels it.
+//! Decodes uuencode (POSIX `uuencode`, historical algorithm), labelled as `Content-Transfer-Encoding: x-uuencode`.
 //!
-//! MIME allows no encoding on top of another (RFC 2045 section 6.4), so a part like that can only be carried in seven
-//! bits when it is decoded: its `begin` line has the file name, which may be raw.
+//! MIME allows no encoding on top of another (RFC 2045 section 6.4), so such a part must be decoded to be sent in seven
+//! bits: its `begin` line has the file name, which may be raw.
 //!
-//! Invariants: what is decoded does not depend on how the input was cut; at most one line of [`MAX_LINE`] octets is held.
+//! Invariants: the result does not depend on how the input was cut; at most one line of [`MAX_LINE`] octets is held.
 
-use crate::message::MAX_LINE;
+use crate::message::line_ends::MAX_LINE;
 
 /// Labels of the encoding; none of them is registered.
 const LABELS: &[&str] = &["x-uuencode", "x-uue", "uuencode", "uue"];

@@ -1,17 +1,24 @@
-//! One header field at a time: raw 8-bit and control characters become encoded words, or go (RFC 5322 section 2.2, RFC
-//! 2047, RFC 2231).
+//! One header field at a time: raw 8-bit and control characters become encoded words or are removed, and long lines are
+//! folded (RFC 5322 sections 2.1.1 and 2.2, RFC 2047, RFC 2231).
 //!
-//! What this is not: a tidy-up. A field that is ASCII and holds no control character is left alone, unless its encoded words
-//! hide a control character or stand where they may not be: inside quotes, longer than 75 octets. It serves the header of the message (`repair`) and
-//! those of parts (`mime`).
+//! A field that is ASCII and holds no control character stays, unless its encoded words hide a control character,
+//! are inside quotes, or are longer than 75 octets. A line of 998 octets is legal and stays. `repair` uses
+//! this for the header of the message, `mime` for the headers of parts.
 //!
-//! Invariant: what comes out is ASCII without control characters, and cleansing it again changes nothing.
+//! Invariant: the result is ASCII without control characters, and encoding it again changes nothing.
 
 use std::borrow::Cow;
 
 use crate::message::charset::Hints;
-use crate::message::header::Field;
-use crate::message::{charset, content, encoded_word, mailbox, raw_word};
+use crate::message::header::{Field, is_plain, pieces};
+use crate::message::{charset, encoded_word, mailbox};
+
+/// A line that has to be folded is folded here, if it can be (RFC 5322 section 2.1.1).
+const GOOD_LINE: usize = 78;
+/// The longest piece without a blank; a longer one is cut.
+///
+/// With the longest name that `repair` leaves, 200 octets, the line stays within 998.
+const HARD_PIECE: usize = 700;
 
 /// Fields of mailboxes: only the names in them may be encoded (RFC 2047 section 5).
 const PEOPLE: &[&str] = &[
@@ -30,7 +37,7 @@ const PEOPLE: &[&str] = &[
     "Errors-To",
 ];
 
-/// Fields that may hold no encoded word at all: what is not ASCII in them is noise.
+/// Fields that may hold no encoded word at all: in them all that is not ASCII is noise.
 const MACHINE: &[&str] = &[
     "Received",
     "Date",
@@ -50,27 +57,27 @@ const MACHINE: &[&str] = &[
 /// Fields with parameters: a file name is written as RFC 2231 wants it.
 const PARAMETERS: &[&str] = &["Content-Type", "Content-Disposition"];
 
+/// Fields of free text whose encoded words are worth a repair.
+const FREE: &[&str] = &["Subject", "Comments", "Content-Description"];
+
 /// Whether the field names mailboxes.
 pub(super) fn is_people(field: &Field) -> bool {
-    PEOPLE.iter().any(|name| field.is(name))
+    field.is_any(PEOPLE)
 }
 
-/// Whether the field holds what may not be in a header: 8-bit or control characters, in the open or in encoded words.
+/// Whether the field holds 8-bit or control characters, raw or in encoded words.
 pub(super) fn is_dirty(field: &Field) -> bool {
     let raw = field.unfolded();
-    raw.iter().any(|&b| !(0x20..0x7f).contains(&b) && b != b'\t')
-        || std::str::from_utf8(&raw).is_ok_and(|text| !MACHINE.iter().any(|name| field.is(name)) && hides_control(text))
+    !raw.iter().all(|&b| is_plain(b))
+        || std::str::from_utf8(&raw).is_ok_and(|text| !field.is_any(MACHINE) && hides_control(text))
 }
-
-/// Fields of free text whose encoded words are worth putting right.
-const FREE: &[&str] = &["Subject", "Comments", "Content-Description"];
 
 /// Whether encoded words stand where RFC 2047 section 5 forbids them, or are longer than section 2 allows.
 ///
-/// A list in which anything is no mailbox is left alone: writing it anew would lose that.
+/// A list with an element that is no mailbox stays: the new list would lose that element.
 pub(super) fn is_misencoded(field: &Field) -> bool {
     let people = is_people(field);
-    if !people && !FREE.iter().any(|name| field.is(name)) {
+    if !people && !field.is_any(FREE) {
         return false;
     }
     let value = field.unfolded();
@@ -93,45 +100,45 @@ pub(super) fn is_misencoded(field: &Field) -> bool {
 /// The field with nothing in it but printable ASCII, and the same meaning.
 pub(super) fn encoded(field: &Field, hints: Hints) -> Field {
     let name = field.name();
-    let listed = |names: &[&str]| names.iter().any(|n| field.is(n));
     let value = field.unfolded();
-    let legal = raw_word::made_legal(&value, hints);
+    let legal = encoded_word::made_legal(&value, hints);
     let text = charset::decode(&legal, hints);
     let dirty = is_dirty(field);
     if !dirty && !is_misencoded(field) {
         field.clone()
     } else if is_people(field) {
         Field::new(name, mailbox::write_list(&mailbox::usable(field.value(), hints), name.len() + 2))
-    } else if listed(MACHINE) {
+    } else if field.is_any(MACHINE) {
         Field::new(name, ascii_only(&text))
-    } else if listed(PARAMETERS) {
+    } else if field.is_any(PARAMETERS) {
         Field::new(name, parameters(&text, matches!(legal, Cow::Owned(_))))
     } else if dirty && matches!(legal, Cow::Borrowed(_)) {
         unstructured(name, &text)
     } else {
-        Field::new(name, encoded_word::encode(encoded_word::decode(&text).trim(), name.len() + 2))
+        in_words(name, &text)
     }
+}
+
+/// A field of free text in encoded words.
+fn in_words(name: &str, text: &str) -> Field {
+    Field::new(name, encoded_word::encode(encoded_word::decode(text).trim(), name.len() + 2))
 }
 
 /// A blank for a control character, a question mark for what is not ASCII.
 fn ascii_only(text: &str) -> String {
-    let shown = |c: char| {
-        if c.is_ascii_control() {
-            ' '
-        } else if c.is_ascii() {
-            c
-        } else {
-            '?'
-        }
+    let shown = |c: char| match c {
+        c if c.is_ascii_control() => ' ',
+        c if c.is_ascii() => c,
+        _ => '?',
     };
     text.chars().map(shown).collect::<String>().trim().to_owned()
 }
 
-/// Writes `name="报告.pdf"` as `name*=UTF-8''%E6...` (RFC 2231 section 4), the rest of the field as it stands; with
-/// `words` also what stands in an encoded word.
+/// Writes `name="报告.pdf"` as `name*=UTF-8''%E6...` (RFC 2231 section 4), and keeps the rest of the field. With `words`
+/// the same is done to a value in an encoded word.
 fn parameters(text: &str, words: bool) -> String {
     let mut out = Vec::new();
-    for piece in content::pieces(text).filter(|piece| !piece.trim().is_empty()) {
+    for piece in pieces(text).filter(|piece| !piece.trim().is_empty()) {
         let encoded = match piece.split_once('=') {
             Some((key, value)) if !out.is_empty() && needs_encoding(value, words) => {
                 let key = ascii_only(key.trim()).replace('*', "");
@@ -168,17 +175,55 @@ fn percent(value: &str) -> String {
     out
 }
 
-/// A field of free text: as it is when it is plain, in encoded words when it is not.
+/// A field of free text: unchanged when it is plain, else in encoded words.
 pub(super) fn unstructured(name: &str, text: &str) -> Field {
     let line: String = text.chars().filter(|&c| c != '\r' && c != '\n').collect();
-    let plain = line.bytes().all(|b| (0x20..0x7f).contains(&b) || b == b'\t') && !hides_control(&line);
-    if plain {
-        return Field::new(name, line);
-    }
-    Field::new(name, encoded_word::encode(encoded_word::decode(&line).trim(), name.len() + 2))
+    let plain = line.bytes().all(is_plain) && !hides_control(&line);
+    if plain { Field::new(name, line) } else { in_words(name, &line) }
 }
 
 /// Whether encoded words in `text` hold control characters.
 pub(super) fn hides_control(text: &str) -> bool {
     text.contains("=?") && encoded_word::decode(text).chars().any(|c| c != '\t' && encoded_word::no_control(c) != c)
+}
+
+/// The field with no line over 998 octets, if its name leaves room for that.
+pub(super) fn folded(field: &Field) -> Field {
+    let value = field.unfolded();
+    let words = || value.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    if field.is_any(FREE) && words().any(|word| word.len() > HARD_PIECE) {
+        // Free text without blanks: an encoded word can be folded and read back without a change.
+        let text = encoded_word::decode(&String::from_utf8_lossy(&value));
+        return Field::new(field.name(), encoded_word::encode(&text, field.name().len() + 2));
+    }
+    let mut out: Vec<u8> = Vec::with_capacity(value.len() + value.len() / 32);
+    let mut column = field.name().len() + 2;
+    for word in words() {
+        for (i, piece) in cut(word).into_iter().enumerate() {
+            if !out.is_empty() && (i > 0 || column + 1 + piece.len() > GOOD_LINE) {
+                out.extend_from_slice(b"\r\n");
+                column = 0;
+            }
+            if !out.is_empty() {
+                out.push(b' ');
+                column += 1;
+            }
+            out.extend_from_slice(piece);
+            column += piece.len();
+        }
+    }
+    Field::new(field.name(), out)
+}
+
+/// Cuts a word that is too long for a line, after a comma, semicolon or angle bracket where there is one.
+fn cut(mut word: &[u8]) -> Vec<&[u8]> {
+    let mut out = Vec::new();
+    while word.len() > HARD_PIECE {
+        let window = &word[..HARD_PIECE];
+        let at = window.iter().rposition(|b| b",;>".contains(b)).map_or(HARD_PIECE, |p| p + 1);
+        out.push(&word[..at]);
+        word = &word[at..];
+    }
+    out.push(word);
+    out
 }
