@@ -155,7 +155,7 @@ impl Relay {
         let capacity = Capacity::new(limits.clone());
         let known: Arc<KnownClients> = Arc::default();
         let guard = Arc::new(Guard::new(&limits, std::time::Instant::now()));
-        let door = intake::Surroundings {
+        let door = intake::IntakeContext {
             queue: shared.clone(),
             clock: clock.clone(),
             ids: ids.clone(),

@@ -67,9 +67,9 @@ pub(super) fn limits(settings: &Settings) -> limits::Settings {
     }
 }
 
-pub(super) fn listeners(settings: &Settings) -> Result<Vec<intake::Settings>, StartError> {
+pub(super) fn listeners(settings: &Settings) -> Result<Vec<intake::ListenerSettings>, StartError> {
     let translate = |one: &config::Listener| {
-        Ok(intake::Settings {
+        Ok(intake::ListenerSettings {
             name: one.name.clone(),
             bind: one.bind.clone(),
             allow: one.allow.clone(),
@@ -99,10 +99,10 @@ fn profile(profile: config::Profile) -> server::Profile {
     }
 }
 
-fn door_tls(listener: &str, tls: &config::ListenerTls) -> Result<intake::Tls, StartError> {
+fn door_tls(listener: &str, tls: &config::ListenerTls) -> Result<intake::ListenerTls, StartError> {
     let identity = identity::Identity::open(&tls.certificate, &tls.key)
         .map_err(|error| StartError::Setting { path: format!("listener.{listener}.tls"), reason: error.to_string() })?;
-    Ok(intake::Tls { implicit: tls.begins == Tls::Implicit, identity: Arc::new(identity) })
+    Ok(intake::ListenerTls { implicit: tls.begins == Tls::Implicit, identity: Arc::new(identity) })
 }
 
 /// The users that may log in.

@@ -18,10 +18,11 @@ use crate::telemetry::counter;
 
 use super::arrival::{Arrival, Circumstances, not_stored};
 use super::client::Peer;
+use super::context::IntakeContext;
 use super::login::User;
 use super::nat_detection;
 use super::refusal::{self, Refusal};
-use super::{Settings, Surroundings};
+use super::settings::ListenerSettings;
 
 /// What one connection is in the middle of.
 pub(super) struct Admission {
@@ -29,8 +30,8 @@ pub(super) struct Admission {
     /// The peer as it came, before a log-in told more about it.
     arrived: Peer,
     pub(super) user: Option<Arc<User>>,
-    settings: Arc<Settings>,
-    pub(super) around: Arc<Surroundings>,
+    settings: Arc<ListenerSettings>,
+    pub(super) around: Arc<IntakeContext>,
     envelope: Option<Envelope>,
     incoming: Option<Incoming>,
 }
@@ -70,7 +71,7 @@ impl Accepted {
 }
 
 impl Admission {
-    pub(super) fn new(peer: Peer, settings: Arc<Settings>, around: Arc<Surroundings>) -> Admission {
+    pub(super) fn new(peer: Peer, settings: Arc<ListenerSettings>, around: Arc<IntakeContext>) -> Admission {
         Admission { arrived: peer.clone(), peer, user: None, settings, around, envelope: None, incoming: None }
     }
 

@@ -1,6 +1,6 @@
 //! Which client is it? What is known of the devices in a network, found by the address of a connection.
 //!
-//! Not here: who may send (`listener` asks `Settings::allow`, and an entry here lets nobody in). Invariant: of all the
+//! Not here: who may send (`listener` asks `ListenerSettings::allow`, and an entry here lets nobody in). Invariant: of all the
 //! entries whose networks hold an address, the one with the narrowest network counts, in whatever order they are named.
 
 use std::net::IpAddr;

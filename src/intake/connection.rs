@@ -23,12 +23,13 @@ use crate::telemetry::{counter, panic};
 use super::admit::Admission;
 use super::client::Peer;
 use super::client_hello::OfferedVersion;
+use super::context::IntakeContext;
 use super::handshake::hint;
 use super::log_lines::within_budget;
 use super::login::Verdict;
 use super::pace::Pace;
 use super::refusal::{self, Refusal};
-use super::{Deadlines, Settings, Surroundings};
+use super::settings::{Deadlines, ListenerSettings};
 
 /// How much is read at a time: of commands, and of a message at its beginning and at most.
 const READ: usize = 4 * 1024;
@@ -43,8 +44,8 @@ const EARLY_LOOK: Duration = Duration::from_millis(200);
 pub(super) struct Connection {
     stream: Stream,
     peer: Peer,
-    settings: Arc<Settings>,
-    around: Arc<Surroundings>,
+    settings: Arc<ListenerSettings>,
+    around: Arc<IntakeContext>,
     /// When a client in no allowed network must be logged in.
     probation: Option<Instant>,
     /// Its place among the connections.
@@ -71,8 +72,8 @@ impl Connection {
         stream: TcpStream,
         peer: Peer,
         place: Place,
-        settings: Arc<Settings>,
-        around: Arc<Surroundings>,
+        settings: Arc<ListenerSettings>,
+        around: Arc<IntakeContext>,
     ) -> Connection {
         let probation = place.is_unlisted().then(|| Instant::now() + settings.deadlines.stranger);
         Connection {

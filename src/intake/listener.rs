@@ -23,10 +23,11 @@ use crate::telemetry::{counter, panic};
 
 use super::client::Peer;
 use super::connection::Connection;
+use super::context::IntakeContext;
 use super::log_lines::within_budget;
 use super::proxy::{self, ProxyError};
 use super::refusal::{self, Refusal};
-use super::{Settings, Surroundings};
+use super::settings::ListenerSettings;
 
 /// Connections that may wait to be accepted: storms of short connections must not meet retransmissions.
 const BACKLOG: u32 = 1024;
@@ -47,12 +48,12 @@ pub struct BindError {
 
 /// An open listener, with all its addresses.
 pub struct Listener {
-    settings: Arc<Settings>,
+    settings: Arc<ListenerSettings>,
     sessions: Sessions,
     /// For clients in no allowed network.
     unlisted: Sessions,
     sockets: Vec<TcpListener>,
-    around: Arc<Surroundings>,
+    around: Arc<IntakeContext>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -66,7 +67,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`BindError`] for the first address that cannot be opened; none stays open then.
-    pub fn bind(settings: Settings, around: Surroundings) -> Result<Listener, BindError> {
+    pub fn bind(settings: ListenerSettings, around: IntakeContext) -> Result<Listener, BindError> {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
         let session = session_settings(&settings);
@@ -254,7 +255,7 @@ fn open(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn session_settings(settings: &Settings) -> server::Settings {
+fn session_settings(settings: &ListenerSettings) -> server::Settings {
     server::Settings {
         profile: settings.profile,
         auth: settings.auth,
@@ -267,7 +268,7 @@ fn session_settings(settings: &Settings) -> server::Settings {
 }
 
 /// A client in no allowed network logs in first, and in TLS where there is any: its path is not our network.
-fn unlisted_settings(settings: &Settings, session: &server::Settings) -> server::Settings {
+fn unlisted_settings(settings: &ListenerSettings, session: &server::Settings) -> server::Settings {
     server::Settings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
 }
 

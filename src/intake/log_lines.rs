@@ -12,7 +12,7 @@ use crate::drain::Drain;
 use crate::limits::guard::Guard;
 use crate::limits::log_budget::{Line, MINUTE, More};
 
-use super::Surroundings;
+use super::context::IntakeContext;
 
 /// Logs an event about a peer, unless its level is off or the budget of the address is used up:
 /// `within_budget!(INFO, around, addr, "refused", reason, "text")`.
@@ -26,7 +26,7 @@ macro_rules! within_budget {
 pub(super) use within_budget;
 
 /// Whether a line about `addr` is written. If not, it is counted, and will be reported.
-pub(super) fn may_log(around: &Surroundings, addr: IpAddr, event: &'static str) -> bool {
+pub(super) fn may_log(around: &IntakeContext, addr: IpAddr, event: &'static str) -> bool {
     match around.guard.log.line(addr, event, Instant::now()) {
         Line::Write => true,
         Line::Hold { first } => {

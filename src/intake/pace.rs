@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Deadlines;
+use super::settings::Deadlines;
 
 /// The deadlines of one connection.
 #[derive(Debug)]

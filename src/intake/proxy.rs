@@ -1,6 +1,6 @@
 //! Reads the PROXY header off a connection that comes from a load balancer (the protocol itself: `smtp::proxy_header`).
 //!
-//! Not here: whose header is believed (`listener` asks `Settings::proxy_from`), and how long it may take. Invariant: not
+//! Not here: whose header is believed (`listener` asks `ListenerSettings::proxy_from`), and how long it may take. Invariant: not
 //! an octet behind the header is read.
 
 use std::io;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
+use yizhan::intake::{Deadlines, IntakeContext, Listener, ListenerSettings, Owner};
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource};
@@ -40,7 +40,7 @@ impl Door {
         let limits = yizhan::limits::Settings::unlimited();
         let capacity = Capacity::new(limits.clone());
         let drain = Drain::default();
-        let around = Surroundings {
+        let around = IntakeContext {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
@@ -57,7 +57,7 @@ impl Door {
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
             largest: Arc::default(),
         };
-        let settings = Settings {
+        let settings = ListenerSettings {
             name: "door".to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: vec!["127.0.0.0/8".parse().unwrap()],

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::intake::{Client, Clients, Deadlines, Listener, NatDetection, Owner, Settings, Surroundings};
+use yizhan::intake::{Client, Clients, Deadlines, IntakeContext, Listener, ListenerSettings, NatDetection, Owner};
 use yizhan::limits;
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
@@ -25,7 +25,7 @@ use super::office::{Device, PATIENCE};
 
 /// What a test may choose.
 pub struct Plan {
-    pub listener: Settings,
+    pub listener: ListenerSettings,
     pub limits: limits::Settings,
     pub clients: Vec<Client>,
     pub clock: Clock,
@@ -59,7 +59,7 @@ impl Door {
         let (capacity, guard) =
             (Capacity::new(plan.limits.clone()), Arc::new(Guard::new(&plan.limits, std::time::Instant::now())));
         let (counters, drain) = (Counters::default(), Drain::default());
-        let around = Surroundings {
+        let around = IntakeContext {
             queue: queue.clone(),
             clock: plan.clock,
             ids: Arc::new(IdSource::new(1)),
@@ -104,8 +104,8 @@ impl Door {
     }
 }
 
-fn listener() -> Settings {
-    Settings {
+fn listener() -> ListenerSettings {
+    ListenerSettings {
         name: "door".to_owned(),
         bind: vec![([127, 0, 0, 1], 0).into()],
         allow: vec!["127.0.0.0/8".parse().unwrap()],

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::intake::{Clients, Deadlines, Listener, Owner, Settings, Surroundings, Tls, User, Users};
+use yizhan::intake::{Clients, Deadlines, IntakeContext, Listener, ListenerSettings, ListenerTls, Owner, User, Users};
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::known_clients::KnownClients;
 use yizhan::limits::lockout::Patience;
@@ -147,7 +147,7 @@ impl Entrance {
         let queue = Arc::new(SqliteQueue::open(&data_dir, settings).expect("a new queue opens").0);
         let capacity = Capacity::new(plan.limits.clone());
         let (counters, known) = (Counters::default(), Arc::<KnownClients>::default());
-        let around = Surroundings {
+        let around = IntakeContext {
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
@@ -167,10 +167,10 @@ impl Entrance {
         let tls = plan.tls.map(|(pair, implicit)| {
             let (certificate, key) = (folder.file("cert.pem", pair.certificate), folder.file("key.pem", pair.key));
             let identity = Identity::open(&certificate, &key).expect("the authority made them for each other");
-            Tls { implicit, identity: Arc::new(identity) }
+            ListenerTls { implicit, identity: Arc::new(identity) }
         });
         let identity = tls.as_ref().map(|tls| tls.identity.clone());
-        let settings = Settings {
+        let settings = ListenerSettings {
             name: "door".to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: plan.allow,

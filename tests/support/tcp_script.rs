@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::intake::{Deadlines, Listener, Owner, Settings, Surroundings};
+use yizhan::intake::{Deadlines, IntakeContext, Listener, ListenerSettings, Owner};
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource};
@@ -49,7 +49,7 @@ pub fn for_listener(script: &Script) -> bool {
 /// The relay's own door, with a real queue behind it.
 pub struct Door {
     queue: Arc<SqliteQueue>,
-    around: Surroundings,
+    around: IntakeContext,
     _folder: Folder,
 }
 
@@ -62,7 +62,7 @@ impl Door {
         let queue = Arc::new(queue);
         let limits = yizhan::limits::Settings::unlimited();
         let capacity = Capacity::new(limits.clone());
-        let around = Surroundings {
+        let around = IntakeContext {
             clients: Default::default(),
             users: Default::default(),
             queue: queue.clone(),
@@ -85,7 +85,7 @@ impl Door {
     /// Opens a listener with the settings of the script; its name is on what comes in.
     pub fn open(&self, script: &Script, name: &str) -> SocketAddr {
         let session = script.settings();
-        let settings = Settings {
+        let settings = ListenerSettings {
             name: name.to_owned(),
             bind: vec![([127, 0, 0, 1], 0).into()],
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
