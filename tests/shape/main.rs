@@ -1,5 +1,6 @@
 //! The shape of the tree: layers, lengths, dependencies, and a test for every numbered row.
 
+mod architecture;
 mod modules;
 mod rows;
 mod tidy;
