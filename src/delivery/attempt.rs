@@ -256,7 +256,7 @@ impl Attempt {
         let settled = context.queue.settle(lease, settlement).await;
         drop(saving);
         match settled {
-            Ok(Settled::Written) => log(&context, pair.name(), &entry, &changes, next),
+            Ok(Settled::Written) => log(&context, pair.name(), &entry, &changes, next, now),
             Ok(Settled::Pending(kept)) => {
                 tracing::error!(event = "queue_error", id = %entry.id, "how the try ended could not be written yet: {}", kept.why);
                 let written = tokio::select! {
@@ -265,7 +265,7 @@ impl Attempt {
                     () = context.drain.cut() => return,
                 };
                 match written {
-                    Ok(()) => log(&context, pair.name(), &entry, &changes, next),
+                    Ok(()) => log(&context, pair.name(), &entry, &changes, next, now),
                     Err(error) => {
                         tracing::error!(event = "queue_error", id = %entry.id, "how the try ended was not written, so the message may be sent again: {error}");
                         pair.account.not_saved();
@@ -336,19 +336,30 @@ fn count_unknown(context: &Context, account: &str, report: &Report) {
     }
 }
 
-fn log(context: &Context, account: &str, entry: &QueueEntry, changes: &[Change], next: NextAttempt) {
+fn log(context: &Context, account: &str, entry: &QueueEntry, changes: &[Change], next: NextAttempt, now: Timestamp) {
     let (NextAttempt::Deferred(at) | NextAttempt::Waiting(at)) = next;
     let at = at.rfc3339();
+    // Seconds since the message was taken.
+    let delay = now.since(entry.received).as_millis() as f64 / 1000.0;
     for Change { place, event, text, cause, .. } in changes {
         let (id, to, cause) = (entry.id, &entry.recipients[*place].address, cause.unwrap_or(""));
+        let (client, from) = (entry.origin.client.as_str(), &entry.sender);
         match event {
-            RecipientEvent::Delivered => tracing::info!(event = "delivered", %id, account, %to, reply = text),
-            RecipientEvent::Deferred => {
-                tracing::warn!(event = "deferred", %id, account, %to, next = at, cause, why = text);
+            RecipientEvent::Delivered => {
+                tracing::info!(event = "delivered", %id, client, %from, account, %to, delay, reply = text)
             }
-            RecipientEvent::Uncertain => tracing::warn!(event = "uncertain", %id, account, %to, next = at, why = text),
-            RecipientEvent::Waiting => tracing::info!(event = "waiting", %id, account, %to, cause, why = text),
-            RecipientEvent::Failed => tracing::error!(event = "failed", %id, account, %to, cause, why = text),
+            RecipientEvent::Deferred => {
+                tracing::warn!(event = "deferred", %id, client, %from, account, %to, delay, next = at, cause, why = text);
+            }
+            RecipientEvent::Uncertain => {
+                tracing::warn!(event = "uncertain", %id, client, %from, account, %to, delay, next = at, why = text)
+            }
+            RecipientEvent::Waiting => {
+                tracing::info!(event = "waiting", %id, client, %from, account, %to, until = at, cause, why = text)
+            }
+            RecipientEvent::Failed => {
+                tracing::error!(event = "failed", %id, client, %from, account, %to, delay, cause, why = text)
+            }
         }
         if *event != RecipientEvent::Waiting {
             let labels = [("account", account), ("outcome", event.name())];

@@ -4,6 +4,7 @@
 //! `info!(event = "accepted", id = %id, ...)`. Events of the libraries appear from level `warn` on, with their target as
 //! `event`. Secrets are taken out of every value that is not a name ([`NAMES`]). Text from peers is escaped, so that one
 //! fact is always one line and a terminal obeys nobody but us.
+//! Where standard error is the journal of systemd, each line begins with its priority (`<4>`, sd-daemon(3)).
 //! Lines are written by a thread of their own ([`writer`]): a reader that stops costs lines, never mail.
 
 use std::cell::Cell;
@@ -58,15 +59,32 @@ pub struct Settings {
 /// # Errors
 /// The system gives no thread, or standard error is closed.
 pub fn start(settings: Settings) -> std::io::Result<()> {
-    let lines = Lines { format: settings.format, level: settings.level, clock: Clock::system() };
+    let journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    let lines = Lines { journal, format: settings.format, level: settings.level, clock: Clock::system() };
     if WRITER.get().is_none() {
         // Not through `std::io::stderr`, whose lock a write that waits would keep from everybody else.
         let sink = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
-        let _ = WRITER.set(Writer::start(WAITING, report(settings.format), sink)?);
+        let _ = WRITER.set(Writer::start(WAITING, report(settings.format, journal), sink)?);
     }
     // The only error is "there is a subscriber already", which is what the doc comment promises to accept.
     let _ = tracing_subscriber::registry().with(lines).try_init();
     Ok(())
+}
+
+/// Whether standard error is the journal: systemd names its device and inode in `$JOURNAL_STREAM` (systemd.exec(5)).
+fn is_journal(stream: Option<&str>) -> bool {
+    let own = rustix::fs::fstat(std::io::stderr()).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
+    own.is_ok_and(|own| stream == Some(own.as_str()))
+}
+
+/// What a line of this level begins with in the journal (sd-daemon(3)), so that `journalctl -p warning` finds it.
+const fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
 }
 
 /// Waits until every line is written, as long as the reader goes on. To be called before the process ends, and before
@@ -86,7 +104,7 @@ pub fn count_dropped(counters: &Counters) {
 }
 
 /// What stands in the place of lines that were dropped.
-fn report(format: Format) -> Report {
+fn report(format: Format, journal: bool) -> Report {
     let clock = Clock::system();
     Box::new(move |dropped| {
         let mut fact = Fact { format: Some(format), name: "log_dropped".to_owned(), ..Fact::default() };
@@ -94,11 +112,16 @@ fn report(format: Format) -> Report {
             Format::Text => format!(" lines={dropped}"),
             Format::Json => format!(",\"lines\":{dropped}"),
         };
+        if journal {
+            fact.line.push_str(priority(Level::WARN));
+        }
         fact.line(&clock.now().rfc3339(), Level::WARN, "").to_owned()
     })
 }
 
 struct Lines {
+    /// Each line begins with its priority.
+    journal: bool,
     format: Format,
     level: LevelFilter,
     clock: Clock,
@@ -118,6 +141,9 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fact = Fact::begin(self.format);
         event.record(&mut fact);
         let (level, target) = (*event.metadata().level(), event.metadata().target());
+        if self.journal {
+            fact.line.push_str(priority(level));
+        }
         let line = fact.line(&self.clock.now().rfc3339(), level, target);
         if let Some(writer) = WRITER.get() {
             writer.push(line.as_bytes());
@@ -235,6 +261,9 @@ impl Visit for Fact {
         self.put(field, format_args!("{value}"), true);
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, format_args!("{value}"), true);
+    }
+    fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, format_args!("{value}"), true);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -422,9 +451,10 @@ mod tests {
 
     #[test]
     fn a_report_of_dropped_lines_is_a_fact_like_any_other() {
-        let text = report(Format::Text)(7);
+        let text = report(Format::Text, false)(7);
         assert!(text.ends_with(" WARN  log_dropped lines=7\n"), "{text}");
-        let value: serde_json::Value = serde_json::from_str(&report(Format::Json)(7)).unwrap();
+        assert_eq!(report(Format::Text, true)(7)[..4], format!("<4>{}", &text[..1]));
+        let value: serde_json::Value = serde_json::from_str(&report(Format::Json, false)(7)).unwrap();
         assert_eq!(
             (&value["event"], &value["level"], &value["lines"]),
             (&"log_dropped".into(), &"warn".into(), &7.into())

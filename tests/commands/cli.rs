@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 
 use crate::support::load::{Courier, letter, token};
-use crate::support::office::{CODE, provider};
+use crate::support::office::{CODE, Device, provider};
 use crate::support::peers::{program, require_root};
 use crate::support::program::{Program, QUICK, Ran, Site, YIZHAN, clean, event_of, field_of, finish, yizhan};
 use crate::support::skip::{Missing, need};
@@ -358,4 +358,28 @@ async fn run_sandbox_needs_nothing_and_delivers() {
     let line = relay.event("delivered").await;
     assert_eq!(field_of(&line, "id"), Some(id));
     relay.stop().await;
+}
+
+/// systemd names the journal's device and inode; standard error of the program is that pipe, or another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_for_the_journal_begin_with_their_priority_and_tell_the_whole_delivery() {
+    let sandbox = provider(Limits::default()).await;
+    for (journal, named) in [("$(stat -L -c %d:%i /proc/self/fd/2)", true), ("1:2", false)] {
+        let site = Site::new("journal", &sandbox, QUICK);
+        let script = format!("JOURNAL_STREAM=\"{journal}\" exec \"$0\" \"$@\"");
+        let mut arguments = vec!["-c".to_owned(), script, YIZHAN.to_owned()];
+        arguments.extend(site.run_arguments());
+        let relay = Program::start(clean(std::process::Command::new("/bin/sh"), arguments)).await;
+        let mut device = Device::connect(relay.door()).await;
+        device.send("a@b.c", &["d@else.test"], b"Subject: x\r\n\r\nbody\r\n").await;
+        site.drained(&sandbox).await;
+        let log = relay.stop().await;
+        assert!(log.iter().all(|line| line.starts_with('<') == named), "{log:?}");
+        let line = log.iter().find(|line| event_of(line).as_deref() == Some("delivered")).expect("it was delivered");
+        assert!(!named || line.starts_with("<6>"), "{line}");
+        let fields = ["client", "from", "to"].map(|name| field_of(line, name).expect("a field"));
+        assert_eq!(fields, ["127.0.0.1", "a@b.c", "d@else.test"]);
+        let delay: f64 = field_of(line, "delay").expect("a field").parse().expect("seconds");
+        assert!((0.0..60.0).contains(&delay), "{line}");
+    }
 }

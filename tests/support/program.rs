@@ -357,14 +357,21 @@ fn read_log(pipe: ChildStderr, log: &Log) {
 
 /// What a line of the log tells of, in either format.
 pub fn event_of(line: &str) -> Option<String> {
+    let line = without_priority(line);
     if line.starts_with('{') {
         return field_of(line, "event");
     }
     line.split_ascii_whitespace().nth(2).map(str::to_owned)
 }
 
+/// The line without what it begins with for the journal (`<4>`).
+fn without_priority(line: &str) -> &str {
+    line.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(line, |(_, rest)| rest)
+}
+
 /// A field of a line of the log, in either format.
 pub fn field_of(line: &str, name: &str) -> Option<String> {
+    let line = without_priority(line);
     if line.starts_with('{') {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
         return value.get(name).and_then(|v| v.as_str().map(str::to_owned).or_else(|| Some(v.to_string())));
