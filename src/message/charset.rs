@@ -1,11 +1,10 @@
-//! Raw 8-bit text: which charset is it, and what does it say?
+//! Raw 8-bit text: finds its charset and decodes it.
 //!
-//! The order is: UTF-8 if it is that, else what the mail itself declares, else what the client is known to write in, else
-//! a guess, else GB18030, else windows-1252, which reads anything. Not here: encoded words (`encoded_word`); and text is never converted in a
-//! body, its charset is only declared.
+//! The order is: UTF-8 if it is legal, else the charset that the mail declares, else the client's charset, else a guess, else
+//! GB18030, else windows-1252, which reads anything. Text in a body is never converted, its charset is only declared.
 //!
-//! Invariants: decoding never fails and never panics; the text is at most three times as long as the octets; no more
-//! than [`MAX_GUESS`] octets are looked at for a guess.
+//! Invariants: decoding never fails and never panics; the text is at most three times as long as the octets; a guess reads at
+//! most [`MAX_GUESS`] octets.
 
 use std::borrow::Cow;
 
@@ -15,12 +14,12 @@ use encoding_rs::{
     WINDOWS_1252, WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258, X_USER_DEFINED,
 };
 
-/// How much text a guess is made from, in octets.
+/// The octets of text that a guess reads.
 const MAX_GUESS: usize = 4096;
 /// With fewer 8-bit octets than this, a guess is worth little: six Chinese characters.
 const FEW: usize = 12;
 
-/// What a guess may come to: what office machines in this part of the world write, and the Windows code pages.
+/// The possible results of a guess: charsets of office machines in East Asia, and the Windows code pages.
 const PLAUSIBLE: &[&Encoding] = &[
     BIG5,
     EUC_KR,
@@ -37,22 +36,22 @@ const PLAUSIBLE: &[&Encoding] = &[
     WINDOWS_1258,
 ];
 
-/// What is known about the charset of octets that came without any.
+/// The known facts about the charset of octets without a label.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Hints {
-    /// What the mail declares for its text: the first guess, where it fits.
+    /// The charset that the mail declares for its text: the first guess, where it fits.
     pub declared: Option<&'static Encoding>,
-    /// What the client is known to write in: the second guess.
+    /// The client's charset: the second guess.
     pub client: Option<&'static Encoding>,
 }
 
-/// The charset that a label declares; none where it is unknown, or says ASCII.
+/// The charset that a label declares; none where it is unknown, or ASCII.
 pub fn declared(label: &str) -> Option<&'static Encoding> {
     let encoding = Encoding::for_label_no_replacement(label.trim().as_bytes())?;
     (!is_ascii(label) && encoding != X_USER_DEFINED).then_some(encoding)
 }
 
-/// Reads octets that came without any charset.
+/// Decodes octets without a label.
 pub fn decode(raw: &[u8], hints: Hints) -> String {
     if raw.is_ascii() && memchr::memmem::find(raw, b"\x1b$").is_none() {
         return String::from_utf8_lossy(raw).into_owned();
@@ -60,10 +59,10 @@ pub fn decode(raw: &[u8], hints: Hints) -> String {
     decoded(guess(raw, hints), raw)
 }
 
-/// The charset of octets that came without any, judged by the first [`MAX_GUESS`] of them.
+/// The charset of octets without a label, by the first [`MAX_GUESS`] of them.
 pub fn guess(raw: &[u8], hints: Hints) -> &'static Encoding {
     let sample = &raw[..raw.len().min(MAX_GUESS)];
-    // UTF-16 cannot stand between the CRLFs of a mail, so the label is wrong; and it fits nearly everything.
+    // A mail with CRLFs cannot hold UTF-16, so that label is wrong; and it fits nearly everything.
     let possible = |named: &&'static Encoding| named.output_encoding() == *named && fits(named, sample);
     let declared = hints.declared.filter(possible).filter(|declared| is_credible(declared, sample));
     // Chinese of a few characters may be valid UTF-8. Where the mail is declared Chinese, it is.
@@ -88,7 +87,7 @@ pub fn guess(raw: &[u8], hints: Hints) -> &'static Encoding {
     if fits(GB18030, sample) { GB18030 } else { WINDOWS_1252 }
 }
 
-/// A guess that can be relied on; none when the text is short and may be Chinese.
+/// A reliable guess; none when the text is short and may be Chinese.
 fn detect(sample: &[u8]) -> Option<&'static Encoding> {
     let eight = sample.iter().filter(|&&b| b >= 0x80).count();
     let chinese = fits(GB18030, sample);
@@ -127,17 +126,12 @@ fn lone(sample: &[u8]) -> usize {
     (1..sample.len()).filter(|&at| high(at) && !high(at + 1) && letter(at - 1)).count()
 }
 
-/// Whether the octets mean something in that charset. A character cut at the end counts against it, unless the sample
-/// was cut.
+/// Whether the octets are legal in that charset. A character cut at the end counts against it, unless the sample was cut.
 fn fits(encoding: &'static Encoding, sample: &[u8]) -> bool {
     fits_as(encoding, sample, sample.len() < MAX_GUESS)
 }
 
-/// Whether the octets, of which the last may be missing, mean something in that charset.
-fn fits_until_cut(encoding: &'static Encoding, raw: &[u8]) -> bool {
-    fits_as(encoding, raw, false)
-}
-
+/// Whether the octets are legal in that charset; unless they are `whole`, the last character may be cut.
 fn fits_as(encoding: &'static Encoding, sample: &[u8], whole: bool) -> bool {
     let sample = &single_escapes(encoding, sample)[..];
     let mut decoder = encoding.new_decoder_without_bom_handling();
@@ -147,7 +141,7 @@ fn fits_as(encoding: &'static Encoding, sample: &[u8], whole: bool) -> bool {
     result == encoding_rs::DecoderResult::InputEmpty
 }
 
-/// What the octets say in that charset.
+/// The text of the octets in that charset.
 fn decoded(encoding: &'static Encoding, raw: &[u8]) -> String {
     encoding.decode_without_bom_handling(&single_escapes(encoding, raw)).0.into_owned()
 }
@@ -192,9 +186,9 @@ pub fn label(encoding: &'static Encoding) -> &'static str {
     NAMES.iter().find(|(known, _)| *known == encoding).map_or(encoding.name(), |(_, name)| name)
 }
 
-/// Reads octets whose charset has a name; `None` when nobody here knows the name, or it says ASCII and they are not.
+/// Decodes octets with a label; `None` when it is unknown, or ASCII although the octets are not.
 ///
-/// A label that cannot be true is not believed. A character that is cut at the end does not count against it.
+/// A label that cannot be true is ignored. A character that is cut at the end does not count against it.
 pub fn decode_as(label: &str, raw: &[u8]) -> Option<String> {
     let label = label.trim();
     let encoding = as_meant(Encoding::for_label_no_replacement(label.as_bytes())?);
@@ -202,11 +196,11 @@ pub fn decode_as(label: &str, raw: &[u8]) -> Option<String> {
         return None;
     }
     let text = decoded(encoding, raw);
-    if fits_until_cut(encoding, raw) {
+    if fits_as(encoding, raw, false) {
         return Some(text);
     }
     let other = guess(raw, Hints::default());
-    // Everything is windows-1252; it counts only where the label makes no sense of a single character.
+    // Everything is legal windows-1252; it counts only where the label decodes no 8-bit character.
     let likely = other != WINDOWS_1252 || text.chars().all(|c| c.is_ascii() || c == char::REPLACEMENT_CHARACTER);
     Some(if likely { decoded(other, raw) } else { text })
 }

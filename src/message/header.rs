@@ -23,23 +23,16 @@ impl Field {
     /// Octets that are illegal in a name are dropped.
     pub fn new(name: &str, value: impl AsRef<[u8]>) -> Field {
         let bytes = value.as_ref();
-        let name: String = name.chars().filter(|&c| c.is_ascii_graphic() && c != ':').collect();
-        let mut raw = Vec::with_capacity(name.len() + 2 + bytes.len());
-        raw.extend_from_slice(name.as_bytes());
+        let mut raw: Vec<u8> = name.bytes().filter(|b| b.is_ascii_graphic() && *b != b':').collect();
+        let name_len = raw.len();
+        raw.reserve(bytes.len() + 2);
         raw.extend_from_slice(b": ");
-        let mut i = 0;
-        while i < bytes.len() {
-            match bytes[i] {
-                b'\r' if is_fold(&bytes[i..]) => {
-                    raw.extend_from_slice(b"\r\n");
-                    i += 1; // the LF; the blank comes round as an octet of its own
-                }
-                b'\r' | b'\n' | 0 => raw.push(b' '),
-                octet => raw.push(octet),
-            }
-            i += 1;
-        }
-        Field { raw, name_len: name.len() }
+        raw.extend(bytes.iter().enumerate().map(|(at, &octet)| match octet {
+            b'\r' if is_fold(&bytes[at..]) => octet,
+            b'\n' if at > 0 && is_fold(&bytes[at - 1..]) => octet,
+            octet => clean_octet(octet),
+        }));
+        Field { raw, name_len }
     }
 
     /// Reads the first line of a field; `None` when the line is not `name:` (blanks before the colon are dropped).

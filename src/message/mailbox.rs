@@ -9,6 +9,7 @@ use crate::mail::Address;
 use crate::message::charset::Hints;
 use crate::message::encoded_word;
 use crate::message::header::{Field, unfold};
+use crate::message::steps::Steps;
 
 /// More mailboxes than this in one field are not looked at.
 const MAX_MAILBOXES: usize = 10_000;
@@ -108,17 +109,13 @@ struct Reader {
     in_literal: bool,
     escaped: bool,
     depth: usize,
-    /// Characters taken: the tests check that this is linear.
-    #[cfg(test)]
-    steps: u64,
+    /// Characters taken.
+    steps: Steps,
 }
 
 impl Reader {
     fn take(&mut self, c: char) {
-        #[cfg(test)]
-        {
-            self.steps += 1;
-        }
+        self.steps.add(1);
         if self.escaped {
             self.escaped = false;
             // The escape is kept where it may be part of a local part, and is not shown in a name.
@@ -209,12 +206,7 @@ impl Reader {
     }
 
     fn clear(&mut self) {
-        *self = Reader {
-            list: std::mem::take(&mut self.list),
-            #[cfg(test)]
-            steps: self.steps,
-            ..Reader::default()
-        };
+        *self = Reader { list: std::mem::take(&mut self.list), steps: self.steps, ..Reader::default() };
     }
 }
 

@@ -41,6 +41,7 @@ pub mod repair;
 pub mod repair_names;
 pub mod sender_rewriting;
 pub mod splitter;
+mod steps;
 
 pub use first_pass::{Examined, FirstPass};
 pub use header::{Field, Framing, Header};

@@ -52,16 +52,20 @@ pub struct Letter<'a> {
     pub language: Language,
 }
 
-/// The fields that classify the mail for programs.
-struct Marks {
-    /// RFC 3834 section 5: `auto-replied` for a mail about one other mail, `auto-generated` for any other.
-    auto_submitted: &'static str,
-    /// Name and value of the relay's own field, which [`may_tell`] recognises.
-    own: (&'static str, String),
-}
+/// The field of a mail about several others; its value is the kind of mail. [`may_tell`] recognises it.
+const NOTICE: &str = "X-Yizhan-Notice";
+/// The field of a mail about one other; its value is the id. [`may_tell`] recognises it.
+const NOTICE_FOR: &str = "X-Yizhan-Notice-For";
 
-/// Puts a mail together: the head (fields with CRLF, no blank line) and the body.
-fn assemble(letter: &Letter<'_>, subject: &str, marks: Marks, content: MimePart<'_>) -> (Vec<u8>, Vec<u8>) {
+/// Builds a mail with the relay's `own` field: the head (fields with CRLF, no blank line) and the body.
+fn assemble(
+    letter: &Letter<'_>,
+    subject: &str,
+    own: (&'static str, String),
+    content: MimePart<'_>,
+) -> (Vec<u8>, Vec<u8>) {
+    // RFC 3834 section 5.
+    let auto_submitted = if own.0 == NOTICE_FOR { "auto-replied" } else { "auto-generated" };
     let from = mailbox::write("Yizhan 驿站", letter.from, "From: ".len());
     let mail = MessageBuilder::new()
         .header("From", Raw::new(unfold(&from)))
@@ -70,9 +74,9 @@ fn assemble(letter: &Letter<'_>, subject: &str, marks: Marks, content: MimePart<
         .header("Date", Raw::new(letter.date))
         .header("Message-ID", Raw::new(format!("<{}@{}>", letter.id, letter.domain)))
         .header("MIME-Version", Raw::new("1.0"))
-        .header("Auto-Submitted", Raw::new(marks.auto_submitted))
+        .header("Auto-Submitted", Raw::new(auto_submitted))
         .header("X-Auto-Response-Suppress", Raw::new("All"))
-        .header(marks.own.0, Raw::new(marks.own.1))
+        .header(own.0, Raw::new(own.1))
         .body(content);
     let mail = mail.write_to_vec().expect("writing into memory does not fail");
     let blank = mail.windows(4).position(|w| w == b"\r\n\r\n").expect("the builder puts a blank line after the header");

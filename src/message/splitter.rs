@@ -10,6 +10,7 @@ use memchr::memchr;
 
 use crate::message::cr_lines::{self, Doubt, LineEnd};
 use crate::message::header::{Header, without_nul};
+use crate::message::steps::Steps;
 
 /// The largest header block, in octets as they came.
 pub const MAX_HEADER: usize = 256 * 1024;
@@ -64,9 +65,8 @@ pub struct Splitter {
     used: usize,
     place: Place,
     error: Option<SplitError>,
-    /// Octets copied and read: the tests check that this is linear.
-    #[cfg(test)]
-    pub(super) steps: u64,
+    /// Octets copied and read.
+    pub(super) steps: Steps,
 }
 
 impl Splitter {
@@ -103,7 +103,7 @@ impl Splitter {
             };
             self.line.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
-            self.step(take);
+            self.steps.add(take);
             let full = self.held() >= MAX_HEADER;
             if !ended && !full {
                 break;
@@ -142,13 +142,6 @@ impl Splitter {
             self.header.framing.no_header = self.header.fields.is_empty();
         }
         Ok((self.header, held))
-    }
-
-    fn step(&mut self, _octets: usize) {
-        #[cfg(test)]
-        {
-            self.steps += _octets as u64;
-        }
     }
 
     /// Octets that count against [`MAX_HEADER`].
@@ -197,7 +190,7 @@ impl Splitter {
     /// Reads the line that is complete (or that fills all the room). `Some` when the body begins.
     fn end_line(&mut self, full: bool) -> Result<Option<Vec<u8>>, SplitError> {
         let line = std::mem::take(&mut self.line);
-        self.step(line.len());
+        self.steps.add(line.len());
         match self.classify(&line) {
             Line::Taken if full => Err(SplitError::HeaderTooLarge),
             Line::Taken if self.header.fields.len() > MAX_FIELDS => Err(SplitError::TooManyFields),

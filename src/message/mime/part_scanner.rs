@@ -13,6 +13,7 @@ use memchr::{memchr, memmem};
 
 use super::content::{Boundary, Content, MAX_BOUNDARY, Transfer, boundary};
 use crate::message::header::{Header, without_nul};
+use crate::message::steps::Steps;
 
 /// Composites inside one another; a deeper one is not opened.
 pub const MAX_DEPTH: usize = 100;
@@ -105,9 +106,8 @@ pub(super) struct PartScanner {
     header: Header,
     raw: Vec<u8>,
     ambiguous: bool,
-    /// Octets read and boundaries compared: the tests check that this is linear.
-    #[cfg(test)]
-    pub(super) steps: u64,
+    /// Octets read and boundaries compared.
+    pub(super) steps: Steps,
 }
 
 impl PartScanner {
@@ -132,7 +132,7 @@ impl PartScanner {
                 Place::Head => self.head(rest, visitor),
                 Place::Content | Place::Outside => self.body(rest, visitor),
             };
-            self.step((before - rest.len()) as u64);
+            self.steps.add(before - rest.len());
         }
     }
 
@@ -147,13 +147,6 @@ impl PartScanner {
             self.emit(&held, visitor);
         }
         self.close_down_to(0, visitor);
-    }
-
-    fn step(&mut self, _steps: u64) {
-        #[cfg(test)]
-        {
-            self.steps += _steps;
-        }
     }
 
     fn emit(&self, octets: &[u8], visitor: &mut impl Visitor) {
@@ -284,7 +277,7 @@ impl PartScanner {
         let text = clean.trim_ascii_end();
         let shut = text.strip_suffix(b"--");
         let mut alike = false;
-        self.step(self.frames.len() as u64);
+        self.steps.add(self.frames.len());
         for (depth, frame) in self.frames.iter().enumerate().rev() {
             let Some(boundary) = &frame.boundary else { continue };
             if text == boundary {

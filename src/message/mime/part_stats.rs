@@ -67,12 +67,10 @@ impl PartStats {
         if memchr(0, octets).is_some() {
             self.nuls += memchr_iter(0, octets).count() as u64;
         }
-        if octets.is_ascii() {
-            self.utf8.push_ascii(octets);
-        } else {
+        if !octets.is_ascii() {
             self.eight_bit += octets.iter().filter(|&&b| b >= 0x80).count() as u64;
-            self.utf8.push(octets);
         }
+        self.utf8.push(octets);
         if self.sampling && self.eight_bit > 0 && self.sample.len() < MAX_SAMPLE {
             let first = if self.sample.is_empty() { octets.iter().position(|&b| b >= 0x80).unwrap_or(0) } else { 0 };
             let take = (octets.len() - first).min(MAX_SAMPLE - self.sample.len());
@@ -100,45 +98,30 @@ impl PartStats {
 #[derive(Debug, Default)]
 struct Utf8Check {
     bad: bool,
-    tail: [u8; 4],
-    held: usize,
+    tail: Vec<u8>,
 }
 
 impl Utf8Check {
-    fn push_ascii(&mut self, chunk: &[u8]) {
-        self.bad |= self.held > 0 && !chunk.is_empty();
-    }
-
-    fn push(&mut self, mut chunk: &[u8]) {
+    fn push(&mut self, chunk: &[u8]) {
         if self.bad {
             return;
         }
-        while self.held > 0 && !chunk.is_empty() {
-            self.tail[self.held] = chunk[0];
-            self.held += 1;
-            chunk = &chunk[1..];
-            match std::str::from_utf8(&self.tail[..self.held]) {
-                Ok(_) => self.held = 0,
-                Err(error) if error.error_len().is_none() && self.held < 4 => {}
-                Err(_) => {
-                    self.bad = true;
-                    return;
-                }
-            }
-        }
-        if let Err(error) = std::str::from_utf8(chunk) {
-            if error.error_len().is_some() {
-                self.bad = true;
-                return;
-            }
-            let tail = &chunk[error.valid_up_to()..];
-            self.tail[..tail.len()].copy_from_slice(tail);
-            self.held = tail.len();
+        let joined: Vec<u8>;
+        let octets = if self.tail.is_empty() {
+            chunk
+        } else {
+            joined = [&self.tail, chunk].concat();
+            &joined
+        };
+        match std::str::from_utf8(octets) {
+            Ok(_) => self.tail.clear(),
+            Err(error) if error.error_len().is_some() => self.bad = true,
+            Err(error) => self.tail = octets[error.valid_up_to()..].to_vec(),
         }
     }
 
     fn finish(&self) -> bool {
-        !self.bad && self.held == 0
+        !self.bad && self.tail.is_empty()
     }
 }
 

@@ -48,7 +48,7 @@ impl Survey {
 
     #[cfg(test)]
     pub(super) fn steps(&self) -> u64 {
-        self.scanner.steps
+        self.scanner.steps.count
     }
 }
 
@@ -224,12 +224,10 @@ impl Tally {
         self.changes.push((ordinal, change));
     }
 
-    fn settle_composite(&mut self, composite: Composite) -> PartChange {
+    fn settle_composite(&mut self, composite: Composite) {
         let Composite { ordinal, content, care, head, eight, seen } = composite;
         let transfer = decide::composite_label(&content, eight, seen, care, ordinal == 0, &self.demand);
-        let change = PartChange { transfer, head, ..PartChange::default() };
-        self.settle(ordinal, change, care, &content.media);
-        change
+        self.settle(ordinal, PartChange { transfer, head, ..PartChange::default() }, care, &content.media);
     }
 
     fn plan(mut self, ambiguous: bool) -> Plan {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{Language, Tongue};
 
-use super::{Letter, MAX_WORDS, Marks, assemble, failure, one_line, words};
+use super::{Letter, MAX_WORDS, NOTICE, assemble, failure, one_line, words};
 
 /// How much of an account's name, of an address and of a time is shown, in characters.
 const MAX_NAME: usize = 120;
@@ -48,6 +48,11 @@ impl Kind {
             Kind::Resumed => "account_resumed",
             Kind::Failed { .. } => "mails_failed",
         }
+    }
+
+    /// Whether mail waits because of it.
+    const fn is_trouble(&self) -> bool {
+        !matches!(self, Kind::Resumed | Kind::Failed { .. })
     }
 }
 
@@ -129,26 +134,20 @@ impl Alarm {
 
     fn one_tongue(&self, tongue: Tongue, most_reply: usize) -> String {
         let mut out = self.happened(tongue);
-        match &self.kind {
-            Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing => {
-                out.push_str(&self.heard(most_reply, tongue));
-                out.push_str(&self.meaning(tongue));
-                if let Some(remedy) = &self.remedy {
-                    out.push_str(&failure::remedy(&remedy.en, &remedy.zh, tongue));
-                }
+        if self.kind.is_trouble() {
+            out.push_str(&self.heard(most_reply, tongue));
+            out.push_str(&self.meaning(tongue));
+            if let Some(remedy) = &self.remedy {
+                out.push_str(&failure::remedy(&remedy.en, &remedy.zh, tongue));
             }
-            Kind::Resumed | Kind::Failed { .. } => {}
         }
         out.push_str(&self.mails(tongue));
-        let host = one_line(&self.hostname, MAX_NAME);
-        out.push_str(&match (one_line(&self.cause, MAX_NAME).as_str(), tongue) {
-            ("", _) => format!("\n{}{host}\n", tongue.pick("Relay: ", "中继：")),
-            (cause, _) => format!(
-                "\n{}{host}{}{cause}\n",
-                tongue.pick("Relay: ", "中继："),
-                tongue.pick("; cause: ", "；原因代码：")
-            ),
-        });
+        out.push_str(&format!("\n{}{}", tongue.pick("Relay: ", "中继："), one_line(&self.hostname, MAX_NAME)));
+        let cause = one_line(&self.cause, MAX_NAME);
+        if !cause.is_empty() {
+            out.push_str(&format!("{}{cause}", tongue.pick("; cause: ", "；原因代码：")));
+        }
+        out.push('\n');
         out
     }
 
@@ -157,110 +156,95 @@ impl Alarm {
         let [name, provider, address] =
             [&self.account, &self.provider, &self.address].map(|text| one_line(text, MAX_NAME));
         let since = readable(&self.since);
-        match (&self.kind, tongue) {
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::En) => {
-                format!("The account {name} ({provider}, {address}) cannot send since {since}.\n\n")
-            }
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable, Tongue::Zh) => {
-                format!("账号 {name}（{provider}，{address}）自 {since} 起无法发信。\n\n")
-            }
-            (Kind::Refusing, Tongue::En) => {
-                format!("Mail through the account {name} ({provider}, {address}) is refused since {since}.\n\n")
-            }
-            (Kind::Refusing, Tongue::Zh) => {
-                format!("自 {since} 起，经账号 {name}（{provider}，{address}）发出的邮件被拒。\n\n")
-            }
-            (Kind::Resumed, Tongue::En) => {
-                format!("The account {name} ({provider}, {address}) sends again. It could not since {since}.\n\n")
-            }
-            (Kind::Resumed, Tongue::Zh) => {
-                format!("账号 {name}（{provider}，{address}）已恢复发信。此前自 {since} 起无法发信。\n\n")
-            }
-            (Kind::Failed { mails }, Tongue::En) => {
-                format!("Not delivered since {since}: {}. The relay will not try again.\n\n", super::mails(*mails))
-            }
-            (Kind::Failed { mails }, Tongue::Zh) => format!("自 {since} 起有 {mails} 封邮件未能送达，不会再重试。\n\n"),
-        }
+        let (en, zh) = match &self.kind {
+            Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable => (
+                format!("The account {name} ({provider}, {address}) cannot send since {since}."),
+                format!("账号 {name}（{provider}，{address}）自 {since} 起无法发信。"),
+            ),
+            Kind::Refusing => (
+                format!("Mail through the account {name} ({provider}, {address}) is refused since {since}."),
+                format!("自 {since} 起，经账号 {name}（{provider}，{address}）发出的邮件被拒。"),
+            ),
+            Kind::Resumed => (
+                format!("The account {name} ({provider}, {address}) sends again. It could not since {since}."),
+                format!("账号 {name}（{provider}，{address}）已恢复发信。此前自 {since} 起无法发信。"),
+            ),
+            Kind::Failed { mails } => (
+                format!("Not delivered since {since}: {}. The relay will not try again.", super::mails(*mails)),
+                format!("自 {since} 起有 {mails} 封邮件未能送达，不会再重试。"),
+            ),
+        };
+        format!("{}\n\n", tongue.pick(en, zh))
     }
 
-    /// The provider's words, or what the line did instead.
+    /// The provider's words, or what the connection did instead.
     fn heard(&self, most: usize, tongue: Tongue) -> String {
-        match (&self.kind, one_line(&self.reply, most)) {
-            (Kind::Unreachable, fault) => format!("{}{fault}\n", tongue.pick("What happens: ", "现象：")),
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Refusing | Kind::Resumed | Kind::Failed { .. }, _) => {
-                failure::said(&self.reply, most, tongue)
+        match self.kind {
+            Kind::Unreachable => {
+                format!("{}{}\n", tongue.pick("What happens: ", "现象："), one_line(&self.reply, most))
             }
+            _ => failure::said(&self.reply, most, tongue),
         }
     }
 
     /// What the relay does about it, and what it waits for.
     fn meaning(&self, tongue: Tongue) -> String {
         let name = one_line(&self.account, MAX_NAME);
-        match (&self.kind, tongue) {
-            (Kind::Paused, Tongue::En) => format!(
-                "What it means: the relay has stopped using this account, because more log-ins would make it worse. It goes on \
-                 when the secret is changed, or when you say so: yizhan account resume {name}\n"
-            ),
-            (Kind::Paused, Tongue::Zh) => format!(
-                "说明：为避免情况恶化，驿站已停止使用该账号。更换授权码（密码）后会自动恢复，也可执行：yizhan account resume {name}\n"
-            ),
-            (Kind::Cooling { until }, Tongue::En) => {
+        let (en, zh) = match &self.kind {
+            Kind::Paused => (
                 format!(
-                    "What it means: the relay rests this account until {} and then goes on by itself.\n",
-                    readable(until)
-                )
-            }
-            (Kind::Cooling { until }, Tongue::Zh) => {
-                format!("说明：驿站让该账号休息到 {}，之后自动恢复。\n", readable(until))
-            }
-            (Kind::Unreachable, Tongue::En) => {
-                "What it means: nobody refused anything; the provider's server does not answer \
-                from here. The relay tries it every minute and goes on by itself.\n"
-                    .to_owned()
-            }
-            (Kind::Unreachable, Tongue::Zh) => {
-                "说明：账号本身未被拒绝，只是从本机连不上服务商的服务器。驿站每分钟重试一次，连上后自动恢复。\n"
-                    .to_owned()
-            }
-            (Kind::Refusing, Tongue::En) => {
-                "What it means: the relay does not know whether the mail or the account is the cause. It tries each message \
-                 again, and gives none up before another one has passed or its time is over. Read the words above: where \
-                 they name the account, sign in to the mailbox and look for a notice.\n"
-                    .to_owned()
-            }
-            (Kind::Refusing, Tongue::Zh) => {
-                "说明：中继不知道原因在邮件还是在账号。每封邮件都会重试，在别的邮件发送成功或超过期限之前不会放弃。\
-                 请看上面的原话：如果说的是账号，请登录邮箱查看有没有通知。\n"
-                    .to_owned()
-            }
-            (Kind::Resumed | Kind::Failed { .. }, _) => String::new(),
-        }
+                    "the relay has stopped using this account, because more log-ins would make it worse. It goes on when the \
+                     secret is changed, or when you say so: yizhan account resume {name}"
+                ),
+                format!(
+                    "为避免情况恶化，驿站已停止使用该账号。更换授权码（密码）后会自动恢复，也可执行：yizhan account resume {name}"
+                ),
+            ),
+            Kind::Cooling { until } => (
+                format!("the relay rests this account until {} and then goes on by itself.", readable(until)),
+                format!("驿站让该账号休息到 {}，之后自动恢复。", readable(until)),
+            ),
+            Kind::Unreachable => (
+                "nobody refused anything; the provider's server does not answer from here. The relay tries it every minute \
+                 and goes on by itself."
+                    .to_owned(),
+                "账号本身未被拒绝，只是从本机连不上服务商的服务器。驿站每分钟重试一次，连上后自动恢复。".to_owned(),
+            ),
+            Kind::Refusing => (
+                "the relay does not know whether the mail or the account is the cause. It tries each message again, and \
+                 gives none up before another one has passed or its time is over. Read the words above: where they name the \
+                 account, sign in to the mailbox and look for a notice."
+                    .to_owned(),
+                "中继不知道原因在邮件还是在账号。每封邮件都会重试，在别的邮件发送成功或超过期限之前不会放弃。\
+                 请看上面的原话：如果说的是账号，请登录邮箱查看有没有通知。"
+                    .to_owned(),
+            ),
+            Kind::Resumed | Kind::Failed { .. } => return String::new(),
+        };
+        format!("{}{}\n", tongue.pick("What it means: ", "说明："), tongue.pick(en, zh))
     }
 
     /// How many mails wait; that none is lost.
     fn mails(&self, tongue: Tongue) -> String {
         let waiting = self.waiting;
         let count = super::mails(waiting);
-        match (&self.kind, tongue) {
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing, Tongue::En) => format!(
-                "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it.\n"
+        let (en, zh) = match &self.kind {
+            Kind::Resumed => (
+                format!("Waited meanwhile: {count}. What was not sent yet goes out now. There is nothing to do."),
+                format!("期间等待的邮件：{waiting} 封，未发出的现在陆续发出。无需处理。"),
             ),
-            (Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing, Tongue::Zh) => {
-                format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号可用后自动发出。\n")
-            }
-            (Kind::Resumed, Tongue::En) => {
-                format!("Waited meanwhile: {count}. What was not sent yet goes out now. There is nothing to do.\n")
-            }
-            (Kind::Resumed, Tongue::Zh) => {
-                format!("期间等待的邮件：{waiting} 封，未发出的现在陆续发出。无需处理。\n")
-            }
-            (Kind::Failed { .. }, Tongue::En) => {
-                "They are kept for a while: yizhan queue list --state failed\n".to_owned()
-            }
-            (Kind::Failed { .. }, Tongue::Zh) => {
-                "邮件仍保留一段时间，查看：yizhan queue list --state failed\n".to_owned()
-            }
-        }
+            Kind::Failed { .. } => (
+                "They are kept for a while: yizhan queue list --state failed".to_owned(),
+                "邮件仍保留一段时间，查看：yizhan queue list --state failed".to_owned(),
+            ),
+            Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing => (
+                format!(
+                    "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it."
+                ),
+                format!("等待发送的邮件：{waiting} 封。邮件不会丢失：新邮件照常接收，账号可用后自动发出。"),
+            ),
+        };
+        format!("{}\n", tongue.pick(en, zh))
     }
 }
 
@@ -268,9 +252,9 @@ impl Alarm {
 ///
 /// `letter.from` must be the address of *another* account than the one it is about.
 pub fn build(letter: &Letter<'_>, alarm: &Alarm) -> (Vec<u8>, Vec<u8>) {
-    let own = ("X-Yizhan-Notice", alarm.kind.event().to_owned());
+    let own = (NOTICE, alarm.kind.event().to_owned());
     let text = alarm.text(letter.language, MAX_WORDS);
-    assemble(letter, &alarm.title(letter.language), Marks { auto_submitted: "auto-generated", own }, words(&text))
+    assemble(letter, &alarm.title(letter.language), own, words(&text))
 }
 
 /// `2026-11-21T18:00:00.123+08:00` as people write it: `2026-11-21 18:00:00 +08:00`. Anything else stays.

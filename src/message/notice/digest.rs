@@ -7,7 +7,7 @@
 use crate::language::Tongue;
 use crate::mail::{Address, Id};
 
-use super::{Letter, Marks, assemble, failure, one_line, subject_of, words};
+use super::{Letter, NOTICE, assemble, failure, one_line, subject_of, words};
 
 /// How many failed mails are listed one by one.
 pub const MOST_ROWS: usize = 200;
@@ -53,8 +53,8 @@ pub fn build(digest: &Digest<'_>) -> (Vec<u8>, Vec<u8>) {
     let (letter, mails) = (&digest.letter, digest.mails);
     let subject =
         letter.language.join(&format!("{} not delivered", super::mails(mails)), &format!("{mails} 封邮件未能送达"));
-    let own = ("X-Yizhan-Notice", "digest".to_owned());
-    assemble(letter, &subject, Marks { auto_submitted: "auto-generated", own }, words(&text(digest)))
+    let own = (NOTICE, "digest".to_owned());
+    assemble(letter, &subject, own, words(&text(digest)))
 }
 
 /// The words: what happened in each language, then the table once.

@@ -18,7 +18,7 @@ use crate::message::encoded_word;
 use crate::message::header::{Field, Header, is_plain, lines};
 use crate::message::line_ends::MAX_LINE;
 
-use super::{Letter, MAX_SUBJECT, MAX_WORDS, Marks, assemble, one_line, subject_of, words};
+use super::{Letter, MAX_SUBJECT, MAX_WORDS, NOTICE, NOTICE_FOR, assemble, one_line, subject_of, words};
 
 /// How much of the old header is shown, in octets.
 const MAX_ORIGINAL: usize = 64 * 1024;
@@ -72,8 +72,8 @@ pub fn build(notice: &Notice<'_>) -> (Vec<u8>, Vec<u8>) {
     if !about.is_empty() {
         subject.push_str(&format!(": {}", one_line(&about, MAX_SUBJECT)));
     }
-    let own = ("X-Yizhan-Notice-For", notice.failed.to_string());
-    assemble(letter, &subject, Marks { auto_submitted: "auto-replied", own }, MimePart::new(report, parts))
+    let own = (NOTICE_FOR, notice.failed.to_string());
+    assemble(letter, &subject, own, MimePart::new(report, parts))
 }
 
 /// A part that is 7-bit already and may not be encoded (RFC 3464 section 2.1, RFC 6522 section 4).
@@ -211,7 +211,7 @@ pub enum Reader {
 pub fn may_tell(original: &[u8], sender: &ReversePath, reader: Reader) -> bool {
     let header = Header::parse(original);
     let value = |name: &str| header.text(name).map(|text| text.trim().to_ascii_lowercase()).unwrap_or_default();
-    let ours = ["X-Yizhan-Notice", "X-Yizhan-Notice-For"].iter().any(|name| header.text(name).is_some());
+    let ours = [NOTICE, NOTICE_FOR].iter().any(|name| header.text(name).is_some());
     // Parameters may follow a blank or a semicolon (RFC 3834 section 5).
     let auto = value("Auto-Submitted");
     let auto = auto.split([';', ' ', '\t', '(']).next().unwrap_or("");
