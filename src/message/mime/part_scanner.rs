@@ -329,7 +329,7 @@ impl PartScanner {
             self.delimiter(&line, visitor);
         } else if line == b"\r\n" {
             self.begin_part(true, visitor);
-        } else if self.take_field(&line) {
+        } else if self.header.push_line(&without_nul(line.strip_suffix(b"\r\n").unwrap_or(&line))) {
             self.raw.extend_from_slice(&line);
         } else {
             self.begin_part(false, visitor);
@@ -349,11 +349,6 @@ impl PartScanner {
         self.header = Header::default();
         self.place = Place::Outside;
         self.emit(&raw, visitor);
-    }
-
-    /// Whether the line is a field of the part header, or goes on with one.
-    fn take_field(&mut self, line: &[u8]) -> bool {
-        self.header.push_line(&without_nul(line.strip_suffix(b"\r\n").unwrap_or(line)))
     }
 
     /// The header of a part is complete: reports the part, and decides whether it is a leaf or a composite.

@@ -119,20 +119,15 @@ fn one_tongue(notice: &Notice<'_>, subject: &str, tongue: Tongue) -> String {
 
 /// The line with the provider's own words, or that there were none.
 pub(super) fn said(reply: &str, most: usize, tongue: Tongue) -> String {
-    match (one_line(reply, most).as_str(), tongue) {
-        ("", Tongue::En) => "The mail provider gave no answer.\n".to_owned(),
-        ("", Tongue::Zh) => "邮件服务商没有答复。\n".to_owned(),
-        (reply, Tongue::En) => format!("The mail provider said: {reply}\n"),
-        (reply, Tongue::Zh) => format!("邮件服务商答复：{reply}\n"),
+    match one_line(reply, most).as_str() {
+        "" => tongue.pick("The mail provider gave no answer.\n", "邮件服务商没有答复。\n").to_owned(),
+        reply => format!("{}{reply}\n", tongue.pick("The mail provider said: ", "邮件服务商答复：")),
     }
 }
 
 /// The line with what to do.
 pub(super) fn remedy(en: &str, zh: &str, tongue: Tongue) -> String {
-    match tongue {
-        Tongue::En => format!("What to do: {}\n", one_line(en, MAX_WORDS)),
-        Tongue::Zh => format!("处理办法：{}\n", one_line(zh, MAX_WORDS)),
-    }
+    format!("{}{}\n", tongue.pick("What to do: ", "处理办法："), one_line(tongue.pick(en, zh), MAX_WORDS))
 }
 
 /// The part for programs (RFC 3464 section 2): a block for the message, and one for each recipient.

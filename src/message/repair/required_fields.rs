@@ -17,8 +17,11 @@ use crate::message::{charset, from_rule};
 const PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
 /// Longer ids do not fit on a line, and an id cannot be folded.
 const MAX_ID: usize = 900;
-/// The column where the value of From begins.
+/// The columns where the values of From and To begin.
 const FROM_COLUMN: usize = "From: ".len();
+const TO_COLUMN: usize = "To: ".len();
+/// A To for recipients that may not see one another (RFC 5322 section A.1.3).
+const HIDDEN_RECIPIENTS: &str = "undisclosed-recipients:;";
 
 /// Adds a Date, or replaces an unreadable one; the old one stays as X-Original-Date.
 pub(super) fn date(work: &mut HeaderUnderRepair, facts: &Facts<'_>) {
@@ -155,38 +158,28 @@ fn is_clean_list(value: &[u8]) -> bool {
 
 /// Makes the To one with an address: `To: root` from cron has none outside its host.
 pub(super) fn to(work: &mut HeaderUnderRepair, facts: &Facts<'_>) {
-    let old = work.header.get("To").map(Field::unfolded);
-    match old {
-        None => work.note(Repair::ToAdded),
-        Some(old) if has_recipient(&old, facts) => return,
-        Some(old) => {
-            work.note(Repair::ToReplaced);
-            work.keep_original("To", &old);
-            // An open quote hides addresses from strict readers.
-            let found = mailbox::usable(&old, facts.hints());
-            if !found.is_empty() {
-                work.header.set(Field::new("To", mailbox::write_list(&found, "To: ".len())));
-                return;
-            }
-            if let [only] = facts.recipients
-                && only.is_qualified()
-            {
-                let name =
-                    mailbox::parse_field(&old, facts.hints()).into_iter().next().map_or(String::new(), |m| m.name);
-                work.header.set(Field::new("To", mailbox::write(&name, only, "To: ".len())));
-                return;
-            }
-        }
-    }
-    // The recipients may not see one another: the form of RFC 5322 section A.1.3.
-    work.header.set(Field::new("To", "undisclosed-recipients:;"));
-}
-
-/// Whether a To has an address in it, or is a group, which may be empty (RFC 5322 section 3.4).
-fn has_recipient(value: &[u8], facts: &Facts<'_>) -> bool {
-    let group = value.contains(&b':') && value.trim_ascii_end().ends_with(b";");
     let hints = facts.hints();
-    group || (!mailbox::usable(value, hints).is_empty() && mailbox::is_closed(value, hints))
+    let Some(old) = work.header.get("To").map(Field::unfolded) else {
+        work.note(Repair::ToAdded);
+        return work.header.set(Field::new("To", HIDDEN_RECIPIENTS));
+    };
+    let found = mailbox::usable(&old, hints);
+    let group = old.contains(&b':') && old.trim_ascii_end().ends_with(b";");
+    // An open quote hides addresses from strict readers. A group may be empty (RFC 5322 section 3.4).
+    if group || (!found.is_empty() && mailbox::is_closed(&old, hints)) {
+        return;
+    }
+    work.note(Repair::ToReplaced);
+    work.keep_original("To", &old);
+    let new = match facts.recipients {
+        _ if !found.is_empty() => mailbox::write_list(&found, TO_COLUMN),
+        [only] if only.is_qualified() => {
+            let name = mailbox::parse_field(&old, hints).into_iter().next().map_or(String::new(), |m| m.name);
+            mailbox::write(&name, only, TO_COLUMN)
+        }
+        _ => HIDDEN_RECIPIENTS.to_owned(),
+    };
+    work.header.set(Field::new("To", new));
 }
 
 #[cfg(test)]
