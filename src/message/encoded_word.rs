@@ -185,7 +185,7 @@ pub(super) fn hex_pair(data: &[u8]) -> Option<u8> {
     Some((hex(0)? * 16 + hex(1)?) as u8)
 }
 
-/// Writes `text` as encoded words, folded with CRLF and a blank; `column` is where the first word will stand.
+/// Writes `text` as encoded words, folded with CRLF and a blank; `column` is the place of the first word.
 ///
 /// Control characters become blanks, so that no CR LF can come out of a word. An empty text gives an empty
 /// string.
@@ -311,7 +311,7 @@ fn content_length(content: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether the octet may not stand in an encoded word, and carries text.
+/// Whether the octet is illegal in an encoded word, and carries text.
 fn is_raw(octet: &u8) -> bool {
     *octet >= 0x80 || *octet == ESCAPE
 }

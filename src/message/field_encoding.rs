@@ -72,7 +72,7 @@ pub(super) fn is_dirty(field: &Field) -> bool {
         || std::str::from_utf8(&raw).is_ok_and(|text| !field.is_any(MACHINE) && hides_control(text))
 }
 
-/// Whether encoded words stand where RFC 2047 section 5 forbids them, or are longer than section 2 allows.
+/// Whether encoded words are where RFC 2047 section 5 forbids them, or are longer than section 2 allows.
 ///
 /// A list with an element that is no mailbox stays: the new list would lose that element.
 pub(super) fn is_misencoded(field: &Field) -> bool {

@@ -95,20 +95,20 @@ impl Field {
     }
 }
 
-/// How the header block was framed: what had to be put right before there were fields at all.
+/// The faults around the header block, which the splitter corrects before there are fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Framing {
-    /// The first line was an mbox separator, `From someone Mon ...`; it is gone.
+    /// The first line was an mbox separator, `From someone Mon ...`; it was dropped.
     pub mbox_line: bool,
-    /// Lines ended in a bare LF or in more than one CR, or a bare CR stood inside a line.
+    /// Lines ended in a bare LF or in more than one CR, or a bare CR was inside a line.
     pub bare_line_ends: bool,
-    /// NUL octets were in the header; they are gone.
+    /// NUL octets were in the header; they were dropped.
     pub nul: bool,
-    /// The blank line between header and body was not there.
+    /// The blank line between header and body was missing.
     pub no_separator: bool,
-    /// Blank lines stood before the header, or lines of blanks in it; they are gone.
+    /// Blank lines were before the header, or lines of blanks in it; they were dropped.
     pub blank_lines: bool,
-    /// A name had blanks before its colon; they are gone.
+    /// A name had blanks before its colon; they were dropped.
     pub name_blanks: bool,
     /// There was no header at all: everything is body.
     pub no_header: bool,
@@ -119,7 +119,7 @@ pub struct Framing {
 pub struct Header {
     /// The fields, first line first.
     pub fields: Vec<Field>,
-    /// What was wrong around them.
+    /// The faults around them.
     pub framing: Framing,
 }
 
@@ -160,7 +160,7 @@ impl Header {
         self.fields.iter().find(|field| field.is(name))
     }
 
-    /// The first field of that name that says something: the one that stays when there are several.
+    /// The first field of that name with a value: the one that stays when there are several.
     pub fn first_with_value(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.is(name) && !field.value().is_empty())
     }
@@ -224,7 +224,7 @@ pub(super) fn without_nul(line: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Whether the octet may stand in a header line: printable ASCII, a blank or a tab.
+/// Whether the octet is legal in a header line: printable ASCII, a blank or a tab.
 pub(super) fn is_plain(octet: u8) -> bool {
     matches!(octet, b'\t' | 0x20..0x7f)
 }

@@ -11,7 +11,7 @@ use crate::message::encoded_word;
 use crate::message::header::{Field, unfold};
 use crate::message::steps::Steps;
 
-/// More mailboxes than this in one field are not looked at.
+/// The most mailboxes that are read from one field.
 const MAX_MAILBOXES: usize = 10_000;
 /// A longer display name is cut, because some providers refuse it.
 const MAX_NAME: usize = 100;

@@ -16,7 +16,7 @@ use crate::message::header::{Field, Header};
 use crate::message::mailbox::{self, Mailbox, tidy_name};
 use crate::message::{encoded_word, from_rule};
 
-/// Whether the provider lets a foreign address stand in From.
+/// Whether the provider allows a foreign address in From.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FromPolicy {
     /// From must be the login; the safe choice, and the only one for QQ.

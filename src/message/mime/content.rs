@@ -70,7 +70,7 @@ impl Content {
         }
     }
 
-    /// Whether the body is text: `text/...`, or nothing that says otherwise (RFC 2045 section 5.2).
+    /// Whether the body is text: `text/...`, or no readable type (RFC 2045 section 5.2).
     pub(super) fn is_text(&self) -> bool {
         self.media.is_empty() || self.media.starts_with("text/")
     }

@@ -100,7 +100,7 @@ pub(super) struct PartScanner {
     parts: u32,
     /// What may be the start of a delimiter, its CRLF included; also the line of a part header that is not complete.
     held: Vec<u8>,
-    /// How many octets of [`MARK`] have to stand in `held` first: two at the start of a body, else four.
+    /// How many octets of [`MARK`] `held` must have first: two at the start of a body, else four.
     mark: usize,
     waiting: bool,
     header: Header,
@@ -389,7 +389,7 @@ impl PartScanner {
             let named = boundary(header);
             self.ambiguous |= named == Boundary::Disputed;
             let Boundary::Named(boundary) = named else { return None };
-            // Two that are open under one name cannot be told apart.
+            // Two open boundaries with one name are ambiguous.
             self.ambiguous |= self.frames.iter().any(|frame| frame.boundary.as_ref() == Some(&boundary));
             let digest = content.media == "multipart/digest";
             return Some(Frame { ordinal, boundary: Some(boundary), care, digest });

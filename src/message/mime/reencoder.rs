@@ -60,7 +60,7 @@ impl Reencoder {
         }
     }
 
-    /// Ends the part: what was held goes out.
+    /// Ends the part, and writes the octets that were held.
     pub(super) fn finish(mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         match self.recoding {
@@ -120,7 +120,7 @@ impl Reencoder {
         }
     }
 
-    /// Quoted-printable, octet by octet; `keep` leaves `=XX` and soft line ends as they stand.
+    /// Quoted-printable, octet by octet; `keep` keeps `=XX` and soft line ends.
     ///
     /// A CR waits for its LF and a blank for what follows: a blank at the end of a line must be quoted.
     fn quote(&mut self, octet: u8, keep: bool, out: &mut Vec<u8>) {
@@ -132,7 +132,7 @@ impl Reencoder {
                 return;
             }
             (Some(blank @ (b' ' | b'\t')), b'\r') => {
-                // A blank at the end of a line in old quoted-printable is padding of a transport: it goes.
+                // A blank at the end of a line in old quoted-printable is padding of a transport, so it is dropped.
                 self.held.clear();
                 if !keep {
                     self.put_quoted(blank, out);

@@ -20,7 +20,7 @@ enum Place {
     Lost,
 }
 
-/// Whether a Content-Transfer-Encoding in lower case says uuencode.
+/// Whether a Content-Transfer-Encoding in lower case is uuencode.
 pub(super) fn is_label(transfer: &str) -> bool {
     LABELS.contains(&transfer)
 }

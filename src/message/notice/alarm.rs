@@ -1,8 +1,7 @@
 //! The alarm: an account cannot send, or sends again. One value for every channel: a mail, a chat room, a program.
 //!
-//! What this is not: when an alarm is raised and how often it is told (`account::alarm`), nor how it gets to a webhook
-//! (`report::webhook`). An alarm about an account never travels through that account. Invariant: it holds what the owner must
-//! know and nothing that must not be seen: names, the address, the provider's words; never a secret.
+//! `account::alarm` decides when and how often, `report::webhook` calls a webhook. An alarm about an account is never sent
+//! through that account. Invariant: it holds names, the address and the provider's words; never a secret.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,21 +9,21 @@ use crate::language::{Language, Tongue};
 
 use super::{Letter, MAX_WORDS, NOTICE, assemble, failure, one_line, words};
 
-/// How much of an account's name, of an address and of a time is shown, in characters.
+/// The limit of a shown account name, address or time, in characters.
 const MAX_NAME: usize = 120;
 
-/// What is told.
+/// The event that an alarm reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// The account was stopped until its secret changes or somebody resumes it.
+    /// The account was stopped until its secret changes or an operator resumes it.
     Paused,
-    /// The account rests until a time, then goes on by itself.
+    /// The account cools until a time, then continues by itself.
     Cooling {
-        /// When it goes on, in RFC 3339 form.
+        /// The time when it continues, in RFC 3339 form.
         until: String,
     },
-    /// The provider cannot be reached; the relay tries all the time.
+    /// The provider cannot be reached; the relay tries every minute.
     Unreachable,
     /// The provider refuses mail with words that the relay does not know.
     Refusing,
@@ -56,7 +55,7 @@ impl Kind {
     }
 }
 
-/// What the owner can do, in both languages.
+/// A remedy for the operator, in both languages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
     /// In English.
@@ -65,12 +64,12 @@ pub struct Remedy {
     pub zh: String,
 }
 
-/// One alarm, as it is told.
+/// One alarm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// What happened.
+    /// The event.
     pub kind: Kind,
-    /// Whether it was told before and still lasts.
+    /// Whether it was reported before and still lasts.
     pub again: bool,
     /// The account's name in the settings.
     pub account: String,
@@ -82,18 +81,18 @@ pub struct Alarm {
     pub since: String,
     /// The row of the reply catalogue, `QQ-A3`; empty when there is none.
     pub cause: String,
-    /// The provider's own words, reply code first; empty when it never answered. Where it cannot be reached, how it shows.
+    /// The provider's own words, reply code first; empty when it never answered. Of an unreachable provider the fault.
     pub reply: String,
-    /// What the owner can do about it, if anybody knows.
+    /// The remedy, if one is known.
     pub remedy: Option<Remedy>,
-    /// How many mails wait, or waited.
+    /// The number of mails that wait, or waited.
     pub waiting: u64,
     /// The name of this host.
     pub hostname: String,
 }
 
 impl Alarm {
-    /// One line: which relay, which account, what about it.
+    /// One line: the relay, the account, the event.
     pub fn title(&self, language: Language) -> String {
         let name = one_line(&self.account, MAX_NAME);
         let still = |tongue: Tongue| if self.again { tongue.pick("still ", "仍") } else { "" };
@@ -151,7 +150,7 @@ impl Alarm {
         out
     }
 
-    /// Which account it is, and since when.
+    /// The account, and since when.
     fn happened(&self, tongue: Tongue) -> String {
         let [name, provider, address] =
             [&self.account, &self.provider, &self.address].map(|text| one_line(text, MAX_NAME));
@@ -187,7 +186,7 @@ impl Alarm {
         }
     }
 
-    /// What the relay does about it, and what it waits for.
+    /// The relay's reaction, and what ends it.
     fn meaning(&self, tongue: Tongue) -> String {
         let name = one_line(&self.account, MAX_NAME);
         let (en, zh) = match &self.kind {
@@ -224,7 +223,7 @@ impl Alarm {
         format!("{}{}\n", tongue.pick("What it means: ", "说明："), tongue.pick(en, zh))
     }
 
-    /// How many mails wait; that none is lost.
+    /// The number of mails that wait; none is lost.
     fn mails(&self, tongue: Tongue) -> String {
         let waiting = self.waiting;
         let count = super::mails(waiting);

@@ -1,7 +1,7 @@
-//! The digest: one mail for many that failed, so that a bad hour does not fill the owner's mailbox.
+//! The digest: one mail for many that failed, so that a bad hour does not fill the operator's mailbox.
 //!
-//! A table by cause: the remedy once, then a line for each mail. What this is not: the rule when a digest takes the place
-//! of single notices (`report::digest`). Invariant: at most [`MOST_ROWS`] lines, whatever is handed in; the rest is a
+//! A table by cause: the remedy once, then a line for each mail. `report::digest` decides when a digest replaces single
+//! notices. Invariant: at most [`MOST_ROWS`] lines, whatever is handed in; the rest is a
 //! number.
 
 use crate::language::Tongue;
@@ -11,7 +11,7 @@ use super::{Letter, NOTICE, assemble, failure, one_line, subject_of, words};
 
 /// How many failed mails are listed one by one.
 pub const MOST_ROWS: usize = 200;
-/// How much of a client's name, a subject and a reply stands in a line, in characters.
+/// The widths of a client's name, a subject and a reply in a line, in characters.
 const WIDTHS: (usize, usize, usize) = (32, 40, 160);
 
 /// One failed recipient of one failed mail.
@@ -19,7 +19,7 @@ const WIDTHS: (usize, usize, usize) = (32, 40, 160);
 pub struct Row<'a> {
     /// The mail.
     pub id: Id,
-    /// Who handed it in.
+    /// The client that sent it.
     pub client: &'a str,
     /// Its Subject as stored (unfolded or not, encoded words and all).
     pub subject: &'a str,
@@ -29,11 +29,11 @@ pub struct Row<'a> {
     pub reply: &'a str,
     /// The row of the reply catalogue, `QQ-F1`: what the table is grouped by.
     pub cause: &'a str,
-    /// What the owner can do about it, in English and in Chinese.
+    /// The remedy, in English and in Chinese.
     pub remedy: Option<(&'a str, &'a str)>,
 }
 
-/// What a digest tells.
+/// The content of a digest.
 #[derive(Clone, Copy, Debug)]
 pub struct Digest<'a> {
     /// From whom, to whom, in which language.
@@ -118,7 +118,7 @@ fn line(row: &Row<'_>) -> String {
         row.recipient.to_string(),
         one_line(row.reply, reply),
     ];
-    // The bar parts the fields; nobody else may write one.
+    // The bar separates the fields, so a field may not hold one.
     let fields = fields.map(|field| if field.is_empty() { "-".to_owned() } else { field.replace('|', "/") });
     format!("{}\n", fields.join(" | "))
 }

@@ -23,7 +23,7 @@ use super::{Letter, MAX_SUBJECT, MAX_WORDS, NOTICE, NOTICE_FOR, assemble, one_li
 /// How much of the old header is shown, in octets.
 const MAX_ORIGINAL: usize = 64 * 1024;
 
-/// One recipient who does not get the mail.
+/// One recipient that does not get the mail.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
     /// Whom it was for.
@@ -32,11 +32,11 @@ pub struct Failure<'a> {
     pub status: &'a str,
     /// The provider's own words, reply code first; empty when it never answered.
     pub reply: &'a str,
-    /// What the owner can do about it, in English and in Chinese, if anybody knows.
+    /// The remedy, in English and in Chinese, if one is known.
     pub remedy: Option<(&'a str, &'a str)>,
 }
 
-/// What a notice tells.
+/// The content of a notice.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
     /// From whom, to whom, in which language.
