@@ -1,6 +1,6 @@
 //! The shape of the source: layers, pure files, circles of files, homes of types, lengths, first lines, stray marks.
 //!
-//! The layer table is the drawing in `src/lib.rs`. A new arrow against it needs a change here.
+//! The layer table is the one in `docs/architecture.md`. A new arrow against it needs a change here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
