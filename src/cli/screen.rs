@@ -6,7 +6,8 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use crate::secret::redact::redact;
-use crate::telemetry::log::{self, harmless_json, obeyed};
+use crate::telemetry::escape::{harmless_json, obeyed};
+use crate::telemetry::log;
 
 /// The language of what people read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use config::{Value, ValueKind};
 
-use crate::telemetry::log::obeyed;
+use crate::telemetry::escape::obeyed;
 
 mod table;
 

@@ -6,5 +6,6 @@
 //! terminal unescaped.
 
 pub mod counter;
+pub mod escape;
 pub mod log;
 pub mod panic;

@@ -41,7 +41,7 @@ fn carriers(received: &[Received]) -> Vec<&str> {
 }
 
 /// Envelope and From are those of this mailbox.
-fn is_sealed_as(received: &Received, user: &str) {
+fn is_sent_as(received: &Received, user: &str) {
     assert_eq!(received.login, user);
     assert!(received.from.contains(user), "{received:?}");
     let from = field(&received.data, "From").expect("there is one");
@@ -60,11 +60,11 @@ async fn another_account_stands_in_and_the_first_comes_back() {
     let office = pair("failover", |_| {}).await;
     office.sandbox.revoke(USER);
     let id = office.send(&["boss@else.test"], MAIL).await;
-    is_sealed_as(&office.received(1).await[0], SPARE);
+    is_sent_as(&office.received(1).await[0], SPARE);
     let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.tries, entry.account.as_deref()), (0, Some("spare")), "waiting for another account is no try");
     office.send(&["boss@else.test"], MAIL).await;
-    is_sealed_as(&office.received(2).await[1], SPARE);
+    is_sent_as(&office.received(2).await[1], SPARE);
     assert_eq!(office.sandbox.stats().logins_refused, 1, "the first is left alone");
 
     office.sandbox.set_secret(USER, Secret::new(NEW_CODE));
@@ -76,7 +76,7 @@ async fn another_account_stands_in_and_the_first_comes_back() {
     // The alarm about the first account went to the other mailbox, or will: it has nothing to do with it.
     let scans = office.received(3).await;
     let last = scans.iter().rfind(|one| one.subject() == "scan").expect("it was sent");
-    is_sealed_as(last, USER);
+    is_sent_as(last, USER);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn routes_go_by_client_sender_and_recipient() {
     ];
     for (place, (number, from, to, carrier)) in rows.into_iter().enumerate() {
         pair::device(&office, number).await.send(from, &[to], MAIL).await;
-        is_sealed_as(&office.received(place + 1).await[place], carrier);
+        is_sent_as(&office.received(place + 1).await[place], carrier);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Not here: secrets (`secrets`), and the escaping by itself (`telemetry::log`).
 
 use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
-use yizhan::telemetry::log::obeyed;
+use yizhan::telemetry::escape::obeyed;
 
 use crate::support::conventions::legal;
 use crate::support::entrance::{Line, base64};
