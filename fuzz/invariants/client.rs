@@ -53,7 +53,7 @@ pub(crate) fn client_dialogue(input: &[u8]) {
             let cut = run(&plan, said, flush, &mut || 1 + dice.below(most));
             // What stands behind the reply to STARTTLS is an attack only if it is there at once; and how much of the
             // output was taken, or of the body sent, depends on when the server was heard.
-            let same = !flush && !plan.slowly && plan.settings.tls != Tls::StartTls;
+            let same = !flush && !plan.slowly && plan.settings.tls != Some(Tls::StartTls);
             assert!(!same || cut == whole, "cut in pieces of at most {most}:\n{cut:?}\nat once:\n{whole:?}");
         }
     }
@@ -75,9 +75,9 @@ impl Plan {
         };
         let login = Login { user: "office@qq.com".to_owned(), secret: Secret::new(SECRET), mechanisms };
         let tls = match (has(b's'), has(b'i')) {
-            (true, _) => Tls::StartTls,
-            (false, true) => Tls::Implicit,
-            (false, false) => Tls::None,
+            (true, _) => Some(Tls::StartTls),
+            (false, true) => Some(Tls::Implicit),
+            (false, false) => None,
         };
         let digit = letters.iter().find(|letter| (b'1'..=b'9').contains(letter)).map_or(1, |digit| digit - b'0');
         let to = (0..digit).map(|n| Address::parse(&format!("to{n}@example.com")).expect("it is an address"));

@@ -28,8 +28,9 @@ mod learnt;
 mod limit;
 mod window;
 
+pub use crate::provider::Windows;
 pub use learnt::{ClosedWindow, FORGET, LearntLimits, Lesson};
-pub use limit::{BudgetLimits, Day, Spent, Unit, Window, Windows};
+pub use limit::{BudgetLimits, Day, Spent, Unit, Window};
 use window::Track;
 
 /// A part of the budget for one transaction. It counts as used until it is given back.

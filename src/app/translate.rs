@@ -257,12 +257,11 @@ pub(super) fn accounts(
 
 /// How fast mail may go out: what the owner says, else what the preset says.
 fn limits_of(account: &config::Account) -> budget::BudgetLimits {
-    let windows = |one: config::Windows| budget::Windows { minute: one.minute, hour: one.hour, day: one.day };
     let effective = account.effective();
     budget::BudgetLimits {
-        messages: windows(effective.messages),
-        recipients: windows(effective.recipients),
-        logins: windows(effective.logins),
+        messages: effective.messages,
+        recipients: effective.recipients,
+        logins: effective.logins,
         day: day_of(&account.preset.day),
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::clock::Clock;
-use crate::config::{Account, Budget, Windows};
+use crate::config::{Account, Budget};
 use crate::drain::Drain;
 use crate::mail::Address;
-use crate::provider::{Endpoint, Tls, preset};
+use crate::provider::{Endpoint, Tls, Windows, preset};
 use crate::sandbox::{Limits, Sandbox, Settings};
 use crate::secret::{Secret, SecretSource};
 

@@ -5,10 +5,10 @@
 
 use super::check::{Check, Section, get};
 use super::secret_place;
-use super::settings::{Account, Budget, Windows};
+use super::settings::{Account, Budget};
 use super::value::Meaning;
 use crate::mail::Address;
-use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserForm};
+use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserForm, Windows};
 use crate::secret::{Secret, SecretSource};
 
 /// Puts the account of `section` together; `None` after a problem was noted.

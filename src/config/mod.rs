@@ -43,7 +43,7 @@ pub use file::FileSource;
 pub use problem::{Problem, Problems};
 pub use settings::{
     Account, Auth, Budget, Client, Flow, Limits, Listener, ListenerTls, Log, LogFormat, LogLevel, Notice, NoticeTo,
-    Profile, QueueSettings, Rate, RepairLevel, Reply, Route, Settings, User, WebhookFormat, Windows,
+    Profile, QueueSettings, Rate, RepairLevel, Reply, Route, Settings, User, WebhookFormat,
 };
 pub use show::reference;
 

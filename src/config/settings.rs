@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 use crate::language::Language;
 use crate::mail::{Address, Lane};
-use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserRow};
+use crate::provider::{Endpoint, Mechanism, Preset, Tls, UserRow, Windows};
 use crate::route::Pattern;
 use crate::secret::{Secret, SecretSource};
 
@@ -161,7 +161,7 @@ pub struct Account {
 /// How fast mail may go out through an account, where the owner has a say in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Messages.
+    /// Messages; `None`: what the preset says.
     pub messages: Windows,
     /// Recipients of all messages together.
     pub recipients: Windows,
@@ -174,7 +174,7 @@ pub struct Budget {
 impl Account {
     /// What its budget comes to: the owner's figures, else those of the preset. `None` is no limit.
     pub fn effective(&self) -> Budget {
-        let windows = |own: Windows, preset: provider::Windows| Windows {
+        let windows = |own: Windows, preset: Windows| Windows {
             minute: own.minute.or(preset.minute),
             hour: own.hour.or(preset.hour),
             day: own.day.or(preset.day),
@@ -187,17 +187,6 @@ impl Account {
             connections: own.connections,
         }
     }
-}
-
-/// Most of something within a minute, an hour and a day. `None`: what the preset says. Never 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Windows {
-    /// In 60 seconds.
-    pub minute: Option<u32>,
-    /// In 60 minutes.
-    pub hour: Option<u32>,
-    /// In a day.
-    pub day: Option<u32>,
 }
 
 /// Which mail leaves through which accounts. A list that is empty asks for nothing.

@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-/// Most within each window; `None` is no limit.
+/// The most within each window; `None`: no limit; 0: never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     /// Within 60 seconds.

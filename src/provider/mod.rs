@@ -19,9 +19,11 @@ mod preset;
 mod reply;
 mod verdict;
 
+pub use crate::smtp::Mechanism;
+pub use crate::smtp::client::Tls;
 pub use budget::{DayWindow, PresetBudget, Windows};
 pub use catalogue::{Catalogue, Entry, Grade, RowError, UserRow};
 pub use group::Group;
-pub use preset::{Endpoint, FromPolicy, Mechanism, Preset, Tls, UserForm, names, preset};
+pub use preset::{Endpoint, FromPolicy, Preset, UserForm, names, preset};
 pub use reply::reply_text;
 pub use verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};

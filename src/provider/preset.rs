@@ -13,46 +13,8 @@ use serde::Deserialize;
 
 use super::budget::{DayWindow, PresetBudget};
 use super::group::Group;
-
-/// How the TLS session begins. There is no third way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tls {
-    /// From the first octet (RFC 8314 section 3.3; port 465).
-    Implicit,
-    /// After the STARTTLS command, which is then required (RFC 3207; port 587).
-    StartTls,
-}
-
-impl Tls {
-    /// The word in the settings: `implicit` or `starttls`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Tls::Implicit => "implicit",
-            Tls::StartTls => "starttls",
-        }
-    }
-}
-
-/// A SASL mechanism that the relay may log in with (RFC 4954).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mechanism {
-    /// LOGIN: never standardised, offered everywhere, and the one QQ wants.
-    Login,
-    /// PLAIN (RFC 4616), sent with its initial response.
-    Plain,
-}
-
-impl Mechanism {
-    /// The word in the settings: `login` or `plain`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Mechanism::Login => "login",
-            Mechanism::Plain => "plain",
-        }
-    }
-}
+use crate::smtp::Mechanism;
+use crate::smtp::client::Tls;
 
 /// One place to connect to. The certificate is checked against `host`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

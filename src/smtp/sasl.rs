@@ -9,16 +9,28 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 
 use crate::secret::Secret;
 
-/// A way to log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A SASL mechanism (RFC 4954).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mechanism {
-    /// User and password in one base64 blob.
+    /// PLAIN (RFC 4616): user and password in one base64 text.
     Plain,
-    /// User and password in two.
+    /// LOGIN: user and password in two. It is no standard; many servers offer it, and QQ requires it.
     Login,
+}
+
+impl Mechanism {
+    /// The word in the settings: `login` or `plain`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mechanism::Login => "login",
+            Mechanism::Plain => "plain",
+        }
+    }
 }
 
 impl fmt::Display for Mechanism {

@@ -11,9 +11,8 @@ use tokio_rustls::TlsConnector;
 use crate::net::proxy::{TunnelError, tunnel};
 use crate::net::stream::Stream;
 use crate::net::{dial, tls};
-use crate::provider::{self, Endpoint, Tls};
+use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
-use crate::smtp;
 use crate::smtp::client::{self, Client, Event, Failure, FailureKind};
 
 use super::connection::Connection;
@@ -91,22 +90,10 @@ pub(super) async fn connect(
 }
 
 fn client_settings(settings: &UpstreamSettings, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
-    let mechanism = |m: &provider::Mechanism| match m {
-        provider::Mechanism::Login => smtp::Mechanism::Login,
-        provider::Mechanism::Plain => smtp::Mechanism::Plain,
-    };
     let login = settings.user.clone().zip(secret).map(|(user, secret)| client::Login {
         user,
         secret,
-        mechanisms: settings.login.iter().map(mechanism).collect(),
+        mechanisms: settings.login.clone(),
     });
-    client::Settings {
-        ehlo: settings.hostname.clone(),
-        tls: match endpoint.tls {
-            Tls::Implicit => client::Tls::Implicit,
-            Tls::StartTls => client::Tls::StartTls,
-        },
-        login,
-        pipelining: true,
-    }
+    client::Settings { ehlo: settings.hostname.clone(), tls: Some(endpoint.tls), login, pipelining: true }
 }

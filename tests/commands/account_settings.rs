@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use yizhan::config::{FileSource, Loaded, NoticeTo, Overrides, Reply, Route, Sources, WebhookFormat, Windows, load};
+use yizhan::config::{FileSource, Loaded, NoticeTo, Overrides, Reply, Route, Sources, WebhookFormat, load};
 use yizhan::language::Language;
 use yizhan::mail::Lane;
+use yizhan::provider::Windows;
 use yizhan::secret::{Secret, SecretSource};
 
 const ACCOUNTS: &str = "[account.office]\nprovider = \"qq\"\nuser = \"10000@qq.com\"\nsecret = { env = \"CODE\" }\n\

@@ -8,8 +8,9 @@ use crate::support::office::{Device, Office, UNLIMITED, provider_at, until};
 use crate::support::pair::route;
 use bytes::Bytes;
 use yizhan::admin::order::{Message, Order, Reply, carry_out};
-use yizhan::config::{Budget, Windows};
+use yizhan::config::Budget;
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
+use yizhan::provider::Windows;
 use yizhan::queue::{MessageOrigin, MessageState, NewMessage, WaitReason};
 use yizhan::sandbox::{Fault, Limits, Stage, What};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::support::day::Day;
 use crate::support::office::{Office, UNLIMITED};
 use yizhan::admin::order::{Order, Reply, carry_out};
-use yizhan::config::{Budget, Windows};
+use yizhan::config::Budget;
+use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::Limits;
 

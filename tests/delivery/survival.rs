@@ -7,8 +7,9 @@ use crate::support::pair::client;
 use crate::support::program::{Program, QUICK, Site, event_of, field_of};
 use rustix::process::Signal;
 use yizhan::account::breaker::BreakerState;
-use yizhan::config::{Budget, Windows};
+use yizhan::config::Budget;
 use yizhan::mail::Lane;
+use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Sandbox};
 

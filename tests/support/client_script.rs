@@ -22,9 +22,9 @@ pub fn settings(script: &Script) -> Settings {
         Login { user: words[0].to_owned(), secret: Secret::new(words[1]), mechanisms: mechanisms.collect() }
     });
     let tls = match script.get("tls") {
-        Some("starttls") => Tls::StartTls,
-        Some("implicit") => Tls::Implicit,
-        _ => Tls::None,
+        Some("starttls") => Some(Tls::StartTls),
+        Some("implicit") => Some(Tls::Implicit),
+        _ => None,
     };
     Settings { ehlo: "relay.test".to_owned(), tls, login, pipelining: script.get("pipelining") != Some("no") }
 }

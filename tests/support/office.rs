@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
-use yizhan::config::{self, Budget, FileSource, Overrides, Settings, Sources, Windows};
+use yizhan::config::{self, Budget, FileSource, Overrides, Settings, Sources};
 use yizhan::drain::Drain;
 use yizhan::mail::Id;
-use yizhan::provider::{Endpoint, Tls};
+use yizhan::provider::{Endpoint, Tls, Windows};
 use yizhan::queue::{MessageFilter, MessageState, Queue, QueueEntry};
 use yizhan::sandbox::{Limits, Sandbox};
 use yizhan::secret::{Secret, SecretSource};

@@ -53,7 +53,7 @@ pub(super) struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     pub(super) fn new(plan: &'a Plan, flush: bool) -> Driver<'a> {
-        let tls = plan.settings.tls == Tls::Implicit;
+        let tls = plan.settings.tls == Some(Tls::Implicit);
         Driver {
             client: Client::new(plan.settings.clone()),
             plan,
@@ -139,7 +139,7 @@ impl<'a> Driver<'a> {
             assert_printable(line, 512 - 2);
             let verb = line.split(' ').next().unwrap_or_default();
             let early = matches!(verb, "EHLO" | "STARTTLS" | "QUIT");
-            assert!(early || self.tls || self.plan.settings.tls != Tls::StartTls, "{line} before TLS");
+            assert!(early || self.tls || self.plan.settings.tls != Some(Tls::StartTls), "{line} before TLS");
         }
         new
     }
@@ -149,12 +149,12 @@ impl<'a> Driver<'a> {
         match event {
             Event::More => return false,
             Event::StartTls => {
-                assert!(self.plan.settings.tls == Tls::StartTls && !self.tls);
+                assert!(self.plan.settings.tls == Some(Tls::StartTls) && !self.tls);
                 self.handshake = true;
                 return false;
             }
             Event::Ready => {
-                assert!(self.plan.settings.tls != Tls::StartTls || self.tls, "ready without TLS");
+                assert!(self.plan.settings.tls != Some(Tls::StartTls) || self.tls, "ready without TLS");
                 assert!(self.plan.settings.login.is_none() || self.has_said("AUTH "), "ready without a log-in");
                 self.events.push("ready".to_owned());
                 self.start();
@@ -281,7 +281,7 @@ impl<'a> Driver<'a> {
         let told = self.plan.quiet && holds_secret(&shown);
         assert!(!told && !shown.chars().any(char::is_control), "{shown:?}");
         assert_eq!(failure.sent_credentials, self.has_said(&STANDARD.encode(SECRET)) || self.has_said("AUTH PLAIN "));
-        assert!(!failure.sent_credentials || self.tls || self.plan.settings.tls == Tls::None, "in the clear");
+        assert!(!failure.sent_credentials || self.tls || self.plan.settings.tls.is_none(), "in the clear");
         self.events.push(format!("failed {:?} {}", failure.phase, failure.sent_credentials));
         self.over = true;
         // It is dead, and stays so.

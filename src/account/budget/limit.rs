@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use crate::provider::Windows;
+
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,26 +68,13 @@ impl Window {
             Window::Day => 24 * 3600,
         })
     }
-}
 
-/// The limits of one unit; `None`: no limit; 0: never.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Windows {
-    /// In a minute.
-    pub minute: Option<u32>,
-    /// In an hour.
-    pub hour: Option<u32>,
-    /// In a day.
-    pub day: Option<u32>,
-}
-
-impl Windows {
-    /// The limit of one window.
-    pub const fn of(&self, window: Window) -> Option<u32> {
-        match window {
-            Window::Minute => self.minute,
-            Window::Hour => self.hour,
-            Window::Day => self.day,
+    /// The limit that `windows` sets for it.
+    const fn limit(self, windows: &Windows) -> Option<u32> {
+        match self {
+            Window::Minute => windows.minute,
+            Window::Hour => windows.hour,
+            Window::Day => windows.day,
         }
     }
 }
@@ -116,9 +105,9 @@ pub struct BudgetLimits {
 impl BudgetLimits {
     pub(super) fn of(&self, unit: Unit, window: Window) -> Option<u32> {
         match unit {
-            Unit::Messages => self.messages.of(window),
-            Unit::Recipients => self.recipients.of(window),
-            Unit::Logins => self.logins.of(window),
+            Unit::Messages => window.limit(&self.messages),
+            Unit::Recipients => window.limit(&self.recipients),
+            Unit::Logins => window.limit(&self.logins),
         }
     }
 }

@@ -28,6 +28,7 @@ mod transaction;
 use std::fmt;
 
 use bytes::BytesMut;
+use serde::Deserialize;
 
 use super::extension::Extensions;
 use super::reply::{Reply, ReplyParser};
@@ -42,15 +43,24 @@ pub use outcome::{Failure, FailureKind, Lost, Outcome, Phase, RecipientOutcome};
 /// Lines of the dialogue that are kept for a failure report.
 const TRANSCRIPT_LINES: usize = 64;
 
-/// Where encryption comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the TLS session begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Tls {
-    /// The connection is encrypted before the first octet (RFC 8314).
+    /// Before the first octet (RFC 8314 section 3.3; port 465).
     Implicit,
-    /// By STARTTLS, and not without.
+    /// After the STARTTLS command, which is then required (RFC 3207; port 587).
     StartTls,
-    /// Not at all. For tests only: a log-in would go out in plaintext.
-    None,
+}
+
+impl Tls {
+    /// The word in the settings: `implicit` or `starttls`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Tls::Implicit => "implicit",
+            Tls::StartTls => "starttls",
+        }
+    }
 }
 
 /// As whom to log in.
@@ -69,8 +79,8 @@ pub struct Login {
 pub struct Settings {
     /// What we call ourselves. Octets that may not stand there are left out.
     pub ehlo: String,
-    /// Where encryption comes from.
-    pub tls: Tls,
+    /// How TLS begins. `None` is plaintext, for tests only: a log-in would go out in plaintext.
+    pub tls: Option<Tls>,
     /// As whom to log in, if at all.
     pub login: Option<Login>,
     /// Use PIPELINING where it is offered (RFC 2920).
@@ -149,7 +159,7 @@ impl Client {
     /// A client that waits for the greeting.
     pub fn new(settings: Settings) -> Client {
         Client {
-            secured: settings.tls != Tls::StartTls,
+            secured: settings.tls != Some(Tls::StartTls),
             settings,
             input: BytesMut::new(),
             output: BytesMut::new(),

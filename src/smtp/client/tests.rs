@@ -3,7 +3,7 @@
 use super::*;
 
 fn settings() -> Settings {
-    Settings { ehlo: "relay.test".to_owned(), tls: Tls::None, login: None, pipelining: true }
+    Settings { ehlo: "relay.test".to_owned(), tls: None, login: None, pipelining: true }
 }
 
 fn transaction() -> Transaction {
@@ -120,7 +120,8 @@ fn deadlines_are_those_of_the_standard() {
 
 /// A client in the middle of a pipelined transaction: the final dot is in the output.
 fn at_the_dot() -> Client {
-    let mut client = Client::new(Settings { ehlo: "me".into(), tls: Tls::Implicit, login: None, pipelining: true });
+    let mut client =
+        Client::new(Settings { ehlo: "me".into(), tls: Some(Tls::Implicit), login: None, pipelining: true });
     client.input(b"220 x\r\n");
     client.step();
     client.input(b"250-x\r\n250 PIPELINING\r\n");

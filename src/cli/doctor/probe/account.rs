@@ -23,9 +23,9 @@ use crate::config::Account;
 use crate::net::proxy::Proxy;
 use crate::net::proxy::tunnel;
 use crate::net::{dial, tls};
-use crate::provider::{Endpoint, Mechanism, Tls};
+use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
-use crate::smtp::{self, client};
+use crate::smtp::client;
 
 /// What to look at, and how far to go.
 #[derive(Clone, Debug)]
@@ -198,17 +198,10 @@ async fn logged_in(account: &Account, talk: &mut Talk, tell: &impl Fn(Finding)) 
 }
 
 fn settings(errand: &Errand, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
-    let mechanism = |one: &Mechanism| match one {
-        Mechanism::Login => smtp::Mechanism::Login,
-        Mechanism::Plain => smtp::Mechanism::Plain,
-    };
-    let mechanisms = errand.account.login.iter().map(mechanism).collect();
+    let mechanisms = errand.account.login.clone();
     client::Settings {
         ehlo: errand.hostname.clone(),
-        tls: match endpoint.tls {
-            Tls::Implicit => client::Tls::Implicit,
-            Tls::StartTls => client::Tls::StartTls,
-        },
+        tls: Some(endpoint.tls),
         login: secret.map(|secret| client::Login { user: errand.account.user.clone(), secret, mechanisms }),
         pipelining: false,
     }
