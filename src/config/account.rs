@@ -3,68 +3,77 @@
 //! Not here: whether the log-in works. Invariant: an account that comes out has a place to connect to, a way to log in
 //! and a secret (or a caller who can ask for it), and never a connection without TLS (RFC 8314 section 3).
 
-use super::check::{Check, Section, get};
+use super::layer::Section;
+use super::problem::{Checked, Findings, Problem};
 use super::secret_place;
 use super::settings::{Account, Budget};
-use super::value::Meaning;
+use super::values::{Values, get};
 use crate::mail::Address;
 use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserForm, Windows};
 use crate::secret::{Secret, SecretSource};
 
-/// Puts the account of `section` together; `None` after a problem was noted.
-pub(super) fn account(check: &mut Check<'_>, (name, origin): Section<'_>) -> Option<Account> {
-    let path = |key: &str| format!("account.{name}.{key}");
-    for (key, what) in [("provider", "provider"), ("user", "log-in name")] {
-        missing(check, (name, origin), key, what);
-    }
-    let secret = secret(check, (name, origin));
-    let ca = secret_place::authority(check, &path("ca"));
-    let preset: Option<&'static Preset> = get!(check, path("provider"), Provider);
-    let user: Option<String> = get!(check, path("user"), Text);
-    let login = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
-    let endpoints = preset.and_then(|preset| endpoints(check, name, preset));
-    let (preset, user) = (preset?, user?);
-    if preset.user_form == UserForm::Address && login.is_none() {
-        let reason = format!("{} logs in with a whole mail address, and this is none", preset.title);
-        check.misfit(&path("user"), &reason, "write the whole address, such as name@example.com");
-        return None;
-    }
-    let address = mailbox(check, name, login);
-    let login: Option<Vec<&str>> = get!(check, path("login"), Words);
-    Some(Account {
-        name: name.to_owned(),
-        user,
-        aliases: aliases(check, name, address.as_ref()?),
-        keep_dkim: get!(check, path("keep_dkim"), Flag).unwrap_or(false),
-        address: Some(address?),
-        secret: secret?,
-        endpoints: endpoints?,
-        login: login.map_or_else(|| preset.login.clone(), |words| mechanisms(&words)),
-        ca: ca?,
-        budget: budget(check, name, preset),
-        proxy: proxy(check, name),
-        preset,
+/// Checks the account of `section`.
+pub(super) fn account(values: &Values<'_>, section: Section<'_>) -> Checked<Account> {
+    Findings::of(|findings| {
+        let name = section.0;
+        let path = |key: &str| format!("account.{name}.{key}");
+        for (key, what) in [("provider", "provider"), ("user", "log-in name")] {
+            findings.problems.extend(missing(values, section, key, what));
+        }
+        let secret = findings.take(secret(values, section));
+        let ca = findings.take(secret_place::authority(values, &path("ca")));
+        let preset: Option<&'static Preset> = get!(values, path("provider"), Provider);
+        let user: Option<String> = get!(values, path("user"), Text);
+        let login = user.as_ref().and_then(|user| Address::parse(user).ok()).filter(Address::is_qualified);
+        let endpoints = preset.and_then(|preset| findings.take(endpoints(values, name, preset)));
+        let (preset, user) = (preset?, user?);
+        if preset.user_form == UserForm::Address && login.is_none() {
+            let reason = format!("{} logs in with a whole mail address, and this is none", preset.title);
+            let remedy = "write the whole address, such as name@example.com";
+            findings.problems.push(values.misfit(&path("user"), &reason, remedy));
+            return None;
+        }
+        let address = findings.take(mailbox(values, name, login))?;
+        let words: Option<Vec<&str>> = get!(values, path("login"), Words);
+        let proxy = get!(values, path("proxy"), Proxy);
+        findings.warnings.extend(proxy.as_ref().and_then(|proxy| written_password(values, name, proxy)));
+        Some(Account {
+            name: name.to_owned(),
+            user,
+            aliases: aliases(values, name, &address),
+            keep_dkim: get!(values, path("keep_dkim"), Flag).unwrap_or(false),
+            address: Some(address),
+            secret: secret?,
+            endpoints: endpoints?,
+            login: words.map_or_else(|| preset.login.clone(), |words| mechanisms(&words)),
+            ca: ca?,
+            budget: budget(values, name, preset),
+            proxy,
+            preset,
+        })
     })
 }
 
-/// The mailbox to send as: `address`, else the log-in name when it is one. `None` after a mistake.
-fn mailbox(check: &mut Check<'_>, name: &str, login: Option<Address>) -> Option<Address> {
-    let path = format!("account.{name}.address");
-    if check.shown.contains_key(&path) {
-        return get!(check, path, Mailbox);
-    }
-    if login.is_none() {
-        let origin = check.origins.get(&format!("account.{name}.user")).cloned().unwrap_or_default();
-        let reason = "the log-in name is not a mail address, so it is not known which mailbox sends";
-        let remedy = format!("add address = \"office@example.com\" to [account.{name}]");
-        check.problem(&path, None, &origin, reason, &remedy);
-    }
-    login
+/// The mailbox to send as: `address`, else the log-in name when it is one.
+fn mailbox(values: &Values<'_>, name: &str, login: Option<Address>) -> Checked<Address> {
+    let key = format!("account.{name}.address");
+    Findings::of(|findings| {
+        if values.has(&key) {
+            return get!(values, key, Mailbox);
+        }
+        if login.is_none() {
+            let origin = values.origin(&format!("account.{name}.user"));
+            let reason = "the log-in name is not a mail address, so it is not known which mailbox sends";
+            let remedy = format!("add address = \"office@example.com\" to [account.{name}]");
+            findings.problems.push(Problem::new(&key, origin, reason, &remedy));
+        }
+        login
+    })
 }
 
 /// The other addresses, each once. The account's own is one in any case.
-fn aliases(check: &Check<'_>, name: &str, address: &Address) -> Vec<Address> {
-    let mut all: Vec<Address> = get!(check, format!("account.{name}.aliases"), Mailboxes).unwrap_or_default();
+fn aliases(values: &Values<'_>, name: &str, address: &Address) -> Vec<Address> {
+    let mut all: Vec<Address> = get!(values, format!("account.{name}.aliases"), Mailboxes).unwrap_or_default();
     let mut seen = vec![address.key()];
     all.retain(|alias| {
         let new = !seen.contains(&alias.key());
@@ -81,11 +90,11 @@ fn mechanisms(words: &[&str]) -> Vec<Mechanism> {
     chosen
 }
 
-/// Notes that `key` was not written at all; something wrong was noted before.
-fn missing(check: &mut Check<'_>, (name, origin): Section<'_>, key: &str, what: &str) {
+/// The problem that `key` was not written at all. A value that is wrong was found when it was read.
+fn missing(values: &Values<'_>, (name, origin): Section<'_>, key: &str, what: &str) -> Option<Problem> {
     let path = format!("account.{name}.{key}");
-    if check.shown.contains_key(&path) {
-        return;
+    if values.has(&path) {
+        return None;
     }
     let short = if name == "main" { format!(", or set YIZHAN_{}", key.to_ascii_uppercase()) } else { String::new() };
     let remedy = match key {
@@ -96,26 +105,25 @@ fn missing(check: &mut Check<'_>, (name, origin): Section<'_>, key: &str, what: 
         "user" => format!("add user = \"name@example.com\" to [account.{name}]{short}"),
         _ => format!("add secret = {{ file = \"/path\" }} to [account.{name}]{short}"),
     };
-    check.problem(&path, None, origin, &format!("the account has no {what}"), &remedy);
+    Some(Problem::new(&path, origin, &format!("the account has no {what}"), &remedy))
 }
 
-/// `None` after a mistake, `Some(None)` when the caller will ask.
-fn secret(check: &mut Check<'_>, section: Section<'_>) -> Option<Option<SecretSource>> {
-    let path = format!("account.{}.secret", section.0);
-    if !check.shown.contains_key(&path) {
-        if check.sources.can_ask {
+/// `Some(None)` when the caller will ask.
+fn secret(values: &Values<'_>, section: Section<'_>) -> Checked<Option<SecretSource>> {
+    let key = format!("account.{}.secret", section.0);
+    Findings::of(|findings| {
+        if !values.has(&key) && values.can_ask() {
             return Some(None);
         }
-        missing(check, section, "secret", "secret");
-        return None;
-    }
-    let source: SecretSource = get!(check, path, Secret)?;
-    secret_place::look(check, &path, &source).map(|()| Some(source))
+        findings.problems.extend(missing(values, section, "secret", "secret"));
+        let source: SecretSource = get!(values, key, Secret)?;
+        findings.take(secret_place::look(values, &key, source)).map(Some)
+    })
 }
 
 /// What the owner allows in each window.
-fn budget(check: &Check<'_>, name: &str, preset: &Preset) -> Budget {
-    let whole = |key: &str| get!(check, format!("account.{name}.budget.{key}"), Whole);
+fn budget(values: &Values<'_>, name: &str, preset: &Preset) -> Budget {
+    let whole = |key: &str| get!(values, format!("account.{name}.budget.{key}"), Whole);
     let limit = |unit: &str, window: &str| whole(&format!("{unit}_per_{window}")).and_then(|n| u32::try_from(n).ok());
     let windows =
         |unit: &str| Windows { minute: limit(unit, "minute"), hour: limit(unit, "hour"), day: limit(unit, "day") };
@@ -128,61 +136,54 @@ fn budget(check: &Check<'_>, name: &str, preset: &Preset) -> Budget {
     }
 }
 
-/// The way to the provider. A password in the file is warned about.
-fn proxy(check: &mut Check<'_>, name: &str) -> Option<Secret> {
-    let path = format!("account.{name}.proxy");
-    let proxy: Secret = get!(check, path, Proxy)?;
-    let origin = check.origins.get(&path).cloned().unwrap_or_default();
-    if proxy.expose().contains('@') && !origin.starts_with('$') {
-        let variable = format!("YIZHAN__ACCOUNT__{}__PROXY", name.to_ascii_uppercase());
-        check.warnings.push(format!(
-            "{path} ({origin}): the proxy's password is in the settings themselves; ${variable} keeps it apart from them"
-        ));
-    }
-    Some(proxy)
+/// The warning about a proxy whose password is in the file.
+fn written_password(values: &Values<'_>, name: &str, proxy: &Secret) -> Option<String> {
+    let key = format!("account.{name}.proxy");
+    let variable = format!("YIZHAN__ACCOUNT__{}__PROXY", name.to_ascii_uppercase());
+    let text = format!("the proxy's password is in the settings themselves; ${variable} keeps it apart from them");
+    (proxy.expose().contains('@') && !values.origin(&key).starts_with('$')).then(|| values.warning(&key, &text))
 }
 
 /// The preset's places, or the one place that `host`, `port` and `tls` say.
-fn endpoints(check: &mut Check<'_>, name: &str, preset: &Preset) -> Option<Vec<Endpoint>> {
+fn endpoints(values: &Values<'_>, name: &str, preset: &Preset) -> Checked<Vec<Endpoint>> {
     let path = |key: &str| format!("account.{name}.{key}");
-    let host: Option<String> = get!(check, path("host"), Text).or_else(|| preset.hosts.first().cloned());
-    let Some(host) = host else {
-        if !check.shown.contains_key(&path("host")) {
-            let remedy = format!("add host = \"smtp.example.com\" to [account.{name}]");
-            let reason = format!("provider \"{}\" needs the name of the server", preset.name);
-            let origin = check.origins.get(&path("provider")).cloned().unwrap_or_default();
-            check.problem(&path("host"), None, &origin, &reason, &remedy);
-        }
-        return None;
-    };
-    let all = preset.endpoints(&host);
-    // What was written wrongly was noted; then nothing is made up in its place.
-    let unread = |key: &str| check.shown.contains_key(&path(key)) && !check.meanings.contains_key(&path(key));
-    if unread("host") || unread("port") || unread("tls") {
-        return None;
-    }
-    let port = get!(check, path("port"), Whole).and_then(|port| u16::try_from(port).ok());
-    let tls = get!(check, path("tls"), Word).map(|word| if word == "implicit" { Tls::Implicit } else { Tls::StartTls });
-    match (port, tls) {
-        (None, None) => Some(all),
-        (Some(port), Some(tls)) => Some(vec![Endpoint { host, port, tls }]),
-        (None, Some(tls)) => Some(all.into_iter().filter(|place| place.tls == tls).collect()),
-        (Some(port), None) => {
-            // RFC 8314 section 3: 465 is implicit; 587 and 25 begin in the clear.
-            let usual = match port {
-                465 => Some(Tls::Implicit),
-                25 | 587 => Some(Tls::StartTls),
-                _ => None,
-            };
-            let known = all.iter().find(|place| place.port == port).map(|place| place.tls).or(usual);
-            if known.is_none() {
-                check.misfit(
-                    &path("port"),
-                    "it is not known how TLS begins at this port",
-                    "add tls = \"implicit\" or tls = \"starttls\"",
-                );
+    Findings::of(|findings| {
+        let host: Option<String> = get!(values, path("host"), Text).or_else(|| preset.hosts.first().cloned());
+        let Some(host) = host else {
+            if !values.has(&path("host")) {
+                let remedy = format!("add host = \"smtp.example.com\" to [account.{name}]");
+                let reason = format!("provider \"{}\" needs the name of the server", preset.name);
+                findings.problems.push(Problem::new(&path("host"), values.origin(&path("provider")), &reason, &remedy));
             }
-            known.map(|tls| vec![Endpoint { host, port, tls }])
+            return None;
+        };
+        // What was written wrongly was found when it was read; then nothing is made up in its place.
+        if ["host", "port", "tls"].iter().any(|key| values.is_misread(&path(key))) {
+            return None;
         }
-    }
+        let all = preset.endpoints(&host);
+        let port = get!(values, path("port"), Whole).and_then(|port| u16::try_from(port).ok());
+        let tls =
+            get!(values, path("tls"), Word).map(|word| if word == "implicit" { Tls::Implicit } else { Tls::StartTls });
+        match (port, tls) {
+            (None, None) => Some(all),
+            (Some(port), Some(tls)) => Some(vec![Endpoint { host, port, tls }]),
+            (None, Some(tls)) => Some(all.into_iter().filter(|place| place.tls == tls).collect()),
+            (Some(port), None) => {
+                // RFC 8314 section 3: 465 is implicit; 587 and 25 begin in the clear.
+                let usual = match port {
+                    465 => Some(Tls::Implicit),
+                    25 | 587 => Some(Tls::StartTls),
+                    _ => None,
+                };
+                let known = all.iter().find(|place| place.port == port).map(|place| place.tls).or(usual);
+                if known.is_none() {
+                    let reason = "it is not known how TLS begins at this port";
+                    let remedy = "add tls = \"implicit\" or tls = \"starttls\"";
+                    findings.problems.push(values.misfit(&path("port"), reason, remedy));
+                }
+                known.map(|tls| vec![Endpoint { host, port, tls }])
+            }
+        }
+    })
 }

@@ -10,10 +10,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::keys::{self, Found, NAMED, NUMBERED, find};
-use super::layer::{Layer, from_text, legal_name, row_number, secret_pair};
+use super::key::{NAMED, NUMBERED, legal_name, row_number};
+use super::keys::{self, Found, find};
+use super::layer::Layer;
 use super::problem::Problem;
 use super::suggest::{nearest, suggest};
+use super::written::{from_text, secret_pair};
 
 /// What the command line says. There is no secret among it: arguments can be seen by every user of the machine.
 #[derive(Clone, Debug, Default)]
@@ -96,13 +98,7 @@ fn is_secret(path: &[&str]) -> bool {
 }
 
 fn mistake(path: &[&str], origin: &str, reason: &str, remedy: &str) -> Problem {
-    Problem {
-        key: path.join("."),
-        value: None,
-        origin: origin.to_owned(),
-        reason: reason.to_owned(),
-        remedy: remedy.to_owned(),
-    }
+    Problem::new(&path.join("."), origin, reason, remedy)
 }
 
 /// The layer of the short names. `listeners` are those that the file and the long names know.

@@ -9,13 +9,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use config::{Map, Value, ValueKind};
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Found, Key, Kind, MAX_ROWS, NAMED, NUMBERED, find};
-use super::layer::{Layer, is_table, legal_name, secret_pair};
+use super::key::{MAX_ROWS, NAMED, NUMBERED, legal_name};
+use super::keys::{Found, find};
+use super::layer::Layer;
 use super::problem::Problem;
 use super::suggest::suggest;
+use super::written::from_toml;
 
 /// Where the file comes from, when neither `--config` nor `$YIZHAN_CONFIG` names one.
 #[derive(Clone)]
@@ -58,12 +59,8 @@ pub(super) fn fetch(named: Option<(PathBuf, &str)>, source: &FileSource) -> Resu
             None => return Ok(None),
         },
     };
-    let unreadable = |reason: String, remedy: &str| Problem {
-        key: String::new(),
-        value: None,
-        origin,
-        reason: format!("the settings file {} {reason}", path.display()),
-        remedy: remedy.to_owned(),
+    let unreadable = |reason: String, remedy: &str| {
+        Problem::new("", &origin, &format!("the settings file {} {reason}", path.display()), remedy)
     };
     let octets = match std::fs::read(&path) {
         Ok(octets) => octets,
@@ -117,14 +114,9 @@ impl Reader<'_> {
             }
             let before = self.text.get(..offset).unwrap_or("");
             let column = 1 + before.rsplit('\n').next().unwrap_or("").chars().count();
-            self.problems.push(Problem {
-                key: String::new(),
-                value: None,
-                origin: origin.clone(),
-                reason: format!("this is not TOML, at column {column}: {}", error.message()),
-                remedy: "texts stand between double quotes, lists between square brackets, and every key once"
-                    .to_owned(),
-            });
+            let reason = format!("this is not TOML, at column {column}: {}", error.message());
+            let remedy = "texts stand between double quotes, lists between square brackets, and every key once";
+            self.problems.push(Problem::new("", &origin, &reason, remedy));
             lines.push(origin);
         }
     }
@@ -150,7 +142,7 @@ impl Reader<'_> {
             return self.rows(path, written, origin);
         }
         let chosen = path.len() == 2 && NAMED.contains(&path[0].as_str());
-        if chosen && is_table(written) && !legal_name(&path[1]) {
+        if chosen && matches!(written, DeValue::Table(_)) && !legal_name(&path[1]) {
             let remedy = "use lower-case letters, digits, `-` and single `_`, 32 characters at most";
             return self.problem(path, origin, "this name cannot be used", remedy);
         }
@@ -160,7 +152,7 @@ impl Reader<'_> {
                 self.problem(path, origin, "this is a section, but it must be a value", &remedy);
             }
             (Found::Key(key), _) => {
-                let value = value(key, written, origin, self.name.parent());
+                let value = from_toml(key, written, origin, self.name.parent());
                 self.layer.set(&path.join("."), value);
             }
             (Found::Section, DeValue::Table(table)) => {
@@ -170,10 +162,6 @@ impl Reader<'_> {
                 self.table(path, table);
             }
             (Found::Section, _) => self.no_section(path, origin),
-            // A flat file, without [account.NAME]; `[user.NAME]` is something else, and later.
-            (Found::Later, written) if parts == ["user"] && !is_table(written) => {
-                self.problem(path, origin, "there is no such setting", &suggest(&parts));
-            }
             (Found::Later, _) => {
                 self.problem(path, origin, "this is not in this version yet", "remove it; nothing takes its place yet");
             }
@@ -220,51 +208,6 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, path: &[String], origin: &str, reason: &str, remedy: &str) {
-        let key = path.join(".");
-        let (origin, reason, remedy) = (origin.to_owned(), reason.to_owned(), remedy.to_owned());
-        self.problems.push(Problem { key, value: None, origin, reason, remedy });
+        self.problems.push(Problem::new(&path.join("."), origin, reason, remedy));
     }
-}
-
-/// The value of `key` as a layer holds it. Relative paths start from `folder`, the one the file is in.
-pub(super) fn value(key: &Key, written: &DeValue<'_>, origin: &str, folder: Option<&Path>) -> Value {
-    match (key.kind, written) {
-        (Kind::Secret | Kind::Webhook | Kind::Password, DeValue::String(text)) => secret_pair("plain", text, origin),
-        (Kind::Secret | Kind::Webhook | Kind::Password, DeValue::Table(table)) => {
-            let text = |name: &str| table.get(name).and_then(|value| value.get_ref().as_str());
-            match (table.len(), text("file"), text("env")) {
-                (1, Some(path), _) => secret_pair("file", &beside(folder, path), origin),
-                (1, None, Some(name)) => secret_pair("env", name, origin),
-                _ => Value::new(Some(&origin.to_owned()), ValueKind::Nil),
-            }
-        }
-        // Whatever it is, it was meant to be a secret and is not carried any further.
-        (Kind::Secret | Kind::Webhook | Kind::Password, _) => Value::new(Some(&origin.to_owned()), ValueKind::Nil),
-        (Kind::Path, DeValue::String(path)) => Value::new(Some(&origin.to_owned()), beside(folder, path)),
-        _ => convert(written, origin),
-    }
-}
-
-fn beside(folder: Option<&Path>, path: &str) -> String {
-    match folder {
-        Some(folder) if !path.is_empty() => folder.join(path).display().to_string(),
-        Some(_) | None => path.to_owned(),
-    }
-}
-
-fn convert(written: &DeValue<'_>, origin: &str) -> Value {
-    let kind = match written {
-        DeValue::String(text) => ValueKind::String(text.to_string()),
-        DeValue::Integer(digits) => {
-            let number = i128::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i128::MAX);
-            i64::try_from(number).map_or(ValueKind::I128(number), ValueKind::I64)
-        }
-        DeValue::Float(digits) => ValueKind::Float(digits.as_str().parse().unwrap_or(f64::NAN)),
-        DeValue::Boolean(flag) => ValueKind::Boolean(*flag),
-        DeValue::Datetime(_) => ValueKind::Nil,
-        DeValue::Array(items) => ValueKind::Array(items.iter().map(|item| convert(item.get_ref(), origin)).collect()),
-        // Only its shape is of interest: no key takes one.
-        DeValue::Table(_) => ValueKind::Table(Map::new()),
-    };
-    Value::new(Some(&origin.to_owned()), kind)
 }

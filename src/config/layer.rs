@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
-use toml::de::{DeTable, DeValue};
 
-use super::file;
-use super::keys::{KEYS, Key, Kind, MAX_ROWS, NAMED, NUMBERED};
+use super::key::{NAMED, NUMBERED, row_number};
+use super::keys::KEYS;
+use super::written::constant;
 
 /// One layer.
 #[derive(Clone, Default)]
@@ -42,8 +42,8 @@ impl Layer {
     }
 
     /// The names of the sections of `kind` with their origins, as they were named first.
-    pub(super) fn names<'a>(layers: &[&'a Layer], kind: &str) -> Vec<(&'a str, &'a str)> {
-        let mut names: Vec<(&'a str, &'a str)> = Vec::new();
+    pub(super) fn names<'a>(layers: &[&'a Layer], kind: &str) -> Vec<Section<'a>> {
+        let mut names: Vec<Section<'a>> = Vec::new();
         for (section, origin) in layers.iter().flat_map(|layer| &layer.sections) {
             let name = section.strip_prefix(kind).and_then(|rest| rest.strip_prefix('.'));
             if let Some(name) = name.filter(|name| !names.iter().any(|(known, _)| known == name)) {
@@ -54,10 +54,42 @@ impl Layer {
     }
 
     /// The numbers of the sections of `kind`, in their order.
-    pub(super) fn rows<'a>(layers: &[&'a Layer], kind: &str) -> Vec<(&'a str, &'a str)> {
+    pub(super) fn rows<'a>(layers: &[&'a Layer], kind: &str) -> Vec<Section<'a>> {
         let mut rows = Layer::names(layers, kind);
         rows.sort_by_key(|(number, _)| row_number(number));
         rows
+    }
+}
+
+/// A section's name or number, and where it was named first.
+pub(super) type Section<'a> = (&'a str, &'a str);
+
+/// The sections that were named.
+pub(super) struct Names<'a> {
+    /// At least one: `local`, unless others are named.
+    pub(super) listeners: Vec<Section<'a>>,
+    pub(super) users: Vec<Section<'a>>,
+    pub(super) accounts: Vec<Section<'a>>,
+    pub(super) clients: Vec<Section<'a>>,
+    pub(super) routes: Vec<Section<'a>>,
+    pub(super) replies: Vec<Section<'a>>,
+}
+
+impl<'a> Names<'a> {
+    /// The sections that these layers name.
+    pub(super) fn of(layers: &[&'a Layer]) -> Names<'a> {
+        let mut listeners = Layer::names(layers, "listener");
+        if listeners.is_empty() {
+            listeners.push(("local", "default"));
+        }
+        Names {
+            listeners,
+            users: Layer::names(layers, "user"),
+            accounts: Layer::names(layers, "account"),
+            clients: Layer::names(layers, "client"),
+            routes: Layer::rows(layers, "route"),
+            replies: Layer::rows(layers, "reply"),
+        }
     }
 }
 
@@ -99,81 +131,29 @@ fn flatten(path: &str, value: Value, flat: &mut BTreeMap<String, Value>) {
 }
 
 /// The layer at the bottom: the constants of the table, once for every section there is of a kind that has names.
-pub(super) fn defaults<'a>(names: impl Fn(&str) -> Vec<&'a str>) -> Layer {
+pub(super) fn defaults(names: &Names<'_>) -> Layer {
     let mut layer = Layer::default();
     for key in KEYS {
         let Some(text) = key.default else { continue };
-        let kind = key.pattern.split_once('.').map_or("", |(kind, _)| kind);
-        let names = if NAMED.contains(&kind) { names(kind) } else { vec![""] };
-        for name in names {
+        let sections: &[Section<'_>] = match key.section() {
+            "listener" => &names.listeners,
+            "user" => &names.users,
+            "account" => &names.accounts,
+            "client" => &names.clients,
+            _ => &[("", "")],
+        };
+        for (name, _) in sections {
             layer.set(&key.pattern.replace('*', name), constant(key, text));
         }
     }
     layer
 }
 
-/// A value of the table, from its TOML.
-pub(super) fn constant(key: &Key, text: &str) -> Value {
-    let document = format!("value = {text}");
-    let table = DeTable::parse(&document).expect("the table of keys holds TOML, and a test reads all of it");
-    let value = table.get_ref().get("value").expect("the line above wrote it");
-    file::value(key, value.get_ref(), "default", None)
-}
-
-/// A value from a variable or an argument, which are always text: lists are split at commas, whole numbers
-/// and `true` read.
-///
-/// A number that cannot be read stays text, so that `check` says what is wrong with it. `origin` of a secret is the
-/// variable it is in; the text stays there.
-pub(super) fn from_text(key: &Key, text: &str, origin: &str) -> Value {
-    let origin_text = origin.to_owned();
-    let made = |kind: ValueKind| Value::new(Some(&origin_text), kind);
-    if key.kind.is_secret() {
-        return secret_pair("variable", origin.trim_start_matches('$'), origin);
-    }
-    if key.kind.is_list() {
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        return made(ValueKind::Array(items.map(|item| made(ValueKind::String(item.to_owned()))).collect()));
-    }
-    let typed = match key.kind {
-        Kind::Whole(..) => text.trim().parse().ok().map(ValueKind::I64),
-        Kind::Flag => text.trim().parse().ok().map(ValueKind::Boolean),
-        _ => None,
-    };
-    made(typed.unwrap_or_else(|| ValueKind::String(text.to_owned())))
-}
-
-/// A secret inside a layer: how it is kept, and the path, the variable or the secret itself.
-///
-/// A pair and not a table, because tables of two layers would be merged into one that says both.
-pub(super) fn secret_pair(how: &str, text: &str, origin: &str) -> Value {
-    let origin = origin.to_owned();
-    let part = |text: &str| Value::new(Some(&origin), ValueKind::String(text.to_owned()));
-    Value::new(Some(&origin), ValueKind::Array(vec![part(how), part(text)]))
-}
-
-/// Whether `name` may stand in `[account.NAME]`: it then also fits into a variable, a log line and a metric.
-pub(super) fn legal_name(name: &str) -> bool {
-    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    // Two underscores would end the name in `YIZHAN__ACCOUNT__NAME__USER`.
-    (1..=32).contains(&name.len()) && name.bytes().all(legal) && !name.contains("__")
-}
-
-/// The number that may stand in `route.NUMBER`: without leading zeros, so that each has one name.
-pub(super) fn row_number(text: &str) -> Option<usize> {
-    let number: usize = text.parse().ok().filter(|number| *number < MAX_ROWS)?;
-    (number.to_string() == text).then_some(number)
-}
-
-/// What kind of thing a TOML value is, for a section that is none.
-pub(super) fn is_table(value: &DeValue<'_>) -> bool {
-    matches!(value, DeValue::Table(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::keys;
+    use crate::config::written::{from_text, secret_pair};
 
     fn layer(path: &str, text: &str, origin: &str) -> Layer {
         let mut layer = Layer::default();
@@ -183,11 +163,8 @@ mod tests {
 
     #[test]
     fn the_upper_layer_wins_and_keeps_its_origin() {
-        let merged = merge(&[
-            &defaults(|kind| if kind == "listener" { vec!["1"] } else { Vec::new() }),
-            &layer("listener.1.bind", "127.0.0.1:2525, [::1]:25", "$A"),
-            &layer("log.level", "debug", "--x"),
-        ]);
+        let written = layer("listener.1.bind", "127.0.0.1:2525, [::1]:25", "$A");
+        let merged = merge(&[&defaults(&Names::of(&[&written])), &written, &layer("log.level", "debug", "--x")]);
         let bind = &merged["listener.1.bind"];
         assert_eq!(bind.origin(), Some("$A"));
         assert!(matches!(&bind.kind, ValueKind::Array(items) if items.len() == 2));
@@ -211,15 +188,5 @@ mod tests {
         let mut layer = Layer::default();
         layer.set("account.a.secret", secret_pair("plain", "hunter2", "f:1"));
         assert!(!format!("{layer:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn names() {
-        for name in ["office", "1", "a-b_c"] {
-            assert!(legal_name(name), "{name}");
-        }
-        for name in ["", "Office", "a__b", "a b", "办公", "a.b"] {
-            assert!(!legal_name(name), "{name}");
-        }
     }
 }

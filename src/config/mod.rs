@@ -1,118 +1,59 @@
 //! Settings: what the file, the environment and the command line say, and what it means.
 //!
 //! ```text
-//!  keys         the one table: every key, its kind, its default, its comment
+//!  keys         the one table: every key, its kind, its default, its comment (key); the reference file (reference)
 //!     |
-//!  file ------+                    taken apart, with the line of every key
-//!  environment+--> layer  merge -> value  one value -> check   all values -> Settings
-//!  defaults --+                                        account, client, door, user, route, notice
-//!                                                         |
-//!                                                       show   what is in force, and the reference file
+//!  file ------+                  taken apart, with the line of every key
+//!  environment+--> layer merge -> values  each read by its kind (value) -> check   all values -> Settings
+//!  defaults --+                                             listener, user, account, client, route, notice
+//!                                                                              |
+//!                                                                           loaded   what is in force, as text
 //! ```
 //!
-//! Not here: reading an account's secret, opening a socket, asking a name server. No module knows this one; `app` hands each its
-//! part. Every mistake that can be found is reported at once, with key, value, place, reason and remedy.
+//! Not here: reading an account's secret, opening a socket, asking a name server. No module below knows this one. Every
+//! mistake that can be found is reported at once, with key, value, place, reason and remedy.
 //!
 //! Invariant: no secret is in any message, warning or listing that comes from here.
 
 mod account;
 mod check;
 mod client;
-mod door;
+mod display;
 mod environment;
 mod file;
+mod key;
 mod keys;
 mod layer;
+mod listener;
+mod loaded;
 mod notice;
-mod own_door;
+mod own_listener;
 mod problem;
+mod reference;
 mod route;
 mod secret_place;
 mod settings;
-mod show;
+mod sources;
 mod suggest;
 mod user;
 mod value;
+mod values;
+mod written;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
 pub use environment::Overrides;
 pub use file::FileSource;
+pub use loaded::Loaded;
 pub use problem::{Problem, Problems};
+pub use reference::reference;
 pub use settings::{
     Account, Auth, Budget, Client, Flow, Limits, Listener, ListenerTls, Log, LogFormat, LogLevel, Notice, NoticeTo,
     Profile, QueueSettings, Rate, RepairLevel, Reply, Route, Settings, User, WebhookFormat,
 };
-pub use show::reference;
+pub use sources::Sources;
 
-use check::Names;
-use layer::Layer;
-
-/// Everything that settings can come from. A test fills it by hand.
-#[derive(Clone)]
-pub struct Sources {
-    /// Where the file is looked for when neither `--config` nor `$YIZHAN_CONFIG` names one.
-    pub file: FileSource,
-    /// The environment.
-    pub env: BTreeMap<String, String>,
-    /// The command line.
-    pub overrides: Overrides,
-    /// The machine's name, the default of `hostname`.
-    pub machine: String,
-    /// Whether the caller can ask for a secret that is missing. If so, a missing secret is no mistake.
-    pub can_ask: bool,
-}
-
-/// Shows the names of the variables only: the environment holds secrets, ours and other people's.
-impl fmt::Debug for Sources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources")
-            .field("file", &self.file)
-            .field("env", &self.env.keys())
-            .field("overrides", &self.overrides)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Sources {
-    /// The sources of this process. Variables that are not UTF-8 are left out.
-    pub fn of_process(overrides: Overrides, can_ask: bool) -> Sources {
-        let text = |(name, text): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, text.into_string().ok()?))
-        };
-        Sources {
-            file: FileSource::usual(),
-            env: std::env::vars_os().filter_map(text).collect(),
-            overrides,
-            machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            can_ask,
-        }
-    }
-}
-
-/// Settings without a mistake, and where they came from.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// What everything means.
-    pub settings: Settings,
-    /// What is allowed but unwise, one sentence each.
-    pub warnings: Vec<String>,
-    /// For each dotted key where its value was written: `yizhan.toml:5`, `$YIZHAN_USER`, `--user` or `default`.
-    pub origins: BTreeMap<String, String>,
-    /// The file that was read, if any.
-    pub file: Option<PathBuf>,
-    /// Each dotted key with its value as TOML, secrets hidden.
-    shown: BTreeMap<String, String>,
-}
-
-impl Loaded {
-    /// The settings in force as TOML, each with its origin, secrets hidden.
-    pub fn effective(&self) -> String {
-        show::effective(self)
-    }
-}
+use layer::{Layer, Names};
 
 /// Reads everything, checks everything.
 ///
@@ -141,22 +82,6 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     }
 
     let above = [&written, &short, &long, &arguments];
-    let mut names = Names {
-        listeners: Layer::names(&above, "listener"),
-        users: Layer::names(&above, "user"),
-        accounts: Layer::names(&above, "account"),
-        clients: Layer::names(&above, "client"),
-        routes: Layer::rows(&above, "route"),
-        replies: Layer::rows(&above, "reply"),
-    };
-    if names.listeners.is_empty() {
-        names.listeners.push(("local", "default"));
-    }
-    check::check(&sources, &above, &names, problems).map(|checked| Loaded {
-        settings: checked.settings,
-        warnings: checked.warnings,
-        origins: checked.origins,
-        file: fetched.map(|(name, _)| name),
-        shown: checked.shown,
-    })
+    check::check(&sources, &above, &Names::of(&above), problems)
+        .map(|loaded| Loaded { file: fetched.map(|(name, _)| name), ..loaded })
 }

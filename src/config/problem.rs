@@ -21,6 +21,17 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A mistake that shows no value.
+    pub(super) fn new(key: &str, origin: &str, reason: &str, remedy: &str) -> Problem {
+        Problem {
+            key: key.to_owned(),
+            value: None,
+            origin: origin.to_owned(),
+            reason: reason.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
     /// Files in the order of their lines, then everything else by name.
     fn place(&self) -> (String, usize, String) {
         let (name, line) = match self.origin.rsplit_once(':').map(|(name, line)| (name, line.parse())) {
@@ -69,6 +80,41 @@ impl fmt::Display for Problems {
             write!(f, "\n{problem}\n")?;
         }
         Ok(())
+    }
+}
+
+/// What the check of a part of the settings found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) problems: Vec<Problem>,
+    /// What is allowed but unwise, one sentence each.
+    pub(super) warnings: Vec<String>,
+    /// Keys whose value may be a secret in the wrong place, so that it is not shown.
+    pub(super) hidden: Vec<String>,
+}
+
+/// The meaning of a part, and what its check found. There is no meaning only where a problem was found, now or when a
+/// value was read.
+pub(super) type Checked<T> = (Option<T>, Findings);
+
+impl Findings {
+    /// Runs a check and returns its meaning with its findings.
+    pub(super) fn of<T>(check: impl FnOnce(&mut Findings) -> Option<T>) -> Checked<T> {
+        let mut findings = Findings::default();
+        (check(&mut findings), findings)
+    }
+
+    /// Adds the findings of a part and returns its meaning.
+    pub(super) fn take<T>(&mut self, (meaning, findings): Checked<T>) -> Option<T> {
+        self.add(findings);
+        meaning
+    }
+
+    /// Adds the findings of a part.
+    pub(super) fn add(&mut self, other: Findings) {
+        self.problems.extend(other.problems);
+        self.warnings.extend(other.warnings);
+        self.hidden.extend(other.hidden);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pure text work: no file, no environment, no other key is looked at (that is `check`). Types are strict: `"25"` is
 //! not a number in a file, because a file that is nearly right is a file somebody has misread. Values from variables
-//! and arguments were given their type by `layer`.
+//! and arguments were given their type by `written`.
 //!
 //! Invariant: no fault quotes the value of a secret.
 
@@ -14,10 +14,12 @@ use config::{Value, ValueKind};
 use encoding_rs::Encoding;
 use ipnet::IpNet;
 
-use super::keys::{self, Kind, quote};
+use super::display::{self, quote};
+use super::key::Kind;
 use super::problem::Fault;
 use super::settings::{Flow, NoticeTo, Rate};
 use super::suggest::nearest;
+use super::written::is_empty_secret;
 use crate::mail::Address;
 use crate::provider::{self, Preset};
 use crate::secret::{Secret, SecretSource};
@@ -27,7 +29,7 @@ mod measure;
 mod place;
 mod rule;
 
-pub(super) use link::{Carriage, bare_proxy, webhook as webhook_url};
+pub(super) use link::{Carriage, webhook as webhook_url};
 pub(super) use rule::ACTIONS;
 
 use link::proxy;
@@ -142,7 +144,7 @@ fn list<T>(value: &Value, remedy: &str, read: impl Fn(&str) -> Result<T, Fault>)
         return Err(Fault::new("the list is empty", "name at least one, or remove the line to get the default"));
     }
     let item = |item| {
-        let name = |fault: Fault| Fault { item: Some(keys::display(item)), ..fault };
+        let name = |fault: Fault| Fault { item: Some(display::plain(item)), ..fault };
         text(item, remedy).and_then(&read).map_err(name)
     };
     items.iter().map(item).collect()
@@ -213,7 +215,7 @@ fn flag(value: &Value) -> Result<bool, Fault> {
     }
 }
 
-/// A secret comes as the pair that `layer::secret_pair` makes, or as what was written when that was something else.
+/// A secret comes as the pair that `written::secret_pair` makes, or as what was written when that was something else.
 fn secret(key: &str, value: &Value) -> Result<SecretSource, Fault> {
     let remedy = format!("write {key} = {{ file = \"/path\" }} or {key} = {{ env = \"NAME\" }}");
     let wrong = || Fault::new("this is not a secret or a place where one is kept", remedy.as_str());
@@ -233,10 +235,7 @@ fn secret(key: &str, value: &Value) -> Result<SecretSource, Fault> {
 
 /// As a secret; an empty text is no webhook.
 fn webhook(value: &Value) -> Result<Option<SecretSource>, Fault> {
-    if let ValueKind::Array(pair) = &value.kind
-        && let [how, text] = pair.as_slice()
-        && matches!((&how.kind, &text.kind), (ValueKind::String(how), ValueKind::String(text)) if how == "plain" && text.trim().is_empty())
-    {
+    if is_empty_secret(value) {
         return Ok(None);
     }
     let source = secret("webhook", value)?;

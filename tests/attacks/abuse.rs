@@ -18,7 +18,7 @@
 //! | A-058 | a flood of messages | `listener::limits::a_058_*`, `delivery::relay::a_058_*`; how they leave: `delivery::simulated_day` |
 //! | A-059 | guessed passwords | `a_059_*`; `listener::auth::a_059_*`, `listener::limits::a_059_*`, `intake::login::tests::a_059_*` |
 //! | A-060 | odd base64 | `listener::auth::a_060_*`, `smtp::sasl::tests::a_060_*` |
-//! | A-061 | loops | `a_061_*`; `message::received::tests::a_061_*`, `config::own_door::tests::a_061_*`, `bad_config/69-own-listener` |
+//! | A-061 | loops | `a_061_*`; `message::received::tests::a_061_*`, `config::own_listener::tests::a_061_*`, `bad_config/69-own-listener` |
 //! | A-062 | notices of notices | `a_062_*`; `delivery::relay::a_062_*` |
 //! | A-063 | backscatter | `a_063_*` |
 //! | A-064 | a browser that is made to talk to us | `listener::networks::a_064_*`; `transcripts/25-http.txt` |

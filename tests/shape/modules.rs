@@ -31,6 +31,8 @@ impl Modules {
         let mut modules = BTreeMap::new();
         for (file, text) in files {
             let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).map(with_end).collect();
+            // A visibility names a module and does not use it.
+            let code = code.replace("pub(in crate::", "pub(in ");
             let path = path_of(file);
             let uses = uses_of(&code, &path);
             modules.insert(path, Module { file: file.clone(), code, uses });

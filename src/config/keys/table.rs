@@ -5,17 +5,9 @@
 //!
 //! Invariant: every default and every example reads without fault (a test does it).
 
-use super::{Key, Kind};
+use crate::config::key::{Key, Kind};
 
 mod relay;
-
-const fn fixed(pattern: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
-    Key { pattern, kind, default: Some(default), example: "", help }
-}
-
-const fn open(pattern: &'static str, kind: Kind, example: &'static str, help: &'static str) -> Key {
-    Key { pattern, kind, default: None, example, help }
-}
 
 /// A limit of a window.
 const BUDGET: Kind = Kind::Whole(1, 10_000_000);
@@ -36,311 +28,331 @@ const fn joined<const N: usize>(first: &[Key], second: &[Key]) -> [Key; N] {
 
 /// The machine, and everything of which there may be many: listeners, users, accounts, clients, routes, replies.
 const SECTIONS: &[Key] = &[
-    open(
+    Key::open(
         "hostname",
         Kind::Hostname,
         r#""relay.example.lan""#,
         "the name in EHLO and Received; default: the machine's name",
     ),
-    open(
+    Key::open(
         "data_dir",
         Kind::Path,
         r#""/var/lib/yizhan""#,
         "queue and state; default: $STATE_DIRECTORY, else $XDG_STATE_HOME/yizhan, else ~/.local/state/yizhan",
     ),
-    fixed("listener.*.bind", Kind::Sockets, r#"["127.0.0.1:25"]"#, "addresses to listen on, with the port"),
-    fixed(
+    Key::fixed("listener.*.bind", Kind::Sockets, r#"["127.0.0.1:25"]"#, "addresses to listen on, with the port"),
+    Key::fixed(
         "listener.*.tls",
         Kind::Word(&["off", "starttls", "implicit"], &[]),
         r#""off""#,
         "off | starttls (offered; many clients give up when they do not trust the certificate) | implicit (from the first \
          octet, usually at port 465)",
     ),
-    open(
+    Key::open(
         "listener.*.certificate",
         Kind::Path,
         r#""certs/relay.pem""#,
         "PEM file with the certificate and those above it, for tls; read again when it changes",
     ),
-    open(
+    Key::open(
         "listener.*.key",
         Kind::Path,
         r#""certs/relay.key""#,
         "PEM file with its private key; read again when it changes",
     ),
-    fixed(
+    Key::fixed(
         "listener.*.auth",
         Kind::Word(&["off", "accept-any", "verify"], &[]),
         r#""off""#,
         "off | accept-any (any user name and password will do; it allows nobody who is not in `allow`) | verify (by \
          [user.NAME]; who logs in may send from anywhere)",
     ),
-    fixed(
+    Key::fixed(
         "listener.*.allow",
         Kind::Networks,
         r#"["127.0.0.0/8", "::1/128"]"#,
         "client networks; everybody else is refused with 554 5.7.1, unless auth is verify",
     ),
-    open(
+    Key::open(
         "listener.*.proxy_from",
         Kind::Networks,
         r#"["10.0.0.5"]"#,
         "load balancers that say who the client is (PROXY protocol 1 and 2): from these addresses a connection must begin \
          with such a header, and `allow` is asked about the client in it; default: none",
     ),
-    fixed(
+    Key::fixed(
         "listener.*.profile",
         Kind::Word(&["strict", "tolerant", "legacy"], &[]),
         r#""tolerant""#,
         "how much broken SMTP is put up with: strict | tolerant | legacy (dangerous outside a network of one's own); of a \
          [client.NAME] that says it, its own",
     ),
-    open(
+    Key::open(
         "user.*.password",
         Kind::Password,
         r#"{ file = "/run/secrets/scanner" }"#,
         "what `yizhan hash-password` prints, or { file = \"..\" }, { env = \"..\" } with that or with the password, or the password \
          itself (warned about)",
     ),
-    open("user.*.login", Kind::User, r#""scanner@office.lan""#, "the name it logs in with; default: its NAME"),
-    open(
+    Key::open("user.*.login", Kind::User, r#""scanner@office.lan""#, "the name it logs in with; default: its NAME"),
+    Key::open(
         "user.*.client",
         Kind::Names,
         r#""scanner""#,
         "a NAME of [client.NAME], which it then is wherever it comes from, for repairs and routes; default: found by its address",
     ),
-    open(
+    Key::open(
         "user.*.account",
         Kind::Names,
         r#""office""#,
         "a NAME of [account.NAME], through which its mail leaves, whatever the routes say; default: as the routes say",
     ),
-    open(
+    Key::open(
         "user.*.sender",
         Kind::Patterns,
         r#"["scanner@example.com"]"#,
         "whom it may send as, in MAIL FROM; * stands for any characters; one or a list; default: anybody",
     ),
-    open("account.*.provider", Kind::Provider, r#""qq""#, "one of {providers} (cpanel, custom and ses need `host`)"),
-    open("account.*.user", Kind::User, r#""10000@qq.com""#, "the log-in name, which for most providers is the address"),
-    open(
+    Key::open(
+        "account.*.provider",
+        Kind::Provider,
+        r#""qq""#,
+        "one of {providers} (cpanel, custom and ses need `host`)",
+    ),
+    Key::open(
+        "account.*.user",
+        Kind::User,
+        r#""10000@qq.com""#,
+        "the log-in name, which for most providers is the address",
+    ),
+    Key::open(
         "account.*.address",
         Kind::Mailbox,
         r#""office@example.com""#,
         "the mailbox to send as, where `user` is no address; default: `user`",
     ),
-    open(
+    Key::open(
         "account.*.aliases",
         Kind::Mailboxes,
         r#"["sales@example.com"]"#,
         "other addresses of this mailbox: mail that has one of them in From: keeps it. The provider must know them",
     ),
-    open(
+    Key::open(
         "account.*.keep_dkim",
         Kind::Flag,
         "true",
         "whether a DKIM-Signature stays that the account's From breaks; default: false",
     ),
-    open(
+    Key::open(
         "account.*.secret",
         Kind::Secret,
         r#"{ file = "/run/secrets/qq" }"#,
         "the authorization code: { file = \"..\" }, { env = \"..\" }, or the code itself (warned about)",
     ),
-    open("account.*.host", Kind::Host, r#""smtp.qq.com""#, "default: the provider's"),
-    open("account.*.port", Kind::Whole(1, 65535), "465", "default: the provider's, else 465 and then 587"),
-    open(
+    Key::open("account.*.host", Kind::Host, r#""smtp.qq.com""#, "default: the provider's"),
+    Key::open("account.*.port", Kind::Whole(1, 65535), "465", "default: the provider's, else 465 and then 587"),
+    Key::open(
         "account.*.tls",
         Kind::Word(&["implicit", "starttls"], &[]),
         r#""implicit""#,
         "implicit | starttls; default: what belongs to the port. There is no way without TLS",
     ),
-    open(
+    Key::open(
         "account.*.login",
         Kind::Words(&["login", "plain"], &["xoauth2"]),
         r#"["login", "plain"]"#,
         "log-in mechanisms, best first; default: the provider's",
     ),
-    open("account.*.ca", Kind::Path, r#""certs/ca.pem""#, "PEM file with an authority to trust beside the system's"),
-    open(
+    Key::open(
+        "account.*.ca",
+        Kind::Path,
+        r#""certs/ca.pem""#,
+        "PEM file with an authority to trust beside the system's",
+    ),
+    Key::open(
         "account.*.proxy",
         Kind::Proxy,
         r#""socks5://127.0.0.1:1080""#,
         "the way to the provider: socks5://host:port or http://host:port, with user:password@ in front of the host if it \
          asks for them; default: none",
     ),
-    open("account.*.budget.messages_per_minute", BUDGET, "15", "most messages in a minute; default: the provider's"),
-    open("account.*.budget.messages_per_hour", BUDGET, "100", "most messages in an hour; default: the provider's"),
-    open("account.*.budget.messages_per_day", BUDGET, "500", "most messages in a day; default: the provider's"),
-    open(
+    Key::open(
+        "account.*.budget.messages_per_minute",
+        BUDGET,
+        "15",
+        "most messages in a minute; default: the provider's",
+    ),
+    Key::open("account.*.budget.messages_per_hour", BUDGET, "100", "most messages in an hour; default: the provider's"),
+    Key::open("account.*.budget.messages_per_day", BUDGET, "500", "most messages in a day; default: the provider's"),
+    Key::open(
         "account.*.budget.recipients_per_minute",
         BUDGET,
         "30",
         "most recipients in a minute, of all messages together; default: the provider's",
     ),
-    open(
+    Key::open(
         "account.*.budget.recipients_per_hour",
         BUDGET,
         "100",
         "most recipients in an hour, of all messages together; default: the provider's",
     ),
-    open(
+    Key::open(
         "account.*.budget.recipients_per_day",
         BUDGET,
         "500",
         "most recipients in a day, of all messages together; default: the provider's",
     ),
-    open(
+    Key::open(
         "account.*.budget.logins_per_minute",
         BUDGET,
         "2",
         "most log-ins in a minute, refused ones as well; default: the provider's",
     ),
-    open(
+    Key::open(
         "account.*.budget.logins_per_hour",
         BUDGET,
         "20",
         "most log-ins in an hour, refused ones as well; default: the provider's",
     ),
-    open(
+    Key::open(
         "account.*.budget.logins_per_day",
         BUDGET,
         "100",
         "most log-ins in a day, refused ones as well; default: the provider's",
     ),
-    open(
+    Key::open(
         "account.*.budget.connections",
         Kind::Whole(1, 100),
         "1",
         "most connections at a time; default: the provider's",
     ),
-    open(
+    Key::open(
         "client.*.from",
         Kind::AnyNetworks,
         r#"["192.168.1.20", "10.0.0.0/8"]"#,
         "its addresses and networks; the narrowest that fits counts. It allows nobody who is not in `allow`",
     ),
-    open("client.*.display", Kind::Phrase, r#""Scanner 2F""#, "the name in From: when the mail brings none"),
-    open(
+    Key::open("client.*.display", Kind::Phrase, r#""Scanner 2F""#, "the name in From: when the mail brings none"),
+    Key::open(
         "client.*.charset",
         Kind::Charset,
         r#""gb18030""#,
         "the charset of text that is not UTF-8 and names none; default: found by looking at it",
     ),
-    open(
+    Key::open(
         "client.*.reply_to",
         Kind::Mailbox,
         r#""reception@example.com""#,
         "where answers go when the mail does not say; default: its own sender",
     ),
-    open("client.*.subject_prefix", Kind::Phrase, r#""[scan]""#, "what stands before every subject"),
-    open(
+    Key::open("client.*.subject_prefix", Kind::Phrase, r#""[scan]""#, "what stands before every subject"),
+    Key::open(
         "client.*.repair",
         Kind::Word(&["full", "minimal"], &[]),
         r#""full""#,
         "full | minimal (only what the provider would refuse); default: full",
     ),
-    open(
+    Key::open(
         "client.*.drop_cron_env",
         Kind::Flag,
         "true",
         "whether the X-Cron-Env fields go in which cron tells its environment; default: false",
     ),
-    open(
+    Key::open(
         "client.*.profile",
         Kind::Word(&["strict", "tolerant", "legacy"], &[]),
         r#""legacy""#,
         "how much broken SMTP is put up with: strict | tolerant | legacy (a message may end at LF.LF, EHLO is answered in one \
          line); default: the listener's",
     ),
-    open(
+    Key::open(
         "client.*.idle",
         Kind::Time(5),
         r#""1h""#,
         "how long it may stay connected without a word, for those that keep a connection for later; default: 5m",
     ),
-    open(
+    Key::open(
         "client.*.lane",
         Kind::Word(&["alarm", "normal", "bulk"], &[]),
         r#""alarm""#,
         "alarm (goes first, and has a part of the budget to itself) | normal | bulk (waits for the others); default: normal",
     ),
-    open(
+    Key::open(
         "client.*.sender",
         Kind::Patterns,
         r#"["*@corp.example", "alarm@example.com"]"#,
         "envelope senders it may use, others are refused with 553: a mailbox, *@domain (no subdomain), name@ (without a \
          domain) or *; default: any",
     ),
-    open(
+    Key::open(
         "client.*.null_sender",
         Kind::Flag,
         "false",
         "whether it may use the null sender <> (bounces, receipts), which is in no list; default: true",
     ),
-    open(
+    Key::open(
         "client.*.recipient",
         Kind::Patterns,
         r#"["*@corp.example"]"#,
         "envelope recipients it may write to, others are refused with 550; as `sender`; default: any",
     ),
-    open(
+    Key::open(
         "route.*.client",
         Kind::Names,
         r#""scanner""#,
         "for mail of this client, a NAME of [client.NAME], or of several",
     ),
-    open(
+    Key::open(
         "route.*.sender",
         Kind::Patterns,
         r#""*@example.com""#,
         "and with this envelope sender: an address, \"*@domain\" for all of a domain, \"printer@\" for one without a domain; one or a list",
     ),
-    open(
+    Key::open(
         "route.*.recipient",
         Kind::Patterns,
         r#"["*@example.com", "boss@example.org"]"#,
         "and to these recipients; one or a list",
     ),
-    open(
+    Key::open(
         "route.*.account",
         Kind::Names,
         r#"["office"]"#,
         "by this account, a NAME of [account.NAME], or by several in this order: overflow and failover",
     ),
-    open("route.*.spread", Kind::Flag, "false", "whether several accounts take turns instead; default: false"),
-    open(
+    Key::open("route.*.spread", Kind::Flag, "false", "whether several accounts take turns instead; default: false"),
+    Key::open(
         "reply.*.provider",
         Kind::Provider,
         r#""qq""#,
         "whose reply it is, a name as in [account.NAME]; default: anybody's",
     ),
-    open(
+    Key::open(
         "reply.*.phase",
         Kind::Phases,
         r#""DATA""#,
         "what was answered: CONNECT | EHLO | STARTTLS | AUTH | MAIL | RCPT | DATA | RSET | QUIT | ANY; one or a list; \
          default: ANY",
     ),
-    open(
+    Key::open(
         "reply.*.pattern",
         Kind::Sentence,
         r"'^550\b.*mailbox is being moved'",
         "a regular expression for code and text of the reply, upper and lower case alike",
     ),
-    open(
+    Key::open(
         "reply.*.action",
         Kind::Action,
         r#""RETRY_HOUR""#,
         "what follows: {actions}; with +ALERT behind it the owner is told",
     ),
-    open(
+    Key::open(
         "reply.*.scope",
         Kind::Word(&["session", "account", "host", "domain", "config", "message", "recipient"], &[]),
         r#""account""#,
         "what it is said of: session | account | host | domain | config | message | recipient; default: what goes with the action",
     ),
-    open(
+    Key::open(
         "reply.*.remedy",
         Kind::Sentence,
         r#""The provider is moving mailboxes; it will be over tonight.""#,

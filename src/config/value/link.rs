@@ -25,14 +25,6 @@ fn remedy(error: ProxyError) -> &'static str {
     }
 }
 
-/// The proxy without its log-in, for a person; `None` when it is none.
-pub(in crate::config) fn bare_proxy(text: &str) -> Option<String> {
-    let bare = Proxy::parse(text).ok()?.to_string();
-    let (scheme, place) = bare.split_once("://")?;
-    let hidden = if text.contains('@') { "[secret]@" } else { "" };
-    Some(format!("{scheme}://{hidden}{place}"))
-}
-
 fn is_port(port: &str) -> bool {
     port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }

@@ -3,8 +3,8 @@
 //! Not here: whether there is a section of that name (that needs the other sections), and the pattern of a reply, which
 //! is tried when the row is complete. Invariant: a word comes out as the catalogue writes it, in capitals.
 
-use crate::config::keys::quote;
-use crate::config::layer::legal_name;
+use crate::config::display::quote;
+use crate::config::key::legal_name;
 use crate::config::problem::Fault;
 use crate::config::suggest::nearest;
 use crate::mail::Address;

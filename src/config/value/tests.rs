@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::keys::KEYS;
-use crate::config::layer;
+use crate::config::written;
 
 fn string(text: &str) -> Value {
     Value::from(text)
@@ -17,7 +17,7 @@ fn every_default_and_every_example_reads() {
     for key in KEYS {
         let text = key.default.unwrap_or(key.example);
         assert!(!text.is_empty() && !key.help.is_empty(), "{}", key.pattern);
-        let value = layer::constant(key, text);
+        let value = written::constant(key, text);
         if let Err(fault) = read(key.kind, &value) {
             panic!("{} = {text}: {fault:?}", key.pattern);
         }
@@ -199,6 +199,7 @@ fn proxies() {
     ] {
         assert_eq!(good(text).as_deref(), Some(text));
     }
+    let shown = |text: &str| display::display(Kind::Proxy, &string(text));
     for (text, reason) in [
         ("", "is written socks5://"),
         ("127.0.0.1:1080", "is written socks5://"),
@@ -219,10 +220,10 @@ fn proxies() {
     ] {
         let fault = proxy(text).unwrap_err();
         assert!(fault.reason.contains(reason), "{text}: {}", fault.reason);
-        assert!(!format!("{fault:?}").contains("hunter2") && bare_proxy(text).is_none(), "{text}");
+        assert!(!format!("{fault:?}").contains("hunter2") && shown(text) == display::HIDDEN, "{text}");
     }
-    assert_eq!(bare_proxy("socks5://relay:hun@ter2@proxy:1080").as_deref(), Some("socks5://[secret]@proxy:1080"));
-    assert_eq!(bare_proxy("http://proxy:1080").as_deref(), Some("http://proxy:1080"));
+    assert_eq!(shown("socks5://relay:hun@ter2@proxy:1080"), "\"socks5://[secret]@proxy:1080\"");
+    assert_eq!(shown("http://proxy:1080"), "\"http://proxy:1080\"");
 }
 
 #[test]

@@ -2,120 +2,120 @@
 //!
 //! Not here: what there may be many of, such as accounts and clients (that is `table`, with the rules for every row).
 
-use super::{Key, Kind, fixed, open};
+use crate::config::key::{Key, Kind};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 /// Its rows, in the order of the reference file.
 pub(super) const KEYS: &[Key] = &[
-    fixed("limits.connections", Kind::Whole(1, 100_000), "500", "connections of all clients together"),
-    fixed("limits.connections_per_client", Kind::Whole(1, 100_000), "50", "connections of one client address"),
-    fixed(
+    Key::fixed("limits.connections", Kind::Whole(1, 100_000), "500", "connections of all clients together"),
+    Key::fixed("limits.connections_per_client", Kind::Whole(1, 100_000), "50", "connections of one client address"),
+    Key::fixed(
         "limits.messages_per_connection",
         Kind::Whole(1, 1_000_000_000),
         "100000",
         "messages of one connection; the next MAIL is answered 421, and the client connects again",
     ),
-    fixed(
+    Key::fixed(
         "limits.messages_per_client",
         Kind::Rate,
         r#""10000/min""#,
         "messages of one client address: N/s, N/min or N/h",
     ),
-    fixed(
+    Key::fixed(
         "limits.recipients_per_client",
         Kind::Rate,
         r#""30000/min""#,
         "recipients of one client address, of all its messages together",
     ),
-    fixed(
+    Key::fixed(
         "limits.bytes_per_client",
         Kind::Flow,
         r#""8GiB/h""#,
         "mail of one client address: SIZE/s, SIZE/min or SIZE/h",
     ),
-    fixed(
+    Key::fixed(
         "limits.failures_per_client",
         Kind::Rate,
         r#""100/min""#,
         "refused commands of one client address: bad ones, log-ins, senders, recipients. Beyond it its mail is put off with \
          450, and no log-in is looked at",
     ),
-    open(
+    Key::open(
         "limits.messages_per_sender",
         Kind::Rate,
         r#""300/min""#,
         "messages of one envelope sender, whichever client they come from; default: not counted",
     ),
-    fixed("limits.recipients", Kind::Whole(1, 10_000), "100", "recipients of one message"),
+    Key::fixed("limits.recipients", Kind::Whole(1, 10_000), "100", "recipients of one message"),
     // RFC 5321 section 4.5.3.1.7: every server must take 64 KiB.
-    fixed("limits.message_size", Kind::Size(64 * KIB), r#""50MiB""#, "the largest message"),
-    fixed("limits.queue_size", Kind::Size(MIB), r#""5GiB""#, "what the queue may hold"),
-    fixed(
+    Key::fixed("limits.message_size", Kind::Size(64 * KIB), r#""50MiB""#, "the largest message"),
+    Key::fixed("limits.queue_size", Kind::Size(MIB), r#""5GiB""#, "what the queue may hold"),
+    Key::fixed(
         "limits.queue_size_per_client",
         Kind::Size(MIB),
         r#""2GiB""#,
         "what messages of one client address may hold of it, so that there is room for the others",
     ),
-    fixed("limits.disk_free", Kind::Size(0), r#""200MiB""#, "what stays free on the disk"),
-    fixed(
+    Key::fixed("limits.disk_free", Kind::Size(0), r#""200MiB""#, "what stays free on the disk"),
+    Key::fixed(
         "queue.url",
         Kind::Word(&["sqlite"], &["postgres://", "postgresql://"]),
         r#""sqlite""#,
         "sqlite: a file in data_dir",
     ),
-    fixed(
+    Key::fixed(
         "queue.retry",
         Kind::Times,
         r#"["1m", "5m", "15m", "1h", "2h", "4h"]"#,
         "waits between tries; then the last one again and again",
     ),
-    fixed("queue.expire", Kind::Time(1), r#""5d""#, "after this long a message has failed"),
-    fixed(
+    Key::fixed("queue.expire", Kind::Time(1), r#""5d""#, "after this long a message has failed"),
+    Key::fixed(
         "queue.keep_delivered",
         Kind::Time(0),
         r#""7d""#,
         "how long the record of a delivered message is kept, without its body",
     ),
-    fixed(
+    Key::fixed(
         "queue.keep_failed",
         Kind::Time(0),
         r#""30d""#,
         "how long a failed message is kept, with its body, so that it can be sent again",
     ),
-    fixed(
+    Key::fixed(
         "notice.to",
         Kind::Notice,
         r#""self""#,
         "failure notices go to: self (the account's own mailbox) | sender (if a `sender` list names it) | an address | none",
     ),
-    open(
+    Key::open(
         "notice.webhook",
         Kind::Webhook,
         r#"{ file = "/run/secrets/webhook" }"#,
         "the URL that alarms of accounts are posted to; it carries a token, so it is written like `secret`; default: none",
     ),
-    fixed(
+    Key::fixed(
         "notice.format",
         Kind::Word(&["json", "wecom", "dingtalk", "feishu", "slack"], &[]),
         r#""json""#,
         "what is posted there: json | wecom | dingtalk | feishu | slack",
     ),
-    open(
+    Key::open(
         "notice.ca",
         Kind::Path,
         r#""certs/ca.pem""#,
         "PEM file with an authority to trust for the webhook beside the system's",
     ),
-    open(
+    Key::open(
         "notice.language",
         Kind::Word(&["en", "zh", "both"], &[]),
         r#""both""#,
         "en | zh | both, of notices and alarms; default: zh where $LC_ALL, $LC_MESSAGES or $LANG says so, else en",
     ),
-    fixed("log.format", Kind::Word(&["text", "json"], &[]), r#""text""#, "text | json"),
-    fixed(
+    Key::fixed("log.format", Kind::Word(&["text", "json"], &[]), r#""text""#, "text | json"),
+    Key::fixed(
         "log.level",
         Kind::Word(&["error", "warn", "info", "debug", "trace"], &[]),
         r#""info""#,

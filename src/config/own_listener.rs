@@ -5,31 +5,33 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::check::{Check, get};
+use super::problem::Problem;
 use super::settings::{Account, Listener};
-use super::value::Meaning;
+use super::values::{Values, get};
+use crate::provider::Endpoint;
 
-/// Notes every account that would send to one of the listeners.
-pub(super) fn circles(check: &mut Check<'_>, accounts: &[Option<Account>], listeners: &[Option<Listener>]) {
-    let hostname: String = get!(check, "hostname", Text).unwrap_or_default();
+/// The accounts that would send to one of the listeners.
+pub(super) fn circles(
+    values: &Values<'_>,
+    accounts: &[Option<Account>],
+    listeners: &[Option<Listener>],
+) -> Vec<Problem> {
+    let hostname: String = get!(values, "hostname", Text).unwrap_or_default();
+    let binds: Vec<(&str, SocketAddr)> =
+        listeners.iter().flatten().flat_map(|one| one.bind.iter().map(|bind| (one.name.as_str(), *bind))).collect();
+    let own = |place: &Endpoint| {
+        let same = |bind: &SocketAddr| leads_to(&place.host, &hostname, bind.ip()) && bind.port() == place.port;
+        binds.iter().find(|(_, bind)| same(bind))
+    };
+    let problem = |account: &Account| {
+        let (listener, bind) = account.endpoints.iter().find_map(own)?;
+        let reason =
+            format!("this is listener.{listener} of this relay itself ({bind}): every mail would go round in a circle");
+        let key = format!("account.{}.host", account.name);
+        Some(values.misfit(&key, &reason, "name the server of the mailbox provider"))
+    };
     // Behind a proxy 127.0.0.1 is another machine.
-    for account in accounts.iter().flatten().filter(|account| account.proxy.is_none()) {
-        let doors = || listeners.iter().flatten().flat_map(|door| door.bind.iter().map(move |bind| (&door.name, bind)));
-        let own = account.endpoints.iter().find_map(|place| {
-            let mut same =
-                doors().filter(|(_, bind)| leads_to(&place.host, &hostname, bind.ip()) && bind.port() == place.port);
-            same.next().map(|(name, bind)| (name.clone(), *bind))
-        });
-        let Some((name, bind)) = own else { continue };
-        blame(check, &account.name, &name, bind);
-    }
-}
-
-fn blame(check: &mut Check<'_>, account: &str, listener: &str, bind: SocketAddr) {
-    let reason =
-        format!("this is listener.{listener} of this relay itself ({bind}): every mail would go round in a circle");
-    let remedy = "name the server of the mailbox provider";
-    check.misfit(&format!("account.{account}.host"), &reason, remedy);
+    accounts.iter().flatten().filter(|account| account.proxy.is_none()).filter_map(problem).collect()
 }
 
 /// Whether `host` can only be the machine itself, at an address that this listener has.

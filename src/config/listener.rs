@@ -1,0 +1,122 @@
+//! One listener: its addresses and access rules, and its TLS with the two files that it needs.
+//!
+//! Not here: handshakes, and reading the files again when they change (`net::tls::identity`). Invariant: TLS that comes out
+//! could be shown to a client a moment ago: the files were read, and the key belongs to the certificate.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::display::quote;
+use super::problem::{Checked, Findings, Problem};
+use super::settings::{Auth, Listener, ListenerTls, Profile};
+use super::values::{Values, get};
+use crate::net::tls::TlsError;
+use crate::net::tls::identity::{Identity, IdentityError};
+use crate::provider::Tls;
+
+/// Checks the listener of this name.
+pub(super) fn listener(values: &Values<'_>, name: &str) -> Checked<Listener> {
+    Findings::of(|findings| {
+        let path = |key: &str| format!("listener.{name}.{key}");
+        let bind: Option<Vec<SocketAddr>> = get!(values, path("bind"), Sockets);
+        let origin = values.origin(&path("bind"));
+        // On the command line port 0 is for trials; written down it is a slip: the port would change at every start.
+        for address in bind.iter().flatten().filter(|address| address.port() == 0 && origin != "--listen") {
+            let remedy = "write a port from 1 to 65535; port 0 is only for --listen, in trials";
+            let problem = Problem::new(&path("bind"), origin, "there is no port 0 to connect to", remedy);
+            findings.problems.push(Problem { value: Some(quote(&address.to_string())), ..problem });
+        }
+        let profile = Profile::of(get!(values, path("profile"), Word)?)?;
+        let auth = match get!(values, path("auth"), Word)? {
+            "off" => Auth::Off,
+            "accept-any" => Auth::AcceptAny,
+            "verify" => Auth::Verify,
+            _ => return None,
+        };
+        let tls = findings.take(tls(values, name));
+        Some(Listener {
+            name: name.to_owned(),
+            bind: bind?,
+            allow: get!(values, path("allow"), Networks)?,
+            proxy_from: get!(values, path("proxy_from"), Networks).unwrap_or_default(),
+            profile,
+            auth,
+            tls: tls?,
+        })
+    })
+}
+
+/// TLS of the listener: `Some(None)` when it is off.
+fn tls(values: &Values<'_>, name: &str) -> Checked<Option<ListenerTls>> {
+    Findings::of(|findings| {
+        let path = |key: &str| format!("listener.{name}.{key}");
+        let begins = match get!(values, path("tls"), Word)? {
+            "starttls" => Tls::StartTls,
+            "implicit" => Tls::Implicit,
+            _ => {
+                if values.has(&path("certificate")) || values.has(&path("key")) {
+                    let text = "there is a certificate, but it is not shown to anybody; write tls = \"starttls\" or \"implicit\"";
+                    findings.warnings.push(values.warning(&path("tls"), text));
+                }
+                return Some(None);
+            }
+        };
+        for (key, what) in [("certificate", "certificate"), ("key", "private key")] {
+            if !values.has(&path(key)) {
+                let remedy = format!("add {key} = \"certs/{key}.pem\" to [listener.{name}], or write tls = \"off\"");
+                let reason = format!("TLS needs a {what}");
+                findings.problems.push(Problem::new(&path(key), values.origin(&path("tls")), &reason, &remedy));
+            }
+        }
+        let certificate: Option<PathBuf> = get!(values, path("certificate"), Path);
+        let key: Option<PathBuf> = get!(values, path("key"), Path);
+        let (certificate, key) = (certificate?, key?);
+        match Identity::open(&certificate, &key) {
+            Ok(_) => Some(Some(ListenerTls { begins, certificate, key })),
+            Err(error) => {
+                findings.problems.push(unusable(values, name, error));
+                None
+            }
+        }
+    })
+}
+
+fn unusable(values: &Values<'_>, name: &str, error: IdentityError) -> Problem {
+    match error {
+        IdentityError::Certificate(error) => {
+            let reason = match error {
+                TlsError::Ca { reason, .. } => reason,
+                other @ (TlsError::Name { .. }
+                | TlsError::Handshake { .. }
+                | TlsError::Roots(_)
+                | TlsError::Setup(_)) => other.to_string(),
+            };
+            let reason = format!("the certificate cannot be used: {reason}");
+            let remedy = "name a PEM file that the relay may read: its own certificate first, those above it after it";
+            values.misfit(&format!("listener.{name}.certificate"), &reason, remedy)
+        }
+        IdentityError::Key { reason, .. } => {
+            let reason = format!("the private key cannot be used: {reason}");
+            let remedy =
+                "name a PEM file that the relay may read, with the key of that certificate, not locked with a password";
+            values.misfit(&format!("listener.{name}.key"), &reason, remedy)
+        }
+    }
+}
+
+/// The addresses that two listeners have.
+pub(super) fn addresses(values: &Values<'_>, listeners: &[Option<Listener>]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut seen: Vec<(SocketAddr, &str)> = Vec::new();
+    for listener in listeners.iter().flatten() {
+        for address in listener.bind.iter().filter(|address| address.port() != 0) {
+            if let Some((_, first)) = seen.iter().find(|(known, _)| known == address) {
+                let (key, reason) =
+                    (format!("listener.{}.bind", listener.name), format!("{address} is also in listener.{first}.bind"));
+                problems.push(values.misfit(&key, &reason, "name every address once"));
+            }
+            seen.push((*address, &listener.name));
+        }
+    }
+    problems
+}
