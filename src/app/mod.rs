@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::account::Account;
 use crate::admin::control::Control;
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::delivery::{self, ConnectedAccount, Delivery};
 use crate::drain::Drain;
 use crate::intake::listener::BindError;
@@ -20,20 +21,22 @@ use crate::intake::{self, Listener};
 use crate::limits::capacity::Capacity;
 use crate::limits::guard::Guard;
 use crate::limits::known_clients::KnownClients;
+use crate::limits::lockout::Patience;
 use crate::mail::IdSource;
+use crate::net::tls::roots::Roots;
 use crate::queue::sqlite::SqliteQueue;
 use crate::queue::{self, Queue};
+use crate::report::webhook::{self, Webhook, WebhookSettings};
 use crate::telemetry::counter::Counters;
+use crate::upstream::Upstream;
 
 mod chores;
 mod offline;
 mod purge;
 mod shared_account;
-mod translate;
 
 pub use offline::{accounts_offline, read_secrets};
 use shared_account::Marks;
-pub use translate::{catalogue, clients, from_policy};
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
 pub const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -48,9 +51,6 @@ pub enum StartError {
     /// There is no account, so nothing could ever be sent.
     #[error("{NO_ACCOUNT}")]
     NoAccount,
-    /// The account's log-in name is not a mailbox, so nobody knows whom to send as.
-    #[error("account.{0}.user is not a mailbox address, and the relay needs one to send as")]
-    NoMailbox(String),
     /// A listener could not be opened.
     #[error("{source}\n{}", bind_hint(source))]
     Bind {
@@ -133,9 +133,8 @@ impl Relay {
     /// [`StartError`]; nothing is left running then.
     pub fn start(settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
         // What is wrong with the settings is said before anything is made on the disk.
-        translate::owner(settings)?;
-        translate::router(settings)?;
-        let (queue, report) = SqliteQueue::open(&settings.queue.data_dir, translate::queue(settings))?;
+        owner(settings)?;
+        let (queue, report) = SqliteQueue::open(&settings.queue.data_dir, settings.queue.retention)?;
         for sentence in report {
             tracing::warn!(event = "queue_report", "{sentence}");
         }
@@ -147,15 +146,16 @@ impl Relay {
     /// # Errors
     /// [`StartError`]; nothing is left running then, and the queue is as it was.
     pub fn on(shared: Arc<dyn Queue>, settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
-        let owner = translate::owner(settings)?;
-        let router = Arc::new(translate::router(settings)?);
+        let owner = owner(settings)?;
+        let router = Arc::new(settings.router());
         let (counters, drain) = (Counters::default(), Drain::default());
         let ids = Arc::new(IdSource::new(seed()));
-        let (limits, doors) = (translate::limits(settings), translate::listeners(settings)?);
-        let capacity = Capacity::new(limits.clone());
+        let capacity = Capacity::new(settings.limits.clone());
         let known: Arc<KnownClients> = Arc::default();
-        let guard = Arc::new(Guard::new(&limits, std::time::Instant::now()));
+        let guard = Arc::new(Guard::new(&settings.limits, std::time::Instant::now()));
         let door = intake::IntakeContext {
+            hostname: settings.hostname.clone(),
+            limits: settings.limits.clone(),
             queue: shared.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
@@ -165,15 +165,15 @@ impl Relay {
             counters: counters.clone(),
             drain: drain.clone(),
             owner,
-            clients: Arc::new(intake::Clients::new(translate::clients(settings))),
-            users: Arc::new(translate::users(settings, known.clone())?),
+            clients: Arc::new(intake::Clients::new(settings.clients.clone())),
+            users: Arc::new(intake::Users::new(settings.users.clone(), Patience::default(), known.clone())),
             known,
-            expire: settings.queue.expire,
-            largest: Arc::new(translate::largest(settings, &router)),
+            expire: settings.queue.schedule.expire,
+            largest: Arc::new(settings.largest(&router)),
             router,
         };
         let listeners: Result<Vec<Listener>, BindError> =
-            doors.into_iter().map(|one| Listener::bind(one, door.clone())).collect();
+            settings.listeners.iter().map(|one| Listener::bind(one.clone(), door.clone())).collect();
         let listeners = listeners.map_err(|source| StartError::Bind { source })?;
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)
@@ -315,19 +315,47 @@ struct Parts {
 
 /// The delivery that the settings describe, not yet at work.
 fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError> {
-    let catalogue = translate::catalogue(settings)?;
-    let accounts = translate::accounts(settings, &catalogue, &parts.counters)?;
-    let around = delivery::Surroundings {
+    let wrong = |path: &str, reason: String| StartError::Setting { path: path.to_owned(), reason };
+    let catalogue = settings.catalogue().map_err(|error| wrong("reply", error.to_string()))?;
+    let webhook = webhook(&settings.notice).map_err(|reason| wrong("notice.webhook", reason))?;
+    // Accounts that trust the same share it.
+    let roots = Roots::default();
+    let connected = |account: &config::Account| {
+        let upstream = Upstream::new(account.upstream(&settings.hostname, &catalogue, &roots), parts.counters.clone());
+        ConnectedAccount::new(Account::new(account.profile(), account.budget.clone()), upstream)
+    };
+    let accounts = settings.accounts.iter().map(connected).collect();
+    let around = delivery::IntakeContext {
         queue: parts.queue,
-        router: Arc::new(translate::router(settings)?),
+        router: Arc::new(settings.router()),
         catalogue,
-        webhook: translate::webhook(settings)?,
+        webhook,
         clock: parts.clock,
         ids: parts.ids,
         counters: parts.counters,
         drain: parts.drain,
     };
-    Ok(Delivery::new(translate::delivery(settings)?, accounts, around))
+    Ok(Delivery::new(settings.delivery(), accounts, around))
+}
+
+/// The owner is the mailbox of the first account.
+fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {
+    let first = settings.accounts.first().ok_or(StartError::NoAccount)?;
+    Ok(intake::Owner { mailbox: first.address.clone() })
+}
+
+/// Where alarms about accounts go. The error is the reason why the URL cannot be used.
+fn webhook(notice: &config::Notice) -> Result<Option<Webhook>, String> {
+    let Some(source) = &notice.webhook else { return Ok(None) };
+    let hook = WebhookSettings {
+        url: source.read().map_err(|error| error.to_string())?,
+        format: notice.format,
+        ca: notice.ca.clone(),
+        language: notice.language,
+        connect_limit: webhook::CONNECT_LIMIT,
+        limit: webhook::LIMIT,
+    };
+    Webhook::new(hook).map(Some).map_err(|error| error.to_string())
 }
 
 /// A number that other processes are unlikely to have.

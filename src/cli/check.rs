@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use super::exposed;
 use super::run::SettingsArguments;
 use super::screen::{self, Lang};
-use crate::config::{Auth, NoticeTo, Settings};
+use crate::config::Settings;
 use crate::intake::login::WORKERS;
+use crate::report::NoticeTo;
 use crate::secret::SecretSource;
 use crate::secret::password::{Cost, Password};
+use crate::smtp::server::AuthMode;
 
 /// Memory of the program at rest, rounded up (docs/performance.md, "At rest").
 const REST: u64 = 10;
@@ -42,7 +44,7 @@ pub(super) fn run(arguments: SettingsArguments, lang: Lang) -> ExitCode {
 /// The memory to plan for where log-ins are verified: comparing a password takes what its hash asks for, and
 /// [`WORKERS`] run at a time. Passwords that cannot be read count with the default cost.
 fn log_ins(settings: &Settings, lang: Lang) -> Option<String> {
-    settings.listeners.iter().find(|listener| listener.auth == Auth::Verify)?;
+    settings.listeners.iter().find(|listener| listener.auth == AuthMode::Verify)?;
     let cost = |source: &SecretSource| {
         let password = source.read().ok().and_then(|secret| Password::new(secret).ok());
         password.map_or_else(Cost::default, |password| password.cost()).memory().div_ceil(MIB)
@@ -63,7 +65,7 @@ fn log_ins(settings: &Settings, lang: Lang) -> Option<String> {
 /// What to say when nobody would hear that an account is in trouble: an alarm goes over a webhook, else over another
 /// account, and never over the one it is about.
 fn silence(settings: &Settings, lang: Lang) -> Option<String> {
-    let (one, mute) = (settings.accounts.len() == 1, settings.notice.to == NoticeTo::None);
+    let (one, mute) = (settings.accounts.len() == 1, settings.notice.to == NoticeTo::Nobody);
     let silent = settings.notice.webhook.is_none() && (one || (mute && !settings.accounts.is_empty()));
     let (en, zh) = if one {
         (

@@ -42,7 +42,7 @@ pub(super) fn find(settings: &Settings) -> Vec<Exposed> {
     });
     let keys = settings.listeners.iter().filter_map(|one| {
         let tls = one.tls.as_ref()?;
-        Some((format!("listener.{}", one.name), tls.key.as_path()))
+        Some((format!("listener.{}", one.name), tls.identity.key_file()))
     });
     let webhook = settings.notice.webhook.iter().filter_map(|one| Some(("notice.webhook".to_owned(), file_of(one)?)));
     let secrets = accounts.chain(users).chain(keys).chain(webhook);

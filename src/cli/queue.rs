@@ -13,7 +13,7 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::queue::sqlite::SqliteQueue;
-use crate::queue::{Queue as _, RetentionSettings, WaitReason};
+use crate::queue::{Queue as _, WaitReason};
 
 use super::run::SettingsArguments;
 use super::screen::{self, Ink, Lang, Paint, harmless, one_line};
@@ -117,9 +117,7 @@ pub(super) async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::
         "there is no queue in {} (--data-dir names another folder)",
         data_dir.display()
     );
-    let keep =
-        RetentionSettings { keep_delivered: settings.queue.keep_delivered, keep_failed: settings.queue.keep_failed };
-    let (queue, report) = SqliteQueue::open(data_dir, keep)?;
+    let (queue, report) = SqliteQueue::open(data_dir, settings.queue.retention)?;
     for sentence in report {
         screen::complain(&sentence);
     }

@@ -77,7 +77,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         Err(code) => return Ok(code),
     };
     let mut settings = loaded.settings;
-    log::start(log_settings(&settings)).context("the log could not be started")?;
+    log::start(settings.log).context("the log could not be started")?;
     panic::report();
     for warning in &loaded.warnings {
         tracing::warn!(event = "settings", "{warning}");
@@ -120,7 +120,7 @@ async fn relay(mut settings: Settings, sandbox: bool) -> anyhow::Result<ExitCode
 fn explain(error: &StartError) -> ExitCode {
     screen::complain(&format!("yizhan: {error}"));
     match error {
-        StartError::NoAccount | StartError::NoMailbox(_) | StartError::Setting { .. } => ExitCode::from(BAD_SETTINGS),
+        StartError::NoAccount | StartError::Setting { .. } => ExitCode::from(BAD_SETTINGS),
         StartError::Bind { .. } | StartError::Queue(_) | StartError::Control { .. } => ExitCode::FAILURE,
     }
 }
@@ -134,21 +134,4 @@ fn ask_for_secrets(settings: &mut Settings, lang: Lang) -> anyhow::Result<()> {
         account.secret = Some(SecretSource::Plain(prompt::secret(&question)?));
     }
     Ok(())
-}
-
-fn log_settings(settings: &Settings) -> log::Settings {
-    use tracing::level_filters::LevelFilter;
-    log::Settings {
-        format: match settings.log.format {
-            config::LogFormat::Text => log::Format::Text,
-            config::LogFormat::Json => log::Format::Json,
-        },
-        level: match settings.log.level {
-            config::LogLevel::Error => LevelFilter::ERROR,
-            config::LogLevel::Warn => LevelFilter::WARN,
-            config::LogLevel::Info => LevelFilter::INFO,
-            config::LogLevel::Debug => LevelFilter::DEBUG,
-            config::LogLevel::Trace => LevelFilter::TRACE,
-        },
-    }
 }

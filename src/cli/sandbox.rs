@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::clock::Clock;
-use crate::config::{Account, Budget};
+use crate::config::Account;
 use crate::drain::Drain;
 use crate::mail::Address;
-use crate::provider::{Endpoint, Tls, Windows, preset};
+use crate::provider::{Endpoint, Tls, preset};
 use crate::sandbox::{Limits, Sandbox, Settings};
 use crate::secret::{Secret, SecretSource};
 
@@ -56,23 +56,10 @@ impl Provider {
         let addr = self.sandbox.implicit_addr().context("the sandbox has no port")?;
         let preset = preset("qq").context("there is no preset qq")?;
         Ok(Account {
-            name: "sandbox".to_owned(),
-            preset,
-            user: USER.to_owned(),
-            address: Some(Address::parse(USER)?),
-            aliases: Vec::new(),
-            keep_dkim: false,
             secret: Some(SecretSource::Plain(self.secret.clone())),
             endpoints: vec![Endpoint { host: addr.ip().to_string(), port: addr.port(), tls: Tls::Implicit }],
-            login: preset.login.clone(),
             ca: Some(self.ca.clone()),
-            budget: Budget {
-                messages: Windows::default(),
-                recipients: Windows::default(),
-                logins: Windows::default(),
-                connections: preset.connections,
-            },
-            proxy: None,
+            ..Account::of_preset("sandbox", preset, USER, Address::parse(USER)?)
         })
     }
 }

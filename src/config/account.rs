@@ -6,11 +6,13 @@
 use super::layer::Section;
 use super::problem::{Checked, Findings, Problem};
 use super::secret_place;
-use super::settings::{Account, Budget};
+use super::settings::Account;
 use super::values::{Values, get};
+use crate::account::budget::BudgetLimits;
 use crate::mail::Address;
+use crate::net::proxy::Proxy;
 use crate::provider::{self, Endpoint, Mechanism, Preset, Tls, UserForm, Windows};
-use crate::secret::{Secret, SecretSource};
+use crate::secret::SecretSource;
 
 /// Checks the account of `section`.
 pub(super) fn account(values: &Values<'_>, section: Section<'_>) -> Checked<Account> {
@@ -34,22 +36,21 @@ pub(super) fn account(values: &Values<'_>, section: Section<'_>) -> Checked<Acco
             return None;
         }
         let address = findings.take(mailbox(values, name, login))?;
-        let words: Option<Vec<&str>> = get!(values, path("login"), Words);
         let proxy = get!(values, path("proxy"), Proxy);
         findings.warnings.extend(proxy.as_ref().and_then(|proxy| written_password(values, name, proxy)));
+        let usual = Account::of_preset(name, preset, &user, address);
+        let whole = |key: &str| get!(values, path(key), Whole);
         Some(Account {
-            name: name.to_owned(),
-            user,
-            aliases: aliases(values, name, &address),
-            keep_dkim: get!(values, path("keep_dkim"), Flag).unwrap_or(false),
-            address: Some(address),
+            aliases: aliases(values, name, &usual.address),
+            keep_dkim: get!(values, path("keep_dkim"), Flag).unwrap_or(usual.keep_dkim),
             secret: secret?,
             endpoints: endpoints?,
-            login: words.map_or_else(|| preset.login.clone(), |words| mechanisms(&words)),
+            login: get!(values, path("login"), Words).map_or(usual.login, |words| mechanisms(&words)),
             ca: ca?,
-            budget: budget(values, name, preset),
+            budget: budget(values, name, usual.budget),
+            connections: whole("budget.connections").and_then(|n| usize::try_from(n).ok()).unwrap_or(usual.connections),
             proxy,
-            preset,
+            ..usual
         })
     })
 }
@@ -121,27 +122,31 @@ fn secret(values: &Values<'_>, section: Section<'_>) -> Checked<Option<SecretSou
     })
 }
 
-/// What the owner allows in each window.
-fn budget(values: &Values<'_>, name: &str, preset: &Preset) -> Budget {
-    let whole = |key: &str| get!(values, format!("account.{name}.budget.{key}"), Whole);
-    let limit = |unit: &str, window: &str| whole(&format!("{unit}_per_{window}")).and_then(|n| u32::try_from(n).ok());
-    let windows =
-        |unit: &str| Windows { minute: limit(unit, "minute"), hour: limit(unit, "hour"), day: limit(unit, "day") };
-    let connections = whole("connections").and_then(|n| usize::try_from(n).ok());
-    Budget {
-        messages: windows("messages"),
-        recipients: windows("recipients"),
-        logins: windows("logins"),
-        connections: connections.unwrap_or(preset.connections),
+/// The limits of each window: the owner's, else those of the preset.
+fn budget(values: &Values<'_>, name: &str, preset: BudgetLimits) -> BudgetLimits {
+    let limit = |unit: &str, window: &str| {
+        let key = format!("account.{name}.budget.{unit}_per_{window}");
+        get!(values, key, Whole).and_then(|n| u32::try_from(n).ok())
+    };
+    let windows = |unit: &str, preset: Windows| Windows {
+        minute: limit(unit, "minute").or(preset.minute),
+        hour: limit(unit, "hour").or(preset.hour),
+        day: limit(unit, "day").or(preset.day),
+    };
+    BudgetLimits {
+        messages: windows("messages", preset.messages),
+        recipients: windows("recipients", preset.recipients),
+        logins: windows("logins", preset.logins),
+        day: preset.day,
     }
 }
 
 /// The warning about a proxy whose password is in the file.
-fn written_password(values: &Values<'_>, name: &str, proxy: &Secret) -> Option<String> {
+fn written_password(values: &Values<'_>, name: &str, proxy: &Proxy) -> Option<String> {
     let key = format!("account.{name}.proxy");
     let variable = format!("YIZHAN__ACCOUNT__{}__PROXY", name.to_ascii_uppercase());
     let text = format!("the proxy's password is in the settings themselves; ${variable} keeps it apart from them");
-    (proxy.expose().contains('@') && !values.origin(&key).starts_with('$')).then(|| values.warning(&key, &text))
+    (proxy.has_login() && !values.origin(&key).starts_with('$')).then(|| values.warning(&key, &text))
 }
 
 /// The preset's places, or the one place that `host`, `port` and `tls` say.

@@ -5,6 +5,8 @@
 //!
 //! Invariant: a part is left out only after its mistake was found, so settings without a problem are complete.
 
+use std::sync::Arc;
+
 use config::Value;
 
 use super::account;
@@ -18,11 +20,16 @@ use super::notice;
 use super::own_listener;
 use super::problem::{Checked, Findings, Problem, Problems};
 use super::route;
-use super::settings::{Account, Limits, Log, LogFormat, LogLevel, QueueSettings, Settings};
+use super::settings::{Account, QueueSettings, Settings};
 use super::sources::Sources;
 use super::user;
 use super::value::read;
 use super::values::{Values, get};
+use crate::delivery::RetrySchedule;
+use crate::intake::Client;
+use crate::limits::LimitSettings;
+use crate::queue::RetentionSettings;
+use crate::telemetry::log;
 
 /// Reads and checks everything in `layers`, the lowest first; the defaults come below them. `problems` are those found so
 /// far.
@@ -91,9 +98,12 @@ fn settings(values: &Values<'_>, names: &Names<'_>) -> Checked<Settings> {
     Findings::of(|findings| {
         let listeners: Vec<_> =
             names.listeners.iter().map(|(name, _)| findings.take(listener::listener(values, name))).collect();
-        let users: Vec<_> = names.users.iter().map(|one| findings.take(user::user(values, *one, names))).collect();
+        let checked: Vec<_> = names.clients.iter().map(|one| client::client(values, *one)).collect();
+        let known: Vec<Arc<Client>> = checked.iter().filter_map(|(client, _)| client.clone().map(Arc::new)).collect();
+        let users: Vec<_> =
+            names.users.iter().map(|one| findings.take(user::user(values, *one, names, &known))).collect();
         let accounts: Vec<_> = names.accounts.iter().map(|one| findings.take(account::account(values, *one))).collect();
-        let clients: Vec<_> = names.clients.iter().map(|one| findings.take(client::client(values, *one))).collect();
+        let clients: Vec<_> = checked.into_iter().map(|one| findings.take(one)).collect();
         let routes = findings.take(route::routes(values, names));
         let replies: Vec<_> = names.replies.iter().map(|one| findings.take(route::reply(values, *one))).collect();
         let limits = limits(values);
@@ -122,9 +132,9 @@ fn settings(values: &Values<'_>, names: &Names<'_>) -> Checked<Settings> {
     })
 }
 
-fn limits(values: &Values<'_>) -> Option<Limits> {
+fn limits(values: &Values<'_>) -> Option<LimitSettings> {
     let whole = |key: &str| get!(values, format!("limits.{key}"), Whole).and_then(|n| usize::try_from(n).ok());
-    Some(Limits {
+    Some(LimitSettings {
         connections: whole("connections")?,
         connections_per_client: whole("connections_per_client")?,
         messages_per_connection: u32::try_from(whole("messages_per_connection")?).ok()?,
@@ -151,12 +161,16 @@ fn queue(values: &Values<'_>) -> Checked<QueueSettings> {
         get!(values, "queue.url", Word)?;
         let queue = QueueSettings {
             data_dir: get!(values, "data_dir", Path)?,
-            retry: get!(values, "queue.retry", Times)?,
-            expire: get!(values, "queue.expire", Time)?,
-            keep_delivered: get!(values, "queue.keep_delivered", Time)?,
-            keep_failed: get!(values, "queue.keep_failed", Time)?,
+            schedule: RetrySchedule {
+                retry: get!(values, "queue.retry", Times)?,
+                expire: get!(values, "queue.expire", Time)?,
+            },
+            retention: RetentionSettings {
+                keep_delivered: get!(values, "queue.keep_delivered", Time)?,
+                keep_failed: get!(values, "queue.keep_failed", Time)?,
+            },
         };
-        if queue.retry.first().is_some_and(|first| *first >= queue.expire) {
+        if queue.schedule.retry.first().is_some_and(|first| *first >= queue.schedule.expire) {
             let remedy =
                 "make it longer than the first wait of queue.retry; RFC 5321 section 4.5.4.1 advises four to five days";
             let reason = "a message would fail before it is tried a second time";
@@ -166,25 +180,17 @@ fn queue(values: &Values<'_>) -> Checked<QueueSettings> {
     })
 }
 
-fn log(values: &Values<'_>) -> Option<Log> {
+fn log(values: &Values<'_>) -> Option<log::Settings> {
     let format = match get!(values, "log.format", Word)? {
-        "text" => LogFormat::Text,
-        "json" => LogFormat::Json,
+        "text" => log::Format::Text,
+        "json" => log::Format::Json,
         _ => return None,
     };
-    let level = match get!(values, "log.level", Word)? {
-        "error" => LogLevel::Error,
-        "warn" => LogLevel::Warn,
-        "info" => LogLevel::Info,
-        "debug" => LogLevel::Debug,
-        "trace" => LogLevel::Trace,
-        _ => return None,
-    };
-    Some(Log { format, level })
+    Some(log::Settings { format, level: get!(values, "log.level", Word)?.parse().ok()? })
 }
 
 /// What clients may send must fit into the queue, and should fit through the accounts.
-fn sizes(values: &Values<'_>, limits: &Limits, accounts: &[Option<Account>]) -> Findings {
+fn sizes(values: &Values<'_>, limits: &LimitSettings, accounts: &[Option<Account>]) -> Findings {
     let mut findings = Findings::default();
     if limits.queue_size < limits.message_size {
         let reason = "one message of limits.message_size would not fit into the queue";

@@ -7,12 +7,13 @@
 use ipnet::IpNet;
 
 use super::layer::Section;
+use super::listener::profile;
 use super::problem::{Checked, Findings, Problem};
-use super::settings::{Client, Profile, RepairLevel};
 use super::value::Meaning;
 use super::values::{Values, get};
+use crate::intake::Client;
 use crate::mail::Lane;
-use crate::route::Pattern;
+use crate::message::Level;
 
 /// Checks the client of `section`.
 pub(super) fn client(values: &Values<'_>, (name, origin): Section<'_>) -> Checked<Client> {
@@ -33,7 +34,6 @@ pub(super) fn client(values: &Values<'_>, (name, origin): Section<'_>) -> Checke
             );
             findings.warnings.push(values.warning(key, &text));
         }
-        let (senders, recipients) = (patterns(values, &path("sender")), patterns(values, &path("recipient")));
         let minimal = get!(values, path("repair"), Word) == Some("minimal");
         Some(Client {
             name: name.to_owned(),
@@ -43,25 +43,16 @@ pub(super) fn client(values: &Values<'_>, (name, origin): Section<'_>) -> Checke
             reply_to: get!(values, path("reply_to"), Mailbox),
             subject_prefix: get!(values, path("subject_prefix"), Text),
             drop_cron_env: get!(values, path("drop_cron_env"), Flag).unwrap_or(false),
-            senders: senders?,
+            senders: get!(values, path("sender"), Patterns).unwrap_or_default(),
             null_sender: get!(values, path("null_sender"), Flag).unwrap_or(true),
-            recipients: recipients?,
-            profile: get!(values, path("profile"), Word).and_then(Profile::of),
+            recipients: get!(values, path("recipient"), Patterns).unwrap_or_default(),
+            profile: get!(values, path("profile"), Word).and_then(profile),
             idle: get!(values, path("idle"), Time),
             lane: get!(values, path("lane"), Word).and_then(Lane::parse).unwrap_or_default(),
             // A word that is none was found when it was read.
-            repair: if minimal { RepairLevel::Minimal } else { RepairLevel::Full },
+            level: if minimal { Level::Minimal } else { Level::Full },
         })
     })
-}
-
-/// A list of patterns, as they will be compared; empty when nothing was written.
-fn patterns(values: &Values<'_>, key: &str) -> Option<Vec<Pattern>> {
-    if !values.has(key) {
-        return Some(Vec::new());
-    }
-    // A text that is no pattern was found when it was read.
-    get!(values, key, Texts)?.iter().map(|text| Pattern::parse(text).ok()).collect()
 }
 
 /// Whether a user is this client, which is then known by its log-in.

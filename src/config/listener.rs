@@ -5,17 +5,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::display::quote;
 use super::problem::{Checked, Findings, Problem};
-use super::settings::{Auth, Listener, ListenerTls, Profile};
 use super::values::{Values, get};
+use crate::intake::{Deadlines, ListenerSettings, ListenerTls};
 use crate::net::tls::TlsError;
 use crate::net::tls::identity::{Identity, IdentityError};
-use crate::provider::Tls;
+use crate::smtp::server::{AuthMode, Profile};
 
 /// Checks the listener of this name.
-pub(super) fn listener(values: &Values<'_>, name: &str) -> Checked<Listener> {
+pub(super) fn listener(values: &Values<'_>, name: &str) -> Checked<ListenerSettings> {
     Findings::of(|findings| {
         let path = |key: &str| format!("listener.{name}.{key}");
         let bind: Option<Vec<SocketAddr>> = get!(values, path("bind"), Sockets);
@@ -26,15 +27,15 @@ pub(super) fn listener(values: &Values<'_>, name: &str) -> Checked<Listener> {
             let problem = Problem::new(&path("bind"), origin, "there is no port 0 to connect to", remedy);
             findings.problems.push(Problem { value: Some(quote(&address.to_string())), ..problem });
         }
-        let profile = Profile::of(get!(values, path("profile"), Word)?)?;
+        let profile = profile(get!(values, path("profile"), Word)?)?;
         let auth = match get!(values, path("auth"), Word)? {
-            "off" => Auth::Off,
-            "accept-any" => Auth::AcceptAny,
-            "verify" => Auth::Verify,
+            "off" => AuthMode::Off,
+            "accept-any" => AuthMode::AcceptAny,
+            "verify" => AuthMode::Verify,
             _ => return None,
         };
         let tls = findings.take(tls(values, name));
-        Some(Listener {
+        Some(ListenerSettings {
             name: name.to_owned(),
             bind: bind?,
             allow: get!(values, path("allow"), Networks)?,
@@ -42,17 +43,28 @@ pub(super) fn listener(values: &Values<'_>, name: &str) -> Checked<Listener> {
             profile,
             auth,
             tls: tls?,
+            deadlines: Deadlines::default(),
         })
     })
+}
+
+/// The profile that has this word in the settings.
+pub(super) fn profile(word: &str) -> Option<Profile> {
+    match word {
+        "strict" => Some(Profile::Strict),
+        "tolerant" => Some(Profile::Tolerant),
+        "legacy" => Some(Profile::Legacy),
+        _ => None,
+    }
 }
 
 /// TLS of the listener: `Some(None)` when it is off.
 fn tls(values: &Values<'_>, name: &str) -> Checked<Option<ListenerTls>> {
     Findings::of(|findings| {
         let path = |key: &str| format!("listener.{name}.{key}");
-        let begins = match get!(values, path("tls"), Word)? {
-            "starttls" => Tls::StartTls,
-            "implicit" => Tls::Implicit,
+        let implicit = match get!(values, path("tls"), Word)? {
+            "starttls" => false,
+            "implicit" => true,
             _ => {
                 if values.has(&path("certificate")) || values.has(&path("key")) {
                     let text = "there is a certificate, but it is not shown to anybody; write tls = \"starttls\" or \"implicit\"";
@@ -72,7 +84,7 @@ fn tls(values: &Values<'_>, name: &str) -> Checked<Option<ListenerTls>> {
         let key: Option<PathBuf> = get!(values, path("key"), Path);
         let (certificate, key) = (certificate?, key?);
         match Identity::open(&certificate, &key) {
-            Ok(_) => Some(Some(ListenerTls { begins, certificate, key })),
+            Ok(identity) => Some(Some(ListenerTls { implicit, identity: Arc::new(identity) })),
             Err(error) => {
                 findings.problems.push(unusable(values, name, error));
                 None
@@ -105,7 +117,7 @@ fn unusable(values: &Values<'_>, name: &str, error: IdentityError) -> Problem {
 }
 
 /// The addresses that two listeners have.
-pub(super) fn addresses(values: &Values<'_>, listeners: &[Option<Listener>]) -> Vec<Problem> {
+pub(super) fn addresses(values: &Values<'_>, listeners: &[Option<ListenerSettings>]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen: Vec<(SocketAddr, &str)> = Vec::new();
     for listener in listeners.iter().flatten() {

@@ -81,18 +81,18 @@ fn remarks(account: &Account, out: &mut String) {
     let list = |all: &[Address]| all.iter().map(Address::as_str).collect::<Vec<_>>().join(", ");
     let aliases =
         if account.aliases.is_empty() { String::new() } else { format!(", or as {}", list(&account.aliases)) };
-    out.push_str(&format!("# sends as {}{aliases}\n", list(account.address.as_slice())));
+    out.push_str(&format!("# sends as {}{aliases}\n", account.address.as_str()));
     let place = |e: &Endpoint| format!("{}:{} {}", e.host, e.port, e.tls.word());
     let places: Vec<String> = account.endpoints.iter().map(place).collect();
     let login: Vec<&str> = account.login.iter().map(|mechanism| mechanism.word()).collect();
     out.push_str(&format!("# connects to {}\n# logs in with {}", places.join(", then "), login.join(", else ")));
-    out.push_str(&format!("; at most {} connection(s)\n", account.budget.connections));
+    out.push_str(&format!("; at most {} connection(s)\n", account.connections));
     out.push_str(&format!("# may send {}\n", allowance(account)));
 }
 
 /// What is in force of the budget, with the provider's figures where the owner wrote none.
 fn allowance(account: &Account) -> String {
-    let budget = account.effective();
+    let budget = &account.budget;
     let mut parts = Vec::new();
     for (unit, windows) in
         [("messages", budget.messages), ("recipients", budget.recipients), ("log-ins", budget.logins)]

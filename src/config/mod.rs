@@ -47,10 +47,7 @@ pub use file::FileSource;
 pub use loaded::Loaded;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
-pub use settings::{
-    Account, Auth, Budget, Client, Flow, Limits, Listener, ListenerTls, Log, LogFormat, LogLevel, Notice, NoticeTo,
-    Profile, QueueSettings, Rate, RepairLevel, Reply, Route, Settings, User, WebhookFormat,
-};
+pub use settings::{Account, Notice, QueueSettings, Settings};
 pub use sources::Sources;
 
 use layer::{Layer, Names};

@@ -5,11 +5,13 @@
 
 use super::problem::{Checked, Findings};
 use super::secret_place;
-use super::settings::{Notice, NoticeTo, WebhookFormat};
+use super::settings::Notice;
 use super::value::{Carriage, webhook_url};
 use super::values::{Values, get};
 use crate::language::Language;
 use crate::regular_file;
+use crate::report::NoticeTo;
+use crate::report::webhook::Format;
 use crate::secret::{Secret, SecretSource};
 
 /// Checks the section.
@@ -17,20 +19,8 @@ pub(super) fn notice(values: &Values<'_>) -> Checked<Notice> {
     Findings::of(|findings| {
         let webhook = findings.take(webhook(values));
         let ca = findings.take(secret_place::authority(values, "notice.ca"));
-        let format = match get!(values, "notice.format", Word)? {
-            "json" => WebhookFormat::Json,
-            "wecom" => WebhookFormat::Wecom,
-            "dingtalk" => WebhookFormat::Dingtalk,
-            "feishu" => WebhookFormat::Feishu,
-            "slack" => WebhookFormat::Slack,
-            _ => return None,
-        };
-        let language = match get!(values, "notice.language", Word)? {
-            "en" => Language::En,
-            "zh" => Language::Zh,
-            "both" => Language::Both,
-            _ => return None,
-        };
+        let format = Format::parse(get!(values, "notice.format", Word)?)?;
+        let language = Language::parse(get!(values, "notice.language", Word)?)?;
         let to = get!(values, "notice.to", Notice)?;
         if to == NoticeTo::Sender && !has_senders(values) {
             findings.warnings.push(format!(

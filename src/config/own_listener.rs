@@ -6,15 +6,16 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::problem::Problem;
-use super::settings::{Account, Listener};
+use super::settings::Account;
 use super::values::{Values, get};
+use crate::intake::ListenerSettings;
 use crate::provider::Endpoint;
 
 /// The accounts that would send to one of the listeners.
 pub(super) fn circles(
     values: &Values<'_>,
     accounts: &[Option<Account>],
-    listeners: &[Option<Listener>],
+    listeners: &[Option<ListenerSettings>],
 ) -> Vec<Problem> {
     let hostname: String = get!(values, "hostname", Text).unwrap_or_default();
     let binds: Vec<(&str, SocketAddr)> =

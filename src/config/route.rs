@@ -5,19 +5,19 @@
 
 use super::layer::{Names, Section};
 use super::problem::{Checked, Findings, Problem};
-use super::settings::{Reply, Route};
 use super::suggest::nearest;
 use super::value::ACTIONS;
 use super::values::{Values, get};
-use crate::provider::Catalogue;
+use crate::provider::{Catalogue, UserRow};
+use crate::route::Rule;
 
 /// Checks all routes, in their order.
-pub(super) fn routes(values: &Values<'_>, names: &Names<'_>) -> Checked<Vec<Route>> {
+pub(super) fn routes(values: &Values<'_>, names: &Names<'_>) -> Checked<Vec<Rule>> {
     Findings::of(|findings| {
-        let routes: Vec<Option<Route>> =
+        let routes: Vec<Option<Rule>> =
             names.routes.iter().map(|section| findings.take(route(values, *section, names))).collect();
         let takes_all =
-            |route: &Route| route.clients.is_empty() && route.senders.is_empty() && route.recipients.is_empty();
+            |route: &Rule| route.clients.is_empty() && route.senders.is_empty() && route.recipients.is_empty();
         if let Some(at) = routes.iter().position(|route| route.as_ref().is_some_and(takes_all))
             && let Some((next, origin)) = names.routes.get(at + 1)
         {
@@ -29,7 +29,7 @@ pub(super) fn routes(values: &Values<'_>, names: &Names<'_>) -> Checked<Vec<Rout
     })
 }
 
-fn route(values: &Values<'_>, (number, origin): Section<'_>, names: &Names<'_>) -> Checked<Route> {
+fn route(values: &Values<'_>, (number, origin): Section<'_>, names: &Names<'_>) -> Checked<Rule> {
     Findings::of(|findings| {
         let path = |key: &str| format!("route.{number}.{key}");
         let texts = |key: &str| get!(values, path(key), Texts).unwrap_or_default();
@@ -46,10 +46,10 @@ fn route(values: &Values<'_>, (number, origin): Section<'_>, names: &Names<'_>) 
             let reason = format!("the account {twice} is in the list twice");
             findings.problems.push(values.misfit(&path("account"), &reason, "name every account once"));
         }
-        (known && !accounts.is_empty()).then(|| Route {
+        (known && !accounts.is_empty()).then(|| Rule {
             clients,
-            senders: texts("sender"),
-            recipients: texts("recipient"),
+            senders: get!(values, path("sender"), Patterns).unwrap_or_default(),
+            recipients: get!(values, path("recipient"), Patterns).unwrap_or_default(),
             accounts,
             spread: get!(values, path("spread"), Flag).unwrap_or(false),
         })
@@ -79,7 +79,7 @@ pub(super) fn unknown_names(
 }
 
 /// Checks one row for the reply catalogue.
-pub(super) fn reply(values: &Values<'_>, (number, origin): Section<'_>) -> Checked<Reply> {
+pub(super) fn reply(values: &Values<'_>, (number, origin): Section<'_>) -> Checked<UserRow> {
     Findings::of(|findings| {
         let path = |key: &str| format!("reply.{number}.{key}");
         let actions = format!("add action = \"..\"; there is: {}", ACTIONS.join(", "));
@@ -91,16 +91,16 @@ pub(super) fn reply(values: &Values<'_>, (number, origin): Section<'_>) -> Check
                 findings.problems.push(Problem::new(&path(key), origin, reason, remedy));
             }
         }
-        let reply = Reply {
+        let reply = UserRow {
             provider: get!(values, path("provider"), Provider).map(|preset| preset.name.clone()),
-            phases: get!(values, path("phase"), Words).unwrap_or_else(|| vec!["ANY"]),
+            phase: Some(get!(values, path("phase"), Words).map_or("ANY".to_owned(), |words| words.join(","))),
             pattern: get!(values, path("pattern"), Text)?,
             action: get!(values, path("action"), Text)?,
             scope: get!(values, path("scope"), Word).map(str::to_owned),
             remedy: get!(values, path("remedy"), Text),
         };
         // The catalogue itself reads the row, so that what is right here is right when the relay starts.
-        if let Err(error) = Catalogue::with(vec![reply.row()]) {
+        if let Err(error) = Catalogue::with(vec![reply.clone()]) {
             // The other words were read before; only the pattern is new to it.
             let remedy = "write a regular expression without look-around and back-references, between single quotes; a \
                           backslash makes ( ) [ ] { } . * + ? ordinary characters";

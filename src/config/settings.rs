@@ -1,131 +1,86 @@
-//! What the settings mean: plain values, all of them checked.
+//! What the settings mean: the settings of each module, all of them checked, and how an account's parts are built of them.
 //!
-//! `app` hands each part to the module it is for. Not here: where a value came from (that is `Loaded::origins`).
-//! Invariant: a [`Settings`] that exists has no mistake in it that could be found without the network.
+//! Not here: where a value came from (that is `Loaded::origins`). Invariant: a [`Settings`] that was loaded has no mistake
+//! in it that could be found without the network.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use encoding_rs::Encoding;
-use ipnet::IpNet;
+use jiff::tz::TimeZone;
 
+use crate::account::AccountProfile;
+use crate::account::budget::{BudgetLimits, Day};
+use crate::delivery::{DeliverySettings, RetrySchedule};
+use crate::intake::{Client, ListenerSettings, User};
 use crate::language::Language;
-use crate::mail::{Address, Lane};
-use crate::provider::{Endpoint, Mechanism, Preset, Tls, UserRow, Windows};
-use crate::route::Pattern;
+use crate::limits::LimitSettings;
+use crate::mail::Address;
+use crate::message::sender_rewriting::FromPolicy;
+use crate::net::proxy::Proxy;
+use crate::net::tls::roots::Roots;
+use crate::provider::{self, Catalogue, DayWindow, Endpoint, Mechanism, Preset, RowError, UserRow};
+use crate::queue::RetentionSettings;
+use crate::report::webhook::Format;
+use crate::report::{NoticeTo, ReportSettings};
+use crate::route::{Pattern, Pool, Router, Rule};
 use crate::secret::{Secret, SecretSource};
+use crate::telemetry::log;
+use crate::upstream::{ConnectLimits, UpstreamSettings};
 
-mod limits;
-
-pub use limits::{Flow, Limits, Rate};
-
-/// Everything the relay is told.
+/// All settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The name in EHLO and Received (RFC 5321 section 4.1.1.1).
     pub hostname: String,
-    /// Where clients come in; at least one.
-    pub listeners: Vec<Listener>,
-    /// Who may log in, in the order of the names; may be empty. No two of them with one log-in name.
+    /// Where clients connect; at least one, and no address belongs to two.
+    pub listeners: Vec<ListenerSettings>,
+    /// The users that may log in, in the order of the names; may be empty. No two of them have one log-in name.
     pub users: Vec<User>,
-    /// Where mail leaves, in the order in which they were named; may be empty.
+    /// The accounts that mail leaves through, in the order in which they were named; may be empty.
     pub accounts: Vec<Account>,
     /// What is known of certain clients, in the order of the names; may be empty.
     pub clients: Vec<Client>,
-    /// Which mail leaves through which accounts, the first that fits counts; may be empty.
-    pub routes: Vec<Route>,
+    /// Which mail leaves through which accounts; the first that fits counts; may be empty.
+    pub routes: Vec<Rule>,
     /// The owner's own rows of the reply catalogue, read before all others; may be empty.
-    pub replies: Vec<Reply>,
-    /// The door.
-    pub limits: Limits,
+    pub replies: Vec<UserRow>,
+    /// What may come in.
+    pub limits: LimitSettings,
     /// The queue.
     pub queue: QueueSettings,
-    /// Who hears of what, and how.
+    /// How failures and alarms are reported.
     pub notice: Notice,
     /// The log.
-    pub log: Log,
+    pub log: log::Settings,
 }
 
-/// One door for clients.
+/// The queue.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listener {
-    /// The NAME of `[listener.NAME]`.
-    pub name: String,
-    /// Addresses to listen on; at least one, none of them twice over all listeners.
-    pub bind: Vec<SocketAddr>,
-    /// Networks that may send; at least one, never the whole internet.
-    pub allow: Vec<IpNet>,
-    /// Networks of load balancers that say who the client is (PROXY protocol); may be empty.
-    pub proxy_from: Vec<IpNet>,
-    /// How much broken SMTP is put up with, where the client's entry does not say.
-    pub profile: Profile,
-    /// What AUTH does.
-    pub auth: Auth,
-    /// TLS, if it is offered.
-    pub tls: Option<ListenerTls>,
+pub struct QueueSettings {
+    /// The folder of everything that must survive.
+    pub data_dir: PathBuf,
+    /// When to try again, and when to give up.
+    pub schedule: RetrySchedule,
+    /// How long records are kept.
+    pub retention: RetentionSettings,
 }
 
-/// TLS of a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// How it begins.
-    pub begins: Tls,
-    /// PEM file with the certificate and those above it.
-    pub certificate: PathBuf,
-    /// PEM file with its private key.
-    pub key: PathBuf,
-}
-
-/// Somebody who may log in.
+/// How failures and alarms are reported.
 #[derive(Clone, Debug, PartialEq)]
-pub struct User {
-    /// The NAME of `[user.NAME]`.
-    pub name: String,
-    /// What it logs in with.
-    pub login: String,
-    /// Where its password is, or the Argon2 hash of it.
-    pub password: SecretSource,
-    /// The NAME of the client that it is, which is in [`Settings::clients`].
-    pub client: Option<String>,
-    /// The NAME of the account that its mail leaves through, which is in [`Settings::accounts`]; `None`: as routes say.
-    pub account: Option<String>,
-    /// Patterns for whom it may send as; none: anybody.
-    pub senders: Vec<String>,
-}
-
-/// How much broken SMTP is put up with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// What RFC 5321 allows.
-    Strict,
-    /// What can be understood without danger.
-    Tolerant,
-    /// Also what is dangerous outside a network one owns.
-    Legacy,
-}
-
-impl Profile {
-    /// The words of the settings; `None` for others.
-    pub(super) fn of(word: &str) -> Option<Profile> {
-        match word {
-            "strict" => Some(Profile::Strict),
-            "tolerant" => Some(Profile::Tolerant),
-            "legacy" => Some(Profile::Legacy),
-            _ => None,
-        }
-    }
-}
-
-/// What AUTH does at a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
-    /// It is not offered.
-    Off,
-    /// Any user name and password is taken, for devices that insist on logging in. It allows nothing by itself.
-    AcceptAny,
-    /// The users of the settings are asked for their passwords, and may then send from anywhere.
-    Verify,
+pub struct Notice {
+    /// Who receives failure notices.
+    pub to: NoticeTo,
+    /// Where the URL is that alarms of accounts are posted to; it carries a token. `None`: they are not.
+    pub webhook: Option<SecretSource>,
+    /// What is posted there.
+    pub format: Format,
+    /// PEM file with an authority to trust for the webhook beside the system's.
+    pub ca: Option<PathBuf>,
+    /// The language of notices and alarms.
+    pub language: Language,
 }
 
 /// One mailbox that mail leaves through.
@@ -137,14 +92,13 @@ pub struct Account {
     pub preset: &'static Preset,
     /// The log-in name.
     pub user: String,
-    /// The mailbox it sends as: the one that was named, else the log-in name; always there and qualified in settings
-    /// that were loaded.
-    pub address: Option<Address>,
+    /// The mailbox it sends as: the one that was named, else the log-in name; qualified.
+    pub address: Address,
     /// Other addresses of that mailbox, all qualified, none of them [`Account::address`]; may be empty.
     pub aliases: Vec<Address>,
-    /// Whether a DKIM-Signature stays that its From breaks.
+    /// Whether a DKIM-Signature stays that the account's From breaks.
     pub keep_dkim: bool,
-    /// Where the authorization code is. `None` only when the caller said that it can ask for it.
+    /// Where the authorization code is. `None` only when the caller can ask for it.
     pub secret: Option<SecretSource>,
     /// Places to connect to, best first; at least one.
     pub endpoints: Vec<Endpoint>,
@@ -152,218 +106,143 @@ pub struct Account {
     pub login: Vec<Mechanism>,
     /// PEM file with an authority to trust beside the system's.
     pub ca: Option<PathBuf>,
-    /// How fast mail may go out.
-    pub budget: Budget,
-    /// `socks5://`, `socks5h://` or `http://`, host and port, perhaps with a log-in: a secret for that.
-    pub proxy: Option<Secret>,
+    /// How fast mail may go out: the owner's figures, else those of the preset.
+    pub budget: BudgetLimits,
+    /// Most connections at a time: the owner's figure, else the preset's.
+    pub connections: usize,
+    /// The proxy to go through.
+    pub proxy: Option<Proxy>,
 }
 
-/// How fast mail may go out through an account, where the owner has a say in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Messages; `None`: what the preset says.
-    pub messages: Windows,
-    /// Recipients of all messages together.
-    pub recipients: Windows,
-    /// Log-ins, refused ones as well.
-    pub logins: Windows,
-    /// Most connections at a time: the owner's, else the preset's.
-    pub connections: usize,
+impl Settings {
+    /// What replies mean: the catalogue, with the owner's own rows before all others.
+    ///
+    /// # Errors
+    /// None with settings that were loaded: the same rows were read then.
+    pub fn catalogue(&self) -> Result<Catalogue, RowError> {
+        Catalogue::with(self.replies.clone())
+    }
+
+    /// Which accounts take which mail.
+    pub fn router(&self) -> Router {
+        Router::new(self.routes.clone(), self.accounts.iter().map(|account| account.name.clone()).collect())
+    }
+
+    /// Octets of the largest message that any account of a pool takes; pools without a known limit are left out.
+    pub fn largest(&self, router: &Router) -> HashMap<String, u64> {
+        let size = |name: &String| self.accounts.iter().find(|account| account.name == *name)?.preset.size_limit;
+        let of_pool = |pool: Arc<str>| {
+            let sizes: Option<Vec<u64>> = Pool::parse(&pool).accounts.iter().map(size).collect();
+            Some((pool.to_string(), sizes?.into_iter().max()?))
+        };
+        router.pools().into_iter().filter_map(of_pool).collect()
+    }
+
+    /// The settings of the delivery.
+    pub fn delivery(&self) -> DeliverySettings {
+        DeliverySettings {
+            schedule: self.queue.schedule.clone(),
+            reports: ReportSettings {
+                language: self.notice.language,
+                notice: self.notice.to.clone(),
+                vouched: self.vouched(),
+                hostname: self.hostname.clone(),
+                expire: self.queue.schedule.expire,
+            },
+        }
+    }
+
+    /// The senders that the owner has written down: accounts, aliases, and the lists of clients and users. A list that has
+    /// `*` names no sender.
+    fn vouched(&self) -> Vec<Pattern> {
+        let own = self.accounts.iter().flat_map(|account| account.aliases.iter().chain([&account.address]));
+        let of_clients = self.clients.iter().flat_map(|client| &client.senders);
+        let listed = self.users.iter().flat_map(|user| &user.senders).chain(of_clients).cloned();
+        own.map(Pattern::from).chain(listed).filter(|pattern| !pattern.is_any()).collect()
+    }
 }
 
 impl Account {
-    /// What its budget comes to: the owner's figures, else those of the preset. `None` is no limit.
-    pub fn effective(&self) -> Budget {
-        let windows = |own: Windows, preset: Windows| Windows {
-            minute: own.minute.or(preset.minute),
-            hour: own.hour.or(preset.hour),
-            day: own.day.or(preset.day),
-        };
-        let (own, preset) = (&self.budget, &self.preset.budget);
-        Budget {
-            messages: windows(own.messages, preset.messages),
-            recipients: windows(own.recipients, preset.recipients),
-            logins: windows(own.logins, preset.logins),
-            connections: own.connections,
+    /// An account as its preset has it, without a secret.
+    pub fn of_preset(name: &str, preset: &'static Preset, user: &str, address: Address) -> Account {
+        Account {
+            name: name.to_owned(),
+            user: user.to_owned(),
+            address,
+            aliases: Vec::new(),
+            keep_dkim: false,
+            secret: None,
+            endpoints: preset.hosts.first().map(|host| preset.endpoints(host)).unwrap_or_default(),
+            login: preset.login.clone(),
+            ca: None,
+            budget: BudgetLimits {
+                messages: preset.budget.messages,
+                recipients: preset.budget.recipients,
+                logins: preset.budget.logins,
+                day: day_of(&preset.day),
+            },
+            connections: preset.connections,
+            proxy: None,
+            preset,
+        }
+    }
+
+    /// What may stand in `From:`: what the provider asks, and where the owner has named other addresses, those as well.
+    ///
+    /// The owner's word goes before the preset's guess, but where the provider writes From itself there is nothing to choose.
+    pub fn from_policy(&self) -> FromPolicy {
+        match self.preset.from_policy {
+            provider::FromPolicy::Rewritten => FromPolicy::RewrittenAnyway,
+            _ if !self.aliases.is_empty() => FromPolicy::MayBeAlias,
+            provider::FromPolicy::Login => FromPolicy::MustEqualLogin,
+            provider::FromPolicy::Alias => FromPolicy::MayBeAlias,
+            provider::FromPolicy::Free => FromPolicy::Free,
+        }
+    }
+
+    /// What does not change about the account while the relay runs.
+    pub fn profile(&self) -> AccountProfile {
+        AccountProfile {
+            name: self.name.clone(),
+            provider: self.preset.name.clone(),
+            address: self.address.clone(),
+            aliases: self.aliases.clone(),
+            policy: self.from_policy(),
+            keep_dkim: self.keep_dkim,
+            recipients: self.preset.recipients,
+            size: self.preset.size_limit,
+            per_second: self.preset.messages_per_second.and_then(NonZeroU32::new),
+        }
+    }
+
+    /// The settings of its connections. `hostname` is our name in EHLO; accounts that trust the same share `roots`.
+    pub fn upstream(&self, hostname: &str, catalogue: &Catalogue, roots: &Roots) -> UpstreamSettings {
+        UpstreamSettings {
+            account: self.name.clone(),
+            hostname: hostname.to_owned(),
+            endpoints: self.endpoints.clone(),
+            user: Some(self.user.clone()),
+            secret: self.secret.clone().unwrap_or_else(|| SecretSource::Plain(Secret::new(""))),
+            login: self.login.clone(),
+            proxy: self.proxy.clone(),
+            limits: ConnectLimits::default(),
+            ca: self.ca.clone(),
+            roots: roots.clone(),
+            group: self.preset.group,
+            catalogue: catalogue.clone(),
+            connections: self.connections,
+            idle: Duration::from_secs(self.preset.idle_seconds),
+            oldest: Duration::from_secs(self.preset.connection_age_seconds),
+            announce: self.preset.announce_next,
+            messages_per_connection: self.preset.messages_per_connection as u32,
         }
     }
 }
 
-/// Which mail leaves through which accounts. A list that is empty asks for nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Names of clients, each of which is in [`Settings::clients`]: from one of them.
-    pub clients: Vec<String>,
-    /// Patterns for the envelope sender, as `route::Pattern` reads them: one must fit.
-    pub senders: Vec<String>,
-    /// Patterns for envelope recipients.
-    pub recipients: Vec<String>,
-    /// Names of accounts, each of which is in [`Settings::accounts`]; at least one, each once, best first.
-    pub accounts: Vec<String>,
-    /// Whether they take turns.
-    pub spread: bool,
-}
-
-/// A row of the reply catalogue as the owner writes it; in settings that were loaded the catalogue takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// The name of a preset; `None`: anybody's reply.
-    pub provider: Option<String>,
-    /// `CONNECT`, `EHLO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `RSET`, `QUIT`; at least one, or `ANY`.
-    pub phases: Vec<&'static str>,
-    /// A regular expression for code and text.
-    pub pattern: String,
-    /// A word of the catalogue in capitals, such as `COOL15>PAUSE`, perhaps with `+ALERT` behind it.
-    pub action: String,
-    /// `session`, `account`, `host`, `domain`, `config`, `message` or `recipient`.
-    pub scope: Option<String>,
-    /// What the owner reads.
-    pub remedy: Option<String>,
-}
-
-impl Reply {
-    /// The row, as the catalogue reads it.
-    pub fn row(&self) -> UserRow {
-        UserRow {
-            provider: self.provider.clone(),
-            phase: Some(self.phases.join(",")),
-            pattern: self.pattern.clone(),
-            action: self.action.clone(),
-            scope: self.scope.clone(),
-            remedy: self.remedy.clone(),
-        }
-    }
-}
-
-/// What is known of the clients in some networks. It lets nobody in: [`Listener::allow`] does.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Client {
-    /// The NAME of `[client.NAME]`.
-    pub name: String,
-    /// Its networks, none of them in two clients; may be empty where a user is this client.
-    pub from: Vec<IpNet>,
-    /// The name in `From:` when the mail brings none.
-    pub display: Option<String>,
-    /// The charset of text that is not UTF-8 and names none.
-    pub charset: Option<&'static Encoding>,
-    /// Where answers go when the mail does not say; always qualified.
-    pub reply_to: Option<Address>,
-    /// What stands before every subject.
-    pub subject_prefix: Option<String>,
-    /// Whether the environment that cron tells in `X-Cron-Env` goes.
-    pub drop_cron_env: bool,
-    /// How much is repaired.
-    pub repair: RepairLevel,
-    /// How much broken SMTP is put up with; `None`: as the listener says.
-    pub profile: Option<Profile>,
-    /// How long it may stay without a word; `None`: as everybody.
-    pub idle: Option<Duration>,
-    /// How urgent its mail is.
-    pub lane: Lane,
-    /// Envelope senders it may use; empty: any.
-    pub senders: Vec<Pattern>,
-    /// Whether it may use the null sender.
-    pub null_sender: bool,
-    /// Envelope recipients it may write to; empty: any.
-    pub recipients: Vec<Pattern>,
-}
-
-/// How much is repaired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RepairLevel {
-    /// Everything a careful person would put right.
-    Full,
-    /// Only what the provider would refuse.
-    Minimal,
-}
-
-/// The queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueSettings {
-    /// The folder of everything that must survive.
-    pub data_dir: PathBuf,
-    /// Waits between tries; then the last one again and again. At least one, each a second or more.
-    pub retry: Vec<Duration>,
-    /// After this long a message has failed (RFC 5321 section 4.5.4.1).
-    pub expire: Duration,
-    /// How long the record of a delivered message is kept.
-    pub keep_delivered: Duration,
-    /// How long a failed message is kept, with its body.
-    pub keep_failed: Duration,
-}
-
-/// Who hears of what, and how.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
-    /// Who hears of failures.
-    pub to: NoticeTo,
-    /// Where the URL is that alarms of accounts are posted to; it carries a token. `None`: they are not.
-    pub webhook: Option<SecretSource>,
-    /// What is posted there.
-    pub format: WebhookFormat,
-    /// PEM file with an authority to trust for the webhook beside the system's.
-    pub ca: Option<PathBuf>,
-    /// What notices and alarms are written in.
-    pub language: Language,
-}
-
-/// What the other side of a webhook understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebhookFormat {
-    /// The fields of the alarm, for a program.
-    Json,
-    /// WeCom (企业微信).
-    Wecom,
-    /// DingTalk (钉钉).
-    Dingtalk,
-    /// Feishu (飞书), and Lark.
-    Feishu,
-    /// Slack, and what imitates it.
-    Slack,
-}
-
-/// Who hears of failures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoticeTo {
-    /// The account's own mailbox.
-    SelfAccount,
-    /// The envelope sender.
-    Sender,
-    /// This address.
-    Address(Address),
-    /// Nobody.
-    None,
-}
-
-/// The log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// The least important that is logged.
-    pub level: LogLevel,
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// How important a log line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something is broken.
-    Error,
-    /// Something may break.
-    Warn,
-    /// One line a fact.
-    Info,
-    /// Dialogues, without secrets.
-    Debug,
-    /// Everything.
-    Trace,
+/// The day of a quota. A machine without a time zone database still knows the zone of its provider.
+fn day_of(day: &DayWindow) -> Day {
+    let DayWindow::Calendar(zone) = day else { return Day::Rolling };
+    let known = TimeZone::get(zone).ok();
+    let fixed = || day.hours_east().map(|hours| TimeZone::fixed(jiff::tz::offset(hours)));
+    known.or_else(fixed).map_or(Day::Rolling, Day::Calendar)
 }

@@ -3,17 +3,26 @@
 //! Not here: whether a password is right (that is `intake`). Invariants: a user that comes out has a password that can
 //! be right, a log-in name that no other user has, and no hash of a password is in any text from here.
 
+use std::sync::Arc;
+
 use super::layer::{Names, Section};
 use super::problem::{Checked, Findings, Problem};
 use super::route::unknown_names;
 use super::secret_place;
-use super::settings::{Auth, Listener, User};
 use super::values::{Values, get};
+use crate::intake::{Client, ListenerSettings, User};
+use crate::route::Pool;
 use crate::secret::SecretSource;
 use crate::secret::password::{Password, is_hash};
+use crate::smtp::server::AuthMode;
 
-/// Checks the user of `section`.
-pub(super) fn user(values: &Values<'_>, (name, origin): Section<'_>, names: &Names<'_>) -> Checked<User> {
+/// Checks the user of `section`. `clients` are those that have no mistake.
+pub(super) fn user(
+    values: &Values<'_>,
+    (name, origin): Section<'_>,
+    names: &Names<'_>,
+    clients: &[Arc<Client>],
+) -> Checked<User> {
     Findings::of(|findings| {
         let path = |key: &str| format!("user.{name}.{key}");
         let password = findings.take(password(values, (name, origin)));
@@ -34,9 +43,9 @@ pub(super) fn user(values: &Values<'_>, (name, origin): Section<'_>, names: &Nam
             name: name.to_owned(),
             login: get!(values, path("login"), Text).unwrap_or_else(|| name.to_owned()),
             password: password?,
-            client: client?,
-            account: account?,
-            senders: get!(values, path("sender"), Texts).unwrap_or_default(),
+            client: client?.and_then(|name| clients.iter().find(|client| client.name == name)).cloned(),
+            pool: account?.map(|name| Pool { accounts: vec![name], spread: false }.text()),
+            senders: get!(values, path("sender"), Patterns).unwrap_or_default(),
         })
     })
 }
@@ -64,7 +73,7 @@ fn password(values: &Values<'_>, (name, origin): Section<'_>) -> Checked<SecretS
 }
 
 /// Whether each user has a log-in name of its own, and whether there are users where there are log-ins.
-pub(super) fn log_ins(values: &Values<'_>, users: &[Option<User>], listeners: &[Option<Listener>]) -> Findings {
+pub(super) fn log_ins(values: &Values<'_>, users: &[Option<User>], listeners: &[Option<ListenerSettings>]) -> Findings {
     let mut findings = Findings::default();
     for (at, user) in users.iter().enumerate() {
         let Some(user) = user else { continue };
@@ -76,7 +85,7 @@ pub(super) fn log_ins(values: &Values<'_>, users: &[Option<User>], listeners: &[
         }
     }
     let mut verifies = false;
-    for listener in listeners.iter().flatten().filter(|listener| listener.auth == Auth::Verify) {
+    for listener in listeners.iter().flatten().filter(|listener| listener.auth == AuthMode::Verify) {
         verifies = true;
         let key = format!("listener.{}.auth", listener.name);
         if users.is_empty() {

@@ -17,11 +17,14 @@ use ipnet::IpNet;
 use super::display::{self, quote};
 use super::key::Kind;
 use super::problem::Fault;
-use super::settings::{Flow, NoticeTo, Rate};
 use super::suggest::nearest;
 use super::written::is_empty_secret;
+use crate::limits::rate::{Flow, Rate};
 use crate::mail::Address;
+use crate::net::proxy::Proxy;
 use crate::provider::{self, Preset};
+use crate::report::NoticeTo;
+use crate::route::Pattern;
 use crate::secret::{Secret, SecretSource};
 
 mod link;
@@ -55,12 +58,13 @@ pub(super) enum Meaning {
     Networks(Vec<IpNet>),
     Path(PathBuf),
     Secret(SecretSource),
-    Proxy(Secret),
+    Proxy(Proxy),
     Webhook(Option<SecretSource>),
     Notice(NoticeTo),
     Mailbox(Address),
     Mailboxes(Vec<Address>),
     Texts(Vec<String>),
+    Patterns(Vec<Pattern>),
     Charset(&'static Encoding),
 }
 
@@ -94,7 +98,7 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::Phrase => phrase(text(value, QUOTES)?, LONGEST_PHRASE).map(Meaning::Text),
         Kind::Sentence => phrase(text(value, QUOTES)?, LONGEST_SENTENCE).map(Meaning::Text),
         Kind::Names => one_or_more(value, name).map(Meaning::Texts),
-        Kind::Patterns => one_or_more(value, pattern).map(Meaning::Texts),
+        Kind::Patterns => one_or_more(value, pattern).map(Meaning::Patterns),
         Kind::Phases => one_or_more(value, phase).map(Meaning::Words),
         Kind::Action => action(text(value, QUOTES)?).map(Meaning::Text),
         Kind::Charset => charset(text(value, QUOTES)?).map(Meaning::Charset),
@@ -247,9 +251,9 @@ fn webhook(value: &Value) -> Result<Option<SecretSource>, Fault> {
 
 fn notice(text: &str) -> Result<NoticeTo, Fault> {
     match text {
-        "self" => Ok(NoticeTo::SelfAccount),
+        "self" => Ok(NoticeTo::Account),
         "sender" => Ok(NoticeTo::Sender),
-        "none" => Ok(NoticeTo::None),
+        "none" => Ok(NoticeTo::Nobody),
         _ => match Address::parse(text) {
             Ok(address) if address.is_qualified() => Ok(NoticeTo::Address(address)),
             Ok(_) | Err(_) => Err(Fault::new(

@@ -184,7 +184,7 @@ impl Admission {
         let about = Circumstances {
             id,
             date: &date,
-            host: &self.settings.hostname,
+            host: &self.around.hostname,
             helo,
             with: protocol,
             addr: self.peer.addr,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::limits::LimitSettings;
 use crate::limits::capacity::Capacity;
 use crate::limits::guard::Guard;
 use crate::limits::known_clients::KnownClients;
@@ -21,6 +22,10 @@ use super::nat_detection::NatDetection;
 /// What every listener shares.
 #[derive(Clone)]
 pub struct IntakeContext {
+    /// The name of the relay: greeting, EHLO reply, Received.
+    pub hostname: String,
+    /// What may come in.
+    pub limits: LimitSettings,
     /// Where messages go.
     pub queue: Arc<dyn Queue>,
     /// What time it is.

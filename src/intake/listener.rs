@@ -70,7 +70,7 @@ impl Listener {
     pub fn bind(settings: ListenerSettings, around: IntakeContext) -> Result<Listener, BindError> {
         let sockets: Result<Vec<_>, _> =
             settings.bind.iter().map(|&addr| open(addr).map_err(|source| BindError { addr, source })).collect();
-        let session = session_settings(&settings);
+        let session = session_settings(&settings, &around);
         Ok(Listener {
             sessions: Sessions::new(&session),
             unlisted: Sessions::new(&unlisted_settings(&settings, &session)),
@@ -255,15 +255,15 @@ fn open(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn session_settings(settings: &ListenerSettings) -> server::Settings {
+fn session_settings(settings: &ListenerSettings, around: &IntakeContext) -> server::Settings {
     server::Settings {
         profile: settings.profile,
         auth: settings.auth,
         starttls: settings.tls.as_ref().is_some_and(|tls| !tls.implicit),
-        max_message: settings.message_size,
-        max_recipients: settings.recipients,
-        max_messages: settings.messages_per_connection,
-        ..server::Settings::relay(&settings.hostname)
+        max_message: around.limits.message_size,
+        max_recipients: around.limits.recipients,
+        max_messages: around.limits.messages_per_connection,
+        ..server::Settings::relay(&around.hostname)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::net::tls::identity::Identity;
 use crate::smtp::server;
 
 /// The settings of one listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListenerSettings {
     /// Its name, for logs and counters.
     pub name: String,
@@ -26,20 +26,12 @@ pub struct ListenerSettings {
     pub auth: server::AuthMode,
     /// TLS, if it is offered.
     pub tls: Option<ListenerTls>,
-    /// Our name: greeting, EHLO reply, Received.
-    pub hostname: String,
-    /// Recipients of one message.
-    pub recipients: usize,
-    /// Octets of one message.
-    pub message_size: u64,
-    /// Most messages of one connection.
-    pub messages_per_connection: u32,
     /// How long a client may take.
     pub deadlines: Deadlines,
 }
 
 /// TLS of a listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListenerTls {
     /// From the first octet (RFC 8314 section 3), or after STARTTLS (RFC 3207).
     pub implicit: bool,
@@ -48,7 +40,7 @@ pub struct ListenerTls {
 }
 
 /// How long a client may take (RFC 5321 section 4.5.3.2 asks a server for 5 minutes).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deadlines {
     /// From one command to the end of the next, however its octets drip in.
     pub command: Duration,

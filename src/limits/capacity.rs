@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use super::Settings;
+use super::LimitSettings;
 use super::source::Source;
 
 /// Which limit is in the way.
@@ -98,7 +98,7 @@ pub struct Capacity(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    settings: Settings,
+    settings: LimitSettings,
     open: Mutex<Open>,
     queue_bytes: AtomicU64,
     disk_free: AtomicU64,
@@ -158,7 +158,7 @@ impl UnnamedPlace {
 
 impl Capacity {
     /// All room there is: no connection, an empty queue, an empty disk.
-    pub fn new(settings: Settings) -> Capacity {
+    pub fn new(settings: LimitSettings) -> Capacity {
         Capacity(Arc::new(Shared {
             settings,
             open: Mutex::default(),
@@ -249,7 +249,7 @@ impl Capacity {
 }
 
 impl Open {
-    fn has_place(&self, source: Source, settings: &Settings, known: bool) -> Result<(), Full> {
+    fn has_place(&self, source: Source, settings: &LimitSettings, known: bool) -> Result<(), Full> {
         let of_client = settings.connections_per_client;
         if !has_fewer(&self.by_network, source, of_client) {
             return Err(Full::ConnectionsOfClient);
@@ -330,12 +330,12 @@ mod tests {
     const UNLISTED: Standing = Standing { listed: false, known: false };
 
     fn capacity() -> Capacity {
-        Capacity::new(Settings {
+        Capacity::new(LimitSettings {
             connections: 3,
             connections_per_client: 2,
             queue_size: 1000,
             disk_free: 100,
-            ..Settings::unlimited()
+            ..LimitSettings::unlimited()
         })
     }
 
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn of_too_many_unnamed_connections_the_longest_waiting_loses_its_place() {
-        let capacity = Capacity::new(Settings { connections: 8, ..Settings::unlimited() });
+        let capacity = Capacity::new(LimitSettings { connections: 8, ..LimitSettings::unlimited() });
         let mut waiting: Vec<UnnamedPlace> = (0..2).map(|_| capacity.enter_unnamed().unwrap()).collect();
         assert!(waiting.iter().all(|place| !place.revoked.is_cancelled()));
         for n in 0..6 {
@@ -389,7 +389,7 @@ mod tests {
     }
     #[test]
     fn ten_networks_cannot_take_the_places_of_clients_that_have_sent_before() {
-        let settings = Settings { connections: 500, connections_per_client: 50, ..Settings::unlimited() };
+        let settings = LimitSettings { connections: 500, connections_per_client: 50, ..LimitSettings::unlimited() };
         let capacity = Capacity::new(settings);
         let known = Standing { known: true, ..LISTED };
         let taken = |n: u8, standing| (0..60).map_while(move |_| capacity.enter([10, 0, 0, n].into(), standing).ok());
@@ -405,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_site_counts_as_four_networks() {
-        let capacity = Capacity::new(Settings { connections_per_client: 3, ..Settings::unlimited() });
+        let capacity = Capacity::new(LimitSettings { connections_per_client: 3, ..LimitSettings::unlimited() });
         let from = |network: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, host]);
         let within: Vec<Place> = (0..9).filter_map(|host| capacity.enter(from(1, host), LISTED).ok()).collect();
         assert_eq!(within.len(), 3);
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn few_addresses_cannot_take_the_places_of_unlisted_clients() {
-        let capacity = Capacity::new(Settings::unlimited());
+        let capacity = Capacity::new(LimitSettings::unlimited());
         let known = Standing { known: true, ..UNLISTED };
         let taken = |n: u8, standing: Standing| -> Vec<Place> {
             (0..200).filter_map(|_| capacity.enter([192, 0, 2, n].into(), standing).ok()).collect()

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use super::Settings;
+use super::LimitSettings;
 use super::log_budget::LogBudget;
 use super::rate::{Allowance, Flow, MOST_KEYS, Rate, Rates};
 use super::source::{SITE, Source};
@@ -110,7 +110,7 @@ impl PerSource<Allowance> {
 
 impl Guard {
     /// Nothing is spent. The times of all calls are at or after `start`.
-    pub fn new(settings: &Settings, start: Instant) -> Guard {
+    pub fn new(settings: &LimitSettings, start: Instant) -> Guard {
         let Rate { count, per } = settings.failures_per_client;
         Guard {
             messages: PerSource::rates(settings.messages_per_client, start),
@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn each_limit_has_its_own_word_and_refuses_nobody_else() {
         let now = Instant::now();
-        let guard = |change: fn(&mut Settings)| {
-            let mut settings = Settings::unlimited();
+        let guard = |change: fn(&mut LimitSettings)| {
+            let mut settings = LimitSettings::unlimited();
             change(&mut settings);
             Guard::new(&settings, now)
         };
@@ -265,11 +265,11 @@ mod tests {
     #[test]
     fn a_refusal_spends_nothing() {
         let now = Instant::now();
-        let settings = Settings {
+        let settings = LimitSettings {
             messages_per_client: rate(1),
             messages_per_sender: Some(rate(1)),
             queue_size_per_client: 10,
-            ..Settings::unlimited()
+            ..LimitSettings::unlimited()
         };
         let guard = Guard::new(&settings, now);
         assert_eq!(guard.message(A, "a@b", 11, now), Err(Spent::Share));
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn a_share_of_the_queue_is_given_back_when_the_queue_says_so() {
         let now = Instant::now();
-        let guard = Guard::new(&Settings { queue_size_per_client: 100, ..Settings::unlimited() }, now);
+        let guard = Guard::new(&LimitSettings { queue_size_per_client: 100, ..LimitSettings::unlimited() }, now);
         guard.holds(A, 49);
         assert!(!guard.wants_count());
         guard.holds(A, 50);
@@ -300,13 +300,13 @@ mod tests {
     fn every_limit_holds_for_a_network_and_four_times_for_its_site() {
         let now = Instant::now();
         let guard = Guard::new(
-            &Settings {
+            &LimitSettings {
                 messages_per_client: rate(2),
                 recipients_per_client: rate(3),
                 bytes_per_client: Flow { octets: 1000, per: Duration::from_secs(60) },
                 failures_per_client: rate(5),
                 queue_size_per_client: 100,
-                ..Settings::unlimited()
+                ..LimitSettings::unlimited()
             },
             now,
         );

@@ -17,9 +17,9 @@ pub mod rate;
 pub mod source;
 pub mod user_pace;
 
-/// The settings of the door.
+/// The limits of all listeners.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct LimitSettings {
     /// Connections at one time, over all listeners.
     pub connections: usize,
     /// Connections at one time from one address.
@@ -40,13 +40,19 @@ pub struct Settings {
     pub queue_size_per_client: u64,
     /// Octets that must stay free on the disk of the queue.
     pub disk_free: u64,
+    /// Octets of one message.
+    pub message_size: u64,
+    /// Recipients of one message.
+    pub recipients: usize,
+    /// Messages of one connection.
+    pub messages_per_connection: u32,
 }
 
-impl Settings {
+impl LimitSettings {
     /// Limits that nobody reaches, for those who want to name only a few.
-    pub fn unlimited() -> Settings {
+    pub fn unlimited() -> LimitSettings {
         let any = rate::Rate { count: NonZeroU32::MAX, per: Duration::from_secs(1) };
-        Settings {
+        LimitSettings {
             connections: usize::MAX,
             connections_per_client: usize::MAX,
             messages_per_client: any,
@@ -57,6 +63,9 @@ impl Settings {
             queue_size: u64::MAX,
             queue_size_per_client: u64::MAX,
             disk_free: 0,
+            message_size: u64::MAX,
+            recipients: usize::MAX,
+            messages_per_connection: u32::MAX,
         }
     }
 }

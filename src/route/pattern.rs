@@ -104,6 +104,13 @@ impl Pattern {
     }
 }
 
+/// The pattern of this one mailbox.
+impl From<&Address> for Pattern {
+    fn from(address: &Address) -> Pattern {
+        Pattern(Shape::Mailbox(address.key()))
+    }
+}
+
 /// The canonical form, which reads back as the same pattern.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -49,10 +49,12 @@ use crate::support::conventions::{answers, legal, only_ours, watch_for_panics};
 use crate::support::entrance::Line;
 use crate::support::office::{Office, endpoint};
 use yizhan::clock::Clock;
-use yizhan::config::{Profile, Settings};
+use yizhan::config::Settings;
+use yizhan::intake::ListenerSettings;
 use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Received};
+use yizhan::smtp::server::Profile;
 
 /// A relay with a listener for each profile, and the provider it sends to.
 pub(crate) struct Scene {
@@ -71,10 +73,10 @@ impl Scene {
     pub(crate) async fn at(clock: Clock, name: &str, change: impl FnOnce(&mut Settings)) -> Scene {
         watch_for_panics();
         let office = Office::at(clock, name, Limits::default(), |settings| {
-            settings.limits.messages_per_client.count = 10_000;
+            settings.limits.messages_per_client.count = 10_000_u32.try_into().unwrap();
             for (name, profile) in [("legacy", Profile::Legacy), ("strict", Profile::Strict)] {
                 let listener = settings.listeners[0].clone();
-                settings.listeners.push(yizhan::config::Listener { name: name.to_owned(), profile, ..listener });
+                settings.listeners.push(ListenerSettings { name: name.to_owned(), profile, ..listener });
             }
             change(settings);
         })
@@ -142,7 +144,7 @@ pub(crate) fn towards(host: &str, addr: SocketAddr, tls: Tls, ca: &Path) -> impl
         host.clone_into(&mut place.host);
         settings.accounts[0].endpoints = vec![place];
         settings.accounts[0].ca = Some(ca.to_owned());
-        settings.queue.retry = vec![Duration::from_secs(3600)];
+        settings.queue.schedule.retry = vec![Duration::from_secs(3600)];
     }
 }
 

@@ -69,7 +69,7 @@ impl Scene {
     pub(crate) async fn with(name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Scene {
         let day = Day::new();
         let office = Office::at(day.clock(), name, limits, |settings| {
-            settings.queue.retry = RETRY.map(|minutes| minutes * MINUTE).to_vec();
+            settings.queue.schedule.retry = RETRY.map(|minutes| minutes * MINUTE).to_vec();
             change(settings);
         })
         .await;
@@ -82,7 +82,7 @@ impl Scene {
         let sandbox = office::provider_at(day.clock(), Limits::default()).await;
         let middle = Middle::to(sandbox.implicit_addr().expect("it is open"), manner).await;
         let mut settings = office::settings(&sandbox, &folder);
-        settings.queue.retry = RETRY.map(|minutes| minutes * MINUTE).to_vec();
+        settings.queue.schedule.retry = RETRY.map(|minutes| minutes * MINUTE).to_vec();
         settings.accounts[0].endpoints = vec![endpoint(middle.addr(), Tls::Implicit)];
         let relay = Relay::start(&settings, day.clock()).unwrap_or_else(|error| panic!("{error}"));
         (Scene { day, office: Office { sandbox, relay, settings, folder } }, middle)

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use crate::support::office::{Device, Office, field};
 use crate::support::program::{QUICK, Site, event_of, field_of};
 use yizhan::config::{self, FileSource, Overrides, Sources};
+use yizhan::intake::Client;
 use yizhan::mail::Id;
 use yizhan::message::Repair;
 use yizhan::queue::QueueEntry;
@@ -43,7 +44,7 @@ const TAIPEI: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 6);
 const BEIJING: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 7);
 const PLAIN: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 1);
 
-fn clients() -> Vec<config::Client> {
+fn clients() -> Vec<Client> {
     let sources = Sources {
         file: FileSource::Text { name: "clients.toml".into(), text: CLIENTS.to_owned() },
         env: Default::default(),

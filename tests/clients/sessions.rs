@@ -35,7 +35,6 @@ use crate::support::branch::body;
 use crate::support::door::{Door, Plan};
 use crate::support::endings::has_bare;
 use crate::support::office::{Device, Office};
-use yizhan::config;
 use yizhan::sandbox::{Limits, Received};
 use yizhan::smtp::server::Profile;
 
@@ -59,11 +58,6 @@ pub(crate) fn door_with(name: &str, profile: Profile, change: impl FnOnce(&mut P
 
 /// A provider, and a relay whose listener has this profile.
 pub(crate) async fn office(name: &str, profile: Profile) -> Office {
-    let profile = match profile {
-        Profile::Strict => config::Profile::Strict,
-        Profile::Tolerant => config::Profile::Tolerant,
-        Profile::Legacy => config::Profile::Legacy,
-    };
     Office::with(name, Limits::default(), |settings| settings.listeners[0].profile = profile).await
 }
 

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use yizhan::config::{FileSource, Loaded, NoticeTo, Overrides, Reply, Route, Sources, WebhookFormat, load};
+use yizhan::config::{FileSource, Loaded, Overrides, Sources, load};
 use yizhan::language::Language;
 use yizhan::mail::Lane;
-use yizhan::provider::Windows;
-use yizhan::secret::{Secret, SecretSource};
+use yizhan::net::proxy::Proxy;
+use yizhan::provider::{UserRow, Windows};
+use yizhan::report::NoticeTo;
+use yizhan::report::webhook::Format;
+use yizhan::route::{Pattern, Rule};
+use yizhan::secret::SecretSource;
 
 const ACCOUNTS: &str = "[account.office]\nprovider = \"qq\"\nuser = \"10000@qq.com\"\nsecret = { env = \"CODE\" }\n\
     [account.backup]\nprovider = \"exmail\"\nuser = \"a@example.com\"\nsecret = { env = \"CODE\" }\n";
@@ -39,32 +43,36 @@ fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
 }
 
+fn patterns(list: &[&str]) -> Vec<Pattern> {
+    list.iter().map(|text| Pattern::parse(text).unwrap()).collect()
+}
+
 #[test]
 fn a_budget_says_what_it_says_and_leaves_the_rest_to_the_preset() {
     let file = format!(
-        "{ACCOUNTS}[account.office.budget]\nmessages_per_minute = 15\nmessages_per_day = 1000\nrecipients_per_hour = 100\n\
-         recipients_per_day = 500\nlogins_per_hour = 20\nconnections = 2\n"
+        "{ACCOUNTS}[account.office.budget]\nmessages_per_minute = 12\nmessages_per_day = 1000\nrecipients_per_hour = 99\n\
+         logins_per_hour = 19\nconnections = 2\n"
     );
     let env = [("YIZHAN__ACCOUNT__BACKUP__BUDGET__LOGINS_PER_MINUTE", "1")];
     let loaded = good(&file, &env);
     let [office, backup] = &loaded.settings.accounts[..] else { panic!("{loaded:?}") };
     let windows = |minute, hour, day| Windows { minute, hour, day };
-    assert_eq!(office.budget.messages, windows(Some(15), None, Some(1000)));
-    assert_eq!(office.budget.recipients, windows(None, Some(100), Some(500)));
-    assert_eq!(office.budget.logins, windows(None, Some(20), None));
-    assert_eq!(office.budget.connections, 2);
-    assert_eq!(backup.budget.messages, Windows::default());
-    assert_eq!(backup.budget.logins, windows(Some(1), None, None));
-    assert_eq!(backup.budget.connections, backup.preset.connections);
+    assert_eq!(office.budget.messages, windows(Some(12), None, Some(1000)));
+    assert_eq!(office.budget.recipients, windows(None, Some(99), office.preset.budget.recipients.day));
+    assert_eq!(office.budget.logins, windows(None, Some(19), None));
+    assert_eq!(office.connections, 2);
+    assert_eq!(backup.budget.messages, backup.preset.budget.messages);
+    assert_eq!(backup.budget.logins, Windows { minute: Some(1), ..backup.preset.budget.logins });
+    assert_eq!(backup.connections, backup.preset.connections);
     let text = shown_again(&loaded, &env);
-    assert!(text.contains("budget.messages_per_minute = 15  # yizhan.toml:10\n"), "{text}");
+    assert!(text.contains("budget.messages_per_minute = 12  # yizhan.toml:10\n"), "{text}");
 }
 
 #[test]
 fn a_proxy_is_taken_with_its_log_in_and_shown_without() {
     let url = "socks5://relay:hunter2@proxy.lan:1080";
     let loaded = good(&ACCOUNTS.replacen("[account.backup]", &format!("proxy = \"{url}\"\n[account.backup]"), 1), &[]);
-    assert_eq!(loaded.settings.accounts[0].proxy, Some(Secret::new(url)));
+    assert_eq!(loaded.settings.accounts[0].proxy, Proxy::parse(url).ok());
     assert_eq!(loaded.settings.accounts[1].proxy, None);
     assert_eq!(loaded.warnings.len(), 1);
     assert!(loaded.warnings[0].contains("$YIZHAN__ACCOUNT__OFFICE__PROXY keeps it apart"), "{:?}", loaded.warnings);
@@ -90,10 +98,10 @@ fn routes_keep_their_order() {
          [[route]]\naccount = \"office\"\n"
     );
     let loaded = good(&file, &[]);
-    let route = |clients: &[&str], senders: &[&str], recipients: &[&str], accounts: &[&str], spread| Route {
+    let route = |clients: &[&str], senders: &[&str], recipients: &[&str], accounts: &[&str], spread| Rule {
         clients: texts(clients),
-        senders: texts(senders),
-        recipients: texts(recipients),
+        senders: patterns(senders),
+        recipients: patterns(recipients),
         accounts: texts(accounts),
         spread,
     };
@@ -162,17 +170,20 @@ fn own_rows_of_the_reply_catalogue() {
         [[reply]]\npattern = \"^451\"\naction = \"RETRY_SOON\"\n";
     let loaded = good(file, &[("YIZHAN__REPLY__1__PHASE", "mail,rcpt")]);
     let [moved, soon] = &loaded.settings.replies[..] else { panic!("{loaded:?}") };
-    let expected = Reply {
+    let expected = UserRow {
         provider: Some("qq".to_owned()),
-        phases: vec!["RCPT", "DATA"],
+        phase: Some("RCPT,DATA".to_owned()),
         pattern: r"^550\b.*mailbox is being moved".to_owned(),
         action: "RETRY_HOUR>PAUSE+ALERT".to_owned(),
         scope: Some("account".to_owned()),
         remedy: Some("搬家中，今晚结束。".to_owned()),
     };
     assert_eq!(moved, &expected);
-    assert_eq!((soon.phases.as_slice(), soon.provider.as_deref()), (&["MAIL", "RCPT"][..], None));
-    assert_eq!(good("[[reply]]\npattern = \"x\"\naction = \"OK\"\n", &[]).settings.replies[0].phases, ["ANY"]);
+    assert_eq!((soon.phase.as_deref(), soon.provider.as_deref()), (Some("MAIL,RCPT"), None));
+    assert_eq!(
+        good("[[reply]]\npattern = \"x\"\naction = \"OK\"\n", &[]).settings.replies[0].phase.as_deref(),
+        Some("ANY")
+    );
     shown_again(&loaded, &[]);
 }
 
@@ -254,11 +265,11 @@ fn alarms_have_a_form_an_authority_and_a_language() {
     fs::write(home.join("ca.pem"), "").unwrap();
     let ca = home.join("ca.pem");
     let words = [
-        ("json", WebhookFormat::Json),
-        ("wecom", WebhookFormat::Wecom),
-        ("dingtalk", WebhookFormat::Dingtalk),
-        ("feishu", WebhookFormat::Feishu),
-        ("slack", WebhookFormat::Slack),
+        ("json", Format::Json),
+        ("wecom", Format::Wecom),
+        ("dingtalk", Format::Dingtalk),
+        ("feishu", Format::Feishu),
+        ("slack", Format::Slack),
     ];
     for (word, format) in words {
         let text = format!("[notice]\nto = \"admin@example.com\"\nformat = \"{word}\"\nca = \"{}\"\n", ca.display());
@@ -267,7 +278,7 @@ fn alarms_have_a_form_an_authority_and_a_language() {
         assert!(matches!(notice.to, NoticeTo::Address(_)));
     }
     let none = good("", &[]).settings.notice;
-    assert_eq!((none.format, none.ca, none.webhook, none.language), (WebhookFormat::Json, None, None, Language::En));
+    assert_eq!((none.format, none.ca, none.webhook, none.language), (Format::Json, None, None, Language::En));
     for (word, language) in [("en", Language::En), ("zh", Language::Zh), ("both", Language::Both)] {
         let text = format!("[notice]\nlanguage = \"{word}\"\n");
         assert_eq!(good(&text, &[("LANG", "zh_CN.UTF-8")]).settings.notice.language, language);

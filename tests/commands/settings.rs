@@ -7,11 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use yizhan::config::{
-    Auth, FileSource, Loaded, LogFormat, LogLevel, NoticeTo, Overrides, Profile, RepairLevel, Sources, load, reference,
-};
+use tracing::level_filters::LevelFilter;
+use yizhan::config::{FileSource, Loaded, Overrides, Sources, load, reference};
+use yizhan::intake::User;
+use yizhan::message::Level;
 use yizhan::provider::{Endpoint, Mechanism, Tls};
+use yizhan::report::NoticeTo;
 use yizhan::secret::SecretSource;
+use yizhan::smtp::server::{AuthMode, Profile};
+use yizhan::telemetry::log::Format;
 
 fn sources(text: &str, env: &[(&str, &str)]) -> Sources {
     let mut all = BTreeMap::from([("HOME".to_owned(), "/home/relay".to_owned())]);
@@ -93,30 +97,36 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!((settings.hostname.as_str(), settings.accounts.len(), settings.listeners.len()), ("relay-1", 0, 1));
     assert!(settings.clients.is_empty());
     let local = &settings.listeners[0];
-    assert_eq!((local.name.as_str(), local.profile, local.auth), ("local", Profile::Tolerant, Auth::Off));
+    assert_eq!((local.name.as_str(), local.profile, local.auth), ("local", Profile::Tolerant, AuthMode::Off));
     assert_eq!(local.bind, ["127.0.0.1:25".parse().unwrap()]);
     assert_eq!(local.allow, ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     let limits = &settings.limits;
     assert_eq!(limits.messages_per_connection, 100_000);
     assert_eq!((limits.connections, limits.connections_per_client, limits.recipients), (500, 50, 100));
     assert_eq!((limits.message_size, limits.queue_size, limits.disk_free), (50 << 20, 5 << 30, 200 << 20));
-    assert_eq!((limits.messages_per_client.count, limits.messages_per_client.per), (10_000, Duration::from_secs(60)));
     assert_eq!(
-        (limits.recipients_per_client.count, limits.recipients_per_client.per),
+        (limits.messages_per_client.count.get(), limits.messages_per_client.per),
+        (10_000, Duration::from_secs(60))
+    );
+    assert_eq!(
+        (limits.recipients_per_client.count.get(), limits.recipients_per_client.per),
         (30_000, Duration::from_secs(60))
     );
     assert_eq!((limits.bytes_per_client.octets, limits.bytes_per_client.per), (8 << 30, Duration::from_secs(3600)));
-    assert_eq!((limits.failures_per_client.count, limits.failures_per_client.per), (100, Duration::from_secs(60)));
+    assert_eq!(
+        (limits.failures_per_client.count.get(), limits.failures_per_client.per),
+        (100, Duration::from_secs(60))
+    );
     assert_eq!((limits.messages_per_sender, limits.queue_size_per_client), (None, 2 << 30));
     assert!(local.proxy_from.is_empty());
-    let minutes: Vec<u64> = settings.queue.retry.iter().map(|wait| wait.as_secs() / 60).collect();
+    let minutes: Vec<u64> = settings.queue.schedule.retry.iter().map(|wait| wait.as_secs() / 60).collect();
     assert_eq!(minutes, [1, 5, 15, 60, 120, 240]);
     let day = Duration::from_secs(86_400);
-    let queue = &settings.queue;
-    assert_eq!((queue.expire, queue.keep_delivered, queue.keep_failed), (day * 5, day * 7, day * 30));
+    let (queue, keep) = (&settings.queue, &settings.queue.retention);
+    assert_eq!((queue.schedule.expire, keep.keep_delivered, keep.keep_failed), (day * 5, day * 7, day * 30));
     assert_eq!(queue.data_dir, Path::new("/home/relay/.local/state/yizhan"));
-    assert_eq!(settings.notice.to, NoticeTo::SelfAccount);
-    assert_eq!((settings.log.format, settings.log.level), (LogFormat::Text, LogLevel::Info));
+    assert_eq!(settings.notice.to, NoticeTo::Account);
+    assert_eq!((settings.log.format, settings.log.level), (Format::Text, LevelFilter::INFO));
 }
 
 #[test]
@@ -127,7 +137,7 @@ fn each_layer_wins_over_the_one_below() {
     sources.overrides.data_dir = Some("/argument".into());
     let loaded = load(sources).unwrap();
     assert_eq!(loaded.settings.queue.data_dir, Path::new("/argument"));
-    assert_eq!((loaded.settings.log.level, loaded.settings.log.format), (LogLevel::Debug, LogFormat::Json));
+    assert_eq!((loaded.settings.log.level, loaded.settings.log.format), (LevelFilter::DEBUG, Format::Json));
     assert_eq!(loaded.settings.limits.connections, 7);
     for (key, origin) in [
         ("data_dir", "--data-dir"),
@@ -162,10 +172,7 @@ fn one_account_needs_no_file() {
     let host = "smtp.qq.com".to_owned();
     let implicit = Endpoint { host: host.clone(), port: 465, tls: Tls::Implicit };
     assert_eq!(account.endpoints, [implicit, Endpoint { host, port: 587, tls: Tls::StartTls }]);
-    assert_eq!(
-        (account.login.as_slice(), account.budget.connections),
-        ([Mechanism::Login, Mechanism::Plain].as_slice(), 1)
-    );
+    assert_eq!((account.login.as_slice(), account.connections), ([Mechanism::Login, Mechanism::Plain].as_slice(), 1));
     assert_eq!(loaded.settings.listeners[0].bind.len(), 2);
     assert_eq!(loaded.settings.listeners[0].allow[1], "192.168.1.20/32".parse().unwrap());
     assert!(!loaded.effective().contains("abcdefghijklmnop"));
@@ -247,7 +254,7 @@ fn a_named_listener_replaces_the_default_one() {
         good("[listener.lan]\nbind = [\"192.168.1.2:25\"]\nauth = \"accept-any\"\nprofile = \"legacy\"\n", &[]);
     assert_eq!(loaded.settings.listeners.len(), 1);
     let lan = &loaded.settings.listeners[0];
-    assert_eq!((lan.name.as_str(), lan.auth, lan.profile), ("lan", Auth::AcceptAny, Profile::Legacy));
+    assert_eq!((lan.name.as_str(), lan.auth, lan.profile), ("lan", AuthMode::AcceptAny, Profile::Legacy));
     // It fails closed: without `allow` it is loopback that may send.
     assert_eq!(lan.allow.len(), 2);
     let loaded = good("[listener.lan]\n", &[("YIZHAN_ALLOW", "10.0.0.0/8")]);
@@ -279,7 +286,7 @@ fn clients_say_what_is_known_of_them() {
     assert_eq!((scanner.display.as_deref(), scanner.subject_prefix.as_deref()), (Some("扫描仪 2F"), Some("[scan]")));
     assert_eq!(scanner.charset.map(|charset| charset.name()), Some("GBK"));
     assert_eq!(scanner.reply_to.as_ref().map(|address| address.as_str()), Some("reception@example.com"));
-    assert_eq!((scanner.repair, ups.repair), (RepairLevel::Minimal, RepairLevel::Full));
+    assert_eq!((scanner.level, ups.level), (Level::Minimal, Level::Full));
     assert_eq!((scanner.drop_cron_env, all.drop_cron_env, ups.drop_cron_env), (true, false, true));
     assert_eq!((all.display.as_deref(), all.charset.map(|charset| charset.name())), (None, Some("Big5")));
     assert_eq!((all.from.len(), ups.from.len()), (2, 2));
@@ -337,10 +344,10 @@ fn an_account_may_send_as_another_address_than_it_logs_in_with() {
     let cloud = custom.replace("10000@qq.com", "apikey") + "address = \"relay@example.com\"\n";
     let one = |text: &str| good(text, &[("CODE", "x")]).settings.accounts.remove(0);
     let account = one(&cloud);
-    assert_eq!((account.user.as_str(), account.address.unwrap().as_str()), ("apikey", "relay@example.com"));
-    assert_eq!(one(&custom).address.unwrap().as_str(), "10000@qq.com");
+    assert_eq!((account.user.as_str(), account.address.as_str()), ("apikey", "relay@example.com"));
+    assert_eq!(one(&custom).address.as_str(), "10000@qq.com");
     let other = one(&format!("{ACCOUNT}address = \"other@qq.com\"\n"));
-    assert_eq!((other.user.as_str(), other.address.unwrap().as_str()), ("10000@qq.com", "other@qq.com"));
+    assert_eq!((other.user.as_str(), other.address.as_str()), ("10000@qq.com", "other@qq.com"));
     // Each once, and the account's own is none.
     let aliases = one(&format!("{ACCOUNT}aliases = [\"a@qq.com\", \"10000@QQ.com\", \"A@qq.com\", \"b@qq.com\"]\n"));
     let texts: Vec<&str> = aliases.aliases.iter().map(|alias| alias.as_str()).collect();
@@ -368,7 +375,7 @@ fn host_port_and_tls_replace_what_the_preset_says() {
     assert_eq!(places(&format!("{host}port = 994\ntls = \"implicit\"")), "mail.example.com:994 implicit");
     let login = good(&format!("{ACCOUNT}login = \"plain\"\nbudget = {{ connections = 3 }}\n"), &[("CODE", "x")]);
     assert_eq!(login.settings.accounts[0].login, [Mechanism::Plain]);
-    assert_eq!(login.settings.accounts[0].budget.connections, 3);
+    assert_eq!(login.settings.accounts[0].connections, 3);
 }
 
 #[test]
@@ -384,13 +391,13 @@ fn the_file_is_found_where_the_manual_says() {
     let level = |sources: &Sources| load(sources.clone()).unwrap().settings.log.level;
 
     sources.file = FileSource::Search(vec![home.join("none.toml"), first, second.clone()]);
-    assert_eq!(level(&sources), LogLevel::Error);
+    assert_eq!(level(&sources), LevelFilter::ERROR);
     sources.file = FileSource::Search(vec![home.join("none.toml"), second]);
-    assert_eq!(level(&sources), LogLevel::Warn);
+    assert_eq!(level(&sources), LevelFilter::WARN);
     sources.env.insert("YIZHAN_CONFIG".into(), by_env.display().to_string());
-    assert_eq!(level(&sources), LogLevel::Debug);
+    assert_eq!(level(&sources), LevelFilter::DEBUG);
     sources.overrides.config = Some(by_argument.clone());
-    assert_eq!(level(&sources), LogLevel::Trace);
+    assert_eq!(level(&sources), LevelFilter::TRACE);
     assert_eq!(load(sources.clone()).unwrap().file, Some(by_argument));
     // A file that somebody named must exist.
     sources.overrides.config = Some(home.join("none.toml"));
@@ -399,7 +406,7 @@ fn the_file_is_found_where_the_manual_says() {
 
 #[test]
 fn files_of_windows_editors() {
-    assert_eq!(good("\u{feff}[log]\r\nlevel = \"warn\"\r\n", &[]).settings.log.level, LogLevel::Warn);
+    assert_eq!(good("\u{feff}[log]\r\nlevel = \"warn\"\r\n", &[]).settings.log.level, LevelFilter::WARN);
     let home = folder("encoding");
     fs::write(home.join("gbk.toml"), b"# one\n# \xd6\xd0\xce\xc4\n").unwrap();
     let mut sources = sources("", &[]);
@@ -511,10 +518,11 @@ fn users_say_who_may_log_in() {
     );
     let loaded = good(&file, &[("CRON", "x"), ("YIZHAN__USER__PLAIN__SENDER", "a@b.c, d@e.f")]);
     let [scanner, cron, plain] = &loaded.settings.users[..] else { panic!("{loaded:?}") };
-    assert_eq!((scanner.login.as_str(), scanner.client.as_deref()), ("scanner@office.lan", Some("scanner")));
-    assert_eq!((cron.login.as_str(), cron.client.as_deref(), cron.senders.len()), ("cron", None, 0));
+    let client = |user: &User| user.client.as_ref().map(|client| client.name.clone());
+    assert_eq!((scanner.login.as_str(), client(scanner).as_deref()), ("scanner@office.lan", Some("scanner")));
+    assert_eq!((cron.login.as_str(), client(cron), cron.senders.len()), ("cron", None, 0));
     assert_eq!((scanner.senders.len(), plain.senders.len()), (2, 2));
-    assert_eq!(loaded.settings.listeners[0].auth, Auth::Verify);
+    assert_eq!(loaded.settings.listeners[0].auth, AuthMode::Verify);
     // A client without an address, because a user is it.
     assert!(loaded.settings.clients[0].from.is_empty());
     // A hash may stand in the file; the password itself is warned about, and so is a log-in in the clear.

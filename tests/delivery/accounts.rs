@@ -12,13 +12,16 @@ use yizhan::account::breaker::BreakerState;
 use yizhan::admin::order::carry_out;
 use yizhan::admin::{Order, Reply, control};
 use yizhan::app::accounts_offline;
-use yizhan::config::{Auth, Budget, Route, Settings, User};
+use yizhan::config::Settings;
+use yizhan::intake::User;
 use yizhan::mail::{Id, Lane};
 use yizhan::provider::Windows;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{Inspection as _, MessageState};
+use yizhan::route::{Pattern, Rule};
 use yizhan::sandbox::{Fault, Limits, Received, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
+use yizhan::smtp::server::AuthMode;
 
 const MAIL: &[u8] = b"From: Scanner <scan@corp.lan>\r\nSubject: scan\r\n\r\nbody\r\n";
 const NEW_CODE: &str = "newcodenewcodene";
@@ -28,7 +31,7 @@ async fn pair(name: &str, change: impl FnOnce(&mut Settings)) -> Office {
     let office = Office::with(name, Limits::default(), |settings| {
         add_account(settings, "spare", SPARE, SPARE_CODE);
         settings.routes = vec![route(&["office", "spare"])];
-        settings.limits.messages_per_client.count = 100_000;
+        settings.limits.messages_per_client.count = 100_000_u32.try_into().unwrap();
         change(settings);
     })
     .await;
@@ -82,9 +85,9 @@ async fn another_account_stands_in_and_the_first_comes_back() {
 
 #[tokio::test]
 async fn what_is_over_the_budget_of_the_first_goes_through_the_second() {
-    let hour = |n| Windows { minute: None, hour: Some(n), day: None };
+    let hour = |n| Windows { minute: Some(15), hour: Some(n), day: None };
     let office = pair("overflow", |settings| {
-        settings.accounts[0].budget = Budget { messages: hour(10), ..settings.accounts[0].budget };
+        settings.accounts[0].budget.messages = hour(10);
         settings.clients =
             vec![client("panel", 1, Lane::Alarm), client("desk", 2, Lane::Normal), client("books", 3, Lane::Bulk)];
     })
@@ -107,8 +110,7 @@ async fn what_is_over_the_budget_of_the_first_goes_through_the_second() {
 #[tokio::test]
 async fn what_is_over_the_share_of_its_lane_waits_with_a_time_while_alarms_go() {
     let office = Office::with("share", Limits::default(), |settings| {
-        let hour = Windows { minute: None, hour: Some(10), day: None };
-        settings.accounts[0].budget = Budget { messages: hour, ..settings.accounts[0].budget };
+        settings.accounts[0].budget.messages = Windows { minute: Some(15), hour: Some(10), day: None };
         settings.clients = vec![client("panel", 1, Lane::Alarm), client("books", 3, Lane::Bulk)];
     })
     .await;
@@ -147,7 +149,7 @@ async fn accounts_that_share_the_mail_carry_about_as_much() {
 #[tokio::test]
 async fn routes_go_by_client_sender_and_recipient() {
     let office = pair("routes", |settings| {
-        let to_spare = |change: fn(&mut Route)| {
+        let to_spare = |change: fn(&mut Rule)| {
             let mut route = route(&["spare"]);
             change(&mut route);
             route
@@ -155,8 +157,8 @@ async fn routes_go_by_client_sender_and_recipient() {
         settings.clients = vec![client("panel", 1, Lane::Normal), client("desk", 2, Lane::Normal)];
         settings.routes = vec![
             to_spare(|route| route.clients = vec!["panel".into()]),
-            to_spare(|route| route.senders = vec!["*@books.lan".into()]),
-            to_spare(|route| route.recipients = vec!["*@spare.test".into()]),
+            to_spare(|route| route.senders = vec![Pattern::parse("*@books.lan").unwrap()]),
+            to_spare(|route| route.recipients = vec![Pattern::parse("*@spare.test").unwrap()]),
         ];
     })
     .await;
@@ -177,7 +179,7 @@ async fn routes_go_by_client_sender_and_recipient() {
 async fn recipients_with_different_routes_make_two_messages_and_each_is_reached_once() {
     let office = pair("two-routes", |settings| {
         let mut spare = route(&["spare"]);
-        spare.recipients = vec!["*@spare.test".into()];
+        spare.recipients = vec![Pattern::parse("*@spare.test").unwrap()];
         settings.routes = vec![spare];
     })
     .await;
@@ -220,8 +222,7 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     let Office { relay, settings, .. } = office;
     relay.stop(PATIENCE).await;
     let of = &settings.queue;
-    let (keep_delivered, keep_failed) = (of.keep_delivered, of.keep_failed);
-    let own = yizhan::queue::RetentionSettings { keep_delivered, keep_failed };
+    let own = of.retention;
     let (queue, clock) =
         (Arc::new(SqliteQueue::open(&of.data_dir, own).expect("it is free").0), yizhan::clock::Clock::system());
     let accounts = accounts_offline(&settings, queue.clone(), &clock).expect("there is an account");
@@ -287,14 +288,14 @@ async fn the_control_socket_stops_an_account_as_well() {
 #[tokio::test]
 async fn a_user_leaves_through_its_own_account_whatever_the_routes_say() {
     let mut office = pair("user-account", |settings| {
-        settings.listeners[0].auth = Auth::Verify;
+        settings.listeners[0].auth = AuthMode::Verify;
         settings.routes = vec![route(&["office"])];
         settings.users.push(User {
             name: "erp".to_owned(),
             login: "erp".to_owned(),
             password: SecretSource::Plain(Secret::new("password")),
             client: None,
-            account: Some("spare".to_owned()),
+            pool: Some("spare".into()),
             senders: Vec::new(),
         });
     })

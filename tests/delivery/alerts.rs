@@ -14,7 +14,7 @@ use crate::support::hook::{Answer, Hook};
 use crate::support::office::{CODE, Office, USER, endpoint};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, burst};
 use yizhan::clock::Timestamp;
-use yizhan::config::{self, NoticeTo, QueueSettings, Settings};
+use yizhan::config::{QueueSettings, Settings};
 use yizhan::language::Language;
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::provider::Tls;
@@ -23,6 +23,8 @@ use yizhan::queue::{
     LaneRequest, LeaseRequest, MessageFilter, MessageOrigin, MessageQueue as _, MessageState, NewMessage, NextAttempt,
     Queue, QueueEntry, RecipientOutcome, Settlement,
 };
+use yizhan::report::NoticeTo;
+use yizhan::route::Rule;
 use yizhan::sandbox::{Fault, Limits, Received, Stage};
 use yizhan::secret::{Secret, SecretSource};
 
@@ -32,8 +34,8 @@ const NEW_CODE: &str = "newcodenewcodene";
 /// Two accounts; without a route the first takes everything.
 async fn pair(day: &Day, name: &str, change: impl FnOnce(&mut Settings)) -> Office {
     let office = Office::at(day.clock(), name, Limits::default(), |settings| {
-        settings.queue.retry = vec![Duration::from_secs(60)];
-        settings.limits.messages_per_client.count = 100_000;
+        settings.queue.schedule.retry = vec![Duration::from_secs(60)];
+        settings.limits.messages_per_client.count = 100_000_u32.try_into().unwrap();
         add_account(settings, "spare", SPARE, SPARE_CODE);
         change(settings);
     })
@@ -236,9 +238,9 @@ async fn a_provider_out_of_reach_for_an_hour_is_told_once_and_then_that_it_is_ba
 async fn where_the_whole_line_is_down_nothing_is_told_later_of_what_is_over_by_then() {
     let day = Day::new();
     let office = pair(&day, "told-offline", |settings| {
-        settings.queue.retry = vec![Duration::from_secs(1200)];
+        settings.queue.schedule.retry = vec![Duration::from_secs(1200)];
         settings.clients.push(pair::client("two", 2, Lane::Normal));
-        settings.routes.push(config::Route { clients: vec!["two".to_owned()], ..pair::route(&["spare"]) });
+        settings.routes.push(Rule { clients: vec!["two".to_owned()], ..pair::route(&["spare"]) });
     })
     .await;
     office.sandbox.fault(Fault::forever(Stage::Connect, yizhan::sandbox::What::Reset));
@@ -319,8 +321,7 @@ fn in_pool(n: u64, now: Timestamp) -> NewMessage {
 
 /// Leaves `count` failures in the queue that nobody was told of, as an outage leaves them.
 async fn leave_untold(settings: &Settings, count: u64, now: Timestamp) {
-    let QueueSettings { data_dir, keep_delivered, keep_failed, .. } = settings.queue.clone();
-    let keep = yizhan::queue::RetentionSettings { keep_delivered, keep_failed };
+    let QueueSettings { data_dir, retention: keep, .. } = settings.queue.clone();
     let queue = Arc::new(SqliteQueue::open(&data_dir, keep).expect("nobody else has it").0);
     let mut tasks = JoinSet::new();
     for n in 0..count {

@@ -9,7 +9,6 @@ use crate::support::folder::Folder;
 use crate::support::office::{Office, USER, field};
 use crate::support::program::{finish, yizhan};
 use serde_json::Value;
-use yizhan::app;
 use yizhan::mail::Address;
 use yizhan::message::FromPolicy;
 use yizhan::provider::preset;
@@ -64,13 +63,13 @@ async fn without_an_alias_the_same_mail_goes_as_the_login() {
 async fn the_policy_is_the_presets_until_somebody_names_an_alias() {
     let office = office("alias-policy").await;
     let mut account = office.settings.accounts[0].clone();
-    assert_eq!(app::from_policy(&account), FromPolicy::MayBeAlias);
+    assert_eq!(account.from_policy(), FromPolicy::MayBeAlias);
     account.preset = preset("custom").unwrap();
-    assert_eq!(app::from_policy(&account), FromPolicy::MayBeAlias, "the owner's word goes before the preset's");
+    assert_eq!(account.from_policy(), FromPolicy::MayBeAlias, "the owner's word goes before the preset's");
     account.aliases.clear();
-    assert_eq!(app::from_policy(&account), FromPolicy::Free);
+    assert_eq!(account.from_policy(), FromPolicy::Free);
     account.preset = preset("qq").unwrap();
-    assert_eq!(app::from_policy(&account), FromPolicy::MustEqualLogin);
+    assert_eq!(account.from_policy(), FromPolicy::MustEqualLogin);
 }
 
 /// `yizhan repair - --json` with these settings.

@@ -16,7 +16,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 async fn unset(name: &str) -> (Day, Office) {
     let day = Day::starting(Timestamp::from_millis(0) + Duration::from_secs(30));
     let office = Office::at(day.clock(), name, Limits::default(), |settings| {
-        settings.queue.retry = vec![Duration::from_secs(60)];
+        settings.queue.schedule.retry = vec![Duration::from_secs(60)];
     });
     (day.clone(), office.await)
 }

@@ -10,7 +10,7 @@ use crate::support::day::Day;
 use crate::support::hook::{Answer, Hook};
 use crate::support::office::{CODE, Office, USER};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, before, burst, client};
-use yizhan::config::{Budget, Settings};
+use yizhan::config::Settings;
 use yizhan::mail::{Id, Lane};
 use yizhan::provider::Windows;
 use yizhan::queue::{MessageState, RecipientOutcome};
@@ -39,12 +39,12 @@ fn limits() -> Limits {
 }
 
 fn settings(settings: &mut Settings) {
-    settings.queue.retry = [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
-    settings.limits.messages_per_client.count = 100_000;
+    settings.queue.schedule.retry = [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
+    settings.limits.messages_per_client.count = 100_000_u32.try_into().unwrap();
     settings.clients = vec![client("panel", PANEL, Lane::Alarm), client("books", BOOKS, Lane::Bulk)];
     let windows = Windows { minute: None, hour: Some(20), day: None };
-    let unlimited = crate::support::office::UNLIMITED;
-    settings.accounts[0].budget = Budget { messages: A_DAY, logins: windows, ..unlimited };
+    let budget = &mut settings.accounts[0].budget;
+    (budget.messages, budget.logins) = (A_DAY, windows);
 }
 
 /// Hands in the night's mail in one moment of simulated time: the reports first, so that only their lane holds them up.

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::support::day::Day;
-use crate::support::office::{Device, Office, UNLIMITED, provider_at, until};
+use crate::support::office::{Device, Office, provider_at, until};
 use crate::support::pair::route;
 use bytes::Bytes;
 use yizhan::admin::order::{Message, Order, Reply, carry_out};
-use yizhan::config::Budget;
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::provider::Windows;
 use yizhan::queue::{MessageOrigin, MessageState, NewMessage, WaitReason};
@@ -20,7 +19,7 @@ const SCAN: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n"
 async fn office(day: &Day, name: &str, minute: u32) -> Office {
     Office::at(day.clock(), name, Limits::default(), |settings| {
         let messages = Windows { minute: Some(minute), hour: Some(100_000), day: Some(1_000_000) };
-        settings.accounts[0].budget = Budget { messages, ..UNLIMITED };
+        settings.accounts[0].budget.messages = messages;
     })
     .await
 }
@@ -120,7 +119,7 @@ async fn a_flood_in_one_pool_does_not_starve_another_pool_of_the_same_account() 
     let second = provider_at(day.clock(), Limits::default()).await;
     let office = Office::at(day.clock(), "two-pools", Limits::default(), |settings| {
         let messages = Windows { minute: Some(20), hour: Some(100_000), day: Some(1_000_000) };
-        settings.accounts[0].budget = Budget { messages, ..UNLIMITED };
+        settings.accounts[0].budget.messages = messages;
         let mut backup = settings.accounts[0].clone();
         backup.name = "backup".into();
         backup.endpoints[0].port = second.implicit_addr().expect("it is open").port();

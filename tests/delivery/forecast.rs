@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::support::day::Day;
-use crate::support::office::{Office, UNLIMITED};
+use crate::support::office::Office;
 use yizhan::admin::order::{Order, Reply, carry_out};
-use yizhan::config::Budget;
 use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::Limits;
@@ -27,7 +26,7 @@ async fn each_message_of_a_line_says_its_own_time_and_keeps_to_it() {
     let day = Day::new();
     let office = Office::at(day.clock(), "forecast", Limits::default(), |settings| {
         let messages = Windows { minute: Some(2), hour: Some(8), day: Some(1000) };
-        settings.accounts[0].budget = Budget { messages, ..UNLIMITED };
+        settings.accounts[0].budget.messages = messages;
     })
     .await;
     for _ in 0..12 {

@@ -101,7 +101,7 @@ async fn one_refused_recipient_fails_alone_and_the_owner_is_told_once() {
 async fn a_062_a_notice_that_fails_causes_no_notice() {
     let office = Office::with("notice-fails", Limits::default(), |settings| {
         let address = yizhan::mail::Address::parse("refused-owner@else.test").unwrap();
-        settings.notice.to = yizhan::config::NoticeTo::Address(address);
+        settings.notice.to = yizhan::report::NoticeTo::Address(address);
     })
     .await;
     let id = office.send(&["refused@else.test"], MAIL).await;
@@ -325,7 +325,7 @@ async fn one_client_cannot_take_every_place() {
 #[tokio::test]
 async fn a_058_a_flood_is_slowed_and_not_cut_off() {
     let office = Office::with("flood", Limits::default(), |settings| {
-        settings.limits.messages_per_client.count = 3;
+        settings.limits.messages_per_client.count = 3_u32.try_into().unwrap();
         settings.limits.messages_per_client.per = Duration::from_secs(3600);
     })
     .await;

@@ -14,7 +14,7 @@ const RETRY: [u64; 6] = [1, 5, 15, 60, 120, 240];
 
 async fn office(day: &Day, name: &str) -> Office {
     Office::at(day.clock(), name, Limits::default(), |settings| {
-        settings.queue.retry = RETRY.map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
+        settings.queue.schedule.retry = RETRY.map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
     })
     .await
 }

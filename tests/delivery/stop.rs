@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::office::{Office, until};
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
-use yizhan::queue::{Inspection as _, MessageState, Queue as _, QueueEntry, RetentionSettings};
+use yizhan::queue::{Inspection as _, MessageState, Queue as _, QueueEntry};
 use yizhan::sandbox::{Fault, Stage, What};
 
 const SCAN: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
@@ -20,7 +20,7 @@ async fn cut_at(name: &str, stage: Stage) -> (QueueEntry, Office) {
     assert!(!relay.stop(Duration::from_millis(50)).await, "it did not end by itself");
     sandbox.clear_faults();
     let of = &settings.queue;
-    let keep = RetentionSettings { keep_delivered: of.keep_delivered, keep_failed: of.keep_failed };
+    let keep = of.retention;
     let queue = yizhan::queue::sqlite::SqliteQueue::open(&of.data_dir, keep);
     let queue = queue.expect("it was closed").0;
     let entry = queue.show(id).await.expect("it is there").0;

@@ -7,7 +7,6 @@ use crate::support::pair::client;
 use crate::support::program::{Program, QUICK, Site, event_of, field_of};
 use rustix::process::Signal;
 use yizhan::account::breaker::BreakerState;
-use yizhan::config::Budget;
 use yizhan::mail::Lane;
 use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
@@ -112,9 +111,9 @@ async fn the_budget_is_remembered_after_a_kill() {
 #[tokio::test]
 async fn the_budget_is_remembered_after_a_restart() {
     let mut office = Office::with("budget-restart", Limits::default(), |settings| {
-        let messages = Windows { minute: None, hour: Some(2), day: None };
+        let messages = Windows { minute: Some(15), hour: Some(2), day: None };
         settings.clients = vec![client("panel", 0, Lane::Alarm)];
-        settings.accounts[0].budget = Budget { messages, ..settings.accounts[0].budget };
+        settings.accounts[0].budget.messages = messages;
     })
     .await;
     for _ in 0..2 {

@@ -16,7 +16,8 @@ const NONSENSE: &[u8] = b"554 5.0.0 Computer says no\r\n";
 
 async fn office(day: &Day, name: &str) -> Office {
     Office::at(day.clock(), name, Limits::default(), |settings| {
-        settings.queue.retry = [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
+        settings.queue.schedule.retry =
+            [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
     })
     .await
 }
@@ -96,8 +97,8 @@ async fn a_bad_hour_bounces_no_queue() {
 async fn an_unknown_refusal_at_mail_lets_messages_go_one_by_one() {
     let day = Day::new();
     let office = Office::at(day.clock(), "one-by-one", Limits::default(), |settings| {
-        settings.accounts[0].budget.connections = 4;
-        settings.queue.retry = vec![Duration::from_secs(60)];
+        settings.accounts[0].connections = 4;
+        settings.queue.schedule.retry = vec![Duration::from_secs(60)];
     })
     .await;
     office.sandbox.fault(Fault::once(Stage::Mail, What::Reply(NONSENSE.to_vec())));

@@ -16,7 +16,8 @@ use crate::support::reception::{LOGIN, PASSWORD, Reception, illegal};
 use crate::support::skip::{Missing, need};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Semaphore;
-use yizhan::config::{Client, Listener, RepairLevel};
+use yizhan::intake::{Client, ListenerSettings};
+use yizhan::message::Level;
 use yizhan::route::Pattern;
 use yizhan::telemetry::counter::{ACCEPTED, REFUSED};
 
@@ -267,7 +268,7 @@ async fn nmap(reception: &Reception, doors: &[&str], scripts: &str, more: &str) 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_050_nmap_finds_no_open_relay() {
     let reception = Reception::open("foreign", |settings| {
-        let few = Listener { name: "few".to_owned(), ..settings.listeners[0].clone() };
+        let few = ListenerSettings { name: "few".to_owned(), ..settings.listeners[0].clone() };
         for door in &mut settings.listeners[..2] {
             // nmap comes from 127.0.0.1.
             door.allow = vec!["127.0.0.2/32".parse().unwrap()];
@@ -311,7 +312,7 @@ fn bound(from: &str, to: &str) -> Client {
         drop_cron_env: false,
         profile: None,
         idle: None,
-        repair: RepairLevel::Full,
+        level: Level::Full,
         lane: Default::default(),
         senders: Vec::new(),
         null_sender: true,

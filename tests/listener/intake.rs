@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Deadlines, IntakeContext, Listener, ListenerSettings, Owner};
+use yizhan::limits::LimitSettings;
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource};
@@ -37,10 +38,17 @@ impl Door {
         let folder = Folder::new(name);
         let keep = RetentionSettings { keep_delivered: PATIENCE, keep_failed: PATIENCE };
         let queue = Arc::new(SqliteQueue::open(&folder.path().join("data"), keep).expect("a new queue opens").0);
-        let limits = yizhan::limits::Settings::unlimited();
+        let limits = LimitSettings {
+            recipients: 100,
+            message_size: 10 << 20,
+            messages_per_connection: 100_000,
+            ..LimitSettings::unlimited()
+        };
         let capacity = Capacity::new(limits.clone());
         let drain = Drain::default();
         let around = IntakeContext {
+            hostname: "door.test".to_owned(),
+            limits: limits.clone(),
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
@@ -64,10 +72,6 @@ impl Door {
             proxy_from: Vec::new(),
             profile: Profile::Tolerant,
             auth: AuthMode::AcceptAny,
-            hostname: "door.test".to_owned(),
-            recipients: 100,
-            message_size: 10 << 20,
-            messages_per_connection: 100_000,
             tls: None,
             deadlines: Deadlines { command, data, write, ..Deadlines::default() },
         };

@@ -22,7 +22,7 @@ fn stuffed(mail: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn the_provider_takes_every_golden_mail() {
     let office = Office::with("golden", Limits::default(), |settings| {
-        settings.limits.messages_per_client.count = 10_000;
+        settings.limits.messages_per_client.count = 10_000_u32.try_into().unwrap();
     })
     .await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/repair");

@@ -68,7 +68,7 @@ impl Branch {
             folder.file("code", code).display()
         );
         let mut settings = load(text, &folder.path().join("data"));
-        settings.queue.retry = vec![retry];
+        settings.queue.schedule.retry = vec![retry];
         let relay = Relay::start(&settings, clock).unwrap_or_else(|error| panic!("{error}"));
         Branch { relay, folder }
     }

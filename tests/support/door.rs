@@ -9,9 +9,10 @@ use std::time::Duration;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Client, Clients, Deadlines, IntakeContext, Listener, ListenerSettings, NatDetection, Owner};
-use yizhan::limits;
+use yizhan::limits::LimitSettings;
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
+use yizhan::limits::rate::Rate;
 use yizhan::mail::{Address, IdSource, Lane};
 use yizhan::message::Level;
 use yizhan::queue::sqlite::SqliteQueue;
@@ -26,7 +27,9 @@ use super::office::{Device, PATIENCE};
 /// What a test may choose.
 pub struct Plan {
     pub listener: ListenerSettings,
-    pub limits: limits::Settings,
+    pub limits: LimitSettings,
+    /// The name of the relay.
+    pub hostname: String,
     pub clients: Vec<Client>,
     pub clock: Clock,
 }
@@ -51,7 +54,8 @@ impl Door {
         let queue = Arc::new(SqliteQueue::open(&data_dir, keep).expect("a new queue opens").0);
         let mut plan = Plan {
             listener: listener(),
-            limits: limits::Settings::unlimited(),
+            hostname: "door.test".to_owned(),
+            limits: limits(),
             clients: Vec::new(),
             clock: Clock::system(),
         };
@@ -60,6 +64,8 @@ impl Door {
             (Capacity::new(plan.limits.clone()), Arc::new(Guard::new(&plan.limits, std::time::Instant::now())));
         let (counters, drain) = (Counters::default(), Drain::default());
         let around = IntakeContext {
+            hostname: plan.hostname,
+            limits: plan.limits,
             queue: queue.clone(),
             clock: plan.clock,
             ids: Arc::new(IdSource::new(1)),
@@ -104,6 +110,16 @@ impl Door {
     }
 }
 
+/// Limits on one message and one connection only.
+pub fn limits() -> LimitSettings {
+    LimitSettings {
+        recipients: 100,
+        message_size: 10 << 20,
+        messages_per_connection: 100_000,
+        ..LimitSettings::unlimited()
+    }
+}
+
 fn listener() -> ListenerSettings {
     ListenerSettings {
         name: "door".to_owned(),
@@ -112,10 +128,6 @@ fn listener() -> ListenerSettings {
         proxy_from: Vec::new(),
         profile: Profile::Tolerant,
         auth: AuthMode::AcceptAny,
-        hostname: "door.test".to_owned(),
-        recipients: 100,
-        message_size: 10 << 20,
-        messages_per_connection: 100_000,
         tls: None,
         deadlines: Deadlines {
             command: PATIENCE,
@@ -151,6 +163,6 @@ pub fn client(name: &str, from: &[&str], senders: &[&str], recipients: &[&str]) 
 }
 
 /// So many in an hour: within a test nothing comes back.
-pub fn an_hour(count: u32) -> limits::rate::Rate {
-    limits::rate::Rate { count: count.try_into().unwrap(), per: Duration::from_secs(3600) }
+pub fn an_hour(count: u32) -> Rate {
+    Rate { count: count.try_into().unwrap(), per: Duration::from_secs(3600) }
 }

@@ -19,7 +19,7 @@ use yizhan::intake::{Clients, Deadlines, IntakeContext, Listener, ListenerSettin
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::known_clients::KnownClients;
 use yizhan::limits::lockout::Patience;
-use yizhan::limits::{self, guard::Guard};
+use yizhan::limits::{LimitSettings, guard::Guard};
 use yizhan::mail::{Address, IdSource};
 use yizhan::message::Level;
 use yizhan::net::tls::identity::Identity;
@@ -57,7 +57,7 @@ pub struct Plan {
     /// Networks of load balancers.
     pub proxy_from: Vec<IpNet>,
     /// What a client may spend.
-    pub limits: limits::Settings,
+    pub limits: LimitSettings,
     /// How much guessing is put up with.
     pub patience: Patience,
     /// How long clients may take.
@@ -83,7 +83,12 @@ impl Default for Plan {
             allow: vec!["127.0.0.0/8".parse().expect("a network")],
             users: vec![user("printer", "right")],
             proxy_from: Vec::new(),
-            limits: limits::Settings::unlimited(),
+            limits: LimitSettings {
+                recipients: 100,
+                message_size: 10 << 20,
+                messages_per_connection: 100_000,
+                ..LimitSettings::unlimited()
+            },
             patience: ENDLESS,
             deadlines,
         }
@@ -148,6 +153,8 @@ impl Entrance {
         let capacity = Capacity::new(plan.limits.clone());
         let (counters, known) = (Counters::default(), Arc::<KnownClients>::default());
         let around = IntakeContext {
+            hostname: "door.test".to_owned(),
+            limits: plan.limits.clone(),
             queue: queue.clone(),
             clock: Clock::system(),
             ids: Arc::new(IdSource::new(1)),
@@ -178,10 +185,6 @@ impl Entrance {
             profile: plan.profile,
             auth: plan.auth,
             tls,
-            hostname: "door.test".to_owned(),
-            recipients: 100,
-            message_size: 10 << 20,
-            messages_per_connection: 100_000,
             deadlines: plan.deadlines,
         };
         let listener = Listener::bind(settings, around).expect("loopback has free ports");

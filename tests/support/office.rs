@@ -10,9 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use yizhan::account::budget::{BudgetLimits, Day};
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
-use yizhan::config::{self, Budget, FileSource, Overrides, Settings, Sources};
+use yizhan::config::{self, FileSource, Overrides, Settings, Sources};
 use yizhan::drain::Drain;
 use yizhan::mail::Id;
 use yizhan::provider::{Endpoint, Tls, Windows};
@@ -71,13 +72,15 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
     let mut settings = config::load(sources).unwrap_or_else(|problems| panic!("{problems}")).settings;
     settings.listeners[0].bind = vec![([127, 0, 0, 1], 0).into()];
     settings.accounts[0].endpoints = vec![endpoint(sandbox.implicit_addr().expect("it is open"), Tls::Implicit)];
-    settings.queue.retry = vec![Duration::from_millis(50)];
-    settings.accounts[0].budget = Budget { connections: settings.accounts[0].budget.connections, ..UNLIMITED };
+    settings.queue.schedule.retry = vec![Duration::from_millis(50)];
+    let day = settings.accounts[0].budget.day.clone();
+    settings.accounts[0].budget = BudgetLimits { day, ..UNLIMITED };
     settings
 }
 
 /// A budget that nothing here uses up: what is tested is something else.
-pub const UNLIMITED: Budget = Budget { messages: ENDLESS, recipients: ENDLESS, logins: ENDLESS, connections: 1 };
+pub const UNLIMITED: BudgetLimits =
+    BudgetLimits { messages: ENDLESS, recipients: ENDLESS, logins: ENDLESS, day: Day::Rolling };
 const ENDLESS: Windows = Windows { minute: Some(u32::MAX), hour: Some(u32::MAX), day: Some(u32::MAX) };
 
 /// A place to dial.

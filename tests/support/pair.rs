@@ -8,7 +8,10 @@ use std::path::PathBuf;
 
 use yizhan::clock::Timestamp;
 use yizhan::config::{self, Settings};
+use yizhan::intake::Client;
 use yizhan::mail::{Address, Id, Lane};
+use yizhan::message::Level;
+use yizhan::route::Rule;
 use yizhan::sandbox::Received;
 use yizhan::secret::{Secret, SecretSource};
 
@@ -26,7 +29,7 @@ pub fn add_account<'a>(settings: &'a mut Settings, name: &str, user: &str, code:
     let mut account = settings.accounts[0].clone();
     account.name = name.to_owned();
     account.user = user.to_owned();
-    account.address = Some(Address::parse(user).expect("a mailbox"));
+    account.address = Address::parse(user).expect("a mailbox");
     account.secret = Some(SecretSource::File(file));
     settings.accounts.push(account);
     settings.accounts.last_mut().expect("it was just pushed")
@@ -43,8 +46,8 @@ pub fn open_spare(office: &Office) {
 }
 
 /// What is known of everybody in `127.0.NUMBER.0/24`.
-pub fn client(name: &str, number: u8, lane: Lane) -> config::Client {
-    config::Client {
+pub fn client(name: &str, number: u8, lane: Lane) -> Client {
+    Client {
         name: name.to_owned(),
         from: vec![format!("127.0.{number}.0/24").parse().expect("a network")],
         display: None,
@@ -52,7 +55,7 @@ pub fn client(name: &str, number: u8, lane: Lane) -> config::Client {
         reply_to: None,
         subject_prefix: None,
         drop_cron_env: false,
-        repair: config::RepairLevel::Full,
+        level: Level::Full,
         profile: None,
         idle: None,
         lane,
@@ -63,14 +66,8 @@ pub fn client(name: &str, number: u8, lane: Lane) -> config::Client {
 }
 
 /// A route that leads to these accounts, for everybody.
-pub fn route(accounts: &[&str]) -> config::Route {
-    config::Route {
-        clients: Vec::new(),
-        senders: Vec::new(),
-        recipients: Vec::new(),
-        accounts: accounts.iter().map(|name| (*name).to_owned()).collect(),
-        spread: false,
-    }
+pub fn route(accounts: &[&str]) -> Rule {
+    Rule { accounts: accounts.iter().map(|name| (*name).to_owned()).collect(), ..Rule::default() }
 }
 
 /// A device of the client with this number, which has said EHLO.

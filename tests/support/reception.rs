@@ -4,12 +4,15 @@
 //! `secure` nobody who has not done so inside TLS, which it offers with STARTTLS. Not here: the clients ([`super::clients`], [`super::apps`]).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use yizhan::config::{Auth, ListenerTls, Settings, User};
-use yizhan::provider::Tls as Begins;
+use yizhan::config::Settings;
+use yizhan::intake::{ListenerSettings, ListenerTls, User};
+use yizhan::net::tls::identity::Identity;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::{Limits, Received};
 use yizhan::secret::{Secret, SecretSource};
+use yizhan::smtp::server::AuthMode;
 use yizhan::telemetry::counter::ACCEPTED;
 
 use super::ca::{NAMES, TestCa};
@@ -35,11 +38,9 @@ impl Reception {
     pub async fn open(name: &str, change: impl FnOnce(&mut Settings)) -> Reception {
         let (ca, folder) = (TestCa::new(), Folder::new("certificate"));
         let pair = ca.issue(NAMES);
-        let tls = ListenerTls {
-            begins: Begins::StartTls,
-            certificate: folder.file("cert.pem", pair.certificate),
-            key: folder.file("key.pem", pair.key),
-        };
+        let (certificate, key) = (folder.file("cert.pem", pair.certificate), folder.file("key.pem", pair.key));
+        let identity = Identity::open(&certificate, &key).expect("the authority made them for each other");
+        let tls = ListenerTls { implicit: false, identity: Arc::new(identity) };
         let office = Office::with(name, Limits::default(), |settings| {
             doors(settings, tls);
             room(settings);
@@ -107,18 +108,18 @@ impl Reception {
 
 fn doors(settings: &mut Settings, tls: ListenerTls) {
     let door = settings.listeners[0].clone();
-    let named = |name: &str, auth| yizhan::config::Listener { name: name.to_owned(), auth, ..door.clone() };
-    let mut login = named("login", Auth::Verify);
+    let named = |name: &str, auth| ListenerSettings { name: name.to_owned(), auth, ..door.clone() };
+    let mut login = named("login", AuthMode::Verify);
     // Nobody who is here comes from there: it is the log-in that opens this door.
     login.allow = vec!["10.0.0.0/8".parse().expect("a network")];
-    let secure = yizhan::config::Listener { name: "secure".to_owned(), tls: Some(tls), ..login.clone() };
-    settings.listeners = vec![named("open", Auth::Off), named("any", Auth::AcceptAny), login, secure];
+    let secure = ListenerSettings { name: "secure".to_owned(), tls: Some(tls), ..login.clone() };
+    settings.listeners = vec![named("open", AuthMode::Off), named("any", AuthMode::AcceptAny), login, secure];
     settings.users = vec![User {
         name: "device".to_owned(),
         login: LOGIN.to_owned(),
         password: SecretSource::Plain(Secret::new(PASSWORD)),
         client: None,
-        account: None,
+        pool: None,
         senders: Vec::new(),
     }];
 }
@@ -127,10 +128,10 @@ fn room(settings: &mut Settings) {
     let limits = &mut settings.limits;
     (limits.connections, limits.connections_per_client) = (2000, 2000);
     for rate in [&mut limits.messages_per_client, &mut limits.recipients_per_client, &mut limits.failures_per_client] {
-        rate.count = 1_000_000;
+        rate.count = 1_000_000_u32.try_into().unwrap();
     }
     limits.bytes_per_client.octets = 10 << 30;
-    settings.accounts[0].budget.connections = 4;
+    settings.accounts[0].connections = 4;
 }
 
 /// What is wrong with the octets of a message that goes to a provider, if anything: every line ends with CRLF, has no other CR, LF or

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::intake::{Deadlines, IntakeContext, Listener, ListenerSettings, Owner};
+use yizhan::limits::LimitSettings;
 use yizhan::limits::capacity::Capacity;
 use yizhan::limits::guard::Guard;
 use yizhan::mail::{Address, IdSource};
@@ -60,9 +61,11 @@ impl Door {
         let settings = RetentionSettings { keep_delivered: day, keep_failed: day };
         let (queue, _) = SqliteQueue::open(&folder.path().join("data"), settings).expect("an empty folder");
         let queue = Arc::new(queue);
-        let limits = yizhan::limits::Settings::unlimited();
+        let limits = LimitSettings::unlimited();
         let capacity = Capacity::new(limits.clone());
         let around = IntakeContext {
+            hostname: "relay.test".to_owned(),
+            limits: limits.clone(),
             clients: Default::default(),
             users: Default::default(),
             queue: queue.clone(),
@@ -92,14 +95,17 @@ impl Door {
             proxy_from: Vec::new(),
             profile: session.profile,
             auth: session.auth,
-            hostname: "relay.test".to_owned(),
-            recipients: session.max_recipients,
-            message_size: session.max_message,
-            messages_per_connection: session.max_messages,
             tls: None,
             deadlines: Deadlines::default(),
         };
-        let listener = Listener::bind(settings, self.around.clone()).expect("a free port");
+        let limits = LimitSettings {
+            recipients: session.max_recipients,
+            message_size: session.max_message,
+            messages_per_connection: session.max_messages,
+            ..self.around.limits.clone()
+        };
+        let around = IntakeContext { limits, ..self.around.clone() };
+        let listener = Listener::bind(settings, around).expect("a free port");
         let addr = listener.addresses()[0];
         tokio::spawn(listener.run());
         addr

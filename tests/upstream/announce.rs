@@ -9,7 +9,7 @@ use yizhan::sandbox::{Fault, Limits, Stage, What};
 /// Through another server than QQ, over one connection, so that messages queue up for it.
 fn custom(settings: &mut Settings) {
     settings.accounts[0].preset = preset("custom").expect("it is a preset");
-    settings.limits.messages_per_client.count = 100_000;
+    settings.limits.messages_per_client.count = 100_000_u32.try_into().unwrap();
 }
 
 /// Sends `count` mails at once, each with its number in it.

@@ -16,6 +16,7 @@ use table::{Case, End, cases};
 use tokio::task::{JoinSet, LocalSet};
 use yizhan::account::breaker::BreakerState;
 use yizhan::clock::Timestamp;
+use yizhan::config::Account;
 use yizhan::mail::Id;
 use yizhan::provider::{DayWindow, FromPolicy, Tls, names, preset};
 use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
@@ -51,8 +52,11 @@ impl Trial {
         let of_group = names().filter_map(preset).find(|preset| preset.group == case.group);
         let of_group = of_group.expect("every group has a preset");
         let mut office = Office::at(day.clock(), "catalogue", Limits::default(), |settings| {
-            settings.queue.retry = vec![MINUTE];
-            settings.accounts[0].preset = of_group;
+            settings.queue.schedule.retry = vec![MINUTE];
+            let account = &mut settings.accounts[0];
+            account.preset = of_group;
+            let usual = Account::of_preset(&account.name, of_group, &account.user, account.address.clone());
+            account.budget.day = usual.budget.day;
         })
         .await;
         if case.stage == Stage::StartTls {

@@ -101,7 +101,7 @@ async fn eight_messages_over_eight_connections_meet_one_refusal() {
 
 #[tokio::test]
 async fn a_whole_relay_with_eight_connections_logs_in_once_when_it_is_refused() {
-    let office = Office::with("eight", Limits::default(), |settings| settings.accounts[0].budget.connections = 8).await;
+    let office = Office::with("eight", Limits::default(), |settings| settings.accounts[0].connections = 8).await;
     office.folder.file("code", "wrongwrongwrongw");
     let mut ids = Vec::new();
     for _ in 0..8 {

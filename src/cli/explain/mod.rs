@@ -104,7 +104,7 @@ fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, ExitCode> {
             if let Ok(runtime) = super::runtime() {
                 runtime.block_on(app::read_secrets(&loaded.settings));
             }
-            app::catalogue(&loaded.settings).map_err(|error| {
+            loaded.settings.catalogue().map_err(|error| {
                 screen::complain(&error.to_string());
                 ExitCode::from(BAD_SETTINGS)
             })

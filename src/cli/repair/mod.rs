@@ -13,7 +13,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::intake::Client;
@@ -67,8 +66,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         Ok(loaded) => loaded.settings,
         Err(code) => return Ok(code),
     };
-    let clients = app::clients(&settings);
-    let client = choose(&clients, |client| &client.name, arguments.client.as_deref(), "client");
+    let client = choose(&settings.clients, |client| &client.name, arguments.client.as_deref(), "client");
     let account = choose(&settings.accounts, |account| &account.name, arguments.account.as_deref(), "account");
     let (client, account) = match (client, account) {
         (Ok(client), Ok(account)) => (client, account.or(settings.accounts.first())),
@@ -154,11 +152,11 @@ impl Bench<'_> {
         }
         let mut after = Letter { head: mended.head.to_vec(), body };
         report.repairs(&mended.repairs, lang);
-        if let Some((account, address)) = self.account.and_then(|account| Some((account, account.address.as_ref()?))) {
+        if let Some(account) = self.account {
             let rewrite = SenderRewrite {
-                address,
+                address: &account.address,
                 display: None,
-                policy: app::from_policy(account),
+                policy: account.from_policy(),
                 keep_dkim: account.keep_dkim,
             };
             after.head = rewrite_sender(&after.head, &rewrite, &account.aliases);
@@ -174,7 +172,7 @@ impl Bench<'_> {
         let now = Clock::system().now();
         let nobody = Address::parse(NOBODY).expect("it is an address");
         // As in the relay, the owner is the mailbox of the first account, whichever account sends.
-        let owner = self.settings.accounts.first().and_then(|first| first.address.as_ref()).unwrap_or(&nobody);
+        let owner = self.settings.accounts.first().map_or(&nobody, |first| &first.address);
         let to = if self.to.is_empty() { std::slice::from_ref(owner) } else { &self.to[..] };
         let network = self.client.and_then(|client| client.from.first());
         let about = Circumstances {

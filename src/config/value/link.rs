@@ -7,12 +7,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::place::host;
 use crate::config::problem::Fault;
 use crate::net::proxy::{Proxy, ProxyError};
-use crate::secret::Secret;
 
 /// `socks5://host:port`, `socks5h://host:port` or `http://host:port`, with `user:password@` in front of the host.
-pub(super) fn proxy(text: &str) -> Result<Secret, Fault> {
-    let wrong = |error: ProxyError| Fault::new(error.to_string(), remedy(error));
-    Proxy::parse(text).map(|_| Secret::new(text)).map_err(wrong)
+pub(super) fn proxy(text: &str) -> Result<Proxy, Fault> {
+    Proxy::parse(text).map_err(|error| Fault::new(error.to_string(), remedy(error)))
 }
 
 fn remedy(error: ProxyError) -> &'static str {

@@ -3,12 +3,13 @@
 //! Not here: whether the value was a text at all (that is `value`). Invariant: what comes out is within bounds that no
 //! sum of it with a date or another one leaves.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use super::{Flow, Rate};
 use crate::config::problem::Fault;
+use crate::limits::rate::{Flow, Rate};
 
 pub(super) const TIME: &str = "write numbers with the units ms, s, m, h or d, such as \"90s\", \"1h30m\" or \"5d\"";
 pub(super) const FLOW: &str = "write so much in so long, such as \"100MiB/min\" or \"8GiB/h\"";
@@ -104,8 +105,6 @@ pub(super) fn rate(text: &str) -> Result<Rate, Fault> {
     let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
     let count: u32 = count.trim().parse().map_err(|_| wrong())?;
     let per = period(unit).ok_or_else(wrong)?;
-    if count == 0 {
-        return Err(Fault::new("a rate of 0 lets nothing in", "write at least 1"));
-    }
+    let count = NonZeroU32::new(count).ok_or_else(|| Fault::new("a rate of 0 lets nothing in", "write at least 1"))?;
     Ok(Rate { count, per })
 }

@@ -42,7 +42,7 @@ pub(super) fn name(text: &str) -> Result<String, Fault> {
 }
 
 /// An address, all of a domain (`*@domain`), everything (`*`), or a name without a domain (`printer@`).
-pub(super) fn pattern(text: &str) -> Result<String, Fault> {
+pub(super) fn pattern(text: &str) -> Result<Pattern, Fault> {
     let domain = text.strip_prefix('@').unwrap_or(text);
     if text.starts_with('@') || (!text.contains(['@', '*']) && domain.contains('.')) {
         return Err(Fault::new("this is a domain and no address", format!("write {}", quote(&format!("*@{domain}")))));
@@ -54,11 +54,10 @@ pub(super) fn pattern(text: &str) -> Result<String, Fault> {
         return Err(Fault::new("this is a name without a domain", remedy));
     }
     let remedy = "write an address such as \"boss@example.com\", \"*@example.com\" for all of a domain, or \"*\"";
-    match Pattern::parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error @ (PatternError::Empty | PatternError::Wildcard)) => Err(Fault::new(error.to_string(), remedy)),
-        Err(PatternError::Address(_)) => Err(Fault::new("this can be no mail address", remedy)),
-    }
+    Pattern::parse(text).map_err(|error| match error {
+        PatternError::Empty | PatternError::Wildcard => Fault::new(error.to_string(), remedy),
+        PatternError::Address(_) => Fault::new("this can be no mail address", remedy),
+    })
 }
 
 /// One of [`PHASES`].

@@ -40,7 +40,7 @@ pub use workers::WORKERS;
 use workers::Workers;
 
 /// A user that may log in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct User {
     /// Its name in the settings, for logs.
     pub name: String,

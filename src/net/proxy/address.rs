@@ -82,6 +82,11 @@ impl Proxy {
         Ok(Proxy { scheme, host, port, login })
     }
 
+    /// Whether it is logged in to.
+    pub fn has_login(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// The proxy's own host name or address.
     pub fn host(&self) -> &str {
         &self.host

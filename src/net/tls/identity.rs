@@ -44,6 +44,13 @@ pub struct Identity {
     shown: Mutex<Shown>,
 }
 
+/// Two are equal when they read the same files.
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        (&self.certificate, &self.key) == (&other.certificate, &other.key)
+    }
+}
+
 /// What clients are shown at present.
 struct Shown {
     acceptor: TlsAcceptor,
@@ -71,6 +78,11 @@ impl Identity {
         let files = [stamp(certificate), stamp(key)];
         let shown = Shown { acceptor: read(certificate, key)?, files, looked: Instant::now() };
         Ok(Identity { certificate: certificate.to_owned(), key: key.to_owned(), shown: Mutex::new(shown) })
+    }
+
+    /// The file with the private key.
+    pub fn key_file(&self) -> &Path {
+        &self.key
     }
 
     /// What the next handshake is made with. Looks at the files if that is due, on a thread that may wait for a disk.

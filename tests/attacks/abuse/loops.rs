@@ -7,12 +7,18 @@ use super::{DATA, HONEST, Plan, Scene};
 use crate::support::ca::{NAMES, TestCa};
 use crate::support::office::{CODE, Device, Office, PATIENCE, USER, endpoint, field, until};
 use crate::support::ports::Reserved;
-use yizhan::config::{Auth, Listener, ListenerTls, NoticeTo, User};
+use std::sync::Arc;
+
+use yizhan::intake::{ListenerSettings, ListenerTls, User};
 use yizhan::mail::Address;
+use yizhan::net::tls::identity::Identity;
 use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
+use yizhan::report::NoticeTo;
+use yizhan::route::Pattern;
 use yizhan::sandbox::Limits;
 use yizhan::secret::{Secret, SecretSource};
+use yizhan::smtp::server::AuthMode;
 
 const HOP: &str =
     "Received: from a.example ([10.0.0.1]) by b.example with ESMTP id x; Sat, 21 Nov 2026 18:00:00 +0800\r\n";
@@ -101,12 +107,13 @@ async fn a_061_a_relay_that_sends_to_itself_comes_to_an_end() {
         let (certificate, key) = (folder.join("door.pem"), folder.join("door.key"));
         std::fs::write(&certificate, identity.certificate).unwrap();
         std::fs::write(&key, identity.key).unwrap();
+        let shown = Identity::open(&certificate, &key).unwrap();
         let addr = ([127, 0, 0, 1], port).into();
-        settings.listeners.push(Listener {
+        settings.listeners.push(ListenerSettings {
             name: "circle".to_owned(),
             bind: vec![addr],
-            auth: Auth::Verify,
-            tls: Some(ListenerTls { begins: Tls::Implicit, certificate, key }),
+            auth: AuthMode::Verify,
+            tls: Some(ListenerTls { implicit: true, identity: Arc::new(shown) }),
             ..settings.listeners[0].clone()
         });
         settings.users.push(User {
@@ -114,7 +121,7 @@ async fn a_061_a_relay_that_sends_to_itself_comes_to_an_end() {
             login: USER.to_owned(),
             password: SecretSource::Plain(Secret::new(CODE)),
             client: None,
-            account: None,
+            pool: None,
             senders: Vec::new(),
         });
         settings.accounts[0].endpoints = vec![endpoint(addr, Tls::Implicit)];
@@ -180,8 +187,8 @@ async fn telling(name: &str, to: NoticeTo) -> Office {
             login: "alice".to_owned(),
             password: SecretSource::Plain(Secret::new("right")),
             client: None,
-            account: None,
-            senders: ["alice@corp.example", "*@lan.example", "*"].map(str::to_owned).to_vec(),
+            pool: None,
+            senders: ["alice@corp.example", "*@lan.example", "*"].map(|text| Pattern::parse(text).unwrap()).to_vec(),
         });
         settings.accounts[0].aliases = vec![Address::parse("office@corp.example").unwrap()];
     })
@@ -193,7 +200,7 @@ async fn a_062_one_notice_for_a_failure_and_none_for_what_answers() {
     // Five failures within ten minutes are told together, so each few have an office of their own.
     for (n, classes) in CLASSES.chunks(4).enumerate() {
         let to_sender = telling(&format!("classes-{n}"), NoticeTo::Sender).await;
-        let to_owner = telling(&format!("owner-{n}"), NoticeTo::SelfAccount).await;
+        let to_owner = telling(&format!("owner-{n}"), NoticeTo::Account).await;
         for (fields, sender, owner) in classes {
             let (told_sender, told_owner) = (
                 told(&to_sender, "alice@corp.example", fields).await,

@@ -13,8 +13,8 @@ use yizhan::mail::Id;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{
     AccountState, AccountStore, AccountUsage, BodyDraft, ClosedLane, Inspection, LONGEST_POOL, Lease, LeaseRequest,
-    MessageFilter, MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueFuture, RetentionSettings,
-    SavedTime, Settled, Settlement, StoredBody,
+    MessageFilter, MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueFuture, SavedTime, Settled,
+    Settlement, StoredBody,
 };
 use yizhan::sandbox::Limits;
 
@@ -75,7 +75,7 @@ pub(crate) fn brittle(sound: SqliteQueue) -> Arc<Brittle> {
 /// The embedded queue, as the relay would open it.
 pub(crate) fn open_queue(settings: &Settings) -> SqliteQueue {
     let of = &settings.queue;
-    let keep = RetentionSettings { keep_delivered: of.keep_delivered, keep_failed: of.keep_failed };
+    let keep = of.retention;
     SqliteQueue::open(&of.data_dir, keep).expect("the queue opens").0
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use rustix::process::{Signal, kill_process};
 
 use yizhan::queue::MessageState;
+use yizhan::route::Pattern;
 use yizhan::sandbox::{Limits, Sandbox};
 use yizhan::secret::Secret;
 
@@ -228,7 +229,7 @@ async fn a_082_a_letter_for_two_pools_is_stored_whole_or_not_at_all() {
     let (office, queue) = office("two-pools", |settings| {
         add_account(settings, "spare", SPARE, SPARE_CODE);
         let mut spare = route(&["spare"]);
-        spare.recipients = vec!["*@spare.test".into()];
+        spare.recipients = vec![Pattern::parse("*@spare.test").unwrap()];
         settings.routes = vec![spare];
     })
     .await;

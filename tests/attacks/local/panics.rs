@@ -143,7 +143,7 @@ async fn a_093_a_panic_in_an_order_ends_that_order_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_093_a_panic_in_a_loop_ends_the_relay_and_loses_nothing() {
     for (call, part) in
-        [("first_due", "the delivery"), ("bytes", "the chores"), ("purge", "the chores"), ("untold", "the reports")]
+        [("first_due", "the delivery"), ("bytes", "the chores"), ("purge", "the chores"), ("unreported", "the reports")]
     {
         let (office, queue) = office("loop", |_| {}).await;
         nobody_home(&office.sandbox);

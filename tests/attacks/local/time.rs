@@ -30,7 +30,8 @@ fn refuse(sandbox: &Sandbox) {
 async fn tried_for_hours(name: &str) -> (Day, Office) {
     let day = Day::new();
     let office = Office::at(day.clock(), name, Limits::default(), |settings| {
-        settings.queue.retry = [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
+        settings.queue.schedule.retry =
+            [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
     })
     .await;
     refuse(&office.sandbox);
@@ -254,7 +255,7 @@ async fn a_089_the_year_2038_and_later_are_years_like_others() {
     // The last second of a signed 32-bit clock, of an unsigned one, and a leap day far away; each passes midnight.
     for (begin, year) in [(2_147_483_640_000, "2038"), (4_294_967_290_000, "2106"), (13_574_563_200_000, "2400")] {
         let day = Day::starting(Timestamp::from_millis(begin));
-        let slowly = |settings: &mut Settings| settings.queue.retry = vec![Duration::from_secs(60)];
+        let slowly = |settings: &mut Settings| settings.queue.schedule.retry = vec![Duration::from_secs(60)];
         let office = Office::at(day.clock(), "far", Limits::default(), slowly).await;
         refuse(&office.sandbox);
         let id = office.send(&["a@else.test"], MAIL).await;

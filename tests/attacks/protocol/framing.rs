@@ -3,10 +3,10 @@
 //! Not here: the state machine by itself, cut at every octet (`smuggling`, and the transcripts).
 
 use mail_parser::MessageParser;
-use yizhan::config::Profile;
 use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::Received;
+use yizhan::smtp::server::Profile;
 
 use super::{Scene, codes, rest};
 use crate::support::conventions::legal;

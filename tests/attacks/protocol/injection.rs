@@ -3,10 +3,10 @@
 //! Not here: the log and the terminal (`terminal`), secrets (`secrets`), rows and files of the queue that somebody
 //! edited (`queue::damage`), ids on the command line (`cli`).
 
-use yizhan::config::Profile;
 use yizhan::message::from_rule;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::Received;
+use yizhan::smtp::server::Profile;
 
 use super::{Scene, codes, rest};
 use crate::support::entrance::{Entrance, Line, Plan};

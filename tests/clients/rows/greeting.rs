@@ -107,7 +107,7 @@ async fn q_005_the_greeting_is_one_line_of_at_most_100_octets() {
         for &profile in ALL {
             let door = Door::open(&format!("q_005_{}_{profile:?}", hostname.len()), |plan| {
                 plan.listener.profile = profile;
-                plan.listener.hostname = hostname.to_owned();
+                plan.hostname = hostname.to_owned();
             });
             let mut stream = TcpStream::connect(door.addr).await.unwrap();
             let mut said = Vec::with_capacity(1000);

@@ -208,7 +208,7 @@ async fn q_120_quit_is_answered_before_the_connection_closes() {
 
 #[tokio::test]
 async fn q_121_a_thousand_messages_on_a_connection_and_no_421_inside_of_one() {
-    let door = door_with("thousand", Profile::Tolerant, |plan| plan.listener.messages_per_connection = 1000);
+    let door = door_with("thousand", Profile::Tolerant, |plan| plan.limits.messages_per_connection = 1000);
     let mut device = Device::connect(door.addr).await;
     // Some begin anew between messages, some do not.
     let group: Vec<u8> = ["", "RSET\r\n", "EHLO again\r\n", "NOOP\r\n", "HELO again\r\n"]

@@ -149,7 +149,7 @@ async fn q_116_groups_are_answered_in_order_and_nobody_is_no_reason_to_send() {
 #[tokio::test]
 async fn q_117_octets_behind_bdat_are_read_over_and_the_stream_stays_in_step() {
     for profile in PROFILES {
-        let door = door_with("bdat", profile, |plan| plan.listener.message_size = 1000);
+        let door = door_with("bdat", profile, |plan| plan.limits.message_size = 1000);
         let mut device = Device::dial(door.addr).await;
         device.expect("220").await;
         assert!(!device.ask("EHLO esmtp", "250").await.contains("CHUNKING"));

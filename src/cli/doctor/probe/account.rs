@@ -81,7 +81,7 @@ fn login_of(errand: &Errand, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
 async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, TcpStream)> {
     let endpoints = &errand.account.endpoints;
     // What is wrong with its form is found when the settings are read.
-    let proxy = errand.account.proxy.as_ref().and_then(|text| Proxy::parse(text.expose()).ok());
+    let proxy = errand.account.proxy.clone();
     // Through a proxy the provider's name is looked up on its side; here the proxy's own name counts.
     let host = proxy.as_ref().map_or(endpoints.first()?.host.as_str(), Proxy::host);
     let looked = timeout(LIMIT, tokio::net::lookup_host((host, 0))).await;
@@ -188,13 +188,8 @@ async fn begin(talk: &mut Talk, endpoint: &Endpoint, connector: &TlsConnector) -
 async fn logged_in(account: &Account, talk: &mut Talk, tell: &impl Fn(Finding)) {
     let group = account.preset.group;
     tell(dialogue::login(&account.user, group, Ok(())));
-    let Some(address) = &account.address else {
-        let text =
-            words("the log-in name is no address, so there is no sender to try", "登录名不是地址，没有可试的发件人");
-        return tell(Finding::skip("sender", text));
-    };
-    let taken = talk.sender(address).await;
-    tell(dialogue::sender(&address.to_string(), group, taken.as_ref().copied()));
+    let taken = talk.sender(&account.address).await;
+    tell(dialogue::sender(&account.address.to_string(), group, taken.as_ref().copied()));
 }
 
 fn settings(errand: &Errand, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
@@ -210,7 +205,7 @@ fn settings(errand: &Errand, endpoint: &Endpoint, secret: Option<Secret>) -> cli
 /// SPF, DKIM and DMARC, where they are the owner's to publish.
 async fn domain(errand: &Errand, tell: &impl Fn(Finding)) {
     let Some(customs) = records::customs(&errand.account.preset.name) else { return };
-    let Some(domain) = errand.account.address.as_ref().map(|address| address.domain().to_owned()) else { return };
+    let domain = errand.account.address.domain().to_owned();
     if !records::is_own(&domain) {
         return;
     }
