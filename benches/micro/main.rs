@@ -28,7 +28,7 @@ use yizhan::message::{
 };
 use yizhan::smtp::Reply;
 use yizhan::smtp::data::{Piece, Unstuff};
-use yizhan::smtp::server::{Event, Session, Settings};
+use yizhan::smtp::server::{Session, SessionEvent, SessionSettings};
 
 /// 20 November 2026, for everything that needs a time.
 const NOW: Timestamp = Timestamp::from_millis(1_795_140_000_000);
@@ -74,7 +74,7 @@ fn session() {
     wire.extend_from_slice(b"\r\n");
     wire.extend_from_slice(&text(4096 - 4096 % 66));
     wire.extend_from_slice(b".\r\n");
-    let settings = Arc::new(Settings { max_messages: u32::MAX, ..Settings::relay("relay.bench.test") });
+    let settings = Arc::new(SessionSettings { max_messages: u32::MAX, ..SessionSettings::relay("relay.bench.test") });
     let mut session = Session::new(settings);
     session.greet();
     let mut input = BytesMut::from(&b"EHLO device.test\r\n"[..]);
@@ -83,12 +83,12 @@ fn session() {
         input.extend_from_slice(&wire);
         loop {
             match session.step(&mut input) {
-                Event::More => break,
-                Event::Mail { .. } => session.answer(Reply::new(250, "2.1.0 Sender OK")),
-                Event::Rcpt(_) => session.answer(Reply::new(250, "2.1.5 Recipient OK")),
-                Event::Data => session.answer(Reply::new(354, "End data with <CR><LF>.<CR><LF>")),
-                Event::Chunk(chunk) => octets += black_box(chunk).len(),
-                Event::End => session.answer(Reply::new(250, "2.0.0 queued")),
+                SessionEvent::More => break,
+                SessionEvent::Mail { .. } => session.answer(Reply::new(250, "2.1.0 Sender OK")),
+                SessionEvent::Rcpt(_) => session.answer(Reply::new(250, "2.1.5 Recipient OK")),
+                SessionEvent::Data => session.answer(Reply::new(354, "End data with <CR><LF>.<CR><LF>")),
+                SessionEvent::Chunk(chunk) => octets += black_box(chunk).len(),
+                SessionEvent::End => session.answer(Reply::new(250, "2.0.0 queued")),
                 event => panic!("{event:?} is not part of a good transaction"),
             }
         }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use yizhan::mail::{Address, ReversePath};
 use yizhan::secret::Secret;
 use yizhan::smtp::Mechanism;
-use yizhan::smtp::client::{Login, Lost, Settings, Tls, Transaction};
+use yizhan::smtp::client::{ClientLogin, ClientSettings, Lost, Tls, Transaction};
 
 use super::Dice;
 use driver::{Driver, Heard};
@@ -24,7 +24,7 @@ const SECRET: &str = "hunter2hunter2";
 
 /// What the letters of the first line say; any other octet says nothing.
 struct Plan {
-    settings: Settings,
+    settings: ClientSettings,
     message: Transaction,
     messages: usize,
     /// Announce the next message behind the final dot.
@@ -73,7 +73,7 @@ impl Plan {
             (false, true) => vec![Mechanism::Plain],
             (false, false) => Vec::new(),
         };
-        let login = Login { user: "office@qq.com".to_owned(), secret: Secret::new(SECRET), mechanisms };
+        let login = ClientLogin { user: "office@qq.com".to_owned(), secret: Secret::new(SECRET), mechanisms };
         let tls = match (has(b's'), has(b'i')) {
             (true, _) => Some(Tls::StartTls),
             (false, true) => Some(Tls::Implicit),
@@ -83,7 +83,7 @@ impl Plan {
         let to = (0..digit).map(|n| Address::parse(&format!("to{n}@example.com")).expect("it is an address"));
         let from = if has(b'n') { "" } else { "office@qq.com" };
         Plan {
-            settings: Settings {
+            settings: ClientSettings {
                 ehlo: "relay.test".to_owned(),
                 tls,
                 login: (has(b'l') || has(b'p')).then_some(login),

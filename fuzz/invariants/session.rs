@@ -6,7 +6,7 @@
 
 mod driver;
 
-use yizhan::smtp::server::{AuthMode, Phase, Profile, Settings};
+use yizhan::smtp::server::{AuthMode, Profile, SessionPhase, SessionSettings};
 
 use super::Dice;
 use driver::{Driver, Heard};
@@ -25,15 +25,15 @@ pub(crate) fn server_dialogue(input: &[u8]) {
     for most in [7, 90, usize::MAX] {
         let heard = run(&settings, said, &mut |_| 1 + dice.below(most));
         // Where nothing may stand behind DATA, whoever sends more at once is refused (RFC 2920 section 3.1).
-        let early = settings.profile == Profile::Strict && heard.holds(&settings.voice.early);
+        let early = settings.profile == Profile::Strict && heard.holds(&settings.replies.early);
         assert!(early || heard == lines, "cut in pieces of at most {most}:\n{heard:?}\nline by line:\n{lines:?}");
     }
     as_if_never_said(&settings, said);
 }
 
 /// A session with what the letters say; any other octet says nothing.
-fn settings(letters: &[u8]) -> Settings {
-    let mut settings = Settings::relay("relay.test");
+fn settings(letters: &[u8]) -> SessionSettings {
+    let mut settings = SessionSettings::relay("relay.test");
     for letter in letters {
         match letter {
             b's' => settings.profile = Profile::Strict,
@@ -70,7 +70,7 @@ fn stretches(said: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The whole dialogue, in pieces whose length `step` finds.
-fn run(settings: &Settings, said: &[u8], step: &mut dyn FnMut(&[u8]) -> usize) -> Heard {
+fn run(settings: &SessionSettings, said: &[u8], step: &mut dyn FnMut(&[u8]) -> usize) -> Heard {
     let mut driver = Driver::new(settings, false);
     for mut rest in stretches(said) {
         while !rest.is_empty() && driver.listens() {
@@ -99,15 +99,17 @@ fn answered(driver: &mut Driver, piece: &[u8]) {
     // The last straw has two: what was wrong, and that it was the last.
     let closing = usize::from(driver.closed() && codes.last() == Some(&421));
     let blank = piece.iter().all(|b| b" \t\r\n".contains(b));
-    let tls = phase == Phase::Command && matches!(piece.first(), Some(0x16 | 0x80));
-    let least = usize::from(piece.ends_with(b"\n") && !tls && phase != Phase::Data && (phase == Phase::Auth || !blank));
+    let tls = phase == SessionPhase::Command && matches!(piece.first(), Some(0x16 | 0x80));
+    let least = usize::from(
+        piece.ends_with(b"\n") && !tls && phase != SessionPhase::Data && (phase == SessionPhase::Auth || !blank),
+    );
     let fits = codes.len() >= least && codes.len() <= 1 + closing;
     assert!(fits, "{codes:?} to {}", piece.escape_ascii());
 }
 
 /// After STARTTLS nothing is left of what was said before it (RFC 3207 section 4.2): the dialogue is the same as with
 /// somebody who came over TLS at once. What is counted against a client is kept, so nothing of it may be there.
-fn as_if_never_said(settings: &Settings, said: &[u8]) {
+fn as_if_never_said(settings: &SessionSettings, said: &[u8]) {
     let mut before = stretches(said);
     let (Some(plain), Some(behind)) = (before.next(), before.next()) else { return };
     let lines = |text: &[u8]| text.iter().filter(|&&b| b == b'\n').count();

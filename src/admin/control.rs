@@ -1,7 +1,7 @@
-//! The control socket: orders for a running relay, one JSON object a line, over a Unix socket in the data folder.
+//! The control socket: commands for a running relay, one JSON object a line, over a Unix socket in the data folder.
 //!
-//! Who may open the socket may give orders: it is made with mode 0600, in a folder with mode 0700. A line is at most
-//! [`LONGEST`] octets. Not here: what the orders mean (`order`).
+//! Who may open the socket may give commands: it is made with mode 0600, in a folder with mode 0700. A line is at most
+//! [`LONGEST`] octets. Not here: what the commands mean (`command`).
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -20,9 +20,9 @@ use crate::telemetry::counter::Counters;
 use crate::telemetry::panic;
 
 use super::accounts::Accounts;
-use super::order::{Order, Reply, carry_out};
+use super::command::{AdminCommand, AdminReply, carry_out};
 
-/// The longest order, in octets.
+/// The longest command, in octets.
 const LONGEST: u64 = 64 * 1024;
 /// How long the two ends wait for each other.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ impl Control {
         Ok(Control { listener, path })
     }
 
-    /// Answers orders until the drain starts.
+    /// Answers commands until the drain starts.
     pub async fn run(
         self,
         queue: Arc<dyn Queue>,
@@ -73,7 +73,7 @@ impl Control {
                 Ok((stream, _)) => {
                     let (queue, accounts, clock, counters) =
                         (queue.clone(), accounts.clone(), clock.clone(), counters.clone());
-                    // An order that hangs must not hold up the next one, nor may one that panics.
+                    // A command that hangs must not hold up the next one, nor may one that panics.
                     tokio::spawn(async move {
                         let answer = answer(stream, queue.as_ref(), accounts.as_ref(), &clock);
                         panic::confined("order", &counters, timeout(PATIENCE, answer)).await
@@ -94,22 +94,22 @@ async fn answer(stream: UnixStream, queue: &dyn Queue, accounts: &dyn Accounts, 
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(LONGEST)).read_line(&mut line).await?;
-    let reply = match serde_json::from_str::<Order>(&line) {
-        Ok(order) => carry_out(queue, accounts, clock, order).await,
-        Err(error) => Reply::Refused(format!("not an order: {error}")),
+    let reply = match serde_json::from_str::<AdminCommand>(&line) {
+        Ok(command) => carry_out(queue, accounts, clock, command).await,
+        Err(error) => AdminReply::Refused(format!("not an order: {error}")),
     };
     let mut text = serde_json::to_vec(&reply)?;
     text.push(b'\n');
     write.write_all(&text).await
 }
 
-/// The operator's end: gives one order to the relay that runs in `data_dir`.
+/// The operator's end: gives one command to the relay that runs in `data_dir`.
 ///
 /// # Errors
 /// `NotFound` or `ConnectionRefused` when none runs there; others when the line broke.
-pub async fn ask(data_dir: &Path, order: &Order) -> io::Result<Reply> {
+pub async fn ask(data_dir: &Path, command: &AdminCommand) -> io::Result<AdminReply> {
     let mut stream = UnixStream::connect(path(data_dir)).await?;
-    let mut line = serde_json::to_vec(order)?;
+    let mut line = serde_json::to_vec(command)?;
     line.push(b'\n');
     let exchange = async {
         stream.write_all(&line).await?;

@@ -11,7 +11,7 @@ use crate::mail::{ClientKey, Lane};
 use crate::queue::{MessageFilter, MessageState, Queue, QueueEntry, QueueError};
 
 use super::accounts::Accounts;
-use super::order::Message;
+use super::command::MessageStatus;
 
 /// Waiting messages are looked at up to this number; those behind them get the estimate of this place.
 const FARTHEST: usize = 10_000;
@@ -49,12 +49,12 @@ fn recipients(entry: &QueueEntry) -> u64 {
 }
 
 /// The messages of a list, with the times at which those that wait may leave. What the list leaves out is not counted.
-pub(super) fn of_list(accounts: &dyn Accounts, entries: &[QueueEntry]) -> Vec<Message> {
+pub(super) fn of_list(accounts: &dyn Accounts, entries: &[QueueEntry]) -> Vec<MessageStatus> {
     let waiting: Vec<&QueueEntry> = entries.iter().filter(|entry| entry.state == MessageState::Waiting).collect();
     let mut lines: HashMap<(&str, Lane), Line<'_>> = HashMap::new();
     let mut messages = Vec::with_capacity(entries.len());
     for entry in entries {
-        let message = Message::from(entry);
+        let message = MessageStatus::from(entry);
         if entry.state != MessageState::Waiting {
             messages.push(message);
             continue;
@@ -78,8 +78,8 @@ pub(super) async fn of_one(
     queue: &dyn Queue,
     accounts: &dyn Accounts,
     entry: &QueueEntry,
-) -> Result<Message, QueueError> {
-    let message = Message::from(entry);
+) -> Result<MessageStatus, QueueError> {
+    let message = MessageStatus::from(entry);
     if entry.state != MessageState::Waiting {
         return Ok(message);
     }

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::account::status::{AccountStatus, BudgetStatus};
-use crate::admin::order::{Order, Reply};
+use crate::admin::command::{AdminCommand, AdminReply};
 
-use super::queue;
-use super::run::SettingsArguments;
+use super::relay_client;
+use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, harmless};
+use super::settings_arguments::SettingsArguments;
 
 /// What `account` takes.
 #[derive(Args)]
@@ -46,49 +47,53 @@ enum Action {
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
     // A secret that is missing is no matter here: nobody logs in.
-    let settings = match arguments.settings.load(true) {
-        Ok(loaded) => loaded.settings,
-        Err(code) => return Ok(code),
+    let settings = arguments.settings.load(true)?.settings;
+    let command = match arguments.action {
+        Action::List => AdminCommand::Accounts {},
+        Action::Pause { name, reason } => AdminCommand::PauseAccount { name, reason },
+        Action::Resume { name } => AdminCommand::ResumeAccount { name },
     };
-    let order = match arguments.action {
-        Action::List => Order::Accounts {},
-        Action::Pause { name, reason } => Order::PauseAccount { name, reason },
-        Action::Resume { name } => Order::ResumeAccount { name },
-    };
-    let replies = super::runtime()?.block_on(queue::ask(&settings, std::slice::from_ref(&order)))?;
+    let replies = runtime::start()?.block_on(relay_client::ask(&settings, std::slice::from_ref(&command)))?;
     let mut code = ExitCode::SUCCESS;
     for reply in &replies {
         if arguments.json {
             screen::say_json(reply)?;
         } else {
-            show(&order, reply, lang);
+            show(&command, reply, lang);
         }
-        if let Reply::Refused(_) = reply {
+        if let AdminReply::Refused(_) = reply {
             code = ExitCode::FAILURE;
         }
     }
     Ok(code)
 }
 
-fn show(order: &Order, reply: &Reply, lang: Lang) {
-    match (order, reply) {
-        (_, Reply::Accounts(accounts)) if accounts.is_empty() => {
+fn show(command: &AdminCommand, reply: &AdminReply, lang: Lang) {
+    match (command, reply) {
+        (_, AdminReply::Accounts(accounts)) if accounts.is_empty() => {
             screen::say(lang.pick("There is no account in the settings.", "配置中没有账号。"));
         }
-        (_, Reply::Accounts(accounts)) => {
+        (_, AdminReply::Accounts(accounts)) => {
             screen::print(&table(accounts, lang));
             let paint = Paint::new();
             accounts.iter().for_each(|account| details(account, lang, paint));
         }
-        (Order::PauseAccount { name, .. }, Reply::Done) => screen::say(&match lang {
+        (AdminCommand::PauseAccount { name, .. }, AdminReply::Done) => screen::say(&match lang {
             Lang::En => format!("{name} is paused; `yizhan account resume {name}` goes on"),
             Lang::Zh => format!("{name} 已暂停；用 `yizhan account resume {name}` 恢复"),
         }),
-        (Order::ResumeAccount { name }, Reply::Done) => {
+        (AdminCommand::ResumeAccount { name }, AdminReply::Done) => {
             screen::say(&format!("{name} {}", lang.pick("is ready", "已恢复")));
         }
-        (_, Reply::Refused(reason)) => screen::complain(&harmless(reason)),
-        (_, Reply::Done | Reply::StillWaits(_) | Reply::Depth(_) | Reply::Messages(_) | Reply::Message(..)) => {
+        (_, AdminReply::Refused(reason)) => screen::complain(&harmless(reason)),
+        (
+            _,
+            AdminReply::Done
+            | AdminReply::StillWaits(_)
+            | AdminReply::Depth(_)
+            | AdminReply::Messages(_)
+            | AdminReply::Message(..),
+        ) => {
             screen::complain(lang.pick("the relay gave an answer to something else", "中继的回答与请求不符"));
         }
     }

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use super::exposed;
-use super::run::SettingsArguments;
+use super::exposed_files;
 use super::screen::{self, Lang};
+use super::settings_arguments::SettingsArguments;
 use crate::config::Settings;
 use crate::intake::login::WORKERS;
 use crate::report::NoticeTo;
@@ -16,19 +16,16 @@ use crate::smtp::server::AuthMode;
 const REST: u64 = 10;
 const MIB: u64 = 1024 * 1024;
 
-pub(super) fn run(arguments: SettingsArguments, lang: Lang) -> ExitCode {
-    let loaded = match arguments.load(false) {
-        Ok(loaded) => loaded,
-        Err(code) => return code,
-    };
+pub(super) fn run(arguments: SettingsArguments, lang: Lang) -> anyhow::Result<ExitCode> {
+    let loaded = arguments.load(false)?;
     for warning in &loaded.warnings {
         screen::complain(&format!("warning: {warning}"));
     }
     if let Some(sentence) = silence(&loaded.settings, lang) {
         screen::complain(&sentence);
     }
-    for one in exposed::find(&loaded.settings) {
-        let [what, cause, remedy] = [&one.what, &one.cause, &one.remedy].map(|words| lang.pick(&words.en, &words.zh));
+    for one in exposed_files::find(&loaded.settings) {
+        let [what, cause, remedy] = [&one.what, &one.cause, &one.remedy].map(|words| words.pick(lang));
         screen::complain(&match lang {
             Lang::En => format!("warning: {what}: {cause}; {remedy}"),
             Lang::Zh => format!("警告：{what}：{cause}；{remedy}"),
@@ -38,7 +35,7 @@ pub(super) fn run(arguments: SettingsArguments, lang: Lang) -> ExitCode {
         screen::complain(&sentence);
     }
     screen::print(&loaded.effective());
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The memory to plan for where log-ins are verified: comparing a password takes what its hash asks for, and

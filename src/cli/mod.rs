@@ -16,23 +16,24 @@ mod check;
 mod demo;
 mod doctor;
 mod explain;
-mod exposed;
+mod exposed_files;
+mod failure;
+mod finding;
 mod hash_password;
 mod prompt;
 mod queue;
-mod reason;
+mod relay_client;
 mod repair;
 mod run;
+mod runtime;
 mod sandbox;
 mod screen;
 pub mod serve;
+mod settings_arguments;
 
+use failure::CommandFailure;
 use screen::Lang;
-
-/// The settings are wrong (`EX_CONFIG` of sysexits.h).
-const BAD_SETTINGS: u8 = 78;
-/// There is no such message or client.
-const NOT_FOUND: u8 = 2;
+use settings_arguments::SettingsArguments;
 
 #[derive(Parser)]
 #[command(
@@ -65,7 +66,7 @@ enum Command {
     /// Show the main job in half a minute: broken mails in, clean mails out 演示
     Demo(demo::Arguments),
     /// Print the effective settings, or every mistake in them 检查配置
-    Check(run::SettingsArguments),
+    Check(SettingsArguments),
     /// Try everything that sending needs, one line a check, with cause and remedy; sends nothing 体检
     Doctor(doctor::Arguments),
     /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
@@ -118,26 +119,17 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(arguments, lang),
         Command::Demo(arguments) => demo::run(arguments, lang),
-        Command::Check(arguments) => Ok(check::run(arguments, lang)),
+        Command::Check(arguments) => check::run(arguments, lang),
         Command::Doctor(arguments) => doctor::run(arguments, lang),
         Command::Queue(arguments) => queue::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
         Command::HashPassword => hash_password::run(lang),
-        Command::Explain(arguments) => Ok(explain::run(&arguments, lang)),
+        Command::Explain(arguments) => explain::run(&arguments, lang),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            screen::complain(&format!("yizhan: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// A runtime for a command: two workers are plenty beside the queue's own thread.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
-    let start = || tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    Ok(crate::telemetry::panic::fatal(start)?)
+    result.unwrap_or_else(|error| {
+        let failure = error.downcast().unwrap_or_else(|other| CommandFailure::general(format!("yizhan: {other:#}")));
+        screen::complain(&failure.to_string());
+        ExitCode::from(failure.code)
+    })
 }

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use crate::secret::Secret;
+use super::screen::Lang;
+use crate::secret::{Secret, SecretSource};
 use crate::telemetry::log;
 
 /// Whether there is a person to ask.
@@ -32,6 +33,18 @@ pub(super) fn secret(question: &str) -> anyhow::Result<Secret> {
     let secret = Secret::new(&line);
     anyhow::ensure!(!secret.expose().is_empty(), "no secret was typed");
     Ok(secret)
+}
+
+/// Asks for the secret of the mailbox `user`.
+///
+/// # Errors
+/// As [`secret`].
+pub(super) fn secret_of(user: &str, lang: Lang) -> anyhow::Result<SecretSource> {
+    let question = match lang {
+        Lang::En => format!("Authorization code or password of {user}: "),
+        Lang::Zh => format!("{user} 的授权码或密码："),
+    };
+    Ok(SecretSource::Plain(secret(&question)?))
 }
 
 /// Asks a question that is answered with yes or no; anything but a yes is a no.

@@ -1,23 +1,18 @@
 //! `yizhan queue`: list, show, retry, drop. Asks the running relay; when none runs, opens the queue itself.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::admin::control;
-use crate::admin::order::{self, Message, Order, Reply};
-use crate::app;
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::queue::sqlite::SqliteQueue;
-use crate::queue::{Queue as _, WaitReason};
+use crate::admin::command::{AdminCommand, AdminReply, MessageStatus};
+use crate::message::Repair;
+use crate::queue::WaitReason;
 
-use super::run::SettingsArguments;
-use super::screen::{self, Ink, Lang, Paint, harmless, one_line};
-use super::{NOT_FOUND, reason};
+use super::failure::NOT_FOUND;
+use super::relay_client;
+use super::runtime;
+use super::screen::{self, Ink, Lang, Paint, harmless, one_line, size};
+use super::settings_arguments::SettingsArguments;
 
 /// What `queue` takes.
 #[derive(Args)]
@@ -62,99 +57,47 @@ enum Action {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    let settings = match arguments.settings.load(true) {
-        Ok(loaded) => loaded.settings,
-        Err(code) => return Ok(code),
+    let settings = arguments.settings.load(true)?.settings;
+    let commands = match arguments.action {
+        Action::List { state, limit } => vec![AdminCommand::List { states: state, limit }],
+        Action::Show { id } => vec![AdminCommand::Show { id }],
+        Action::Retry { id } => id.into_iter().map(|id| AdminCommand::Retry { id }).collect(),
+        Action::Drop { id } => id.into_iter().map(|id| AdminCommand::Drop { id }).collect(),
     };
-    let orders = match arguments.action {
-        Action::List { state, limit } => vec![Order::List { states: state, limit }],
-        Action::Show { id } => vec![Order::Show { id }],
-        Action::Retry { id } => id.into_iter().map(|id| Order::Retry { id }).collect(),
-        Action::Drop { id } => id.into_iter().map(|id| Order::Drop { id }).collect(),
-    };
-    let replies = super::runtime()?.block_on(ask(&settings, &orders))?;
+    let replies = runtime::start()?.block_on(relay_client::ask(&settings, &commands))?;
     let mut code = ExitCode::SUCCESS;
-    for (order, reply) in orders.iter().zip(&replies) {
+    for (command, reply) in commands.iter().zip(&replies) {
         if arguments.json {
             screen::say_json(&json(reply, lang)?)?;
         } else {
-            show(order, reply, lang);
+            show(command, reply, lang);
         }
-        if let Reply::Refused(reason) = reply {
-            code = if reason.starts_with("there is no message") || reason.starts_with("an id is") {
-                ExitCode::from(NOT_FOUND)
-            } else {
-                ExitCode::FAILURE
-            };
+        if let AdminReply::Refused(reason) = reply {
+            let not_found = reason.starts_with("there is no message") || reason.starts_with("an id is");
+            code = ExitCode::from(if not_found { NOT_FOUND } else { 1 });
         }
     }
     Ok(code)
 }
 
-/// Asks the relay that runs on the data folder, or the queue in it.
-pub(super) async fn ask(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
-    let data_dir = &settings.queue.data_dir;
-    app::read_secrets(settings).await;
-    let mut replies = Vec::new();
-    for order in orders {
-        match control::ask(data_dir, order).await {
-            Ok(reply) => replies.push(reply),
-            Err(error) if is_not_running(&error) => return ask_files(settings, orders).await,
-            Err(error) => return Err(error).context("the running relay did not answer"),
-        }
-    }
-    Ok(replies)
-}
-
-pub(super) fn is_not_running(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
-}
-
-pub(super) async fn ask_files(settings: &Settings, orders: &[Order]) -> anyhow::Result<Vec<Reply>> {
-    let data_dir = &settings.queue.data_dir;
-    anyhow::ensure!(
-        has_queue(data_dir),
-        "there is no queue in {} (--data-dir names another folder)",
-        data_dir.display()
-    );
-    let (queue, report) = SqliteQueue::open(data_dir, settings.queue.retention)?;
-    for sentence in report {
-        screen::complain(&sentence);
-    }
-    let queue = Arc::new(queue);
-    let accounts = app::accounts_offline(settings, queue.clone(), &Clock::system())?;
-    let mut replies = Vec::new();
-    for order in orders {
-        replies.push(order::carry_out(queue.as_ref(), accounts.as_ref(), &Clock::system(), order.clone()).await);
-    }
-    drop(accounts);
-    queue.close().await?;
-    Ok(replies)
-}
-
-/// Asking about a queue must not make one.
-pub(super) fn has_queue(data_dir: &Path) -> bool {
-    data_dir.join("queue.db").exists()
-}
-
-fn show(order: &Order, reply: &Reply, lang: Lang) {
+fn show(command: &AdminCommand, reply: &AdminReply, lang: Lang) {
     match reply {
-        Reply::Messages(messages) if messages.is_empty() => {
+        AdminReply::Messages(messages) if messages.is_empty() => {
             screen::say(lang.pick("No message is waiting.", "没有待处理的邮件。"));
         }
-        Reply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message, lang))),
-        Reply::Message(message, head) => show_one(message, head, lang),
-        Reply::Done => screen::say(&match order {
-            Order::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
-            Order::Drop { id } => format!("{id} {}", lang.pick("was dropped", "已删除")),
-            Order::List { .. }
-            | Order::Show { .. }
-            | Order::Depth {}
-            | Order::Accounts {}
-            | Order::PauseAccount { .. }
-            | Order::ResumeAccount { .. } => String::new(),
+        AdminReply::Messages(messages) => messages.iter().for_each(|message| screen::say(&line(message, lang))),
+        AdminReply::Message(message, head) => show_one(message, head, lang),
+        AdminReply::Done => screen::say(&match command {
+            AdminCommand::Retry { id } => format!("{id} {}", lang.pick("is due now", "将立即重试")),
+            AdminCommand::Drop { id } => format!("{id} {}", lang.pick("was dropped", "已删除")),
+            AdminCommand::List { .. }
+            | AdminCommand::Show { .. }
+            | AdminCommand::Depth {}
+            | AdminCommand::Accounts {}
+            | AdminCommand::PauseAccount { .. }
+            | AdminCommand::ResumeAccount { .. } => String::new(),
         }),
-        Reply::StillWaits(message) => {
+        AdminReply::StillWaits(message) => {
             let id = &message.id;
             screen::say(&format!(
                 "{id} {}",
@@ -163,24 +106,30 @@ fn show(order: &Order, reply: &Reply, lang: Lang) {
             remarks(message, lang).iter().for_each(|remark| screen::say(&format!("  {remark}")));
         }
         // `yizhan account` shows these.
-        Reply::Accounts(_) => {}
-        Reply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
-        Reply::Refused(reason) => screen::complain(&one_line(reason)),
+        AdminReply::Accounts(_) => {}
+        AdminReply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
+        AdminReply::Refused(reason) => screen::complain(&one_line(reason)),
     }
 }
 
 /// The reply, and beside the repairs of one message the reason of each.
-fn json(reply: &Reply, lang: Lang) -> anyhow::Result<serde_json::Value> {
+fn json(reply: &AdminReply, lang: Lang) -> anyhow::Result<serde_json::Value> {
     let mut value = serde_json::to_value(reply)?;
-    if let (Reply::Message(message, _), Some(object)) = (reply, value.pointer_mut("/message/0")) {
-        let known = message.repairs.iter().filter_map(|name| Some((name, reason::by_name(name, lang)?)));
+    if let (AdminReply::Message(message, _), Some(object)) = (reply, value.pointer_mut("/message/0")) {
+        let known = message.repairs.iter().filter_map(|name| Some((name, repair_reason(name, lang)?)));
         object["reasons"] =
             known.map(|(name, why)| (name.clone(), why.into())).collect::<serde_json::Map<_, _>>().into();
     }
     Ok(value)
 }
 
-fn line(message: &Message, lang: Lang) -> String {
+/// Why a repair was made; none for a name that this version does not know (a queue written by a later one).
+fn repair_reason(name: &str, lang: Lang) -> Option<&'static str> {
+    let repair = Repair::ALL.iter().find(|repair| repair.name() == name)?;
+    Some(lang.pick(repair.why(), repair.why_zh()))
+}
+
+fn line(message: &MessageStatus, lang: Lang) -> String {
     let to: Vec<&str> = message.recipients.iter().map(|r| r.to.as_str()).collect();
     let next = match (&message.next, message.state.as_str()) {
         (Some(next), _) => next,
@@ -232,7 +181,7 @@ fn why(reason: &WaitReason, lang: Lang) -> String {
 }
 
 /// What is out of the ordinary about one message: what it waits for, and what was learnt about it.
-fn remarks(message: &Message, lang: Lang) -> Vec<String> {
+fn remarks(message: &MessageStatus, lang: Lang) -> Vec<String> {
     let mut all = Vec::new();
     match (message.state.as_str(), &message.next) {
         ("waiting", Some(until)) => all.push(format!("{} {until}", lang.pick("waiting until", "等到"))),
@@ -261,7 +210,7 @@ fn remarks(message: &Message, lang: Lang) -> Vec<String> {
     all
 }
 
-fn show_one(message: &Message, head: &str, lang: Lang) {
+fn show_one(message: &MessageStatus, head: &str, lang: Lang) {
     let paint = Paint::new();
     screen::say(&line(message, lang));
     remarks(message, lang).iter().for_each(|remark| screen::say(&format!("  {remark}")));
@@ -278,20 +227,10 @@ fn show_one(message: &Message, head: &str, lang: Lang) {
         screen::say(&format!("  {}:", lang.pick("repaired", "已修复")));
     }
     for name in &message.repairs {
-        let why = reason::by_name(name, lang).unwrap_or("");
+        let why = repair_reason(name, lang).unwrap_or("");
         screen::say(&format!("    {}  {why}", paint.ink(Ink::Quiet, &one_line(name))));
     }
     if !head.is_empty() {
         screen::say(&format!("\n{}", harmless(&head.replace('\r', ""))));
-    }
-}
-
-/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`, `40.0 GiB`.
-pub(super) fn size(octets: u64) -> String {
-    match octets {
-        0..1024 => format!("{octets} B"),
-        1024..1_048_576 => format!("{:.1} KiB", octets as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", octets as f64 / 1_073_741_824.0),
     }
 }

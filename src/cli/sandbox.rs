@@ -12,7 +12,7 @@ use crate::config::Account;
 use crate::drain::Drain;
 use crate::mail::Address;
 use crate::provider::{Endpoint, Tls, preset};
-use crate::sandbox::{Limits, Sandbox, Settings};
+use crate::sandbox::{Sandbox, SandboxLimits, SandboxSettings};
 use crate::secret::{Secret, SecretSource};
 
 /// The mailbox of the pretended provider.
@@ -35,11 +35,11 @@ impl Provider {
         let secret = Secret::new("sandboxcodenotqq");
         let drain = Drain::default();
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let settings = Settings {
+        let settings = SandboxSettings {
             implicit: Some(any),
             starttls: Some(any),
             accounts: vec![(USER.to_owned(), secret.clone())],
-            limits: Limits::default(),
+            limits: SandboxLimits::default(),
             keep: KEEP,
             reply_delay: Duration::ZERO,
         };

@@ -17,7 +17,7 @@ use crate::limits::capacity::Place;
 use crate::net::stream::Stream;
 use crate::secret::Secret;
 use crate::smtp::Reply;
-use crate::smtp::server::{AuthMode, Event, Phase, Session};
+use crate::smtp::server::{AuthMode, Session, SessionEvent, SessionPhase};
 use crate::telemetry::{counter, panic};
 
 use super::admit::Admission;
@@ -160,14 +160,14 @@ impl Connection {
         let mut pace = Pace::new(Deadlines { command, ..self.settings.deadlines }, Instant::now());
         loop {
             match session.step(&mut input) {
-                Event::More => {
+                SessionEvent::More => {
                     if self.write(session).await? {
                         pace.answered(Instant::now());
                     }
-                    let limit = pace.limit(session.phase() == Phase::Data, Instant::now());
+                    let limit = pace.limit(session.phase() == SessionPhase::Data, Instant::now());
                     let limit = match session.phase() {
-                        Phase::Data => limit,
-                        Phase::Command | Phase::Auth => self.sooner(limit, session),
+                        SessionPhase::Data => limit,
+                        SessionPhase::Command | SessionPhase::Auth => self.sooner(limit, session),
                     };
                     let known = input.len();
                     if !self.read(session, admission, &mut input, limit).await? {
@@ -175,7 +175,7 @@ impl Connection {
                     }
                     pace.came(input.len().saturating_sub(known), Instant::now());
                 }
-                Event::Close => {
+                SessionEvent::Close => {
                     self.write(session).await?;
                     if !session.has_quit() && !session.spoke_tls() {
                         // We hung up, for the client's fault. Trying TLS first, at every mail, is none.
@@ -187,7 +187,7 @@ impl Connection {
                     return Ok(());
                 }
                 event => {
-                    let over = matches!(event, Event::End);
+                    let over = matches!(event, SessionEvent::End);
                     self.handle(event, session, admission).await?;
                     pace.answered(Instant::now());
                     if over {
@@ -199,31 +199,38 @@ impl Connection {
     }
 
     /// Gives an event to the admission and its answer to the session.
-    async fn handle(&mut self, event: Event, session: &mut Session, admission: &mut Admission) -> Result<(), Ended> {
+    async fn handle(
+        &mut self,
+        event: SessionEvent,
+        session: &mut Session,
+        admission: &mut Admission,
+    ) -> Result<(), Ended> {
         match event {
-            Event::Mail { from, size, .. } => self.answer(session, admission.mail(from, size)),
-            Event::Rcpt(address) => self.answer(session, admission.recipient(address)),
-            Event::Data => self.answer(session, admission.data()),
-            Event::Chunk(chunk) => admission.chunk(&chunk).await,
-            Event::End => {
+            SessionEvent::Mail { from, size, .. } => self.answer(session, admission.mail(from, size)),
+            SessionEvent::Rcpt(address) => self.answer(session, admission.recipient(address)),
+            SessionEvent::Data => self.answer(session, admission.data()),
+            SessionEvent::Chunk(chunk) => admission.chunk(&chunk).await,
+            SessionEvent::End => {
                 // In a box, as what follows here in boxes: else an idle connection would keep the room for it.
                 let answer = Box::pin(admission.end(session.helo(), protocol(session))).await;
                 self.answer(session, answer);
                 self.take_notes(session);
             }
-            Event::Reset => admission.forget(),
-            Event::Discarded(reason) => {
+            SessionEvent::Reset => admission.forget(),
+            SessionEvent::Discarded(reason) => {
                 within_budget!(INFO, &self.around, self.peer.addr, "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
                 admission.forget();
             }
-            Event::Auth { user, password, .. } => Box::pin(self.log_in(session, admission, &user, password)).await?,
-            Event::StartTls => {
+            SessionEvent::Auth { user, password, .. } => {
+                Box::pin(self.log_in(session, admission, &user, password)).await?
+            }
+            SessionEvent::StartTls => {
                 admission.forget();
                 admission.logged_in(None);
                 self.write(session).await?;
                 Box::pin(self.start_tls(session)).await?;
             }
-            Event::More | Event::Close => {}
+            SessionEvent::More | SessionEvent::Close => {}
         }
         Ok(())
     }
@@ -333,7 +340,7 @@ impl Connection {
 
     /// The client has said all it has to say and may still read.
     async fn half_closed(&mut self, session: &mut Session, admission: &mut Admission) -> Ended {
-        if let Event::Discarded(reason) = session.eof() {
+        if let SessionEvent::Discarded(reason) = session.eof() {
             within_budget!(INFO, &self.around, self.peer.addr, "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
         }
         admission.forget();
@@ -368,8 +375,8 @@ impl Connection {
         limit: Instant,
     ) -> Result<bool, Ended> {
         let size = match session.phase() {
-            Phase::Data => self.chunk,
-            Phase::Command | Phase::Auth => {
+            SessionPhase::Data => self.chunk,
+            SessionPhase::Command | SessionPhase::Auth => {
                 self.chunk = READ_DATA.0;
                 READ
             }

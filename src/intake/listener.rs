@@ -212,14 +212,14 @@ impl Listener {
 
 /// The settings of sessions, one value for each profile: a client may have another than its listener.
 struct Sessions {
-    strict: Arc<server::Settings>,
-    tolerant: Arc<server::Settings>,
-    legacy: Arc<server::Settings>,
+    strict: Arc<server::SessionSettings>,
+    tolerant: Arc<server::SessionSettings>,
+    legacy: Arc<server::SessionSettings>,
 }
 
 impl Sessions {
-    fn new(settings: &server::Settings) -> Sessions {
-        let with = |profile| Arc::new(server::Settings { profile, ..settings.clone() });
+    fn new(settings: &server::SessionSettings) -> Sessions {
+        let with = |profile| Arc::new(server::SessionSettings { profile, ..settings.clone() });
         Sessions {
             strict: with(server::Profile::Strict),
             tolerant: with(server::Profile::Tolerant),
@@ -227,7 +227,7 @@ impl Sessions {
         }
     }
 
-    fn with(&self, profile: server::Profile) -> Arc<server::Settings> {
+    fn with(&self, profile: server::Profile) -> Arc<server::SessionSettings> {
         match profile {
             server::Profile::Strict => &self.strict,
             server::Profile::Tolerant => &self.tolerant,
@@ -255,21 +255,21 @@ fn open(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn session_settings(settings: &ListenerSettings, around: &IntakeContext) -> server::Settings {
-    server::Settings {
+fn session_settings(settings: &ListenerSettings, around: &IntakeContext) -> server::SessionSettings {
+    server::SessionSettings {
         profile: settings.profile,
         auth: settings.auth,
         starttls: settings.tls.as_ref().is_some_and(|tls| !tls.implicit),
         max_message: around.limits.message_size,
         max_recipients: around.limits.recipients,
         max_messages: around.limits.messages_per_connection,
-        ..server::Settings::relay(&around.hostname)
+        ..server::SessionSettings::relay(&around.hostname)
     }
 }
 
 /// A client in no allowed network logs in first, and in TLS where there is any: its path is not our network.
-fn unlisted_settings(settings: &ListenerSettings, session: &server::Settings) -> server::Settings {
-    server::Settings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
+fn unlisted_settings(settings: &ListenerSettings, session: &server::SessionSettings) -> server::SessionSettings {
+    server::SessionSettings { auth_required: true, auth_after_tls: settings.tls.is_some(), ..session.clone() }
 }
 
 #[cfg(test)]

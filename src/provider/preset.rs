@@ -124,7 +124,7 @@ pub struct Preset {
 
 /// What a field is when a table leaves it out; the head of `presets/china.toml` lists the same.
 mod usual {
-    use super::{Mechanism, Port, Tls, UserForm};
+    use crate::provider::preset::{Mechanism, Port, Tls, UserForm};
 
     /// RFC 8314 section 3.3 prefers implicit TLS.
     pub(super) fn endpoints() -> Vec<Port> {

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::Error;
+use super::settings::SandboxError;
 
 /// The names in every certificate (RFC 6125 section 6.4): the machine itself, and those that are imitated.
 const NAMES: [&str; 5] = ["localhost", "127.0.0.1", "::1", "smtp.qq.com", "smtp.exmail.qq.com"];
@@ -29,7 +29,7 @@ pub(super) struct Identity {
 }
 
 /// Makes an authority and one certificate of it, for [`NAMES`] and the addresses `more`.
-pub(super) fn make(more: &[IpAddr]) -> Result<Identity, Error> {
+pub(super) fn make(more: &[IpAddr]) -> Result<Identity, SandboxError> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "Yizhan sandbox authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

@@ -23,11 +23,12 @@ use tokio::time::timeout;
 use crate::net::stream::Stream;
 use crate::smtp::Reply;
 use crate::smtp::line::FLOOD;
-use crate::smtp::server::{Event, Phase, Session};
+use crate::smtp::server::{Session, SessionEvent, SessionPhase};
 
 use super::fault::Stage;
-use super::judge::Judge;
-use super::{Shared, words};
+use super::policy::Policy;
+use super::replies;
+use super::shared::Shared;
 
 /// How long a client may be silent (RFC 5321 section 4.5.3.2.7).
 const SILENCE: Duration = Duration::from_secs(5 * 60);
@@ -44,7 +45,7 @@ pub(super) struct Connection {
     fault_added: watch::Receiver<()>,
     stream: Stream,
     session: Session,
-    judge: Judge,
+    policy: Policy,
     client: IpAddr,
     starttls: bool,
     input: BytesMut,
@@ -79,8 +80,8 @@ impl Connection {
         Connection {
             fault_added: shared.fault_added.subscribe(),
             stream: Stream::Plain(stream),
-            session: Session::new(Arc::new(words::session(client, number, starttls, &shared.limits))),
-            judge: Judge::new(shared.clone(), number, client),
+            session: Session::new(Arc::new(replies::session(client, number, starttls, &shared.limits))),
+            policy: Policy::new(shared.clone(), number, client),
             client,
             starttls,
             input: BytesMut::new(),
@@ -112,11 +113,11 @@ impl Connection {
         let mut line = BytesMut::new();
         loop {
             let event = match self.session.phase() {
-                Phase::Data => self.session.step(&mut self.input),
-                Phase::Command | Phase::Auth => self.session.step(&mut line),
+                SessionPhase::Data => self.session.step(&mut self.input),
+                SessionPhase::Command | SessionPhase::Auth => self.session.step(&mut line),
             };
             let done = match event {
-                Event::More => self.next_line(&mut line).await,
+                SessionEvent::More => self.next_line(&mut line).await,
                 event => self.handle(event).await,
             };
             if let Err(end) = done {
@@ -130,7 +131,7 @@ impl Connection {
             self.start_tls().await?;
         }
         if self.shared.limits.connections.is_some_and(|most| self.shared.store.stats().open > u64::from(most)) {
-            self.session.refuse(words::say(words::CONNECTION_LIMITED));
+            self.session.refuse(replies::say(replies::CONNECTION_LIMITED));
             return Err(End::Close);
         }
         match self.fault(Stage::Connect).await? {
@@ -160,10 +161,10 @@ impl Connection {
 
     /// Puts the next command into `line` if it is here; else writes what is to be written and reads.
     async fn next_line(&mut self, line: &mut BytesMut) -> Result<(), End> {
-        if self.session.phase() != Phase::Data {
+        if self.session.phase() != SessionPhase::Data {
             if let Some(end) = memchr(b'\n', &self.input) {
                 *line = self.input.split_to(end + 1);
-                if self.session.phase() == Phase::Command && self.answer_ourselves(line).await? {
+                if self.session.phase() == SessionPhase::Command && self.answer_ourselves(line).await? {
                     line.clear();
                 }
                 return Ok(());
@@ -205,57 +206,57 @@ impl Connection {
                 if self.struck(Stage::Quit).await? {
                     return Err(End::Close);
                 }
-                self.session.output().extend_from_slice(&words::JUNK);
+                self.session.output().extend_from_slice(&replies::JUNK);
                 Ok(false)
             }
             b"RSET" => {
                 self.shared.store.count(|stats| stats.resets += 1);
-                self.session.output().extend_from_slice(&words::JUNK);
+                self.session.output().extend_from_slice(&replies::JUNK);
                 Ok(false)
             }
             // The initial response must be in the same line; a challenge for it (RFC 4954 section 4) is not given.
             b"AUTH" if text.eq_ignore_ascii_case(b"AUTH PLAIN") => {
-                words::invalid_input(self.client).write(self.session.output());
+                replies::invalid_input(self.client).write(self.session.output());
                 Ok(true)
             }
             // Octets that are no lines would follow (RFC 3030), and it was not offered.
             b"BDAT" => {
-                words::invalid_input(self.client).write(self.session.output());
+                replies::invalid_input(self.client).write(self.session.output());
                 Err(End::Close)
             }
             _ => Ok(false),
         }
     }
 
-    async fn handle(&mut self, event: Event) -> Result<(), End> {
+    async fn handle(&mut self, event: SessionEvent) -> Result<(), End> {
         match event {
-            Event::Mail { from, .. } => self.mail(&from).await?,
-            Event::Rcpt(to) => self.rcpt(&to).await?,
-            Event::Data => self.data().await?,
-            Event::Chunk(chunk) => {
+            SessionEvent::Mail { from, .. } => self.mail(&from).await?,
+            SessionEvent::Rcpt(to) => self.rcpt(&to).await?,
+            SessionEvent::Data => self.data().await?,
+            SessionEvent::Chunk(chunk) => {
                 self.body_begins().await?;
                 if !self.answered {
-                    self.judge.chunk(&chunk);
+                    self.policy.chunk(&chunk);
                 }
             }
-            Event::End => self.end().await?,
-            Event::Auth { user, password, .. } => self.log_in(&user, &password).await?,
-            Event::StartTls => {
+            SessionEvent::End => self.end().await?,
+            SessionEvent::Auth { user, password, .. } => self.log_in(&user, &password).await?,
+            SessionEvent::StartTls => {
                 // What stood behind the command was not protected (RFC 3207 section 4.2).
                 self.input.clear();
                 self.flush().await?;
                 self.start_tls().await?;
             }
-            Event::Reset => {
-                self.judge.forget();
+            SessionEvent::Reset => {
+                self.policy.forget();
                 self.in_transaction = false;
             }
-            Event::Discarded(reason) => {
-                self.judge.refuse(&format_args!("{reason:?}"));
+            SessionEvent::Discarded(reason) => {
+                self.policy.refuse(&format_args!("{reason:?}"));
                 self.in_transaction = false;
             }
-            Event::Close => return Err(End::Close),
-            Event::More => {}
+            SessionEvent::Close => return Err(End::Close),
+            SessionEvent::More => {}
         }
         Ok(())
     }
@@ -281,7 +282,7 @@ impl Connection {
 
     fn is_idle(&self) -> bool {
         let between = self.messages > 0 && !self.in_transaction && self.input.is_empty();
-        between && self.session.phase() == Phase::Command && self.session.user().is_some()
+        between && self.session.phase() == SessionPhase::Command && self.session.user().is_some()
     }
 
     /// Reads once.
@@ -292,7 +293,7 @@ impl Connection {
             if idle && self.struck(Stage::Idle).await? {
                 self.flush().await?;
             }
-            let in_data = self.session.phase() == Phase::Data;
+            let in_data = self.session.phase() == SessionPhase::Data;
             let size = if in_data { READ.1 } else { READ.0 };
             let clock = &self.shared.clock;
             let patience = self.shared.limits.idle.filter(|_| !in_data).map(|idle| clock.now() + idle);

@@ -2,7 +2,7 @@
 //!
 //! Real figures are secret or contradictory, so there are none here but QQ's published ones; the *shape* is what public
 //! reports tell: a minute, an hour and a day beside each other, a day that ends at midnight or 24 hours ago, log-ins that
-//! lock the account and go on doing so while somebody keeps trying. Not here: the words of a refusal (`words`).
+//! lock the account and go on doing so while somebody keeps trying. Not here: the words of a refusal (`replies`).
 //!
 //! Invariant: what was refused does not count, except a log-in while the account is locked, which renews the lock.
 
@@ -15,25 +15,25 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Limits of the sandbox. The default has QQ's known ones and no frequency limits, since QQ's are not known. Frequency
+/// SandboxLimits of the sandbox. The default has QQ's known ones and no frequency limits, since QQ's are not known. Frequency
 /// limits are those of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SandboxLimits {
     /// So many messages begin within 60 seconds; more get `550 Sender frequency limited.` at MAIL.
     pub messages_per_minute: Option<u32>,
     /// So many messages begin within 60 minutes; more are answered like those within a minute.
     pub messages_per_hour: Option<u32>,
-    /// So many messages begin within a [`Limits::day`]; more get [`words::daily_limit`](super::words::daily_limit).
+    /// So many messages begin within a [`SandboxLimits::day`]; more get [`replies::daily_limit`](super::replies::daily_limit).
     pub messages_per_day: Option<u32>,
     /// So many recipients are accepted within 60 seconds; more get `550 Sender frequency limited.` at RCPT.
     pub recipients_per_minute: Option<u32>,
     /// So many recipients are accepted within 60 minutes.
     pub recipients_per_hour: Option<u32>,
-    /// So many recipients are accepted within a [`Limits::day`]; more get the words of the day.
+    /// So many recipients are accepted within a [`SandboxLimits::day`]; more get the words of the day.
     pub recipients_per_day: Option<u32>,
     /// So many log-ins are tried within 60 seconds; more get the 535 that says everything and nothing.
     pub logins_per_minute: Option<u32>,
-    /// So many log-ins are tried within 60 minutes; the next one locks the account for [`Limits::lock`].
+    /// So many log-ins are tried within 60 minutes; the next one locks the account for [`SandboxLimits::lock`].
     pub logins_per_hour: Option<u32>,
     /// How long the account is locked; each further try, with whatever secret, begins it anew.
     pub lock: Duration,
@@ -52,9 +52,9 @@ pub struct Limits {
     pub max_message: u64,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for SandboxLimits {
+    fn default() -> SandboxLimits {
+        SandboxLimits {
             messages_per_minute: None,
             messages_per_hour: None,
             messages_per_day: None,
@@ -112,7 +112,7 @@ pub(super) struct Rates {
     pub(super) day: Option<u32>,
 }
 
-impl Limits {
+impl SandboxLimits {
     pub(super) fn messages(&self) -> Rates {
         Rates { minute: self.messages_per_minute, hour: self.messages_per_hour, day: self.messages_per_day }
     }
@@ -173,7 +173,7 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Whether this try is looked at at all. A try that is counts, whatever comes of it.
-    pub(super) fn lets_in(&mut self, limits: &Limits, now: Timestamp) -> bool {
+    pub(super) fn lets_in(&mut self, limits: &SandboxLimits, now: Timestamp) -> bool {
         let locked = self.until.is_some_and(|until| now < until);
         let full = if locked { Some(Window::Hour) } else { self.past.one_more(limits.logins(), limits.day, now).err() };
         match full {
@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_lock_is_renewed_by_every_try() {
-        let limits = Limits { logins_per_hour: Some(3), lock: Duration::from_secs(900), ..Limits::default() };
+        let limits =
+            SandboxLimits { logins_per_hour: Some(3), lock: Duration::from_secs(900), ..SandboxLimits::default() };
         let mut lock = Lock::default();
         let tries = [(0, true), (1, true), (2, true), (50, false), (64, false), (78, false), (92, false), (107, true)];
         for (minutes, good) in tries {

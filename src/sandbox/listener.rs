@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::Shared;
 use super::connection::Connection;
+use super::shared::Shared;
 
 /// How long to wait when the system has no more file handles.
 const BREATH: Duration = Duration::from_millis(100);

@@ -11,10 +11,10 @@
 //! refused for now. Everybody else is welcome.
 //!
 //! ```text
-//!   listener --> connection --> smtp::server::Session      the dialogue, in the voice of `words`
+//!   listener --> connection --> smtp::server::Session      the dialogue, with the `replies` of QQ
 //!                    | ^
 //!                    v |
-//!                  judge  --> store --> limits              accounts, frequency, what was received, counters
+//!                  policy --> store --> limits              accounts, frequency, what was received, counters
 //!                    ^
 //!                  fault                                    what shall go wrong instead
 //! ```
@@ -22,21 +22,20 @@
 mod certificate;
 mod connection;
 mod fault;
-mod judge;
 mod limits;
 mod listener;
+mod policy;
+pub mod replies;
+mod settings;
+mod shared;
 mod store;
-pub mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::Error as RustlsError;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -44,61 +43,13 @@ use crate::drain::Drain;
 use crate::secret::Secret;
 
 pub use fault::{Fault, Stage, What};
-pub use limits::{Day, Limits, Window};
-pub use store::{Limited, Login, Received, Stats};
+pub use limits::{Day, SandboxLimits, Window};
+pub use settings::{SandboxError, SandboxSettings};
+pub use store::{LOGINS_KEPT, Limited, Login, LoginRefusal, Received, Stats};
 
 use fault::Faults;
+use shared::Shared;
 use store::Store;
-
-/// What a sandbox is started with.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to listen with TLS from the first octet (RFC 8314 section 3.3), as on port 465. Port 0 is any free one.
-    pub implicit: Option<SocketAddr>,
-    /// Where to listen with STARTTLS (RFC 3207), as on port 587. Port 0 is any free one.
-    pub starttls: Option<SocketAddr>,
-    /// The mailboxes, and the authorization code of each.
-    pub accounts: Vec<(String, Secret)>,
-    /// Limits.
-    pub limits: Limits,
-    /// So many received messages are kept, at least one; older ones are forgotten. All together never exceed 256 MiB,
-    /// but for the newest.
-    pub keep: usize,
-    /// How long each batch of replies is held back, to imitate a provider that is far away.
-    pub reply_delay: Duration,
-}
-
-/// How a log-in is refused. The connection ends after either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LoginRefusal {
-    /// [`words::LOGIN_FAILED`]: one sentence for five causes. The default.
-    #[default]
-    Vague,
-    /// [`words::use_authorization_code`]: clear, and in GB18030.
-    UseAuthorizationCode,
-}
-
-/// Why a sandbox does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The port cannot be listened on.
-    #[error("the sandbox cannot listen on {addr}: {source}")]
-    Listen {
-        /// The address that was asked for.
-        addr: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// No certificate could be made.
-    #[error("the sandbox cannot make its certificate: {0}")]
-    Certificate(#[from] rcgen::Error),
-    /// TLS cannot be set up with that certificate.
-    #[error("the sandbox cannot set up TLS: {0}")]
-    Tls(#[from] RustlsError),
-}
-
-/// So many log-ins, and so many refusals for frequency, are remembered.
-pub const LOGINS_KEPT: usize = 100_000;
 
 /// A provider in this process. Dropping it closes its ports and cuts its connections.
 pub struct Sandbox {
@@ -109,30 +60,13 @@ pub struct Sandbox {
     listeners: Vec<JoinHandle<()>>,
 }
 
-/// What all connections share.
-struct Shared {
-    store: Store,
-    faults: Faults,
-    /// Changes when a fault is added, so that idle connections look.
-    fault_added: watch::Sender<()>,
-    acceptor: TlsAcceptor,
-    limits: Limits,
-    reply_delay: Duration,
-    clock: Clock,
-    drain: Drain,
-    /// The end of this sandbox, whatever else goes on in the process.
-    end: CancellationToken,
-    /// Numbers connections.
-    number: AtomicU64,
-}
-
 impl Sandbox {
     /// Makes a certificate and opens the ports. When the drain starts, the ports are closed, open transactions are
     /// finished and idle connections get 421.
     ///
     /// # Errors
-    /// [`Error::Listen`] when a port is taken or may not be used; the others when the cryptography does not work.
-    pub async fn start(settings: Settings, clock: Clock, drain: Drain) -> Result<Sandbox, Error> {
+    /// [`SandboxError::Listen`] when a port is taken or may not be used; the others when the cryptography does not work.
+    pub async fn start(settings: SandboxSettings, clock: Clock, drain: Drain) -> Result<Sandbox, SandboxError> {
         let addresses: Vec<_> =
             [settings.implicit, settings.starttls].into_iter().flatten().map(|addr| addr.ip()).collect();
         let identity = certificate::make(&addresses)?;
@@ -159,10 +93,10 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    async fn listen(&mut self, addr: SocketAddr, starttls: bool) -> Result<SocketAddr, Error> {
+    async fn listen(&mut self, addr: SocketAddr, starttls: bool) -> Result<SocketAddr, SandboxError> {
         let (bound, task) = listener::open(addr, starttls, self.shared.clone())
             .await
-            .map_err(|source| Error::Listen { addr, source })?;
+            .map_err(|source| SandboxError::Listen { addr, source })?;
         self.listeners.push(task);
         Ok(bound)
     }

@@ -12,11 +12,23 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-use super::limits::{Limits, Lock, Past, Rates, Window};
-use super::{LOGINS_KEPT, LoginRefusal};
+use super::limits::{Lock, Past, Rates, SandboxLimits, Window};
 
 /// Most octets of messages that are kept.
 const TOTAL: usize = 256 << 20;
+
+/// So many log-ins, and so many refusals for frequency, are remembered.
+pub const LOGINS_KEPT: usize = 100_000;
+
+/// How a log-in is refused. The connection ends after either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// [`super::replies::LOGIN_FAILED`]: one sentence for five causes. The default.
+    #[default]
+    Vague,
+    /// [`super::replies::use_authorization_code`]: clear, and in GB18030.
+    UseAuthorizationCode,
+}
 
 /// A message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +142,7 @@ struct Diary {
 struct Accounts {
     by_key: HashMap<String, Account>,
     refusal: LoginRefusal,
-    limits: Limits,
+    limits: SandboxLimits,
 }
 
 #[derive(Debug, Default)]
@@ -143,7 +155,7 @@ struct Account {
 }
 
 impl Store {
-    pub(super) fn new(keep: usize, accounts: Vec<(String, Secret)>, limits: Limits) -> Store {
+    pub(super) fn new(keep: usize, accounts: Vec<(String, Secret)>, limits: SandboxLimits) -> Store {
         let store = Store {
             stats: watch::Sender::default(),
             kept: Mutex::default(),
@@ -230,19 +242,19 @@ impl Store {
 
     /// Whether `user` may send one more message now; if so, it counts.
     pub(super) fn may_send(&self, user: &str, now: Timestamp) -> Result<(), Window> {
-        self.one_more(user, now, Limits::messages, |account| &mut account.messages)
+        self.one_more(user, now, SandboxLimits::messages, |account| &mut account.messages)
     }
 
     /// Whether `user` may have one more recipient now; if so, it counts.
     pub(super) fn may_reach(&self, user: &str, now: Timestamp) -> Result<(), Window> {
-        self.one_more(user, now, Limits::recipient_rates, |account| &mut account.recipients)
+        self.one_more(user, now, SandboxLimits::recipient_rates, |account| &mut account.recipients)
     }
 
     fn one_more(
         &self,
         user: &str,
         now: Timestamp,
-        rates: impl Fn(&Limits) -> Rates,
+        rates: impl Fn(&SandboxLimits) -> Rates,
         past: impl Fn(&mut Account) -> &mut Past,
     ) -> Result<(), Window> {
         let mut accounts = lock(&self.accounts);
@@ -285,13 +297,13 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten_and_still_counted() {
-        let store = Store::new(2, Vec::new(), Limits::default());
+        let store = Store::new(2, Vec::new(), SandboxLimits::default());
         for octets in 1..=5 {
             store.put(message(Bytes::from(vec![b'x'; octets])));
         }
         assert_eq!(store.received().iter().map(|m| m.data.len()).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(store.stats().accepted, 5);
-        let store = Store::new(100, Vec::new(), Limits::default());
+        let store = Store::new(100, Vec::new(), SandboxLimits::default());
         let large = Bytes::from(vec![b'x'; 70 << 20]);
         for _ in 0..5 {
             store.put(message(large.clone()));
@@ -301,7 +313,8 @@ mod tests {
 
     #[test]
     fn a_minute_slides() {
-        let limits = Limits { messages_per_minute: Some(2), logins_per_minute: Some(2), ..Limits::default() };
+        let limits =
+            SandboxLimits { messages_per_minute: Some(2), logins_per_minute: Some(2), ..SandboxLimits::default() };
         let store = Store::new(1, vec![("A@qq.com".to_owned(), Secret::new("code"))], limits);
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let sent: Vec<bool> =

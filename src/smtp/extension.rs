@@ -1,6 +1,6 @@
 //! What a server says it can do: the reply to EHLO, read for the client (RFC 5321 section 4.1.1.1).
 //!
-//! What it is not: our own announcement, which the server's voice holds.
+//! What it is not: our own announcement, which the settings of the server hold.
 //!
 //! Invariants: keywords we do not use are ignored, so a list of any length costs nothing to keep; several AUTH lines,
 //! and the old form `AUTH=`, add up, because servers split the list over them.

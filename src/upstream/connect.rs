@@ -13,7 +13,7 @@ use crate::net::stream::Stream;
 use crate::net::{dial, tls};
 use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
-use crate::smtp::client::{self, Client, Event, Failure, FailureKind};
+use crate::smtp::client::{self, Client, ClientEvent, Failure, FailureKind};
 
 use super::connection::Connection;
 use super::settings::UpstreamSettings;
@@ -78,22 +78,22 @@ pub(super) async fn connect(
     // To the end of the dialogue before the first message, or to a log-in that is not permitted yet.
     loop {
         match connection.advance().await {
-            Event::Ready => return Ok(connection),
-            Event::More if connection.must_log_in() => return Ok(connection),
-            Event::StartTls => connection.start_tls(connector, host, limits.handshake).await?,
-            Event::Failed(failure) => return Err(OpenError::Dialogue(Box::new(failure))),
-            event @ (Event::More | Event::SendBody | Event::Done(_) | Event::Closed) => {
+            ClientEvent::Ready => return Ok(connection),
+            ClientEvent::More if connection.must_log_in() => return Ok(connection),
+            ClientEvent::StartTls => connection.start_tls(connector, host, limits.handshake).await?,
+            ClientEvent::Failed(failure) => return Err(OpenError::Dialogue(Box::new(failure))),
+            event @ (ClientEvent::More | ClientEvent::SendBody | ClientEvent::Done(_) | ClientEvent::Closed) => {
                 return Err(OpenError::Dialogue(Box::new(connection.out_of_order(&event, false))));
             }
         }
     }
 }
 
-fn client_settings(settings: &UpstreamSettings, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
-    let login = settings.user.clone().zip(secret).map(|(user, secret)| client::Login {
+fn client_settings(settings: &UpstreamSettings, endpoint: &Endpoint, secret: Option<Secret>) -> client::ClientSettings {
+    let login = settings.user.clone().zip(secret).map(|(user, secret)| client::ClientLogin {
         user,
         secret,
         mechanisms: settings.login.clone(),
     });
-    client::Settings { ehlo: settings.hostname.clone(), tls: Some(endpoint.tls), login, pipelining: true }
+    client::ClientSettings { ehlo: settings.hostname.clone(), tls: Some(endpoint.tls), login, pipelining: true }
 }

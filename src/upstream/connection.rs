@@ -20,7 +20,9 @@ use tokio_rustls::TlsConnector;
 use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
 use crate::smtp::Reply;
-use crate::smtp::client::{Client, Event, Failure, FailureKind, Lost, Phase, RecipientOutcome, Transaction};
+use crate::smtp::client::{
+    Client, ClientEvent, ClientPhase, Failure, FailureKind, Lost, RecipientOutcome, Transaction,
+};
 
 use super::eight_bit_downgrade::{self, Converted, Form};
 use super::letter::Letter;
@@ -113,16 +115,18 @@ impl Connection {
     pub(super) async fn log_in(&mut self) -> Result<(), Box<Failure>> {
         self.permitted = true;
         match self.advance().await {
-            Event::Ready => Ok(()),
-            Event::Failed(failure) => Err(Box::new(failure)),
-            event @ (Event::More | Event::StartTls | Event::SendBody | Event::Done(_) | Event::Closed) => {
-                Err(Box::new(self.out_of_order(&event, true)))
-            }
+            ClientEvent::Ready => Ok(()),
+            ClientEvent::Failed(failure) => Err(Box::new(failure)),
+            event @ (ClientEvent::More
+            | ClientEvent::StartTls
+            | ClientEvent::SendBody
+            | ClientEvent::Done(_)
+            | ClientEvent::Closed) => Err(Box::new(self.out_of_order(&event, true))),
         }
     }
 
     /// What an event is that cannot come before the first message.
-    pub(super) fn out_of_order(&self, event: &Event, sent_credentials: bool) -> Failure {
+    pub(super) fn out_of_order(&self, event: &ClientEvent, sent_credentials: bool) -> Failure {
         let kind = FailureKind::Protocol(format!("{event:?} before the first message"));
         Failure { phase: self.client.phase(), kind, sent_credentials }
     }
@@ -156,21 +160,21 @@ impl Connection {
         }
         loop {
             match self.advance().await {
-                Event::SendBody => {
+                ClientEvent::SendBody => {
                     if let Err(error) = self.send_body(letter, converted.as_deref()).await {
                         return Sent::Unreadable(error);
                     }
-                    if self.client.phase() == Phase::FinalDot
+                    if self.client.phase() == ClientPhase::FinalDot
                         && let Some(next) = follow()
                     {
                         self.announced = self.client.follow(&next);
                     }
                 }
-                Event::Done(outcome) => {
+                ClientEvent::Done(outcome) => {
                     return Sent::Done { outcomes: outcome.recipients, reusable: outcome.reusable };
                 }
-                Event::Failed(failure) => return Sent::Failed(Box::new(failure)),
-                event @ (Event::More | Event::Ready | Event::StartTls | Event::Closed) => {
+                ClientEvent::Failed(failure) => return Sent::Failed(Box::new(failure)),
+                event @ (ClientEvent::More | ClientEvent::Ready | ClientEvent::StartTls | ClientEvent::Closed) => {
                     let kind = FailureKind::Protocol(format!("{event:?} inside a transaction"));
                     let (phase, sent_credentials) = (self.client.phase(), true);
                     return Sent::Failed(Box::new(Failure { phase, kind, sent_credentials }));
@@ -215,13 +219,13 @@ impl Connection {
         if self.client.extensions().eight_bit_mime { Ok(Form::Same) } else { eight_bit_downgrade::form(letter).await }
     }
 
-    /// Writes what is to be written and reads until the machine needs us. [`Event::More`] comes back only where the
+    /// Writes what is to be written and reads until the machine needs us. [`ClientEvent::More`] comes back only where the
     /// log-in waits for its permission: AUTH is in the output then, and stays there.
-    pub(super) async fn advance(&mut self) -> Event {
+    pub(super) async fn advance(&mut self) -> ClientEvent {
         loop {
             match self.client.step() {
-                Event::More if self.must_log_in() => return Event::More,
-                Event::More => {}
+                ClientEvent::More if self.must_log_in() => return ClientEvent::More,
+                ClientEvent::More => {}
                 event => return event,
             }
             if let Stream::Gone = self.stream {
@@ -299,7 +303,7 @@ impl Connection {
 
     /// Whether the next thing to go out is a log-in that nobody has permitted yet.
     pub(super) fn must_log_in(&self) -> bool {
-        !self.permitted && self.client.phase() == Phase::Auth
+        !self.permitted && self.client.phase() == ClientPhase::Auth
     }
 
     /// Says QUIT and forgets the connection: whatever the server answers changes nothing. It carries no message from now on,
@@ -337,7 +341,7 @@ impl Connection {
 /// Nobody gets a message that this server could only get damaged. The connection has done nothing yet.
 fn impossible(letter: &Letter<'_>) -> Sent {
     let reply = Reply::new(554, "5.6.3 The server takes 7-bit mail only, and this mail has no such form");
-    let refused = RecipientOutcome::Refused { phase: Phase::Mail, reply };
+    let refused = RecipientOutcome::Refused { phase: ClientPhase::Mail, reply };
     Sent::Done { outcomes: vec![refused; letter.to.len()], reusable: true }
 }
 

@@ -213,7 +213,7 @@ fn of_recipient(settings: &UpstreamSettings, one: &RecipientOutcome, condition: 
 }
 
 /// Understands a refusal; what nobody has described yet is said in the log, once.
-fn judge(settings: &UpstreamSettings, phase: client::Phase, reply: &Reply) -> (Verdict, String) {
+fn judge(settings: &UpstreamSettings, phase: client::ClientPhase, reply: &Reply) -> (Verdict, String) {
     let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
     let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
     let words = shown(&words);
@@ -290,7 +290,7 @@ fn lost_line(failure: &Failure, text: String) -> Condition {
     if log_in { Condition::Account { verdict: LOST_LOG_IN, text } } else { Condition::Line(text) }
 }
 
-fn of_refused_session(phase: client::Phase, verdict: Verdict, text: String) -> Condition {
+fn of_refused_session(phase: client::ClientPhase, verdict: Verdict, text: String) -> Condition {
     if phase_of(phase) == Phase::Auth {
         return Condition::Account { verdict: verdict.for_log_in(), text };
     }
@@ -308,33 +308,33 @@ fn of_refused_session(phase: client::Phase, verdict: Verdict, text: String) -> C
 }
 
 /// The phase in the catalogue's words.
-fn phase_of(phase: client::Phase) -> Phase {
+fn phase_of(phase: client::ClientPhase) -> Phase {
     match phase {
-        client::Phase::Greeting => Phase::Connect,
-        client::Phase::Ehlo => Phase::Ehlo,
-        client::Phase::StartTls => Phase::StartTls,
-        client::Phase::Auth => Phase::Auth,
-        client::Phase::Mail | client::Phase::Idle => Phase::Mail,
-        client::Phase::Rcpt => Phase::Rcpt,
-        client::Phase::DataCommand | client::Phase::Body | client::Phase::FinalDot => Phase::Data,
-        client::Phase::Quit => Phase::Quit,
+        client::ClientPhase::Greeting => Phase::Connect,
+        client::ClientPhase::Ehlo => Phase::Ehlo,
+        client::ClientPhase::StartTls => Phase::StartTls,
+        client::ClientPhase::Auth => Phase::Auth,
+        client::ClientPhase::Mail | client::ClientPhase::Idle => Phase::Mail,
+        client::ClientPhase::Rcpt => Phase::Rcpt,
+        client::ClientPhase::DataCommand | client::ClientPhase::Body | client::ClientPhase::FinalDot => Phase::Data,
+        client::ClientPhase::Quit => Phase::Quit,
     }
 }
 
 /// The phase in words for a person.
-fn name_of(phase: client::Phase) -> &'static str {
+fn name_of(phase: client::ClientPhase) -> &'static str {
     match phase {
-        client::Phase::Greeting => "waiting for the greeting",
-        client::Phase::Ehlo => "after EHLO",
-        client::Phase::StartTls => "after STARTTLS",
-        client::Phase::Auth => "during the log-in",
-        client::Phase::Mail => "after MAIL",
-        client::Phase::Rcpt => "after RCPT",
-        client::Phase::DataCommand => "after DATA",
-        client::Phase::Body => "while the message was sent",
-        client::Phase::FinalDot => "after the final dot",
-        client::Phase::Idle => "between messages",
-        client::Phase::Quit => "after QUIT",
+        client::ClientPhase::Greeting => "waiting for the greeting",
+        client::ClientPhase::Ehlo => "after EHLO",
+        client::ClientPhase::StartTls => "after STARTTLS",
+        client::ClientPhase::Auth => "during the log-in",
+        client::ClientPhase::Mail => "after MAIL",
+        client::ClientPhase::Rcpt => "after RCPT",
+        client::ClientPhase::DataCommand => "after DATA",
+        client::ClientPhase::Body => "while the message was sent",
+        client::ClientPhase::FinalDot => "after the final dot",
+        client::ClientPhase::Idle => "between messages",
+        client::ClientPhase::Quit => "after QUIT",
     }
 }
 

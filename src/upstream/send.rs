@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::secret::Secret;
-use crate::smtp::client::{FailureKind, Lost, Phase, RecipientOutcome};
+use crate::smtp::client::{ClientPhase, FailureKind, Lost, RecipientOutcome};
 use crate::telemetry::counter::Counters;
 
 use super::acquire::{Acquirer, Begun};
@@ -154,7 +154,7 @@ impl Upstream {
             }
             Sent::Failed(failure) => {
                 let unseen = matches!(failure.kind, FailureKind::Lost(_) | FailureKind::Refused(_))
-                    && matches!(failure.phase, Phase::Idle | Phase::Mail);
+                    && matches!(failure.phase, ClientPhase::Idle | ClientPhase::Mail);
                 if reused && unseen {
                     return None;
                 }
@@ -192,9 +192,11 @@ fn is_timeout(outcome: &RecipientOutcome) -> bool {
 /// Whether the server said nothing at all about the message.
 fn is_unseen(outcome: &RecipientOutcome) -> bool {
     match outcome {
-        RecipientOutcome::NotTried { phase, .. } => matches!(phase, Phase::Idle | Phase::Mail),
+        RecipientOutcome::NotTried { phase, .. } => matches!(phase, ClientPhase::Idle | ClientPhase::Mail),
         // `421 idle for too long` crossed our MAIL on the way.
-        RecipientOutcome::Refused { phase, reply } => matches!(phase, Phase::Idle | Phase::Mail) && reply.code() == 421,
+        RecipientOutcome::Refused { phase, reply } => {
+            matches!(phase, ClientPhase::Idle | ClientPhase::Mail) && reply.code() == 421
+        }
         RecipientOutcome::Accepted(_) | RecipientOutcome::Uncertain { .. } => false,
     }
 }

@@ -54,7 +54,7 @@ use crate::support::program::{Program, QUICK, Site, YIZHAN, clean, files};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::sandbox::{Sandbox, SandboxLimits};
 
 pub(crate) const DATA: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 pub(crate) const MIB: u64 = 1 << 20;
@@ -92,7 +92,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn open(name: &str, plan: Plan<'_>) -> Scene {
-        let sandbox = provider(Limits::default()).await;
+        let sandbox = provider(SandboxLimits::default()).await;
         let site = Site::new(name, &sandbox, &format!("{QUICK}{}", plan.tables));
         let mut arguments = vec!["-c".to_owned(), format!("{}\nexec \"$0\" \"$@\"", plan.shell), YIZHAN.to_owned()];
         arguments.extend(site.run_arguments());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 use super::secrets::{RIGHT, WRONG, search, search_files};
 use crate::support::hook::{Answer, Hook};
@@ -43,7 +43,7 @@ fn echo(code: &str) -> String {
 
 /// Settings whose account sends to `server`.
 async fn site(name: &str, server: &Scripted, more: &str) -> Site {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, more);
     let port = |port: u16| format!("\nport = {port}\n");
     let text = std::fs::read_to_string(&site.config).unwrap();

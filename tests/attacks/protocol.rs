@@ -53,7 +53,7 @@ use yizhan::config::Settings;
 use yizhan::intake::ListenerSettings;
 use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Limits, Received};
+use yizhan::sandbox::{Received, SandboxLimits};
 use yizhan::smtp::server::Profile;
 
 /// A relay with a listener for each profile, and the provider it sends to.
@@ -72,7 +72,7 @@ impl Scene {
 
     pub(crate) async fn at(clock: Clock, name: &str, change: impl FnOnce(&mut Settings)) -> Scene {
         watch_for_panics();
-        let office = Office::at(clock, name, Limits::default(), |settings| {
+        let office = Office::at(clock, name, SandboxLimits::default(), |settings| {
             settings.limits.messages_per_client.count = 10_000_u32.try_into().unwrap();
             for (name, profile) in [("legacy", Profile::Legacy), ("strict", Profile::Strict)] {
                 let listener = settings.listeners[0].clone();

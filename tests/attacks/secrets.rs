@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 
 use yizhan::config::{FileSource, Overrides, Sources, load};
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 use yizhan::secret::Secret;
 use yizhan::smtp::sasl::Credentials;
 use yizhan::smtp::{Reply, server};
@@ -80,7 +80,7 @@ async fn use_it(relay: &Program) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_044_no_secret_is_in_any_output_or_file() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.set_secret(USER, Secret::new(RIGHT));
     for (format, level) in [("text", "trace"), ("json", "trace"), ("text", "debug"), ("json", "info")] {
         let more = format!("[log]\nformat = \"{format}\"\nlevel = \"{level}\"\n");
@@ -113,7 +113,7 @@ async fn a_044_no_secret_is_in_any_output_or_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_044_a_code_written_into_the_settings_is_in_no_complaint() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("inline", &sandbox, "");
     let good = std::fs::read_to_string(&site.config).unwrap();
     let inline = good.replace(&format!("{{ file = \"{}\" }}", site.code.display()), &format!("\"{RIGHT}\""));
@@ -135,7 +135,7 @@ const GUESS: &str = "zvQx-guessed-Kjw";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_044_the_password_of_a_user_is_in_no_output_or_file() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.set_secret(USER, Secret::new(RIGHT));
     let salt = [5; yizhan::secret::password::SALT];
     let hash = yizhan::secret::password::hash(&Secret::new(DEVICE), &salt);
@@ -183,7 +183,8 @@ fn a_044_debug_output_and_panics_show_no_password() {
     ];
     let mut seen = 0;
     for dialogue in dialogues {
-        let settings = server::Settings { auth: server::AuthMode::Verify, ..server::Settings::relay("relay.test") };
+        let settings =
+            server::SessionSettings { auth: server::AuthMode::Verify, ..server::SessionSettings::relay("relay.test") };
         let (mut session, mut input) = (server::Session::new(settings.into()), BytesMut::new());
         for line in dialogue {
             input.extend_from_slice(format!("{line}\r\n").as_bytes());
@@ -192,7 +193,7 @@ fn a_044_debug_output_and_panics_show_no_password() {
             if *dialogue != ["AUTH LOGIN", &password, &user] {
                 search("a session", format!("{event:?} {session:?} {:?}", session.notes()).as_bytes());
             }
-            if let server::Event::Auth { user, password, .. } = event {
+            if let server::SessionEvent::Auth { user, password, .. } = event {
                 seen += 1;
                 let found =
                     Credentials { user: "printer".to_owned(), password: password.clone(), misplaced: user.is_empty() };

@@ -7,7 +7,7 @@ use crate::support::endings::{AFTER, AN_END, BEFORE, INJECTED, NOT_AN_END, ONE, 
 use crate::support::transcript::Driver;
 use bytes::BytesMut;
 use yizhan::smtp::data::{Piece, Stuff, Unstuff};
-use yizhan::smtp::server::{Profile, Settings};
+use yizhan::smtp::server::{Profile, SessionSettings};
 
 type Message = (String, Vec<String>, Vec<u8>);
 
@@ -16,7 +16,7 @@ fn message(from: &str, to: &str, parts: &[&[u8]]) -> Message {
 }
 
 fn run(profile: Profile, pieces: &[&[u8]]) -> Driver {
-    let mut driver = Driver::new(Settings { profile, ..Settings::relay("relay.test") });
+    let mut driver = Driver::new(SessionSettings { profile, ..SessionSettings::relay("relay.test") });
     for piece in pieces {
         if !driver.closed {
             driver.feed(piece);

@@ -48,7 +48,7 @@ use yizhan::config::Settings;
 use yizhan::mail::Id;
 use yizhan::provider::Tls;
 use yizhan::queue::{MessageState, QueueEntry};
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 pub(crate) const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
 /// The waits that the manual promises, in minutes.
@@ -63,10 +63,10 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn open(name: &str) -> Scene {
-        Scene::with(name, Limits::default(), |_| {}).await
+        Scene::with(name, SandboxLimits::default(), |_| {}).await
     }
 
-    pub(crate) async fn with(name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Scene {
+    pub(crate) async fn with(name: &str, limits: SandboxLimits, change: impl FnOnce(&mut Settings)) -> Scene {
         let day = Day::new();
         let office = Office::at(day.clock(), name, limits, |settings| {
             settings.queue.schedule.retry = RETRY.map(|minutes| minutes * MINUTE).to_vec();
@@ -79,7 +79,7 @@ impl Scene {
     /// The sandbox behind a line that is bad in this manner.
     pub(crate) async fn through(name: &str, manner: Manner) -> (Scene, Middle) {
         let (day, folder) = (Day::new(), Folder::new(name));
-        let sandbox = office::provider_at(day.clock(), Limits::default()).await;
+        let sandbox = office::provider_at(day.clock(), SandboxLimits::default()).await;
         let middle = Middle::to(sandbox.implicit_addr().expect("it is open"), manner).await;
         let mut settings = office::settings(&sandbox, &folder);
         settings.queue.schedule.retry = RETRY.map(|minutes| minutes * MINUTE).to_vec();
@@ -90,7 +90,7 @@ impl Scene {
 
     /// The account goes to this server instead of the sandbox.
     pub(crate) async fn at(name: &str, server: &Scripted, tls: Tls) -> Scene {
-        Scene::with(name, Limits::default(), |settings| {
+        Scene::with(name, SandboxLimits::default(), |settings| {
             settings.accounts[0].endpoints = vec![endpoint(server.addr(), tls)];
             settings.accounts[0].ca = Some(server.ca().to_owned());
         })

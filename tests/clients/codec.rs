@@ -12,7 +12,7 @@ use smtp_proto::response::parser::ResponseReceiver;
 use smtp_proto::{EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EhloResponse, MAIL_BODY_8BITMIME, Request};
 use yizhan::smtp::command::{self, Command};
 use yizhan::smtp::data::{Piece, Stuff, Unstuff};
-use yizhan::smtp::server::{Session, Settings};
+use yizhan::smtp::server::{Session, SessionSettings};
 use yizhan::smtp::{Extensions, Reply, ReplyParser};
 
 /// Our reading of data: the text, and how many octets are left behind the end.
@@ -131,7 +131,7 @@ fn simple_verbs_are_read_the_same() {
 
 #[test]
 fn what_we_announce_is_understood_by_both() {
-    let mut session = Session::new(Settings::relay("relay.test").into());
+    let mut session = Session::new(SessionSettings::relay("relay.test").into());
     session.step(&mut BytesMut::from("EHLO x\r\n"));
     let wire = session.output().split();
     let other = EhloResponse::parse(&mut wire.iter()).expect("an EHLO reply");

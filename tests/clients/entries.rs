@@ -12,7 +12,7 @@ use yizhan::intake::Client;
 use yizhan::mail::Id;
 use yizhan::message::Repair;
 use yizhan::queue::QueueEntry;
-use yizhan::sandbox::{Limits, Received};
+use yizhan::sandbox::{Received, SandboxLimits};
 use yizhan::telemetry::counter::{ACCEPTED, REPAIRS};
 
 /// The narrowest network is named neither first nor last.
@@ -56,7 +56,7 @@ fn clients() -> Vec<Client> {
 }
 
 async fn office(name: &str) -> Office {
-    Office::with(name, Limits::default(), |settings| settings.clients = clients()).await
+    Office::with(name, SandboxLimits::default(), |settings| settings.clients = clients()).await
 }
 
 async fn send(office: &Office, from: Ipv4Addr, data: &[u8]) -> Id {
@@ -113,7 +113,7 @@ async fn a_client_nobody_knows_goes_by_its_address() {
 
 #[tokio::test]
 async fn an_entry_lets_nobody_in() {
-    let office = Office::with("client-allow", Limits::default(), |settings| {
+    let office = Office::with("client-allow", SandboxLimits::default(), |settings| {
         settings.clients = clients();
         settings.listeners[0].allow = vec!["127.0.2.0/24".parse().unwrap()];
     })
@@ -192,7 +192,7 @@ async fn a_minimal_repair_does_what_the_provider_needs_and_no_more() {
 
 #[tokio::test]
 async fn the_log_and_the_queue_speak_of_clients_and_reasons() {
-    let sandbox = crate::support::office::provider(Limits::default()).await;
+    let sandbox = crate::support::office::provider(SandboxLimits::default()).await;
     let site = Site::new("client-log", &sandbox, &format!("{CLIENTS}{QUICK}"));
     let program = site.start().await;
     let mut device = Device::dial_from(TAIPEI.into(), program.door()).await;

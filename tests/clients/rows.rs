@@ -26,7 +26,7 @@ use crate::support::scripted::{Say, Scripted};
 use yizhan::intake::Client;
 use yizhan::provider::Tls;
 use yizhan::queue::{Inspection as _, MessageState};
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 use yizhan::smtp::server::Profile::{self, Legacy, Strict, Tolerant};
 
 /// Octets of a client, and how each reply to them begins; [`CLOSED`]: the connection ends.
@@ -194,7 +194,7 @@ async fn left(door: &Door, from: [u8; 4], kept: &[Kept<'_>]) -> Vec<Seen> {
 
 /// The log of the real program while `talk` speaks to it.
 pub(crate) async fn log_of(name: &str, more: &str, talk: impl AsyncFnOnce(SocketAddr)) -> Vec<String> {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, &format!("{QUICK}{more}"));
     let mut command = site.run_command();
     command.env("YIZHAN__LISTENER__LOCAL__PROXY_FROM", "127.0.7.1");
@@ -213,7 +213,7 @@ pub(crate) fn noted(log: &[String]) -> Vec<&String> {
 /// What the provider hears, line by line, of the message that a device hands in with these commands.
 pub(crate) async fn heard_upstream(name: &str, steps: &[Step<'_>]) -> Vec<String> {
     let server = Scripted::implicit(|_, _| Say::Usual).await;
-    let office = Office::with(name, Limits::default(), |settings| {
+    let office = Office::with(name, SandboxLimits::default(), |settings| {
         settings.accounts[0].endpoints = vec![endpoint(server.addr(), Tls::Implicit)];
         settings.accounts[0].ca = Some(server.ca().to_owned());
     })

@@ -35,7 +35,7 @@ use crate::support::branch::body;
 use crate::support::door::{Door, Plan};
 use crate::support::endings::has_bare;
 use crate::support::office::{Device, Office};
-use yizhan::sandbox::{Limits, Received};
+use yizhan::sandbox::{Received, SandboxLimits};
 use yizhan::smtp::server::Profile;
 
 pub(crate) const PROFILES: [Profile; 3] = [Profile::Strict, Profile::Tolerant, Profile::Legacy];
@@ -58,7 +58,7 @@ pub(crate) fn door_with(name: &str, profile: Profile, change: impl FnOnce(&mut P
 
 /// A provider, and a relay whose listener has this profile.
 pub(crate) async fn office(name: &str, profile: Profile) -> Office {
-    Office::with(name, Limits::default(), |settings| settings.listeners[0].profile = profile).await
+    Office::with(name, SandboxLimits::default(), |settings| settings.listeners[0].profile = profile).await
 }
 
 /// Says MAIL, RCPT and DATA, each line with this end, and then `data` as it is, its end included. Gives the verdict.

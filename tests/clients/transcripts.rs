@@ -127,7 +127,7 @@ proptest! {
     #[test]
     fn any_cut_gives_the_same_dialogue(said in babble(CLIENT_WORDS), piece in 1usize..9, legacy: bool) {
         let run = |piece: usize| {
-            let mut settings = yizhan::smtp::server::Settings::relay("relay.test");
+            let mut settings = yizhan::smtp::server::SessionSettings::relay("relay.test");
             settings.auth = yizhan::smtp::server::AuthMode::Verify;
             if legacy {
                 settings.profile = yizhan::smtp::server::Profile::Legacy;

@@ -16,7 +16,7 @@ use yizhan::clock::Clock;
 use yizhan::drain::Drain;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{Queue, RetentionSettings};
-use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::sandbox::{Sandbox, SandboxLimits};
 
 use crate::support::folder::Folder;
 use crate::support::load::{Courier, letter};
@@ -202,7 +202,7 @@ async fn a_wrong_name_exits_with_1_and_names_the_right_ones() {
 }
 
 async fn site(name: &str) -> (Sandbox, Site) {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, QUICK);
     (sandbox, site)
 }

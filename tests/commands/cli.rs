@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 use crate::support::load::{Courier, letter, token};
 use crate::support::office::{CODE, Device, provider};
@@ -29,7 +29,7 @@ async fn ask(arguments: &[&str]) -> Ran {
 
 /// A site whose provider does not answer, so that mail stays in the queue.
 async fn idle_site(name: &str) -> (yizhan::sandbox::Sandbox, Site) {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.fault(Fault::forever(Stage::Connect, What::Close));
     let site = Site::new(name, &sandbox, QUICK);
     (sandbox, site)
@@ -284,7 +284,7 @@ async fn a_091_a_signal_stops_it_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn json_logs_parse_and_follow_a_message_by_its_id() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("json", &sandbox, &format!("{QUICK}level = \"trace\"\n"));
     let temporary = What::Reply(b"451 4.3.0 later\x1b[2J\r\n".to_vec());
     sandbox.fault(Fault::once(Stage::FinalDot, temporary));
@@ -312,7 +312,7 @@ async fn json_logs_parse_and_follow_a_message_by_its_id() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_042_a_046_a_line_of_the_text_log_is_one_fact_whatever_peers_say() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("text", &sandbox, &QUICK.replace("\"json\"", "\"text\""));
     sandbox.fault(Fault::once(Stage::FinalDot, What::Reply(b"451 4.3.0 a\x1b[2J\x07\rb\x9b\r\n".to_vec())));
     let relay = site.start().await;
@@ -363,7 +363,7 @@ async fn run_sandbox_needs_nothing_and_delivers() {
 /// systemd names the journal's device and inode; standard error of the program is that pipe, or another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_for_the_journal_begin_with_their_priority_and_tell_the_whole_delivery() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     for (journal, named) in [("$(stat -L -c %d:%i /proc/self/fd/2)", true), ("1:2", false)] {
         let site = Site::new("journal", &sandbox, QUICK);
         let script = format!("JOURNAL_STREAM=\"{journal}\" exec \"$0\" \"$@\"");

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 
 use crate::support::branch;
 use crate::support::ca::{Identity, TestCa};
@@ -98,7 +98,7 @@ async fn report(site: &Site, arguments: &[&str]) -> Report {
 }
 
 async fn site(name: &str) -> (Sandbox, Site) {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, QUICK);
     (sandbox, site)
 }
@@ -142,7 +142,7 @@ async fn all_is_good_and_nothing_was_sent() {
 
 #[tokio::test]
 async fn an_account_behind_a_proxy_is_looked_at_through_it() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let proxy = TestProxy::start(Kind::Socks5, Manners::default()).await;
     let site = Site::new("doc-proxy", &sandbox, &format!("proxy = \"{}\"\n{QUICK}", proxy.url()));
     let found = report(&site, &[]).await;
@@ -309,11 +309,11 @@ async fn a_blocked_465_with_an_open_587_is_a_warning() {
 
 /// A sandbox at port 587 of an address that is this machine's own.
 async fn bound_587() -> Result<Sandbox, crate::support::skip::Missing> {
-    let settings = yizhan::sandbox::Settings {
+    let settings = yizhan::sandbox::SandboxSettings {
         implicit: None,
         starttls: Some("127.44.5.87:587".parse().unwrap()),
         accounts: vec![(USER.to_owned(), yizhan::secret::Secret::new(CODE))],
-        limits: Limits::default(),
+        limits: SandboxLimits::default(),
         keep: 10,
         reply_delay: std::time::Duration::ZERO,
     };

@@ -9,7 +9,7 @@ use crate::support::office::provider;
 use crate::support::program::{Program, Ran, Site, field_of, finish, yizhan};
 use serde_json::Value;
 use yizhan::provider::{Group, names, preset};
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 
 /// The table as a person reads it: not through the code that is tested.
 const TABLE: &str = include_str!("../../src/provider/catalogue.tsv");
@@ -270,7 +270,7 @@ fn the_manual_has_every_preset() {
 
 /// A site whose account is one of `preset`, with a running relay.
 async fn relay_for(name: &str, preset: &str) -> (Sandbox, Site, Program) {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, "");
     let settings = std::fs::read_to_string(&site.config).unwrap();
     std::fs::write(&site.config, settings.replace("provider = \"qq\"", &format!("provider = \"{preset}\""))).unwrap();

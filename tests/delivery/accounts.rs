@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::support::office::{CODE, Device, Office, PATIENCE, USER, field, until};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, burst, client, route};
 use yizhan::account::breaker::BreakerState;
-use yizhan::admin::order::carry_out;
-use yizhan::admin::{Order, Reply, control};
+use yizhan::admin::command::carry_out;
+use yizhan::admin::{AdminCommand, AdminReply, control};
 use yizhan::app::accounts_offline;
 use yizhan::config::Settings;
 use yizhan::intake::User;
@@ -19,7 +19,7 @@ use yizhan::provider::Windows;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{Inspection as _, MessageState};
 use yizhan::route::{Pattern, Rule};
-use yizhan::sandbox::{Fault, Limits, Received, Stage, What};
+use yizhan::sandbox::{Fault, Received, SandboxLimits, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::smtp::server::AuthMode;
 
@@ -28,7 +28,7 @@ const NEW_CODE: &str = "newcodenewcodene";
 
 /// An office with the accounts `office` and `spare`, in this order for everybody.
 async fn pair(name: &str, change: impl FnOnce(&mut Settings)) -> Office {
-    let office = Office::with(name, Limits::default(), |settings| {
+    let office = Office::with(name, SandboxLimits::default(), |settings| {
         add_account(settings, "spare", SPARE, SPARE_CODE);
         settings.routes = vec![route(&["office", "spare"])];
         settings.limits.messages_per_client.count = 100_000_u32.try_into().unwrap();
@@ -109,7 +109,7 @@ async fn what_is_over_the_budget_of_the_first_goes_through_the_second() {
 
 #[tokio::test]
 async fn what_is_over_the_share_of_its_lane_waits_with_a_time_while_alarms_go() {
-    let office = Office::with("share", Limits::default(), |settings| {
+    let office = Office::with("share", SandboxLimits::default(), |settings| {
         settings.accounts[0].budget.messages = Windows { minute: Some(15), hour: Some(10), day: None };
         settings.clients = vec![client("panel", 1, Lane::Alarm), client("books", 3, Lane::Bulk)];
     })
@@ -214,8 +214,8 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     // By then the start has looked at what the last process left.
     office.send(&["b@else.test"], MAIL).await;
     office.received(1).await;
-    let retry = Order::Retry { id: id.to_string() };
-    assert_eq!(control::ask(&data, &retry).await.expect("it answers"), Reply::Done);
+    let retry = AdminCommand::Retry { id: id.to_string() };
+    assert_eq!(control::ask(&data, &retry).await.expect("it answers"), AdminReply::Done);
     let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.pool.as_str(), entry.account.as_deref()), ("other", Some("other")));
     // The same of a relay that does not run.
@@ -226,8 +226,8 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     let (queue, clock) =
         (Arc::new(SqliteQueue::open(&of.data_dir, own).expect("it is free").0), yizhan::clock::Clock::system());
     let accounts = accounts_offline(&settings, queue.clone(), &clock).expect("there is an account");
-    let retry = Order::Retry { id: other.to_string() };
-    assert_eq!(carry_out(queue.as_ref(), accounts.as_ref(), &clock, retry).await, Reply::Done);
+    let retry = AdminCommand::Retry { id: other.to_string() };
+    assert_eq!(carry_out(queue.as_ref(), accounts.as_ref(), &clock, retry).await, AdminReply::Done);
     let entry = queue.show(other).await.expect("it is there").0;
     assert_eq!((entry.pool.as_str(), entry.state), ("other", MessageState::Queued));
 }
@@ -265,21 +265,21 @@ async fn the_control_socket_stops_an_account_as_well() {
     let mut office = Office::open("operator-socket").await;
     let data = office.settings.queue.data_dir.clone();
     let name = "office".to_owned();
-    let pause = Order::PauseAccount { name: name.clone(), reason: Some("holidays".into()) };
-    assert_eq!(control::ask(&data, &pause).await.expect("it answers"), Reply::Done);
+    let pause = AdminCommand::PauseAccount { name: name.clone(), reason: Some("holidays".into()) };
+    assert_eq!(control::ask(&data, &pause).await.expect("it answers"), AdminReply::Done);
     let id = office.send(&["boss@else.test"], MAIL).await;
     waits_for_the_operator(&office, id).await;
     office = office.restart().await;
     waits_for_the_operator(&office, id).await;
-    match control::ask(&data, &Order::Show { id: id.to_string() }).await.expect("it answers") {
-        Reply::Message(message, _) => assert_eq!((message.state.as_str(), message.next), ("waiting", None)),
+    match control::ask(&data, &AdminCommand::Show { id: id.to_string() }).await.expect("it answers") {
+        AdminReply::Message(message, _) => assert_eq!((message.state.as_str(), message.next), ("waiting", None)),
         other => panic!("{other:?}"),
     }
-    match control::ask(&data, &Order::Accounts {}).await.expect("it answers") {
-        Reply::Accounts(views) => assert_eq!((views[0].state.as_str(), views[0].waiting), ("paused", 1)),
+    match control::ask(&data, &AdminCommand::Accounts {}).await.expect("it answers") {
+        AdminReply::Accounts(views) => assert_eq!((views[0].state.as_str(), views[0].waiting), ("paused", 1)),
         other => panic!("{other:?}"),
     }
-    assert_eq!(control::ask(&data, &Order::ResumeAccount { name }).await.expect("it answers"), Reply::Done);
+    assert_eq!(control::ask(&data, &AdminCommand::ResumeAccount { name }).await.expect("it answers"), AdminReply::Done);
     office.received(1).await;
     assert_eq!(office.wait_state(id, MessageState::Delivered).await.tries, 0);
     office.relay.stop(PATIENCE).await;

@@ -25,7 +25,7 @@ use yizhan::queue::{
 };
 use yizhan::report::NoticeTo;
 use yizhan::route::Rule;
-use yizhan::sandbox::{Fault, Limits, Received, Stage};
+use yizhan::sandbox::{Fault, Received, SandboxLimits, Stage};
 use yizhan::secret::{Secret, SecretSource};
 
 const MAIL: &[u8] = b"From: Scanner <scan@corp.lan>\r\nSubject: scan\r\n\r\nbody\r\n";
@@ -33,7 +33,7 @@ const NEW_CODE: &str = "newcodenewcodene";
 
 /// Two accounts; without a route the first takes everything.
 async fn pair(day: &Day, name: &str, change: impl FnOnce(&mut Settings)) -> Office {
-    let office = Office::at(day.clock(), name, Limits::default(), |settings| {
+    let office = Office::at(day.clock(), name, SandboxLimits::default(), |settings| {
         settings.queue.schedule.retry = vec![Duration::from_secs(60)];
         settings.limits.messages_per_client.count = 100_000_u32.try_into().unwrap();
         add_account(settings, "spare", SPARE, SPARE_CODE);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use yizhan::mail::Address;
 use yizhan::message::FromPolicy;
 use yizhan::provider::preset;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 const ALIAS: &str = "sales@example.com";
 
@@ -21,7 +21,7 @@ fn mail(from: &str) -> Vec<u8> {
 }
 
 async fn office(name: &str) -> Office {
-    Office::with(name, Limits::default(), |settings| {
+    Office::with(name, SandboxLimits::default(), |settings| {
         settings.accounts[0].aliases = vec![Address::parse(ALIAS).unwrap()];
     })
     .await

@@ -7,7 +7,7 @@ use crate::support::office::{Device, Office};
 use yizhan::clock::Timestamp;
 use yizhan::mail::Id;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 const SCAN: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// An office whose machine has just booted without a battery for its clock. Retries at real intervals.
 async fn unset(name: &str) -> (Day, Office) {
     let day = Day::starting(Timestamp::from_millis(0) + Duration::from_secs(30));
-    let office = Office::at(day.clock(), name, Limits::default(), |settings| {
+    let office = Office::at(day.clock(), name, SandboxLimits::default(), |settings| {
         settings.queue.schedule.retry = vec![Duration::from_secs(60)];
     });
     (day.clone(), office.await)
@@ -63,7 +63,7 @@ async fn mail_that_was_taken_before_the_clock_was_set_lives_on_after_a_restart()
 #[tokio::test]
 async fn a_clock_a_year_ahead_deletes_no_failed_mail_for_a_week() {
     let day = Day::new();
-    let office = Office::at(day.clock(), "ahead", Limits::default(), |_| {}).await;
+    let office = Office::at(day.clock(), "ahead", SandboxLimits::default(), |_| {}).await;
     office.sandbox.fault(Fault::once(Stage::Rcpt(None), What::Reply(b"550 5.1.1 user unknown\r\n".to_vec())));
     let id = send(&office).await;
     day.run_until(day.at(2, 0)).await;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 use crate::support::load::{Books, Dice, keep_sending, seed, token};
 use crate::support::office::provider;
@@ -46,7 +46,7 @@ fn clients(books: &Arc<Books>, doors: &watch::Sender<Option<std::net::SocketAddr
 async fn a_084_a_relay_that_is_killed_again_and_again_loses_nothing() {
     let seed = seed();
     let mut dice = Dice::new(seed);
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("kill", &sandbox, &settings());
     let (books, doors) = (Arc::new(Books::default()), watch::Sender::new(None));
     let mut tasks = clients(&books, &doors, seed);
@@ -109,7 +109,7 @@ fn image(data: &Path, target: &Path, dice: &mut Dice) {
 async fn a_085_an_image_of_a_power_cut_starts_or_says_why_and_sends_no_half_letter() {
     let seed = seed();
     let mut dice = Dice::new(seed);
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("power", &sandbox, &settings());
     let (books, doors) = (Arc::new(Books::default()), watch::Sender::new(None));
     let program = site.start().await;
@@ -137,7 +137,7 @@ async fn a_085_an_image_of_a_power_cut_starts_or_says_why_and_sends_no_half_lett
 
 /// Starts a relay on an image, with a provider of its own.
 async fn try_image(image: PathBuf) -> String {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::with("image", &sandbox, &settings(), |_| image);
     let program = Program::spawn(site.run_command());
     let (first, _) = program

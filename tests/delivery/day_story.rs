@@ -14,7 +14,7 @@ use yizhan::config::Settings;
 use yizhan::mail::{Id, Lane};
 use yizhan::provider::Windows;
 use yizhan::queue::{MessageState, RecipientOutcome};
-use yizhan::sandbox::{self, Limits, Received};
+use yizhan::sandbox::{self, Received, SandboxLimits};
 use yizhan::secret::{Secret, SecretSource};
 
 const ALARMS: usize = 300;
@@ -27,14 +27,14 @@ const BOOKS: u8 = 2;
 const A_DAY: Windows = Windows { minute: Some(15), hour: Some(100), day: Some(300) };
 
 /// What the provider refuses is what the budget promises not to do.
-fn limits() -> Limits {
-    Limits {
+fn limits() -> SandboxLimits {
+    SandboxLimits {
         messages_per_minute: A_DAY.minute,
         messages_per_hour: A_DAY.hour,
         messages_per_day: A_DAY.day,
         logins_per_hour: Some(20),
         day: sandbox::Day::Calendar { offset: 8 * 3600 },
-        ..Limits::default()
+        ..SandboxLimits::default()
     }
 }
 

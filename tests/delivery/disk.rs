@@ -13,7 +13,7 @@ use rustix::process::{Signal, kill_process};
 use tokio::time::timeout;
 
 use yizhan::queue::{self, MessageQueue as _, NextAttempt, Settled};
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, Stats, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, Stats, What};
 
 use crate::mailbag;
 use crate::support::folder::Folder;
@@ -47,7 +47,7 @@ fn slow(sandbox: &Sandbox) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_080_a_full_disk_refuses_keeps_sends_and_heals() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::with("full", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
     let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=12m"));
     let relay = site.start().await;
@@ -88,7 +88,7 @@ async fn a_080_a_full_disk_refuses_keeps_sends_and_heals() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_080_a_relay_killed_on_a_full_disk_starts_there_and_sends_what_it_has() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::with("full-kill", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
     let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=12m"));
     let relay = site.start().await;
@@ -114,7 +114,7 @@ async fn a_080_a_relay_killed_on_a_full_disk_starts_there_and_sends_what_it_has(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_082_a_disk_that_fails_to_sync_gets_no_letter_acknowledged_and_loses_none() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("eio", &sandbox, QUICK);
     // Every third sync of each thread fails, from its 30th to its 120th.
     let inject = "inject=fsync,fdatasync:error=EIO:when=30..120+3";
@@ -152,7 +152,7 @@ async fn a_082_a_disk_that_fails_to_sync_gets_no_letter_acknowledged_and_loses_n
 /// A power cut must not take the data folder away because its name was never written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_085_the_names_of_new_folders_are_synced() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::with("new-folder", &sandbox, QUICK, |folder| folder.path().join("one/two/data"));
     let relay = need!(start_under_strace(&site, &["-y", "-s", "200", "-e", "trace=mkdir,mkdirat,fsync"]).await);
     kill_process(traced(&site), Signal::KILL).expect("it lives");
@@ -199,7 +199,7 @@ fn synced_before_250(trace: &str) -> Vec<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_082_no_letter_is_acknowledged_before_it_is_synced() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     // Nothing is sent meanwhile, so that every sync is for a letter that comes in.
     sandbox.fault(Fault::forever(Stage::Connect, What::Stall));
     let site = Site::new("order", &sandbox, QUICK);
@@ -245,7 +245,7 @@ async fn tried_in_vain(relay: &Program) {
 
 /// Twenty letters that wait, a slow provider, and then a disk that takes no more writes.
 async fn read_only(name: &str) -> Result<(Site, Sandbox, Program, Books, Tracer), Missing> {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, QUICK);
     let relay = site.start().await;
     let books = Books::default();
@@ -288,7 +288,7 @@ async fn a_081_outcomes_are_logged_once_the_disk_takes_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_080_on_a_disk_without_any_space_outcomes_are_written_and_space_is_made() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.fault(Fault::forever(Stage::Connect, What::Close));
     let site = Site::with("reserve", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
     let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=24m"));

@@ -7,17 +7,17 @@ use crate::support::day::Day;
 use crate::support::office::{Device, Office, provider_at, until};
 use crate::support::pair::route;
 use bytes::Bytes;
-use yizhan::admin::order::{Message, Order, Reply, carry_out};
+use yizhan::admin::command::{AdminCommand, AdminReply, MessageStatus, carry_out};
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::provider::Windows;
 use yizhan::queue::{MessageOrigin, MessageState, NewMessage, WaitReason};
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 const SCAN: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
 
 /// An office whose account may send this many messages a minute.
 async fn office(day: &Day, name: &str, minute: u32) -> Office {
-    Office::at(day.clock(), name, Limits::default(), |settings| {
+    Office::at(day.clock(), name, SandboxLimits::default(), |settings| {
         let messages = Windows { minute: Some(minute), hour: Some(100_000), day: Some(1_000_000) };
         settings.accounts[0].budget.messages = messages;
     })
@@ -69,13 +69,13 @@ fn subjects(office: &Office) -> Vec<String> {
     office.sandbox.received().iter().map(|one| one.field("Subject").unwrap_or_default()).collect()
 }
 
-async fn ask(office: &Office, day: &Day, order: Order) -> Reply {
+async fn ask(office: &Office, day: &Day, order: AdminCommand) -> AdminReply {
     carry_out(office.relay.queue().as_ref(), office.relay.delivery(), &day.clock(), order).await
 }
 
-async fn shown(office: &Office, day: &Day, id: Id) -> Message {
-    match ask(office, day, Order::Show { id: id.to_string() }).await {
-        Reply::Message(message, _) => *message,
+async fn shown(office: &Office, day: &Day, id: Id) -> MessageStatus {
+    match ask(office, day, AdminCommand::Show { id: id.to_string() }).await {
+        AdminReply::Message(message, _) => *message,
         other => panic!("{other:?}"),
     }
 }
@@ -116,8 +116,8 @@ async fn five_thousand_newsletters_wait_and_a_scan_is_among_the_next_two() {
 #[tokio::test]
 async fn a_flood_in_one_pool_does_not_starve_another_pool_of_the_same_account() {
     let day = Day::new();
-    let second = provider_at(day.clock(), Limits::default()).await;
-    let office = Office::at(day.clock(), "two-pools", Limits::default(), |settings| {
+    let second = provider_at(day.clock(), SandboxLimits::default()).await;
+    let office = Office::at(day.clock(), "two-pools", SandboxLimits::default(), |settings| {
         let messages = Windows { minute: Some(20), hour: Some(100_000), day: Some(1_000_000) };
         settings.accounts[0].budget.messages = messages;
         let mut backup = settings.accounts[0].clone();
@@ -170,8 +170,8 @@ async fn what_waits_for_a_budget_says_which_and_how_much_is_kept_for_alarms() {
     let depth = office.relay.queue().depth().await.expect("it answers");
     assert_eq!(depth.waiting, [depth.messages[MessageState::Waiting as usize], 0, 0, 0]);
     // A retry cannot open the budget, and says so.
-    match ask(&office, &day, Order::Retry { id: id.to_string() }).await {
-        Reply::StillWaits(message) => assert_eq!(message.reason, Some(budget(20, 2))),
+    match ask(&office, &day, AdminCommand::Retry { id: id.to_string() }).await {
+        AdminReply::StillWaits(message) => assert_eq!(message.reason, Some(budget(20, 2))),
         other => panic!("{other:?}"),
     }
     // The forecast knows the turns: the scan goes before nearly all of the other client's mail.

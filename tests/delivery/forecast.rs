@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::support::day::Day;
 use crate::support::office::Office;
-use yizhan::admin::order::{Order, Reply, carry_out};
+use yizhan::admin::command::{AdminCommand, AdminReply, carry_out};
 use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 const MAIL: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n";
 
 /// What the list says of each message: its state and when it will go.
-async fn told(office: &Office, day: &Day, order: Order) -> Vec<(String, String, Option<String>)> {
+async fn told(office: &Office, day: &Day, order: AdminCommand) -> Vec<(String, String, Option<String>)> {
     let queue = office.relay.queue();
     match carry_out(queue.as_ref(), office.relay.delivery(), &day.clock(), order).await {
-        Reply::Messages(messages) => messages.into_iter().map(|m| (m.id, m.state, m.next)).collect(),
-        Reply::Message(message, _) => vec![(message.id, message.state, message.next)],
+        AdminReply::Messages(messages) => messages.into_iter().map(|m| (m.id, m.state, m.next)).collect(),
+        AdminReply::Message(message, _) => vec![(message.id, message.state, message.next)],
         other => panic!("{other:?}"),
     }
 }
@@ -24,7 +24,7 @@ async fn told(office: &Office, day: &Day, order: Order) -> Vec<(String, String, 
 #[tokio::test]
 async fn each_message_of_a_line_says_its_own_time_and_keeps_to_it() {
     let day = Day::new();
-    let office = Office::at(day.clock(), "forecast", Limits::default(), |settings| {
+    let office = Office::at(day.clock(), "forecast", SandboxLimits::default(), |settings| {
         let messages = Windows { minute: Some(2), hour: Some(8), day: Some(1000) };
         settings.accounts[0].budget.messages = messages;
     })
@@ -35,11 +35,11 @@ async fn each_message_of_a_line_says_its_own_time_and_keeps_to_it() {
         day.clock().advance(Duration::from_millis(5));
     }
     day.rest().await;
-    let waiting = told(&office, &day, Order::List { states: vec!["waiting".into()], limit: 0 }).await;
+    let waiting = told(&office, &day, AdminCommand::List { states: vec!["waiting".into()], limit: 0 }).await;
     assert!(waiting.len() >= 9, "two go at once, the others wait: {waiting:?}");
     for (id, state, next) in &waiting {
         assert_eq!(state, "waiting");
-        let shown = told(&office, &day, Order::Show { id: id.clone() }).await;
+        let shown = told(&office, &day, AdminCommand::Show { id: id.clone() }).await;
         assert_eq!(&shown[0].2, next, "list and show tell the same");
     }
     let times: Vec<&String> = waiting.iter().filter_map(|(_, _, next)| next.as_ref()).collect();

@@ -7,7 +7,7 @@ use mail_parser::MessageParser;
 
 use crate::support::office::{Device, field, provider};
 use crate::support::program::{Program, QUICK, Site, field_of};
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 
 /// Hands in mails one after the other, so that the log has them in this order; gives their ids.
 async fn send_each(site: &Site, program: &Program, sandbox: &Sandbox, mails: &[&str]) -> Vec<String> {
@@ -34,7 +34,7 @@ fn told(program: &Program, event: &str, name: &str) -> Vec<[String; 2]> {
 
 #[tokio::test]
 async fn a_112_a_conversion_to_seven_bits_is_logged_by_its_repairs() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("converted", &sandbox, QUICK);
     let program = site.start().await;
     seven_bit(&sandbox);
@@ -70,7 +70,7 @@ async fn a_signature_that_the_new_from_breaks_goes_and_the_log_says_so() {
     let signed = |from: &str| format!("DKIM-Signature: v=1; d=corp.cn; h=From; b=x\r\nFrom: {from}\r\n\r\nx\r\n");
     let (foreign, own) = (&signed("bob@corp.cn"), &signed("10000@qq.com"));
     for keep in [false, true] {
-        let sandbox = provider(Limits::default()).await;
+        let sandbox = provider(SandboxLimits::default()).await;
         let site = Site::new("dkim", &sandbox, &format!("keep_dkim = {keep}\n{QUICK}"));
         let program = site.start().await;
         let ids = send_each(&site, &program, &sandbox, &[foreign, own, "Subject: x\r\n\r\nunsigned\r\n"]).await;

@@ -1,6 +1,6 @@
 //! Promise 8: a large message streams. It passes through the real program on disk, not in memory.
 
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 use crate::support::load::{Courier, letter, token};
 use crate::support::office::provider;
@@ -11,7 +11,7 @@ const MIB: usize = 1 << 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_message_of_50_mebibytes_costs_less_than_8_and_arrives_whole() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("memory", &sandbox, QUICK);
     let relay = site.start().await;
     // One small letter first: buffers, TLS and threads that every message needs are part of the idle figure.

@@ -17,7 +17,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use yizhan::queue::MessageState;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 use crate::crash::settings;
 use crate::support::folder::Folder;
@@ -238,7 +238,7 @@ fn what_is_settled_stays_settled(cuts: &[Cut], letters: &Letters) {
 /// many letters it sent.
 async fn start(start: Start) -> usize {
     let Start { name, pieces, due } = start;
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("cut", &sandbox, &settings());
     write(site.folder.path(), &pieces);
     let relay = site.start().await;
@@ -258,7 +258,7 @@ async fn start(start: Start) -> usize {
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_085_a_power_cut_at_any_step_loses_nothing_and_repeats_nothing_that_is_settled() {
     let (seed, begin) = (seed(), Instant::now());
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let mut recorded = need!(record(&sandbox).await);
     println!("recorded after {:.1?}", begin.elapsed());
     let letters = Arc::new(std::mem::take(&mut recorded.letters));

@@ -8,7 +8,7 @@ use yizhan::app::{Relay, StartError};
 use yizhan::clock::Clock;
 use yizhan::provider::Tls;
 use yizhan::queue::{MessageState, RecipientOutcome};
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 use yizhan::telemetry::counter::{ACCEPTED, DELIVERIES, LOGINS, REFUSED};
 
 const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
@@ -58,7 +58,7 @@ async fn mail_for_the_postmaster_goes_to_the_owner_and_other_bare_names_nowhere(
 #[tokio::test]
 async fn a_103_u_03_nothing_after_the_reply_to_the_final_dot_changes_the_outcome() {
     // The junk before 221 is the sandbox's habit; here the line is cut instead, and every connection ends after one mail.
-    let limits = Limits { messages_per_connection: Some(1), ..Limits::default() };
+    let limits = SandboxLimits { messages_per_connection: Some(1), ..SandboxLimits::default() };
     let office = Office::with("after-dot", limits, |_| {}).await;
     for what in [What::Close, What::Reset, What::Reply(b"\0\0\0\x1a\0\0\0\n".to_vec())] {
         office.sandbox.fault(Fault { at: Stage::Quit, what, times: 1 });
@@ -99,7 +99,7 @@ async fn one_refused_recipient_fails_alone_and_the_owner_is_told_once() {
 
 #[tokio::test]
 async fn a_062_a_notice_that_fails_causes_no_notice() {
-    let office = Office::with("notice-fails", Limits::default(), |settings| {
+    let office = Office::with("notice-fails", SandboxLimits::default(), |settings| {
         let address = yizhan::mail::Address::parse("refused-owner@else.test").unwrap();
         settings.notice.to = yizhan::report::NoticeTo::Address(address);
     })
@@ -250,7 +250,7 @@ async fn many_messages_share_few_log_ins() {
 
 #[tokio::test]
 async fn starttls_is_used_and_never_skipped() {
-    let office = Office::with("starttls", Limits::default(), |_| {}).await;
+    let office = Office::with("starttls", SandboxLimits::default(), |_| {}).await;
     let addr = office.sandbox.starttls_addr().unwrap();
     let Office { sandbox, relay, mut settings, folder } = office;
     relay.stop(PATIENCE).await;
@@ -270,7 +270,7 @@ async fn starttls_is_used_and_never_skipped() {
 
 #[tokio::test]
 async fn an_unknown_certificate_gets_no_secret() {
-    let office = Office::with("certificate", Limits::default(), |settings| {
+    let office = Office::with("certificate", SandboxLimits::default(), |settings| {
         settings.accounts[0].ca = None;
     })
     .await;
@@ -284,7 +284,7 @@ async fn an_unknown_certificate_gets_no_secret() {
 
 #[tokio::test]
 async fn the_next_port_is_tried_when_the_first_is_closed() {
-    let office = Office::with("ports", Limits::default(), |settings| {
+    let office = Office::with("ports", SandboxLimits::default(), |settings| {
         let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         settings.accounts[0].endpoints.insert(0, endpoint(dead, Tls::Implicit));
     })
@@ -295,7 +295,7 @@ async fn the_next_port_is_tried_when_the_first_is_closed() {
 
 #[tokio::test]
 async fn foreign_networks_are_told_and_turned_away() {
-    let office = Office::with("foreign", Limits::default(), |settings| {
+    let office = Office::with("foreign", SandboxLimits::default(), |settings| {
         settings.listeners[0].allow = vec!["10.0.0.0/8".parse().unwrap()];
     })
     .await;
@@ -307,7 +307,7 @@ async fn foreign_networks_are_told_and_turned_away() {
 
 #[tokio::test]
 async fn one_client_cannot_take_every_place() {
-    let office = Office::with("places", Limits::default(), |settings| {
+    let office = Office::with("places", SandboxLimits::default(), |settings| {
         settings.limits.connections_per_client = 2;
     })
     .await;
@@ -324,7 +324,7 @@ async fn one_client_cannot_take_every_place() {
 
 #[tokio::test]
 async fn a_058_a_flood_is_slowed_and_not_cut_off() {
-    let office = Office::with("flood", Limits::default(), |settings| {
+    let office = Office::with("flood", SandboxLimits::default(), |settings| {
         settings.limits.messages_per_client.count = 3_u32.try_into().unwrap();
         settings.limits.messages_per_client.per = Duration::from_secs(3600);
     })
@@ -339,7 +339,7 @@ async fn a_058_a_flood_is_slowed_and_not_cut_off() {
 
 #[tokio::test]
 async fn no_room_is_said_before_the_message_is_sent() {
-    let office = Office::with("room", Limits::default(), |settings| {
+    let office = Office::with("room", SandboxLimits::default(), |settings| {
         settings.limits.disk_free = u64::MAX / 2;
         settings.limits.message_size = 1000;
     })
@@ -350,7 +350,7 @@ async fn no_room_is_said_before_the_message_is_sent() {
         Device::dial(relay.addresses()[0].1).await.reply().await.filter(|reply| reply.starts_with("421 4.3.1"))
     })
     .await;
-    let office = Office::with("size", Limits::default(), |settings| settings.limits.message_size = 1000).await;
+    let office = Office::with("size", SandboxLimits::default(), |settings| settings.limits.message_size = 1000).await;
     Device::connect(office.door()).await.ask("MAIL FROM:<a@lan.local> SIZE=1001", "552 5.3.4").await;
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::support::day::Day;
 use crate::support::office::Office;
 use yizhan::queue::{MessageState, RecipientOutcome};
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
 
@@ -13,7 +13,7 @@ const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r
 const RETRY: [u64; 6] = [1, 5, 15, 60, 120, 240];
 
 async fn office(day: &Day, name: &str) -> Office {
-    Office::at(day.clock(), name, Limits::default(), |settings| {
+    Office::at(day.clock(), name, SandboxLimits::default(), |settings| {
         settings.queue.schedule.retry = RETRY.map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
     })
     .await

@@ -10,7 +10,7 @@ use yizhan::account::breaker::BreakerState;
 use yizhan::mail::Lane;
 use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::sandbox::{Sandbox, SandboxLimits};
 
 /// Everybody's mail may use the whole budget, so that nothing is kept in reserve.
 const PANEL: &str = "[client.panel]\nfrom = [\"127.0.0.0/8\"]\nlane = \"alarm\"\n";
@@ -62,7 +62,7 @@ async fn what_did_not_reach_the_disk_is_written_again() {
 
 #[tokio::test]
 async fn a_rest_goes_on_after_a_kill() {
-    let sandbox = crate::support::office::provider(Limits::default()).await;
+    let sandbox = crate::support::office::provider(SandboxLimits::default()).await;
     sandbox.revoke(USER);
     let site = Site::new("rest-kill", &sandbox, QUICK);
     let program = site.start().await;
@@ -88,7 +88,7 @@ async fn a_rest_goes_on_after_a_kill() {
 
 /// A site with this budget, and a sandbox.
 async fn site_with_budget(name: &str, budget: &str) -> (Sandbox, Site) {
-    let sandbox = crate::support::office::provider(Limits::default()).await;
+    let sandbox = crate::support::office::provider(SandboxLimits::default()).await;
     let site = Site::new(name, &sandbox, &format!("[account.office.budget]\n{budget}\n{PANEL}{QUICK}"));
     (sandbox, site)
 }
@@ -110,7 +110,7 @@ async fn the_budget_is_remembered_after_a_kill() {
 
 #[tokio::test]
 async fn the_budget_is_remembered_after_a_restart() {
-    let mut office = Office::with("budget-restart", Limits::default(), |settings| {
+    let mut office = Office::with("budget-restart", SandboxLimits::default(), |settings| {
         let messages = Windows { minute: Some(15), hour: Some(2), day: None };
         settings.clients = vec![client("panel", 0, Lane::Alarm)];
         settings.accounts[0].budget.messages = messages;
@@ -130,7 +130,7 @@ async fn the_budget_is_remembered_after_a_restart() {
 
 #[tokio::test]
 async fn two_relays_with_one_account_keep_their_own_budgets_and_the_second_says_so() {
-    let sandbox = crate::support::office::provider(Limits::default()).await;
+    let sandbox = crate::support::office::provider(SandboxLimits::default()).await;
     let site = |name: &str| {
         let more = format!("[account.office.budget]\nmessages_per_hour = 2\n{PANEL}{QUICK}");
         let site = Site::new(name, &sandbox, &more);

@@ -10,7 +10,7 @@ use yizhan::config::Settings;
 use yizhan::mail::Address;
 use yizhan::provider::{Group, Preset, preset};
 use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
-use yizhan::sandbox::{Fault, Limits, Stage};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage};
 
 const MAIL: &[u8] = b"From: Scanner <scan@corp.lan>\r\nSubject: scan\r\n\r\nbody\r\n";
 
@@ -50,7 +50,7 @@ async fn fifty_recipients_go_in_twenties() {
 
 #[tokio::test]
 async fn a_list_that_is_cut_short_by_the_provider_goes_on_behind_the_cut() {
-    let limits = Limits { recipients: 7, ..Limits::default() };
+    let limits = SandboxLimits { recipients: 7, ..SandboxLimits::default() };
     let office = Office::with("cut", limits, |_| {}).await;
     let (entry, sizes) = transactions(&office, 20).await;
     assert_eq!((entry.tries, entry.chunk, sizes), (0, Some(7), vec![7, 7, 6]));
@@ -58,7 +58,7 @@ async fn a_list_that_is_cut_short_by_the_provider_goes_on_behind_the_cut() {
 
 #[tokio::test]
 async fn a_list_that_is_refused_as_a_whole_is_halved() {
-    let office = Office::with("halved", Limits::default(), |settings| {
+    let office = Office::with("halved", SandboxLimits::default(), |settings| {
         settings.accounts[0].preset = changed(|preset| preset.group = Group::Netease);
     })
     .await;
@@ -74,7 +74,7 @@ async fn a_sender_that_is_refused_is_put_on_anew_once() {
     let with_alias = |settings: &mut Settings| {
         settings.accounts[0].aliases = vec![Address::parse(alias).expect("a mailbox")];
     };
-    let office = Office::with("rewrite", Limits::default(), with_alias).await;
+    let office = Office::with("rewrite", SandboxLimits::default(), with_alias).await;
     let mail = format!("From: Sales <{alias}>\r\nSubject: offer\r\n\r\nbody\r\n");
     let refusal = "550 The \"From\" header is missing or invalid. Please follow RFC5322, RFC2047, RFC822 standard \
         protocol. https://service.mail.qq.com/detail/124/995.";
@@ -109,7 +109,7 @@ fn large_mail(octets: u64) -> Vec<u8> {
 
 /// An account that takes little before one that takes more.
 async fn sizes(name: &str) -> Office {
-    let office = Office::with(name, Limits::default(), |settings| {
+    let office = Office::with(name, SandboxLimits::default(), |settings| {
         add_account(settings, "spare", SPARE, SPARE_CODE);
         settings.routes = vec![route(&["office", "spare"])];
         settings.accounts[0].preset = changed(|preset| preset.size_limit = Some(SMALL));

@@ -7,7 +7,7 @@ use crate::support::day::Day;
 use crate::support::office::Office;
 use yizhan::mail::Id;
 use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 use yizhan::telemetry::counter::UNKNOWN_REPLIES;
 
 const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
@@ -15,7 +15,7 @@ const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r
 const NONSENSE: &[u8] = b"554 5.0.0 Computer says no\r\n";
 
 async fn office(day: &Day, name: &str) -> Office {
-    Office::at(day.clock(), name, Limits::default(), |settings| {
+    Office::at(day.clock(), name, SandboxLimits::default(), |settings| {
         settings.queue.schedule.retry =
             [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
     })
@@ -96,7 +96,7 @@ async fn a_bad_hour_bounces_no_queue() {
 #[tokio::test]
 async fn an_unknown_refusal_at_mail_lets_messages_go_one_by_one() {
     let day = Day::new();
-    let office = Office::at(day.clock(), "one-by-one", Limits::default(), |settings| {
+    let office = Office::at(day.clock(), "one-by-one", SandboxLimits::default(), |settings| {
         settings.accounts[0].connections = 4;
         settings.queue.schedule.retry = vec![Duration::from_secs(60)];
     })

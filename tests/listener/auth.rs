@@ -14,7 +14,7 @@ use yizhan::intake::Deadlines;
 use yizhan::limits::capacity::{MOST_UNLISTED, MOST_UNLISTED_OF_SOURCE};
 use yizhan::limits::lockout::Patience;
 use yizhan::route::Pattern;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 use yizhan::secret::{Secret, SecretSource, password};
 use yizhan::smtp::server::AuthMode;
 use yizhan::telemetry::counter::REFUSED;
@@ -287,7 +287,7 @@ async fn a_new_password_counts_at_once_as_text_and_as_hash() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_hash_password_prints_is_what_the_relay_takes() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("hash", &sandbox, "[log]\nformat = \"json\"\n");
     let mut hashes = Vec::new();
     for typed in ["correct horse", "correct horse\r\n"] {

@@ -18,7 +18,7 @@ use yizhan::clock::{Clock, Timestamp};
 use yizhan::limits::capacity::Levels;
 use yizhan::limits::rate::Flow;
 use yizhan::queue::{Inspection as _, MessageQueue as _, MessageState};
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 const DATA: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 const A: [u8; 4] = [127, 0, 0, 1];
@@ -195,7 +195,7 @@ async fn a_058_one_device_cannot_fill_the_queue_for_the_others() {
 
 #[tokio::test]
 async fn a_058_a_share_of_the_queue_survives_a_restart() {
-    let office = Office::with("share_again", Limits::default(), |settings| {
+    let office = Office::with("share_again", SandboxLimits::default(), |settings| {
         settings.limits.queue_size_per_client = 300_000;
         settings.limits.message_size = 300_000;
         // Nothing leaves.
@@ -217,7 +217,7 @@ async fn a_058_a_share_of_the_queue_survives_a_restart() {
 
 #[tokio::test]
 async fn a_058_messages_of_one_connection_have_a_limit_that_can_be_set() {
-    let office = Office::with("per_connection", Limits::default(), |settings| {
+    let office = Office::with("per_connection", SandboxLimits::default(), |settings| {
         settings.limits.messages_per_connection = 2;
     })
     .await;
@@ -375,7 +375,7 @@ fn with_descriptors(site: &Site, most: u32) -> Command {
 
 #[tokio::test]
 async fn a_075_without_descriptors_the_door_waits_and_recovers() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("descriptors", &sandbox, QUICK);
     let program = Program::start(with_descriptors(&site, 64)).await;
     let mut crowd = Vec::new();

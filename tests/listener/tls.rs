@@ -15,7 +15,7 @@ use crate::support::program::Site;
 use crate::support::skip::{Missing, need};
 use yizhan::config::{FileSource, Overrides, Sources, load};
 use yizhan::intake::Deadlines;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 /// What a device says that knows TLS 1.0 and nothing later (RFC 2246 section 7.4.1.2).
 const HELLO_1_0: &[u8] =
@@ -239,7 +239,7 @@ fn q_072_a_certificate_that_cannot_be_shown_is_found_by_check() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_program_tells_what_is_wrong_with_a_handshake_and_what_to_do() {
-    let (ca, sandbox) = (TestCa::new(), provider(Limits::default()).await);
+    let (ca, sandbox) = (TestCa::new(), provider(SandboxLimits::default()).await);
     let site = Site::new("program", &sandbox, "[log]\nformat = \"json\"\n");
     let pair = ca.issue(NAMES);
     let (certificate, key) = (site.folder.file("cert.pem", pair.certificate), site.folder.file("key.pem", pair.key));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::support::office::{Device, Office};
 use yizhan::queue::MessageState;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 /// Dots at the beginning of a line are doubled, as a client must (RFC 5321 section 4.5.2); a line begins behind a CRLF.
 fn stuffed(mail: &[u8]) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn stuffed(mail: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_provider_takes_every_golden_mail() {
-    let office = Office::with("golden", Limits::default(), |settings| {
+    let office = Office::with("golden", SandboxLimits::default(), |settings| {
         settings.limits.messages_per_client.count = 10_000_u32.try_into().unwrap();
     })
     .await;

@@ -10,23 +10,23 @@ use yizhan::mail::{Address, ReversePath};
 use yizhan::secret::Secret;
 use yizhan::smtp::Mechanism;
 use yizhan::smtp::client::{
-    Client, Event, FailureKind, Login, Lost, Outcome, RecipientOutcome, Settings, Tls, Transaction,
+    Client, ClientEvent, ClientLogin, ClientSettings, FailureKind, Lost, Outcome, RecipientOutcome, Tls, Transaction,
 };
 
 use super::transcript::{Script, unescape};
 
-pub fn settings(script: &Script) -> Settings {
+pub fn settings(script: &Script) -> ClientSettings {
     let login = script.get("login").map(|text| {
         let words: Vec<&str> = text.split(' ').collect();
         let mechanisms = words[2].split(',').map(|m| if m == "PLAIN" { Mechanism::Plain } else { Mechanism::Login });
-        Login { user: words[0].to_owned(), secret: Secret::new(words[1]), mechanisms: mechanisms.collect() }
+        ClientLogin { user: words[0].to_owned(), secret: Secret::new(words[1]), mechanisms: mechanisms.collect() }
     });
     let tls = match script.get("tls") {
         Some("starttls") => Some(Tls::StartTls),
         Some("implicit") => Some(Tls::Implicit),
         _ => None,
     };
-    Settings { ehlo: "relay.test".to_owned(), tls, login, pipelining: script.get("pipelining") != Some("no") }
+    ClientSettings { ehlo: "relay.test".to_owned(), tls, login, pipelining: script.get("pipelining") != Some("no") }
 }
 
 pub fn transaction(script: &Script) -> Transaction {
@@ -76,18 +76,18 @@ impl Driver<'_> {
         }
     }
 
-    fn take(&mut self, event: Event) -> bool {
+    fn take(&mut self, event: ClientEvent) -> bool {
         match event {
-            Event::More => return false,
-            Event::Ready => {
+            ClientEvent::More => return false,
+            ClientEvent::Ready => {
                 self.log.push("ready".to_owned());
                 self.next();
             }
-            Event::StartTls => {
+            ClientEvent::StartTls => {
                 self.log.push("starttls".to_owned());
                 self.client.tls_started();
             }
-            Event::SendBody => {
+            ClientEvent::SendBody => {
                 self.log.push("send".to_owned());
                 let body = body(self.script);
                 body.chunks(3).for_each(|piece| self.client.body(piece));
@@ -95,7 +95,7 @@ impl Driver<'_> {
                     self.client.finish();
                 }
             }
-            Event::Done(mut done) => {
+            ClientEvent::Done(mut done) => {
                 // Whoever reuses a connection looks first whether something was said on it unasked.
                 done.reusable &= !self.unasked;
                 self.log.push(outcome(&done));
@@ -106,7 +106,7 @@ impl Driver<'_> {
                     (false, true) => self.over = true,
                 }
             }
-            Event::Failed(failure) => {
+            ClientEvent::Failed(failure) => {
                 let kind = match &failure.kind {
                     FailureKind::Refused(reply) => format!("refused {}", reply.code()),
                     FailureKind::Lost(lost) => format!("lost {lost:?}"),
@@ -118,7 +118,7 @@ impl Driver<'_> {
                 self.log.push(format!("failed {:?} {kind}{counted}", failure.phase));
                 return false;
             }
-            Event::Closed => return false,
+            ClientEvent::Closed => return false,
         }
         true
     }

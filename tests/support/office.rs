@@ -18,7 +18,7 @@ use yizhan::drain::Drain;
 use yizhan::mail::Id;
 use yizhan::provider::{Endpoint, Tls, Windows};
 use yizhan::queue::{MessageFilter, MessageState, Queue, QueueEntry};
-use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::sandbox::{Sandbox, SandboxLimits};
 use yizhan::secret::{Secret, SecretSource};
 
 use super::folder::Folder;
@@ -31,14 +31,14 @@ pub const CODE: &str = "abcdefghijklmnop";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A provider that is open for business.
-pub async fn provider(limits: Limits) -> Sandbox {
+pub async fn provider(limits: SandboxLimits) -> Sandbox {
     provider_at(Clock::system(), limits).await
 }
 
 /// As [`provider`], with a clock.
-pub async fn provider_at(clock: Clock, limits: Limits) -> Sandbox {
+pub async fn provider_at(clock: Clock, limits: SandboxLimits) -> Sandbox {
     let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let settings = yizhan::sandbox::Settings {
+    let settings = yizhan::sandbox::SandboxSettings {
         implicit: any,
         starttls: any,
         accounts: vec![(USER.to_owned(), Secret::new(CODE))],
@@ -99,16 +99,16 @@ pub struct Office {
 impl Office {
     /// Opens the office with the usual settings.
     pub async fn open(name: &str) -> Office {
-        Office::with(name, Limits::default(), |_| {}).await
+        Office::with(name, SandboxLimits::default(), |_| {}).await
     }
 
     /// Opens the office after `change` has had a hand in the relay's settings.
-    pub async fn with(name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Office {
+    pub async fn with(name: &str, limits: SandboxLimits, change: impl FnOnce(&mut Settings)) -> Office {
         Office::at(Clock::system(), name, limits, change).await
     }
 
     /// As [`Office::with`], with a clock for the provider and the relay.
-    pub async fn at(clock: Clock, name: &str, limits: Limits, change: impl FnOnce(&mut Settings)) -> Office {
+    pub async fn at(clock: Clock, name: &str, limits: SandboxLimits, change: impl FnOnce(&mut Settings)) -> Office {
         let folder = Folder::new(name);
         let sandbox = provider_at(clock.clone(), limits).await;
         let mut settings = settings(&sandbox, &folder);

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use yizhan::admin::control;
-use yizhan::admin::{Order, Reply};
+use yizhan::admin::{AdminCommand, AdminReply};
 use yizhan::sandbox::Sandbox;
 
 use super::folder::Folder;
@@ -159,8 +159,8 @@ impl Site {
 
     /// How many messages of the running relay are in these states.
     pub async fn depth(&self, states: &[&str]) -> u64 {
-        match control::ask(&self.data, &Order::Depth {}).await {
-            Ok(Reply::Depth(counts)) => {
+        match control::ask(&self.data, &AdminCommand::Depth {}).await {
+            Ok(AdminReply::Depth(counts)) => {
                 counts.iter().filter(|(name, _)| states.contains(&name.as_str())).map(|(_, n)| n).sum()
             }
             other => panic!("{other:?}"),

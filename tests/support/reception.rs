@@ -10,7 +10,7 @@ use yizhan::config::Settings;
 use yizhan::intake::{ListenerSettings, ListenerTls, User};
 use yizhan::net::tls::identity::Identity;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Limits, Received};
+use yizhan::sandbox::{Received, SandboxLimits};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::smtp::server::AuthMode;
 use yizhan::telemetry::counter::ACCEPTED;
@@ -41,7 +41,7 @@ impl Reception {
         let (certificate, key) = (folder.file("cert.pem", pair.certificate), folder.file("key.pem", pair.key));
         let identity = Identity::open(&certificate, &key).expect("the authority made them for each other");
         let tls = ListenerTls { implicit: false, identity: Arc::new(identity) };
-        let office = Office::with(name, Limits::default(), |settings| {
+        let office = Office::with(name, SandboxLimits::default(), |settings| {
             doors(settings, tls);
             room(settings);
             change(settings);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use yizhan::mail::ReversePath;
 use yizhan::smtp::Reply;
-use yizhan::smtp::server::{AuthMode, Event, Profile, Session, Settings, Voice};
+use yizhan::smtp::server::{AuthMode, Profile, Replies, Session, SessionEvent, SessionSettings};
 
 /// One exchange: what one side sends, and what the other must answer before anything else is sent.
 #[derive(Debug, Default, Clone)]
@@ -99,8 +99,8 @@ impl Script {
     }
 
     /// What the directives say, on top of the relay's own settings.
-    pub fn settings(&self) -> Settings {
-        let mut settings = Settings::relay("relay.test");
+    pub fn settings(&self) -> SessionSettings {
+        let mut settings = SessionSettings::relay("relay.test");
         for (key, value) in &self.directives {
             match (key.as_str(), value.as_str()) {
                 ("profile", "strict") => settings.profile = Profile::Strict,
@@ -166,13 +166,13 @@ pub struct Driver {
     from: String,
     to: Vec<String>,
     body: Vec<u8>,
-    voice: Voice,
+    replies: Replies,
     any: bool,
 }
 
 impl Driver {
-    pub fn new(settings: Settings) -> Driver {
-        let (voice, any) = (settings.voice.clone(), settings.auth == AuthMode::AcceptAny);
+    pub fn new(settings: SessionSettings) -> Driver {
+        let (replies, any) = (settings.replies.clone(), settings.auth == AuthMode::AcceptAny);
         let mut session = Session::new(Arc::new(settings));
         session.greet();
         Driver {
@@ -184,7 +184,7 @@ impl Driver {
             from: String::new(),
             to: Vec::new(),
             body: Vec::new(),
-            voice,
+            replies,
             any,
         }
     }
@@ -221,10 +221,10 @@ impl Driver {
         accepted
     }
 
-    fn take(&mut self, event: Event) -> bool {
+    fn take(&mut self, event: SessionEvent) -> bool {
         let event = match event {
-            Event::More => return false,
-            Event::Chunk(chunk) => {
+            SessionEvent::More => return false,
+            SessionEvent::Chunk(chunk) => {
                 assert!(!chunk.is_empty());
                 self.body.extend_from_slice(&chunk);
                 return true;
@@ -232,57 +232,59 @@ impl Driver {
             other => other,
         };
         self.log.push(match &event {
-            Event::Mail { from, size, eight_bit } => {
+            SessionEvent::Mail { from, size, eight_bit } => {
                 let size = size.map_or(String::new(), |size| format!(" size={size}"));
                 format!("mail <{from}>{size}{}", if *eight_bit { " 8bit" } else { "" })
             }
-            Event::Rcpt(to) => format!("rcpt <{to}>"),
-            Event::Data => "data".to_owned(),
-            Event::End => format!("message {}", self.body.escape_ascii()),
-            Event::Auth { mechanism, user, password } => format!("auth {mechanism} {user}:{}", password.expose()),
-            Event::StartTls => "starttls".to_owned(),
-            Event::Reset => "reset".to_owned(),
-            Event::Discarded(reason) => format!("discarded {reason:?}"),
-            Event::Close => "close".to_owned(),
-            Event::More | Event::Chunk(_) => unreachable!(),
+            SessionEvent::Rcpt(to) => format!("rcpt <{to}>"),
+            SessionEvent::Data => "data".to_owned(),
+            SessionEvent::End => format!("message {}", self.body.escape_ascii()),
+            SessionEvent::Auth { mechanism, user, password } => {
+                format!("auth {mechanism} {user}:{}", password.expose())
+            }
+            SessionEvent::StartTls => "starttls".to_owned(),
+            SessionEvent::Reset => "reset".to_owned(),
+            SessionEvent::Discarded(reason) => format!("discarded {reason:?}"),
+            SessionEvent::Close => "close".to_owned(),
+            SessionEvent::More | SessionEvent::Chunk(_) => unreachable!(),
         });
         self.act(event);
         !self.closed
     }
 
-    fn act(&mut self, event: Event) {
+    fn act(&mut self, event: SessionEvent) {
         match event {
-            Event::Mail { from, .. } => {
+            SessionEvent::Mail { from, .. } => {
                 let local = from.address().map_or("", |a| a.local()).to_owned();
-                if self.judge(&local, self.voice.mail_ok.clone()) {
+                if self.judge(&local, self.replies.mail_ok.clone()) {
                     (self.from, self.to) = (ReversePath::to_string(&from), Vec::new());
                 }
             }
-            Event::Rcpt(to) => {
-                if self.judge(to.local(), self.voice.rcpt_ok.clone()) {
+            SessionEvent::Rcpt(to) => {
+                if self.judge(to.local(), self.replies.rcpt_ok.clone()) {
                     self.to.push(to.to_string());
                 }
             }
-            Event::Data => {
+            SessionEvent::Data => {
                 self.body.clear();
                 let refused = self.from.starts_with("nodata@");
-                let reply = if refused { Reply::new(451, "4.3.0 No room") } else { self.voice.data_go.clone() };
+                let reply = if refused { Reply::new(451, "4.3.0 No room") } else { self.replies.data_go.clone() };
                 self.session.answer(reply);
             }
-            Event::End => {
+            SessionEvent::End => {
                 let message = (self.from.clone(), std::mem::take(&mut self.to), std::mem::take(&mut self.body));
                 self.messages.push(message);
                 self.session.answer(Reply::new(250, "2.0.0 Queued"));
             }
-            Event::Auth { password, .. } => {
+            SessionEvent::Auth { password, .. } => {
                 let wrong = password.expose() == "wrong" && !self.any;
-                let reply = if wrong { self.voice.auth_failed.clone() } else { self.voice.auth_ok.clone() };
+                let reply = if wrong { self.replies.auth_failed.clone() } else { self.replies.auth_ok.clone() };
                 self.session.answer(reply);
             }
-            Event::StartTls => self.session.tls_started(),
-            Event::Reset | Event::Discarded(_) => self.to.clear(),
-            Event::Close => self.closed = true,
-            Event::More | Event::Chunk(_) => unreachable!(),
+            SessionEvent::StartTls => self.session.tls_started(),
+            SessionEvent::Reset | SessionEvent::Discarded(_) => self.to.clear(),
+            SessionEvent::Close => self.closed = true,
+            SessionEvent::More | SessionEvent::Chunk(_) => unreachable!(),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::support::office::{Device, Office};
 use yizhan::config::Settings;
 use yizhan::provider::preset;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 /// Through another server than QQ, over one connection, so that messages queue up for it.
 fn custom(settings: &mut Settings) {
@@ -31,7 +31,7 @@ fn arrivals(received: &[yizhan::sandbox::Received], count: usize) -> Vec<usize> 
 
 #[tokio::test]
 async fn every_message_arrives_once_and_whole() {
-    let office = Office::with("announce", Limits::default(), custom).await;
+    let office = Office::with("announce", SandboxLimits::default(), custom).await;
     let ids = send(&office, 250).await;
     let received = office.received(250).await;
     assert!(arrivals(&received, 250).iter().all(|times| *times == 1));
@@ -56,7 +56,7 @@ async fn faults_in_the_middle_lose_nothing_and_double_only_the_uncertain() {
         (Stage::Data, What::Reset),
         (Stage::Body, What::ReplyThenClose(b"451 4.3.0 no more\r\n".to_vec())),
     ];
-    let office = Office::with("announce-faults", Limits::default(), custom).await;
+    let office = Office::with("announce-faults", SandboxLimits::default(), custom).await;
     let feeding = async {
         for (stage, what) in faults {
             let before = office.sandbox.stats().accepted;
@@ -79,7 +79,7 @@ async fn faults_in_the_middle_lose_nothing_and_double_only_the_uncertain() {
 
 #[tokio::test]
 async fn a_limit_named_at_the_dot_stops_what_was_announced_too() {
-    let office = Office::with("announce-limit", Limits::default(), custom).await;
+    let office = Office::with("announce-limit", SandboxLimits::default(), custom).await;
     let limit = What::Reply(b"550 5.4.6 daily sending limit reached\r\n".to_vec());
     office.sandbox.fault(Fault { at: Stage::FinalDot, what: limit, times: u32::MAX });
     let ids = send(&office, 20).await;

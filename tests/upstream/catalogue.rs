@@ -20,7 +20,7 @@ use yizhan::config::Account;
 use yizhan::mail::Id;
 use yizhan::provider::{DayWindow, FromPolicy, Tls, names, preset};
 use yizhan::queue::{MessageState, QueueEntry, RecipientOutcome};
-use yizhan::sandbox::{Fault, Limits, Stage};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage};
 
 const MAIL: &[u8] = b"From: Boss <boss@corp.lan>\r\nSubject: hello\r\n\r\nbody\r\n";
 const FOUR: [&str; 4] = ["a@else.test", "b@else.test", "c@else.test", "d@else.test"];
@@ -51,7 +51,7 @@ impl Trial {
         let day = Day::starting(MORNING);
         let of_group = names().filter_map(preset).find(|preset| preset.group == case.group);
         let of_group = of_group.expect("every group has a preset");
-        let mut office = Office::at(day.clock(), "catalogue", Limits::default(), |settings| {
+        let mut office = Office::at(day.clock(), "catalogue", SandboxLimits::default(), |settings| {
             settings.queue.schedule.retry = vec![MINUTE];
             let account = &mut settings.accounts[0];
             account.preset = of_group;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use yizhan::net::proxy::Proxy;
 use yizhan::provider::{Endpoint, Tls};
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 use yizhan::upstream::{Unlimited, Upstream, UpstreamSettings};
 
 /// How long a connection may take to end when no message waits for its place.
@@ -74,7 +74,7 @@ struct Scene {
 
 /// A provider behind a turnstile, and an account whose connections carry one message each.
 async fn scene(connections: usize) -> Scene {
-    let (sandbox, folder) = (provider(Limits::default()).await, Folder::new("limit"));
+    let (sandbox, folder) = (provider(SandboxLimits::default()).await, Folder::new("limit"));
     let turnstile = Turnstile::before(&sandbox).await;
     let mut settings = settings(&sandbox, &folder);
     settings.endpoints = vec![endpoint(([127, 0, 0, 1], turnstile.port).into(), Tls::Implicit)];

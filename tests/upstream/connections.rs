@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::upstream::{Condition, Fate, Report, Upstream, UpstreamSettings};
 
 /// A provider, and the settings of an account there.
-async fn scene(limits: Limits) -> (Sandbox, UpstreamSettings, Folder) {
+async fn scene(limits: SandboxLimits) -> (Sandbox, UpstreamSettings, Folder) {
     let (sandbox, folder) = (provider(limits).await, Folder::new("connections"));
     let settings = settings(&sandbox, &folder);
     (sandbox, settings, folder)
@@ -55,7 +55,7 @@ async fn wall() -> (Endpoint, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn fifty_messages_need_no_more_log_ins_than_connections() {
     for connections in [1, 4] {
-        let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+        let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
         settings.connections = connections;
         // One after another: one connection is enough, however many there may be.
         let budget = Arc::new(Budget::of(100));
@@ -81,7 +81,7 @@ async fn fifty_messages_need_no_more_log_ins_than_connections() {
 
 #[tokio::test]
 async fn eight_messages_over_eight_connections_meet_one_refusal() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     settings.connections = 8;
     settings.secret = SecretSource::Plain(Secret::new("wrongwrongwrongw"));
     let (way, budget) = (upstream(settings), Arc::new(Budget::of(100)));
@@ -101,7 +101,7 @@ async fn eight_messages_over_eight_connections_meet_one_refusal() {
 
 #[tokio::test]
 async fn a_whole_relay_with_eight_connections_logs_in_once_when_it_is_refused() {
-    let office = Office::with("eight", Limits::default(), |settings| settings.accounts[0].connections = 8).await;
+    let office = Office::with("eight", SandboxLimits::default(), |settings| settings.accounts[0].connections = 8).await;
     office.folder.file("code", "wrongwrongwrongw");
     let mut ids = Vec::new();
     for _ in 0..8 {
@@ -116,7 +116,7 @@ async fn a_whole_relay_with_eight_connections_logs_in_once_when_it_is_refused() 
 #[tokio::test]
 async fn without_a_permit_nothing_secret_is_said_and_the_message_waits() {
     for place in [implicit, starttls] {
-        let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+        let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
         (settings.connections, settings.endpoints) = (4, vec![place(&sandbox)]);
         let (way, budget) = (upstream(settings), Arc::new(Budget::of(0)));
         for (report, _) in at_once(&way, &budget, 4).await {
@@ -133,7 +133,7 @@ async fn without_a_permit_nothing_secret_is_said_and_the_message_waits() {
 
 #[tokio::test]
 async fn the_permit_is_asked_for_log_ins_that_go_out_and_for_no_others() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     let budget = Arc::new(Budget::of(1));
     let way = upstream(settings.clone());
     for _ in 0..10 {
@@ -155,7 +155,7 @@ async fn the_permit_is_asked_for_log_ins_that_go_out_and_for_no_others() {
 
 #[tokio::test]
 async fn a_connection_that_becomes_free_is_taken_instead_of_a_log_in() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     settings.connections = 3;
     let (way, budget) = (upstream(settings), Arc::new(Budget::of(100)));
     let one = || {
@@ -181,7 +181,7 @@ async fn a_connection_that_becomes_free_is_taken_instead_of_a_log_in() {
 
 #[tokio::test]
 async fn connections_end_by_number_by_age_and_by_idleness() {
-    let (sandbox, settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, settings, _folder) = scene(SandboxLimits::default()).await;
     let logins = || sandbox.stats().logins_ok;
     let way = upstream(UpstreamSettings { messages_per_connection: 3, ..settings.clone() });
     for _ in 0..7 {
@@ -230,7 +230,7 @@ async fn connections_end_by_number_by_age_and_by_idleness() {
 
 #[tokio::test]
 async fn a_provider_that_ends_connections_between_messages_costs_nothing() {
-    let limits = Limits { messages_per_connection: Some(2), ..Limits::default() };
+    let limits = SandboxLimits { messages_per_connection: Some(2), ..SandboxLimits::default() };
     let (sandbox, settings, _folder) = scene(limits).await;
     let way = upstream(settings);
     for _ in 0..6 {
@@ -238,7 +238,7 @@ async fn a_provider_that_ends_connections_between_messages_costs_nothing() {
     }
     assert_eq!((sandbox.stats().accepted, sandbox.stats().logins_ok), (6, 3));
     // Said to MAIL, and the line is cut.
-    let (sandbox, again, _folder) = scene(Limits::default()).await;
+    let (sandbox, again, _folder) = scene(SandboxLimits::default()).await;
     let way = upstream(again);
     deliver(&way).await;
     let words = b"421 Max message per connection reached, closing transmission channel\r\n".to_vec();
@@ -248,12 +248,12 @@ async fn a_provider_that_ends_connections_between_messages_costs_nothing() {
     deliver(&way).await;
     assert_eq!((sandbox.stats().accepted, sandbox.stats().logins_ok), (3, 3));
     // A new connection that says it at once is another matter: the message comes again later.
-    let (sandbox, new, _folder) = scene(Limits::default()).await;
+    let (sandbox, new, _folder) = scene(SandboxLimits::default()).await;
     sandbox.fault(Fault::once(Stage::Mail, What::ReplyThenClose(words)));
     let report = send(&upstream(new)).await;
     assert!(matches!(report.outcomes[0].fate, Fate::Later | Fate::Waits), "{report:?}");
     // Four that have died in the night, and one log-in in the morning.
-    let (sandbox, all, _folder) = scene(Limits::default()).await;
+    let (sandbox, all, _folder) = scene(SandboxLimits::default()).await;
     let (way, budget) = (upstream(UpstreamSettings { connections: 4, ..all }), Arc::new(Budget::of(100)));
     sandbox.fault(Fault { at: Stage::FinalDot, what: What::Delay(Duration::from_millis(500)), times: 4 });
     for (report, _) in at_once(&way, &budget, 4).await {
@@ -269,7 +269,7 @@ async fn a_provider_that_ends_connections_between_messages_costs_nothing() {
 
 #[tokio::test]
 async fn a_paused_account_keeps_no_connection() {
-    let (sandbox, settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, settings, _folder) = scene(SandboxLimits::default()).await;
     let way = upstream(settings);
     deliver(&way).await;
     way.close_idle().await;
@@ -291,7 +291,7 @@ async fn a_paused_account_keeps_no_connection() {
 
 #[tokio::test]
 async fn a_blocked_port_is_left_for_the_one_that_works() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     let (blocked, tried) = wall().await;
     settings.endpoints = vec![blocked, starttls(&sandbox)];
     let way = upstream(settings);
@@ -305,7 +305,7 @@ async fn a_blocked_port_is_left_for_the_one_that_works() {
 
 #[tokio::test]
 async fn what_the_provider_says_at_one_port_is_not_asked_again_at_the_other() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     settings.endpoints = vec![implicit(&sandbox), starttls(&sandbox)];
     sandbox.fault(Fault::once(Stage::Connect, What::ReplyThenClose(b"550 Connection frequency limited\r\n".to_vec())));
     let report = send(&upstream(settings.clone())).await;
@@ -331,7 +331,7 @@ async fn what_the_provider_says_at_one_port_is_not_asked_again_at_the_other() {
 
 #[tokio::test]
 async fn a_fallback_port_without_starttls_hears_no_secret() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let stripped = endpoint(listener.local_addr().expect("it is bound"), Tls::StartTls);
     let heard = tokio::spawn(async move {
@@ -374,7 +374,7 @@ fn black_hole() -> (Endpoint, Vec<socket2::Socket>) {
 
 #[tokio::test]
 async fn a_black_hole_costs_the_limit_and_the_other_port_carries_the_mail() {
-    let (sandbox, mut settings, _folder) = scene(Limits::default()).await;
+    let (sandbox, mut settings, _folder) = scene(SandboxLimits::default()).await;
     let (hole, _held) = black_hole();
     settings.limits.dial = Duration::from_millis(300);
     settings.endpoints = vec![hole.clone()];

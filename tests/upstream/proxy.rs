@@ -11,7 +11,7 @@ use crate::support::skip::need;
 use tokio::time::timeout;
 use yizhan::net::proxy::Proxy;
 use yizhan::provider::{Endpoint, Tls};
-use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::sandbox::{Sandbox, SandboxLimits};
 use yizhan::upstream::UpstreamSettings;
 
 const KINDS: [Kind; 2] = [Kind::Socks5, Kind::Http];
@@ -27,7 +27,7 @@ struct Scene {
 
 async fn scene(kind: Kind, act: Act, login: Option<(&'static str, &'static str)>) -> Scene {
     let folder = Folder::new("proxy");
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let names = vec![
         ("smtp.qq.com:465".to_owned(), sandbox.implicit_addr().expect("it is open")),
         ("smtp.qq.com:587".to_owned(), sandbox.starttls_addr().expect("it is open")),
@@ -124,7 +124,7 @@ async fn a_greeting_right_behind_the_answer_is_not_lost() {
 async fn the_certificate_must_be_the_providers() {
     for kind in KINDS {
         let mut scene = scene(kind, Act::Serve, None).await;
-        let stranger = provider(Limits::default()).await;
+        let stranger = provider(SandboxLimits::default()).await;
         // A proxy that leads elsewhere: to a server that proves nothing.
         scene.settings.endpoints = vec![crate::support::account::implicit(&stranger)];
         let report = send(&upstream(scene.settings.clone())).await;
@@ -236,7 +236,7 @@ async fn a_proxy_that_is_silent_hangs_up_or_is_not_there_costs_no_more_than_the_
 #[tokio::test]
 async fn messages_go_through_microsocks() {
     let folder = Folder::new("microsocks-test");
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let open = need!(ForeignProxy::microsocks(None));
     let locked = need!(ForeignProxy::microsocks(Some(("me", PASSWORD))));
     let mut settings = settings(&sandbox, &folder);
@@ -270,7 +270,7 @@ async fn messages_go_through_microsocks() {
 #[tokio::test]
 async fn messages_go_through_tinyproxy() {
     let folder = Folder::new("tinyproxy-test");
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let places = [crate::support::account::implicit(&sandbox), starttls(&sandbox)];
     let ports = places.clone().map(|place| place.port);
     let open = need!(ForeignProxy::tinyproxy(None, &ports));

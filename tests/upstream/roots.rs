@@ -13,14 +13,14 @@ use crate::support::office::{CODE, Office, PATIENCE, provider};
 use crate::support::pair::add_account;
 use crate::support::program::{Program, QUICK, Site, field_of};
 use tokio::time::timeout;
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 use yizhan::upstream::UpstreamSettings;
 
 const MAIL: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
 
 /// A provider, an account there, and its `ca` file.
 async fn scene() -> (Sandbox, UpstreamSettings, PathBuf, Folder) {
-    let (sandbox, folder) = (provider(Limits::default()).await, Folder::new("roots"));
+    let (sandbox, folder) = (provider(SandboxLimits::default()).await, Folder::new("roots"));
     let settings = settings(&sandbox, &folder);
     let ca = settings.ca.clone().expect("the sandbox is not known to the machine");
     (sandbox, settings, ca, folder)
@@ -102,7 +102,7 @@ async fn once_more(relay: &Program, site: &Site, sandbox: &Sandbox) {
 
 #[tokio::test]
 async fn a_ca_file_that_became_bad_is_logged_once_with_the_remedy() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("bad-ca", &sandbox, QUICK);
     let ca = site.folder.path().join("ca.pem");
     let relay = site.start().await;
@@ -126,7 +126,7 @@ async fn a_ca_file_that_became_bad_is_logged_once_with_the_remedy() {
 
 #[tokio::test]
 async fn the_machines_roots_are_read_again_when_they_change() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("machine", &sandbox, QUICK);
     let text = fs::read_to_string(&site.config).expect("it is ours");
     let ours: Vec<_> = text.lines().filter(|line| !line.starts_with("ca = ")).collect();
@@ -148,7 +148,7 @@ async fn the_machines_roots_are_read_again_when_they_change() {
 
 #[tokio::test]
 async fn the_accounts_of_a_relay_share_what_they_trust() {
-    let office = Office::with("shared", Limits::default(), |settings| {
+    let office = Office::with("shared", SandboxLimits::default(), |settings| {
         add_account(settings, "same", "20000@qq.com", CODE);
         add_account(settings, "machine", "30000@qq.com", CODE).ca = None;
     })

@@ -12,12 +12,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::drain::Drain;
-use yizhan::sandbox::{LoginRefusal, Sandbox, words};
+use yizhan::sandbox::{LoginRefusal, Sandbox, replies};
 use yizhan::secret::Secret;
 
 use client::{CODE, Client, GOOD, USER, connector, sandbox, settings, with};
 
-fn line(words: words::Words) -> String {
+fn line(words: replies::Words) -> String {
     format!("{} {}\r\n", words.0, words.1)
 }
 
@@ -60,7 +60,7 @@ async fn the_other_port_offers_starttls_until_it_is_used() {
     assert!(plain.say("EHLO test", "250").await.contains("\r\n250-SIZE 73400320\r\n250-STARTTLS\r\n250-AUTH LOGIN"));
     plain.say(&format!("MAIL FROM:<{USER}>"), "503 Error: need EHLO and AUTH first !").await;
     // The refusal comes after the secret.
-    assert_eq!(plain.log_in(USER, CODE, "530").await, line(words::NOT_SECURE));
+    assert_eq!(plain.log_in(USER, CODE, "530").await, line(replies::NOT_SECURE));
     // What stands behind STARTTLS in plaintext is not run after the handshake.
     plain.send(b"STARTTLS\r\nNOOP\r\n").await;
     plain.expect("220").await;
@@ -119,7 +119,7 @@ async fn log_ins_are_as_odd_as_the_real_ones() {
     client.message(GOOD, "250").await;
 
     let mut client = Client::hello(&sandbox).await;
-    assert_eq!(client.log_in(USER, "wrong", "535").await, line(words::LOGIN_FAILED));
+    assert_eq!(client.log_in(USER, "wrong", "535").await, line(replies::LOGIN_FAILED));
     client.ends_with(b"").await;
     let mut client = Client::hello(&sandbox).await;
     client.log_in("nobody@qq.com", CODE, "535").await;
@@ -150,7 +150,7 @@ async fn senders_and_recipients_are_judged() {
     let sandbox = sandbox().await;
     let mut client = Client::ready(&sandbox).await;
     for from in ["<printer@office.lan>", "<>", "<b@qq.com>"] {
-        assert_eq!(client.say(&format!("MAIL FROM:{from}"), "501").await, line(words::WRONG_SENDER));
+        assert_eq!(client.say(&format!("MAIL FROM:{from}"), "501").await, line(replies::WRONG_SENDER));
     }
     client.say("MAIL FROM:10000@qq.com@x", "50").await;
     client.say(&format!("MAIL FROM:<{USER}>"), "250").await;
@@ -176,7 +176,7 @@ async fn messages_are_judged() {
     let sandbox = with(|settings| settings.limits.max_message = 100_000).await;
     let mut client = Client::ready(&sandbox).await;
     let long = [b"From: <10000@qq.com>\r\n\r\n".as_slice(), &[b'x'; 999], b"\r\n.\r\n"].concat();
-    let from = line(words::BAD_FROM);
+    let from = line(replies::BAD_FROM);
     for (data, verdict) in [
         (&b"Subject: x\r\n\r\nhi\r\n.\r\n"[..], &*from),
         (b".\r\n", &from),
@@ -232,7 +232,7 @@ async fn frequencies_are_limited() {
     for _ in 0..3 {
         Client::hello(&sandbox).await.log_in(USER, CODE, "235").await;
     }
-    assert_eq!(Client::hello(&sandbox).await.log_in(USER, CODE, "535").await, line(words::LOGIN_FAILED));
+    assert_eq!(Client::hello(&sandbox).await.log_in(USER, CODE, "535").await, line(replies::LOGIN_FAILED));
     clock.advance(Duration::from_secs(60));
     Client::hello(&sandbox).await.log_in(USER, CODE, "235").await;
 }
@@ -244,7 +244,7 @@ async fn connections_and_messages_on_them_can_be_limited() {
     })
     .await;
     let mut first = Client::ready(&sandbox).await;
-    Client::tls(&sandbox).await.ends_with(line(words::CONNECTION_LIMITED).as_bytes()).await;
+    Client::tls(&sandbox).await.ends_with(line(replies::CONNECTION_LIMITED).as_bytes()).await;
     first.message(GOOD, "250").await;
     first.say(&format!("MAIL FROM:<{USER}>"), "421").await;
     first.ends_with(b"").await;
@@ -259,7 +259,7 @@ async fn a_reset_is_answered_with_junk() {
     let mut client = Client::ready(&sandbox).await;
     client.envelope().await;
     client.send(b"RSET\r\nQUIT\r\n").await;
-    client.ends_with(&[&words::JUNK[..], b"250 OK\r\n", &words::JUNK, b"221 Bye.\r\n"].concat()).await;
+    client.ends_with(&[&replies::JUNK[..], b"250 OK\r\n", &replies::JUNK, b"221 Bye.\r\n"].concat()).await;
     assert_eq!((sandbox.stats().resets, sandbox.stats().accepted), (1, 0));
 }
 

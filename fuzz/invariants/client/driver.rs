@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use yizhan::smtp::client::{Client, Event, Failure, Lost, Outcome, Phase, RecipientOutcome, Tls};
+use yizhan::smtp::client::{Client, ClientEvent, ClientPhase, Failure, Lost, Outcome, RecipientOutcome, Tls};
 use yizhan::smtp::data::{Piece, Unstuff};
 use yizhan::smtp::{Class, reply};
 
@@ -114,8 +114,8 @@ impl<'a> Driver<'a> {
                 false => self.client.lost(self.plan.lost),
             };
             self.commands();
-            let last = matches!(event, Event::Done(_) | Event::Failed(_) | Event::Closed);
-            assert!(last && (self.stage == Stage::None || matches!(event, Event::Done(_))), "{event:?}");
+            let last = matches!(event, ClientEvent::Done(_) | ClientEvent::Failed(_) | ClientEvent::Closed);
+            assert!(last && (self.stage == Stage::None || matches!(event, ClientEvent::Done(_))), "{event:?}");
             self.take(event, true);
         }
         self.looks();
@@ -145,21 +145,21 @@ impl<'a> Driver<'a> {
     }
 
     /// False when octets are needed, or none are of use.
-    fn take(&mut self, event: Event, more: bool) -> bool {
+    fn take(&mut self, event: ClientEvent, more: bool) -> bool {
         match event {
-            Event::More => return false,
-            Event::StartTls => {
+            ClientEvent::More => return false,
+            ClientEvent::StartTls => {
                 assert!(self.plan.settings.tls == Some(Tls::StartTls) && !self.tls);
                 self.handshake = true;
                 return false;
             }
-            Event::Ready => {
+            ClientEvent::Ready => {
                 assert!(self.plan.settings.tls != Some(Tls::StartTls) || self.tls, "ready without TLS");
                 assert!(self.plan.settings.login.is_none() || self.has_said("AUTH "), "ready without a log-in");
                 self.events.push("ready".to_owned());
                 self.start();
             }
-            Event::SendBody => {
+            ClientEvent::SendBody => {
                 assert_eq!(self.stage, Stage::Envelope);
                 self.events.push("send".to_owned());
                 self.stage = Stage::Body(0);
@@ -167,9 +167,9 @@ impl<'a> Driver<'a> {
                     while self.send_piece() {}
                 }
             }
-            Event::Done(outcome) => self.done(&outcome, more),
-            Event::Failed(failure) => self.failed(&failure),
-            Event::Closed => {
+            ClientEvent::Done(outcome) => self.done(&outcome, more),
+            ClientEvent::Failed(failure) => self.failed(&failure),
+            ClientEvent::Closed => {
                 assert_eq!(self.stage, Stage::None, "closed in the middle of a transaction");
                 self.over = true;
             }
@@ -286,9 +286,9 @@ impl<'a> Driver<'a> {
         self.over = true;
         // It is dead, and stays so.
         self.client.input(b"250 x\r\n");
-        assert_eq!(self.client.step(), Event::Closed);
-        assert!(self.client.lost(Lost::Eof) == Event::Closed && self.hear().is_empty());
-        assert_eq!(self.client.phase(), Phase::Quit);
+        assert_eq!(self.client.step(), ClientEvent::Closed);
+        assert!(self.client.lost(Lost::Eof) == ClientEvent::Closed && self.hear().is_empty());
+        assert_eq!(self.client.phase(), ClientPhase::Quit);
     }
 
     fn has_said(&self, text: &str) -> bool {
@@ -321,11 +321,11 @@ fn ends_in_body(said: &[u8]) -> bool {
 }
 
 /// A line without end is refused before it fills the memory.
-fn flood(client: &mut Client) -> Event {
+fn flood(client: &mut Client) -> ClientEvent {
     for _ in 0..=reply::READ_LINE / 100 {
         client.input(&[b'2'; 100]);
         match client.step() {
-            Event::More => {}
+            ClientEvent::More => {}
             refused => return refused,
         }
     }

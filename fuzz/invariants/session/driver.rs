@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use yizhan::mail::ReversePath;
 use yizhan::smtp::Reply;
 use yizhan::smtp::line::AUTH_CAP;
-use yizhan::smtp::server::{AuthMode, Event, Phase, Profile, Session, Settings};
+use yizhan::smtp::server::{AuthMode, Profile, Session, SessionEvent, SessionPhase, SessionSettings};
 
 use crate::invariants::assert_line_ends;
 
@@ -30,7 +30,7 @@ impl Heard {
 
 pub(super) struct Driver {
     session: Session,
-    settings: Settings,
+    settings: SessionSettings,
     input: BytesMut,
     events: Vec<String>,
     replies: Vec<u8>,
@@ -47,7 +47,7 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A session that has greeted; `tls` from the first octet.
-    pub(super) fn new(settings: &Settings, tls: bool) -> Driver {
+    pub(super) fn new(settings: &SessionSettings, tls: bool) -> Driver {
         let mut session = Session::new(Arc::new(settings.clone()));
         if tls {
             session.tls_started();
@@ -82,7 +82,7 @@ impl Driver {
         self.refused
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> SessionPhase {
         self.session.phase()
     }
 
@@ -128,12 +128,12 @@ impl Driver {
     pub(super) fn end(mut self) -> Heard {
         while !self.closed {
             let event = self.session.eof();
-            assert!(matches!(event, Event::Discarded(_) | Event::Close), "{event:?}");
+            assert!(matches!(event, SessionEvent::Discarded(_) | SessionEvent::Close), "{event:?}");
             self.take(event);
         }
         // Whatever comes now is not heard.
         let mut late = BytesMut::from("RSET\r\nMAIL FROM:<a@b.c>\r\n");
-        assert_eq!(self.session.step(&mut late), Event::Close);
+        assert_eq!(self.session.step(&mut late), SessionEvent::Close);
         assert!(late.is_empty() && self.session.output().is_empty());
         Heard {
             events: self.events,
@@ -171,29 +171,29 @@ impl Driver {
     /// Nothing moves before the answer is there.
     fn asked(&mut self) {
         let left = self.input.len();
-        assert_eq!(self.session.step(&mut self.input), Event::More);
+        assert_eq!(self.session.step(&mut self.input), SessionEvent::More);
         assert_eq!(self.input.len(), left, "an answer is due, and input was consumed");
     }
 
     /// False when nothing more is to be done now.
-    fn take(&mut self, event: Event) -> bool {
+    fn take(&mut self, event: SessionEvent) -> bool {
         let transaction = self.open.is_some();
         assert!(self.body.is_none() || transaction, "no message without a transaction");
         match event {
-            Event::More => return false,
-            Event::Chunk(chunk) => {
+            SessionEvent::More => return false,
+            SessionEvent::Chunk(chunk) => {
                 let body = self.body.as_mut().expect("text comes after 354 only");
                 assert!(!chunk.is_empty());
                 body.extend_from_slice(&chunk);
                 assert!(body.len() as u64 <= self.settings.max_message, "over the limit");
                 return true;
             }
-            Event::Mail { from, size, .. } => {
+            SessionEvent::Mail { from, size, .. } => {
                 assert!(!transaction && size.is_none_or(|size| size <= self.settings.max_message));
                 assert!(!self.settings.auth_required || self.session.user().is_some(), "a log-in is required");
                 self.mail(&from);
             }
-            Event::Rcpt(to) => {
+            SessionEvent::Rcpt(to) => {
                 self.events.push(format!("rcpt <{to}>"));
                 self.asked();
                 let (_, accepted) = self.open.as_mut().expect("RCPT comes after MAIL");
@@ -202,9 +202,9 @@ impl Driver {
                 *accepted += usize::from(reply.is_positive());
                 self.session.answer(reply);
             }
-            Event::Data => self.data(),
-            Event::End => self.message(),
-            Event::Auth { mechanism, user, password } => {
+            SessionEvent::Data => self.data(),
+            SessionEvent::End => self.message(),
+            SessionEvent::Auth { mechanism, user, password } => {
                 assert!(self.settings.auth != AuthMode::Off && !transaction);
                 assert!(!self.settings.auth_after_tls || self.session.is_tls(), "a log-in in the clear");
                 assert!(user.len() <= 512 && !user.chars().any(char::is_control), "{user:?}");
@@ -214,23 +214,23 @@ impl Driver {
                 let reply = if wrong { Reply::new(535, "5.7.8 No") } else { Reply::new(235, "2.7.0 Yes") };
                 self.session.answer(reply);
             }
-            Event::StartTls => {
+            SessionEvent::StartTls => {
                 assert!(self.settings.starttls && !self.session.is_tls() && self.body.is_none());
                 assert!(self.input.is_empty(), "plaintext is left behind STARTTLS");
                 self.events.push("starttls".to_owned());
                 (self.open, self.handshake) = (None, true);
                 return false;
             }
-            Event::Reset => {
+            SessionEvent::Reset => {
                 assert!(self.open.take().is_some() && self.body.is_none(), "there was nothing to forget");
                 self.events.push("reset".to_owned());
             }
-            Event::Discarded(reason) => {
+            SessionEvent::Discarded(reason) => {
                 assert!(self.body.take().is_some(), "there was no message");
                 self.open = None;
                 self.events.push(format!("discarded {reason:?}"));
             }
-            Event::Close => {
+            SessionEvent::Close => {
                 self.events.push("close".to_owned());
                 self.closed = true;
                 return false;

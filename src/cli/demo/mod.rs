@@ -20,6 +20,7 @@ use crate::message::Repair;
 use crate::sandbox::Received;
 use crate::telemetry::log;
 
+use super::runtime;
 use super::sandbox::Provider;
 use super::screen::{self, Ink, Lang, Paint};
 
@@ -42,7 +43,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
     log::start(log::Settings { format: log::Format::Text, level: LevelFilter::OFF })?;
-    super::runtime()?.block_on(demonstrate(arguments.keep, lang))
+    runtime::start()?.block_on(demonstrate(arguments.keep, lang))
 }
 
 async fn demonstrate(keep: bool, lang: Lang) -> anyhow::Result<ExitCode> {

@@ -6,9 +6,8 @@ use std::time::Duration;
 use mail_parser::{MessageParser, MimeHeaders as _};
 
 use crate::app::Relay;
-use crate::cli::queue::size;
 use crate::cli::sandbox::{Provider, USER};
-use crate::cli::screen::{Ink, Lang, Paint, harmless, say};
+use crate::cli::screen::{Ink, Lang, Paint, harmless, say, size};
 use crate::message::Repair;
 use crate::sandbox::Received;
 use crate::telemetry::counter;

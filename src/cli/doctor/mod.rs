@@ -1,9 +1,9 @@
 //! `yizhan doctor`: tries everything that sending needs, one line a check, and says what to do.
 //!
 //! ```text
-//!  probe  looks: machine, network, provider   -> facts
-//!  judge  facts -> findings with cause and remedy (pure)
-//!  show   findings -> lines as they come, or JSON at the end
+//!  probe     looks: machine, network, provider   -> facts
+//!  findings  facts -> findings with cause and remedy (pure)
+//!  output    findings -> lines as they come, or JSON at the end
 //! ```
 //!
 //! It works while the relay runs and while it is stopped. Not here: mending anything. Invariants: it never sends mail,
@@ -17,25 +17,29 @@ use clap::Args;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::account::AccountStatus;
+use crate::admin::command::{AdminCommand, AdminReply, MessageStatus};
 use crate::admin::control;
-use crate::admin::order::{Message, Order, Reply};
 use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
 use crate::intake::nat_detection;
 use crate::queue::MessageState;
-use crate::secret::SecretSource;
 
-use super::run::SettingsArguments;
-use super::screen::{self, Lang};
-use super::{exposed, prompt, queue};
-use judge::{Finding, Words, machine, words};
-use probe::account::Errand;
+use super::exposed_files;
+use super::failure::CommandFailure;
+use super::finding::{Finding, Words, words};
+use super::prompt;
+use super::relay_client;
+use super::runtime;
+use super::screen::Lang;
+use super::settings_arguments::SettingsArguments;
+use findings::machine;
+use output::Output;
+use probe::account::AccountCheck;
 use probe::resolver::Resolver;
-use show::Show;
 
-pub(super) mod judge;
+mod findings;
+mod output;
 mod probe;
-mod show;
 
 /// So many messages are looked at for the clients' addresses.
 const MESSAGES: usize = 1000;
@@ -65,13 +69,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
     let Arguments { settings, account, json, no_login, login, resolver } = arguments;
-    let mut show = Show::new(json, lang);
+    let mut output = Output::new(json, lang);
     // Whoever can be asked for a secret may leave it out of the settings; that is no mistake here.
-    let loaded = match config::load(config::Sources::of_process(settings.into_overrides(), true)) {
+    let loaded = match settings.read(true) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            show.tell(bad_settings(&problems.to_string()));
-            return show.end();
+            output.show(bad_settings(&problems.to_string()));
+            return output.end();
         }
     };
     let mut accounts = loaded.settings.accounts.clone();
@@ -79,8 +83,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         accounts.retain(|one| one.name == *name);
         if accounts.is_empty() {
             let names = loaded.settings.accounts.iter().map(|one| one.name.as_str());
-            screen::complain(&crate::admin::accounts::no_such_account(name, names));
-            return Ok(ExitCode::FAILURE);
+            return Err(CommandFailure::general(crate::admin::accounts::no_such_account(name, names)).into());
         }
     }
     let choice = match (no_login, login) {
@@ -89,20 +92,20 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         (false, false) => Choice::Ask,
     };
     let resolver = resolver.map_or_else(Resolver::of_system, Resolver::at);
-    super::runtime()?.block_on(async {
-        good_settings(&loaded, &mut show);
-        for one in exposed::find(&loaded.settings) {
-            show.tell(Finding::warn("modes", one.what, one.cause, one.remedy));
+    runtime::start()?.block_on(async {
+        good_settings(&loaded, &mut output);
+        for one in exposed_files::find(&loaded.settings) {
+            output.show(Finding::warn("modes", one.what, one.cause, one.remedy));
         }
         let clock = Clock::system();
-        let relay = look_at_relay(&loaded.settings, &mut show).await;
-        look_at_machine(&loaded.settings, &relay, &clock, &mut show).await;
+        let relay = look_at_relay(&loaded.settings, &mut output).await;
+        look_at_machine(&loaded.settings, &relay, &clock, &mut output).await;
         if accounts.is_empty() {
-            show.tell(no_account());
+            output.show(no_account());
         }
-        let errands = errands(&loaded.settings, accounts, &relay, choice, &resolver, &mut show)?;
-        look_at_accounts(errands, &mut show).await;
-        show.end()
+        let checks = checks(&loaded.settings, accounts, &relay, choice, &resolver, &mut output)?;
+        look_at_accounts(checks, &mut output).await;
+        output.end()
     })
 }
 
@@ -124,7 +127,7 @@ fn bad_settings(problems: &str) -> Finding {
     )
 }
 
-fn good_settings(loaded: &config::Loaded, show: &mut Show) {
+fn good_settings(loaded: &config::Loaded, output: &mut Output) {
     let from = loaded.file.as_ref().map(|path| path.display().to_string());
     let text = match &from {
         Some(path) => words(format!("{path} is understood"), format!("{path} 正确")),
@@ -133,9 +136,9 @@ fn good_settings(loaded: &config::Loaded, show: &mut Show) {
             "没有配置文件；环境变量与命令行已足够",
         ),
     };
-    show.tell(Finding::ok("settings", text));
+    output.show(Finding::ok("settings", text));
     for warning in &loaded.warnings {
-        show.tell(Finding::warn(
+        output.show(Finding::warn(
             "settings",
             words("allowed, but unwise", "允许，但不妥"),
             words(warning.as_str(), warning.as_str()),
@@ -161,24 +164,26 @@ fn no_account() -> Finding {
 struct Relay {
     runs: bool,
     accounts: Vec<AccountStatus>,
-    messages: Vec<Message>,
+    messages: Vec<MessageStatus>,
 }
 
 /// Asks the running relay; when none runs, the queue itself, if it is ours.
-async fn look_at_relay(settings: &Settings, show: &mut Show) -> Relay {
+async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
     let data_dir = &settings.queue.data_dir;
     let states = MessageState::ALL.iter().map(|state| state.name().to_owned()).collect();
-    let orders = [Order::Accounts {}, Order::List { states, limit: MESSAGES }];
-    let (runs, replies) = match control::ask(data_dir, &Order::Depth {}).await {
-        Ok(_) => (true, queue::ask(settings, &orders).await),
+    let commands = [AdminCommand::Accounts {}, AdminCommand::List { states, limit: MESSAGES }];
+    let (runs, replies) = match control::ask(data_dir, &AdminCommand::Depth {}).await {
+        Ok(_) => (true, relay_client::ask(settings, &commands).await),
         // Whoever opens the files of another user may leave some behind that the relay cannot open any more.
-        Err(error) if queue::is_not_running(&error) && queue::has_queue(data_dir) && is_mine(data_dir) => {
-            (false, queue::ask_files(settings, &orders).await)
+        Err(error)
+            if relay_client::is_not_running(&error) && relay_client::has_queue(data_dir) && is_mine(data_dir) =>
+        {
+            (false, relay_client::ask_files(settings, &commands).await)
         }
-        Err(error) if queue::is_not_running(&error) => (false, Ok(Vec::new())),
+        Err(error) if relay_client::is_not_running(&error) => (false, Ok(Vec::new())),
         Err(error) => (true, Err(anyhow::Error::from(error))),
     };
-    show.tell(match (&replies, runs) {
+    output.show(match (&replies, runs) {
         (Ok(_), true) => Finding::ok("relay", words("a relay runs on this data folder", "中继正在这个数据目录上运行")),
         (Ok(_), false) => {
             Finding::ok("relay", words("no relay runs on this data folder", "这个数据目录上没有中继在运行"))
@@ -196,10 +201,14 @@ async fn look_at_relay(settings: &Settings, show: &mut Show) -> Relay {
     let mut relay = Relay { runs, ..Relay::default() };
     for reply in replies.unwrap_or_default() {
         match reply {
-            Reply::Accounts(accounts) => relay.accounts = accounts,
-            Reply::Messages(messages) => relay.messages = messages,
+            AdminReply::Accounts(accounts) => relay.accounts = accounts,
+            AdminReply::Messages(messages) => relay.messages = messages,
             // A relay of another version may refuse; then less is known.
-            Reply::Message(..) | Reply::Done | Reply::StillWaits(_) | Reply::Depth(_) | Reply::Refused(_) => {}
+            AdminReply::Message(..)
+            | AdminReply::Done
+            | AdminReply::StillWaits(_)
+            | AdminReply::Depth(_)
+            | AdminReply::Refused(_) => {}
         }
     }
     relay
@@ -210,49 +219,45 @@ fn is_mine(folder: &Path) -> bool {
     std::fs::metadata(folder).is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
 }
 
-async fn look_at_machine(settings: &Settings, relay: &Relay, clock: &Clock, show: &mut Show) {
+async fn look_at_machine(settings: &Settings, relay: &Relay, clock: &Clock, output: &mut Output) {
     let folder = probe::machine::folder(&settings.queue.data_dir, settings.limits.disk_free);
-    show.tell(machine::folder(&folder));
-    show.tell(machine::disk(&folder));
+    output.show(machine::folder(&folder));
+    output.show(machine::disk(&folder));
     for listener in &settings.listeners {
         for &addr in &listener.bind {
             let door = probe::machine::door(addr, &settings.hostname).await;
-            show.tell(machine::port(&listener.name, addr, relay.runs, &door));
+            output.show(machine::port(&listener.name, addr, relay.runs, &door));
         }
     }
     // Clients that have a name in the settings are told apart already.
     let seen: Vec<IpAddr> = relay.messages.iter().filter_map(|message| message.client.parse().ok()).collect();
-    show.tell(machine::clients(&seen, &nat_detection::gateways()));
-    show.tell(machine::clock(clock.now()));
+    output.show(machine::clients(&seen, &nat_detection::gateways()));
+    output.show(machine::clock(clock.now()));
 }
 
 /// Tells how the relay sees each account, and asks what must be asked before the first look.
-fn errands(
+fn checks(
     settings: &Settings,
     accounts: Vec<Account>,
     relay: &Relay,
     choice: Choice,
     resolver: &Resolver,
-    show: &mut Show,
-) -> anyhow::Result<Vec<Errand>> {
-    let mut errands = Vec::new();
+    output: &mut Output,
+) -> anyhow::Result<Vec<AccountCheck>> {
+    let mut checks = Vec::new();
     for mut account in accounts {
         let view = relay.accounts.iter().find(|view| view.name == account.name && view.state != "ready");
         if let Some(view) = view {
-            show.tell(resting(view));
+            output.show(resting(view));
         }
-        let no_login = no_login(&account.name, view, choice, show.lang())?;
+        let no_login = no_login(&account.name, view, choice, output.lang())?;
         if no_login.is_none() && account.secret.is_none() && prompt::can_ask() {
-            let question = match show.lang() {
-                Lang::En => format!("Authorization code or password of {}: ", account.user),
-                Lang::Zh => format!("{} 的授权码或密码：", account.user),
-            };
-            account.secret = Some(SecretSource::Plain(prompt::secret(&question)?));
+            account.secret = Some(prompt::secret_of(&account.user, output.lang())?);
         }
         let (hostname, resolver) = (settings.hostname.clone(), resolver.clone());
-        errands.push(Errand { account, hostname, no_login, resolver, clock: Clock::system() });
+        checks.push(AccountCheck { account, hostname, no_login, resolver, clock: Clock::system() });
     }
-    Ok(errands)
+    Ok(checks)
 }
 
 /// The relay does not use the account at the moment.
@@ -295,15 +300,15 @@ fn no_login(name: &str, resting: Option<&AccountStatus>, choice: Choice, lang: L
 }
 
 /// All accounts at the same time; what is found is told account by account.
-async fn look_at_accounts(errands: Vec<Errand>, show: &mut Show) {
-    let begin = |errand: Errand| {
+async fn look_at_accounts(checks: Vec<AccountCheck>, output: &mut Output) {
+    let begin = |check: AccountCheck| {
         let (tell, told) = unbounded_channel();
-        tokio::spawn(probe::account::examine(errand, tell));
+        tokio::spawn(probe::account::examine(check, tell));
         told
     };
-    for mut told in errands.into_iter().map(begin).collect::<Vec<_>>() {
+    for mut told in checks.into_iter().map(begin).collect::<Vec<_>>() {
         while let Some(finding) = told.recv().await {
-            show.tell(finding);
+            output.show(finding);
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::config::{self, Overrides, Sources};
 use crate::provider::{Action, Basis, Catalogue, Grade, Group, Phase, Verdict, names, preset};
 use crate::secret::redact::redact;
 
+use super::failure::CommandFailure;
+use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, harmless, say};
-use super::{BAD_SETTINGS, NOT_FOUND};
 
 mod copied;
 mod words;
@@ -64,11 +65,8 @@ fn phase_of(word: &str) -> Result<Phase, String> {
 }
 
 /// Prints what is known. Exit code 1 when a reply was not understood, 2 when one is no reply.
-pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
-    let catalogue = match catalogue(arguments, lang) {
-        Ok(catalogue) => catalogue,
-        Err(code) => return code,
-    };
+pub(super) fn run(arguments: &Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
+    let catalogue = catalogue(arguments, lang)?;
     let mut answers = Vec::new();
     for reply in &arguments.replies {
         let Some(copied) = copied::read(reply) else {
@@ -76,8 +74,7 @@ pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
                 "is no reply: a reply has words, and most begin with three digits, such as 550",
                 "不是一条回复：回复里有文字，通常以三位数字开头，例如 550",
             );
-            screen::complain(&format!("\"{}\" {reason}", harmless(reply)));
-            return ExitCode::from(NOT_FOUND);
+            return Err(CommandFailure::not_found(format!("\"{}\" {reason}", harmless(reply))).into());
         };
         answers.push(answer(&catalogue, arguments, copied, lang));
     }
@@ -91,28 +88,22 @@ pub(super) fn run(arguments: &Arguments, lang: Lang) -> ExitCode {
             show(answer, lang);
         }
     }
-    if answers.iter().all(|answer| answer.known) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if answers.iter().all(|answer| answer.known) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The catalogue of this program, with the owner's own rows before it where there are settings. Mistakes in settings
 /// that nobody named are no reason to say nothing.
-fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, ExitCode> {
+fn catalogue(arguments: &Arguments, lang: Lang) -> Result<Catalogue, CommandFailure> {
     let overrides = Overrides { config: arguments.config.clone(), ..Overrides::default() };
     match (config::load(Sources::of_process(overrides, true)), &arguments.config) {
         (Ok(loaded), _) => {
             // Only to take them out of what is shown; one that is missing is no matter here.
-            if let Ok(runtime) = super::runtime() {
+            if let Ok(runtime) = runtime::start() {
                 runtime.block_on(app::read_secrets(&loaded.settings));
             }
-            loaded.settings.catalogue().map_err(|error| {
-                screen::complain(&error.to_string());
-                ExitCode::from(BAD_SETTINGS)
-            })
+            loaded.settings.catalogue().map_err(CommandFailure::bad_settings)
         }
-        (Err(problems), Some(_)) => {
-            screen::complain(&problems.to_string());
-            Err(ExitCode::from(BAD_SETTINGS))
-        }
+        (Err(problems), Some(_)) => Err(CommandFailure::bad_settings(problems)),
         (Err(_), None) => {
             screen::complain(lang.pick(
                 "the settings have mistakes (`yizhan check` lists them), so your own [[reply]] rows are left out",

@@ -22,9 +22,10 @@ use crate::mail::{Address, Id, ReversePath};
 use crate::message::{SenderRewrite, rewrite_sender};
 use crate::queue::{BodyDraft, Spool};
 
-use super::NOT_FOUND;
-use super::run::SettingsArguments;
+use super::failure::CommandFailure;
+use super::runtime;
 use super::screen::{self, Lang};
+use super::settings_arguments::SettingsArguments;
 
 mod report;
 
@@ -62,23 +63,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    let settings = match arguments.settings.load(true) {
-        Ok(loaded) => loaded.settings,
-        Err(code) => return Ok(code),
-    };
-    let client = choose(&settings.clients, |client| &client.name, arguments.client.as_deref(), "client");
-    let account = choose(&settings.accounts, |account| &account.name, arguments.account.as_deref(), "account");
-    let (client, account) = match (client, account) {
-        (Ok(client), Ok(account)) => (client, account.or(settings.accounts.first())),
-        (Err(reason), _) | (_, Err(reason)) => {
-            screen::complain(&reason);
-            return Ok(ExitCode::from(NOT_FOUND));
-        }
-    };
+    let settings = arguments.settings.load(true)?.settings;
+    let client = choose(&settings.clients, |client| &client.name, arguments.client.as_deref(), "client")?;
+    let account = choose(&settings.accounts, |account| &account.name, arguments.account.as_deref(), "account")?;
+    let account = account.or(settings.accounts.first());
     let (from, to) = (arguments.from.unwrap_or(ReversePath::Null), arguments.to);
     let mail = read(&arguments.file, settings.limits.message_size)?;
     let bench = Bench { settings: &settings, client, account, from, to };
-    let (after, report) = super::runtime()?.block_on(bench.examine(&mail, lang))?;
+    let (after, report) = runtime::start()?.block_on(bench.examine(&mail, lang))?;
     if let (Some(path), Some(after)) = (&arguments.out, &after) {
         std::fs::write(path, [&after.head[..], b"\r\n", &after.body].concat())
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -97,12 +89,12 @@ fn choose<'a, T>(
     name_of: impl Fn(&T) -> &String,
     name: Option<&str>,
     what: &str,
-) -> Result<Option<&'a T>, String> {
+) -> Result<Option<&'a T>, CommandFailure> {
     let Some(name) = name else { return Ok(None) };
     let names = || all.iter().map(|one| name_of(one).as_str()).collect::<Vec<_>>().join(", ");
     let found = all.iter().find(|one| name_of(one) == name);
     let none = || format!("there is no [{what}.{}] in the settings; there is: {}", screen::harmless(name), names());
-    found.map(Some).ok_or_else(none)
+    found.map(Some).ok_or_else(|| CommandFailure::not_found(none()))
 }
 
 /// The whole message, or one octet more than a message may have.

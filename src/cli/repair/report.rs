@@ -6,9 +6,7 @@
 use mail_parser::MessageParser;
 use serde::Serialize;
 
-use crate::cli::queue::size;
-use crate::cli::reason;
-use crate::cli::screen::{Ink, Lang, Paint, harmless, say};
+use crate::cli::screen::{Ink, Lang, Paint, harmless, say, size};
 use crate::message::{Repair, Splitter};
 
 /// Header block and body.
@@ -109,7 +107,8 @@ impl Report {
 
     /// Takes note of the repairs.
     pub(super) fn repairs(&mut self, repairs: &[Repair], lang: Lang) {
-        self.repairs = repairs.iter().map(|&one| Named { name: one.name(), why: reason::why(one, lang) }).collect();
+        self.repairs =
+            repairs.iter().map(|&one| Named { name: one.name(), why: lang.pick(one.why(), one.why_zh()) }).collect();
     }
 
     /// Takes note of what has changed.

@@ -35,7 +35,7 @@ impl Connection {
             What::Reset => return Err(End::Reset),
             What::CloseAfterAccept => {
                 if at == Stage::FinalDot {
-                    self.judge.keep(self.session.user().unwrap_or_default());
+                    self.policy.keep(self.session.user().unwrap_or_default());
                 }
                 return Err(End::Close);
             }

@@ -1,4 +1,4 @@
-//! The answers to what the session asks: the judge's, or a fault's in their place.
+//! The answers to what the session asks: the policy's, or a fault's in their place.
 //!
 //! The session is told the same code either way, so that it stays in step with what the client was told.
 
@@ -8,20 +8,20 @@ use crate::smtp::Reply;
 
 use super::{Connection, End};
 use crate::sandbox::fault::Stage;
-use crate::sandbox::judge::{Login, Verdict};
-use crate::sandbox::words;
+use crate::sandbox::policy::{Login, Verdict};
+use crate::sandbox::replies;
 
 impl Connection {
     pub(super) async fn mail(&mut self, from: &ReversePath) -> Result<(), End> {
         let verdict = match self.fault(Stage::Mail).await? {
             Some(octets) => octets.into(),
             None if self.shared.drain.started() => return Err(self.farewell("Service is stopping")),
-            None => self.judge.mail(from, self.session.user().unwrap_or_default()),
+            None => self.policy.mail(from, self.session.user().unwrap_or_default()),
         };
         self.in_transaction = verdict.accepts();
         match self.in_transaction {
-            true => self.judge.begin(from),
-            false => self.judge.refuse(verdict.reply()),
+            true => self.policy.begin(from),
+            false => self.policy.refuse(verdict.reply()),
         }
         self.say(verdict);
         Ok(())
@@ -30,9 +30,9 @@ impl Connection {
     pub(super) async fn rcpt(&mut self, to: &Address) -> Result<(), End> {
         let verdict = match self.fault(Stage::Rcpt(Some(to.to_string()))).await? {
             Some(octets) => octets.into(),
-            None => self.judge.recipient(to, self.session.user().unwrap_or_default()),
+            None => self.policy.recipient(to, self.session.user().unwrap_or_default()),
         };
-        self.judge.note(to, verdict.accepts());
+        self.policy.note(to, verdict.accepts());
         self.say(verdict);
         Ok(())
     }
@@ -42,11 +42,11 @@ impl Connection {
             Some(octets) => octets.into(),
             // DATA must be the last of a group (RFC 2920 section 3.1): what is here already was not asked for.
             None if !self.input.is_empty() => return Err(self.early()),
-            None => Verdict::Judged(words::say(words::GO_AHEAD)),
+            None => Verdict::Policyd(replies::say(replies::GO_AHEAD)),
         };
         (self.in_body, self.answered) = (false, false);
         if !verdict.accepts() {
-            self.judge.refuse(verdict.reply());
+            self.policy.refuse(verdict.reply());
             self.in_transaction = false;
         }
         self.say(verdict);
@@ -71,12 +71,12 @@ impl Connection {
         } else {
             match self.fault(Stage::FinalDot).await? {
                 Some(octets) => octets.into(),
-                None => self.judge.end(),
+                None => self.policy.end(),
             }
         };
         match verdict.accepts() {
-            true => self.judge.keep(self.session.user().unwrap_or_default()),
-            false => self.judge.refuse(verdict.reply()),
+            true => self.policy.keep(self.session.user().unwrap_or_default()),
+            false => self.policy.refuse(verdict.reply()),
         }
         self.say(verdict);
         self.messages += 1;
@@ -87,11 +87,11 @@ impl Connection {
     pub(super) async fn log_in(&mut self, user: &str, secret: &Secret) -> Result<(), End> {
         if let Some(octets) = self.fault_at(Stage::Auth, Some(user)).await? {
             let verdict = Verdict::from(octets);
-            self.judge.note_login(user, verdict.accepts());
+            self.policy.note_login(user, verdict.accepts());
             self.say(verdict);
             return Ok(());
         }
-        match self.judge.log_in(user, secret, self.session.is_tls()) {
+        match self.policy.log_in(user, secret, self.session.is_tls()) {
             Login::Good(reply) | Login::NotSecure(reply) => self.session.answer(reply),
             Login::Refused(octets) => {
                 self.session.output().extend_from_slice(&octets);
@@ -103,7 +103,7 @@ impl Connection {
 
     fn say(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::Judged(reply) => self.session.answer(reply),
+            Verdict::Policyd(reply) => self.session.answer(reply),
             Verdict::Octets(reply, octets) => {
                 let before = self.session.output().len();
                 self.session.answer(reply);
@@ -115,7 +115,7 @@ impl Connection {
 
     fn early(&mut self) -> End {
         self.session.answer_and_close(Reply::new(554, "Error: data before it was asked for"));
-        self.judge.refuse(&"data before it was asked for");
+        self.policy.refuse(&"data before it was asked for");
         End::Close
     }
 }

@@ -1,4 +1,4 @@
-//! The sending side of SMTP as a pure machine: server bytes in, command bytes and [`Event`]s out (RFC 5321, with 1870,
+//! The sending side of SMTP as a pure machine: server bytes in, command bytes and [`ClientEvent`]s out (RFC 5321, with 1870,
 //! 2920, 3207, 4954 and 6152).
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //!   any state: refusal, loss, or bytes that are no reply --> Failed or Done, then Closed
 //! ```
 //!
-//! What it is not: it opens no connection, keeps no deadline ([`Phase::deadline`] has the figures), and does not judge
+//! What it is not: it opens no connection, keeps no deadline ([`ClientPhase::deadline`] has the figures), and does not judge
 //! replies. One connection, one log-in, many transactions; no RSET, no second AUTH.
 //!
 //! Invariants:
@@ -38,7 +38,7 @@ use crate::mail::{Address, ReversePath};
 use crate::secret::Secret;
 use transaction::Progress;
 
-pub use outcome::{Failure, FailureKind, Lost, Outcome, Phase, RecipientOutcome};
+pub use outcome::{ClientPhase, Failure, FailureKind, Lost, Outcome, RecipientOutcome};
 
 /// Lines of the dialogue that are kept for a failure report.
 const TRANSCRIPT_LINES: usize = 64;
@@ -65,7 +65,7 @@ impl Tls {
 
 /// As whom to log in.
 #[derive(Clone, Debug)]
-pub struct Login {
+pub struct ClientLogin {
     /// The user name, as a rule an address.
     pub user: String,
     /// The password or authorization code.
@@ -76,13 +76,13 @@ pub struct Login {
 
 /// Settings of a connection.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ClientSettings {
     /// What we call ourselves. Octets that may not stand there are left out.
     pub ehlo: String,
     /// How TLS begins. `None` is plaintext, for tests only: a log-in would go out in plaintext.
     pub tls: Option<Tls>,
     /// As whom to log in, if at all.
-    pub login: Option<Login>,
+    pub login: Option<ClientLogin>,
     /// Use PIPELINING where it is offered (RFC 2920).
     pub pipelining: bool,
 }
@@ -102,7 +102,7 @@ pub struct Transaction {
 
 /// What the driver has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum ClientEvent {
     /// Write the output, then read more.
     More,
     /// Write the output, do the handshake, call [`Client::tls_started`].
@@ -138,7 +138,7 @@ enum State {
 
 /// One connection, as the client sees it. `Debug` shows the phase only: the output may hold a password.
 pub struct Client {
-    settings: Settings,
+    settings: ClientSettings,
     input: BytesMut,
     output: BytesMut,
     parser: ReplyParser,
@@ -150,14 +150,14 @@ pub struct Client {
     transcript: Transcript,
     done: u32,
     /// An outcome that needed no reply.
-    ready: Option<Event>,
+    ready: Option<ClientEvent>,
     /// The transaction whose commands went out behind the final dot, and how many octets they are.
     next: Option<(Box<Progress>, usize)>,
 }
 
 impl Client {
     /// A client that waits for the greeting.
-    pub fn new(settings: Settings) -> Client {
+    pub fn new(settings: ClientSettings) -> Client {
         Client {
             secured: settings.tls != Some(Tls::StartTls),
             settings,
@@ -181,16 +181,16 @@ impl Client {
         }
     }
 
-    /// Reads what is in the input until the driver is needed. Call it again after each event but [`Event::More`],
-    /// [`Event::StartTls`], [`Event::Failed`] and [`Event::Closed`].
-    pub fn step(&mut self) -> Event {
+    /// Reads what is in the input until the driver is needed. Call it again after each event but [`ClientEvent::More`],
+    /// [`ClientEvent::StartTls`], [`ClientEvent::Failed`] and [`ClientEvent::Closed`].
+    pub fn step(&mut self) -> ClientEvent {
         loop {
             if let Some(event) = self.ready.take() {
                 return event;
             }
             match self.state {
-                State::Dead | State::Spent => return Event::Closed,
-                State::Quit | State::Handshake => return Event::More,
+                State::Dead | State::Spent => return ClientEvent::Closed,
+                State::Quit | State::Handshake => return ClientEvent::More,
                 State::Greeting
                 | State::Ehlo
                 | State::Helo
@@ -200,7 +200,7 @@ impl Client {
                 | State::Busy(_) => {}
             }
             match self.parser.next(&mut self.input) {
-                Ok(None) => return Event::More,
+                Ok(None) => return ClientEvent::More,
                 Ok(Some(reply)) => {
                     if let Some(event) = self.take(reply) {
                         return event;
@@ -214,7 +214,7 @@ impl Client {
         }
     }
 
-    fn take(&mut self, reply: Reply) -> Option<Event> {
+    fn take(&mut self, reply: Reply) -> Option<ClientEvent> {
         for line in reply.lines() {
             self.transcript.server(&[reply.code().to_string().as_bytes(), b" ", line].concat());
         }
@@ -268,24 +268,24 @@ impl Client {
     }
 
     /// The connection is lost. A complete reply in the input is used first. Before and in the log-in this is
-    /// [`Event::Failed`], in a transaction [`Event::Done`], and otherwise [`Event::Closed`].
-    pub fn lost(&mut self, why: Lost) -> Event {
+    /// [`ClientEvent::Failed`], in a transaction [`ClientEvent::Done`], and otherwise [`ClientEvent::Closed`].
+    pub fn lost(&mut self, why: Lost) -> ClientEvent {
         loop {
             match self.step() {
-                Event::More => break,
-                last @ (Event::Done(_) | Event::Failed(_) | Event::Closed) => {
+                ClientEvent::More => break,
+                last @ (ClientEvent::Done(_) | ClientEvent::Failed(_) | ClientEvent::Closed) => {
                     self.state = State::Dead;
                     return last;
                 }
                 // Too late for these.
-                Event::StartTls | Event::Ready | Event::SendBody => {}
+                ClientEvent::StartTls | ClientEvent::Ready | ClientEvent::SendBody => {}
             }
         }
         match self.state {
             State::Busy(_) => self.transaction_lost(why),
             State::Idle | State::Quit | State::Spent | State::Dead => {
                 self.state = State::Dead;
-                Event::Closed
+                ClientEvent::Closed
             }
             State::Greeting | State::Ehlo | State::Helo | State::StartTls | State::Handshake | State::Auth(_) => {
                 self.fail(FailureKind::Lost(why))
@@ -300,15 +300,15 @@ impl Client {
     }
 
     /// Where the dialogue stands.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> ClientPhase {
         match &self.state {
-            State::Greeting => Phase::Greeting,
-            State::Ehlo | State::Helo => Phase::Ehlo,
-            State::StartTls | State::Handshake => Phase::StartTls,
-            State::Auth(_) => Phase::Auth,
-            State::Idle => Phase::Idle,
+            State::Greeting => ClientPhase::Greeting,
+            State::Ehlo | State::Helo => ClientPhase::Ehlo,
+            State::StartTls | State::Handshake => ClientPhase::StartTls,
+            State::Auth(_) => ClientPhase::Auth,
+            State::Idle => ClientPhase::Idle,
             State::Busy(progress) => progress.phase(),
-            State::Quit | State::Spent | State::Dead => Phase::Quit,
+            State::Quit | State::Spent | State::Dead => ClientPhase::Quit,
         }
     }
 
@@ -337,15 +337,15 @@ impl Client {
         self.output.extend_from_slice(b"\r\n");
     }
 
-    fn fail(&mut self, kind: FailureKind) -> Event {
+    fn fail(&mut self, kind: FailureKind) -> ClientEvent {
         let failure = Failure { phase: self.phase(), kind, sent_credentials: self.sent_credentials };
         self.state = State::Dead;
         self.input.clear();
-        Event::Failed(failure)
+        ClientEvent::Failed(failure)
     }
 
     /// The peer is not in step with us: nothing it says can be believed any more.
-    fn out_of_step(&mut self, why: String) -> Event {
+    fn out_of_step(&mut self, why: String) -> ClientEvent {
         self.input.clear();
         match self.state {
             State::Busy(_) => self.transaction_lost(Lost::Protocol),

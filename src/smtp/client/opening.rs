@@ -1,6 +1,6 @@
 //! From the greeting to the log-in (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954).
 
-use super::{Client, Event, FailureKind, State};
+use super::{Client, ClientEvent, FailureKind, State};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::{Class, Reply};
 use crate::smtp::sasl::{self, Mechanism};
@@ -16,7 +16,7 @@ pub(super) struct Dialogue {
 }
 
 impl Client {
-    pub(super) fn greeted(&mut self, reply: Reply) -> Option<Event> {
+    pub(super) fn greeted(&mut self, reply: Reply) -> Option<ClientEvent> {
         if !reply.is_positive() {
             return Some(self.fail(FailureKind::Refused(reply)));
         }
@@ -35,7 +35,7 @@ impl Client {
         if name.is_empty() { "localhost".to_owned() } else { name }
     }
 
-    pub(super) fn ehlo_answered(&mut self, reply: Reply) -> Option<Event> {
+    pub(super) fn ehlo_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         // HELO is no help to those who need TLS or a log-in (RFC 5321 section 3.2).
         let can_do_without = self.secured && self.settings.login.is_none();
         match reply.class() {
@@ -53,15 +53,15 @@ impl Client {
         }
     }
 
-    pub(super) fn helo_answered(&mut self, reply: Reply) -> Option<Event> {
+    pub(super) fn helo_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         if !reply.is_positive() {
             return Some(self.fail(FailureKind::Refused(reply)));
         }
         self.state = State::Idle;
-        Some(Event::Ready)
+        Some(ClientEvent::Ready)
     }
 
-    fn start_tls(&mut self) -> Option<Event> {
+    fn start_tls(&mut self) -> Option<ClientEvent> {
         if !self.extensions.starttls {
             return Some(self.fail(FailureKind::NoTls));
         }
@@ -70,7 +70,7 @@ impl Client {
         None
     }
 
-    pub(super) fn starttls_answered(&mut self, reply: Reply) -> Option<Event> {
+    pub(super) fn starttls_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         if !reply.is_positive() {
             return Some(self.fail(FailureKind::Refused(reply)));
         }
@@ -80,13 +80,13 @@ impl Client {
             return Some(self.fail(FailureKind::Protocol(why)));
         }
         self.state = State::Handshake;
-        Some(Event::StartTls)
+        Some(ClientEvent::StartTls)
     }
 
-    fn log_in(&mut self) -> Option<Event> {
+    fn log_in(&mut self) -> Option<ClientEvent> {
         let Some(login) = &self.settings.login else {
             self.state = State::Idle;
-            return Some(Event::Ready);
+            return Some(ClientEvent::Ready);
         };
         let Some(&mechanism) = login.mechanisms.iter().find(|&&m| self.extensions.offers(m)) else {
             return Some(self.fail(FailureKind::NoMechanism));
@@ -105,12 +105,12 @@ impl Client {
         None
     }
 
-    pub(super) fn auth_answered(&mut self, reply: Reply) -> Option<Event> {
+    pub(super) fn auth_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         let State::Auth(Dialogue { mechanism, rounds }) = self.state else { return None };
         match reply.class() {
             Class::Positive => {
                 self.state = State::Idle;
-                return Some(Event::Ready);
+                return Some(ClientEvent::Ready);
             }
             // One attempt a connection: providers count them, and hang up on the second.
             Class::Transient | Class::Permanent => return Some(self.fail(FailureKind::Refused(reply))),

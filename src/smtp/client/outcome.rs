@@ -7,7 +7,7 @@ use crate::smtp::reply::Reply;
 
 /// Where the dialogue stands (RFC 5321 section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
+pub enum ClientPhase {
     /// Waiting for 220.
     Greeting,
     /// EHLO or HELO was sent.
@@ -32,18 +32,23 @@ pub enum Phase {
     Quit,
 }
 
-impl Phase {
+impl ClientPhase {
     /// How long to wait for the peer in this phase, in seconds (RFC 5321 section 4.5.3.2; its figures are minima). For
-    /// [`Phase::Body`] it counts from the last octet the peer took, not for the whole message.
+    /// [`ClientPhase::Body`] it counts from the last octet the peer took, not for the whole message.
     pub fn deadline(self) -> u64 {
         match self {
-            Phase::Greeting | Phase::Ehlo | Phase::StartTls | Phase::Auth | Phase::Mail | Phase::Rcpt => 300,
-            Phase::DataCommand => 120,
-            Phase::Body => 180,
-            Phase::FinalDot => 600,
-            Phase::Idle => 60,
+            ClientPhase::Greeting
+            | ClientPhase::Ehlo
+            | ClientPhase::StartTls
+            | ClientPhase::Auth
+            | ClientPhase::Mail
+            | ClientPhase::Rcpt => 300,
+            ClientPhase::DataCommand => 120,
+            ClientPhase::Body => 180,
+            ClientPhase::FinalDot => 600,
+            ClientPhase::Idle => 60,
             // Fire and forget: some servers never answer it.
-            Phase::Quit => 2,
+            ClientPhase::Quit => 2,
         }
     }
 }
@@ -79,7 +84,7 @@ pub enum RecipientOutcome {
     /// Refused, for now (4yz) or for good (5yz).
     Refused {
         /// What was refused.
-        phase: Phase,
+        phase: ClientPhase,
         /// How.
         reply: Reply,
     },
@@ -91,7 +96,7 @@ pub enum RecipientOutcome {
     /// The message was certainly not delivered, and nothing is known about the recipient.
     NotTried {
         /// How far it came.
-        phase: Phase,
+        phase: ClientPhase,
         /// How the connection was lost.
         lost: Lost,
     },
@@ -102,7 +107,7 @@ pub enum RecipientOutcome {
 #[error("{phase:?}: {kind}")]
 pub struct Failure {
     /// Where it happened.
-    pub phase: Phase,
+    pub phase: ClientPhase,
     /// What happened.
     pub kind: FailureKind,
     /// A password went over the wire, so the server may have counted a log-in.

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn settings() -> Settings {
-    Settings { ehlo: "relay.test".to_owned(), tls: None, login: None, pipelining: true }
+fn settings() -> ClientSettings {
+    ClientSettings { ehlo: "relay.test".to_owned(), tls: None, login: None, pipelining: true }
 }
 
 fn transaction() -> Transaction {
@@ -15,10 +15,10 @@ fn transaction() -> Transaction {
 fn waiting() -> Client {
     let mut client = Client::new(settings());
     client.input(b"220 x\r\n250 x\r\n");
-    assert_eq!(client.step(), Event::Ready);
+    assert_eq!(client.step(), ClientEvent::Ready);
     client.start(transaction());
     client.input(b"250 x\r\n250 x\r\n354 x\r\n");
-    assert_eq!(client.step(), Event::SendBody);
+    assert_eq!(client.step(), ClientEvent::SendBody);
     client.body(b"hi");
     client.finish();
     client
@@ -30,19 +30,19 @@ fn a_complete_reply_wins_over_the_loss() {
     let mut client = waiting();
     client.output().clear();
     client.input(b"250 queued\r\n");
-    let Event::Done(done) = client.lost(Lost::Reset) else { panic!("done") };
+    let ClientEvent::Done(done) = client.lost(Lost::Reset) else { panic!("done") };
     assert_eq!(done.recipients, [RecipientOutcome::Accepted(Reply::new(250, "queued"))]);
     assert_eq!(client.messages_done(), 1);
-    assert_eq!(client.step(), Event::Closed);
+    assert_eq!(client.step(), ClientEvent::Closed);
 }
 
 #[test]
 fn the_end_is_one_piece_and_uncertain_once_it_is_written() {
     let mut client = waiting();
     assert!(client.output().ends_with(b"hi\r\n.\r\n"));
-    assert_eq!(client.phase(), Phase::FinalDot);
+    assert_eq!(client.phase(), ClientPhase::FinalDot);
     client.output().clear();
-    let Event::Done(done) = client.lost(Lost::Timeout) else { panic!("done") };
+    let ClientEvent::Done(done) = client.lost(Lost::Timeout) else { panic!("done") };
     assert_eq!(done.recipients, [RecipientOutcome::Uncertain { lost: Lost::Timeout }]);
     assert!(!done.reusable);
 }
@@ -53,7 +53,7 @@ fn quit_is_text_in_a_message_and_is_not_said_there() {
     client.output().clear();
     client.quit();
     assert!(client.output().is_empty());
-    assert_eq!(client.step(), Event::Closed);
+    assert_eq!(client.step(), ClientEvent::Closed);
 }
 
 #[test]
@@ -61,11 +61,11 @@ fn rubbish_behind_quit_is_ignored() {
     // U-03
     let mut client = Client::new(settings());
     client.input(b"220 x\r\n250 x\r\n");
-    assert_eq!(client.step(), Event::Ready);
+    assert_eq!(client.step(), ClientEvent::Ready);
     client.quit();
     client.input(&[0; 100_000]);
-    assert_eq!((client.step(), client.phase()), (Event::More, Phase::Quit));
-    assert_eq!(client.lost(Lost::Eof), Event::Closed);
+    assert_eq!((client.step(), client.phase()), (ClientEvent::More, ClientPhase::Quit));
+    assert_eq!(client.lost(Lost::Eof), ClientEvent::Closed);
 }
 
 #[test]
@@ -73,13 +73,13 @@ fn what_is_said_behind_the_verdict_is_no_answer_to_the_next_message() {
     for more in ["221 bye\r\n", "421 4.4.2 timeout\r\n", "22"] {
         let mut client = at_the_dot();
         client.input(format!("250 ok\r\n{more}").as_bytes());
-        let Event::Done(outcome) = client.step() else { panic!("the verdict is here") };
+        let ClientEvent::Done(outcome) = client.step() else { panic!("the verdict is here") };
         assert!(matches!(outcome.recipients[0], RecipientOutcome::Accepted(_)));
         assert!(!outcome.reusable, "{more:?}");
     }
     let mut client = at_the_dot();
     client.input(b"250 ok\r\n");
-    assert!(matches!(client.step(), Event::Done(Outcome { reusable: true, .. })));
+    assert!(matches!(client.step(), ClientEvent::Done(Outcome { reusable: true, .. })));
 }
 
 #[test]
@@ -88,13 +88,13 @@ fn a_transaction_out_of_turn_fails_and_does_not_panic() {
     client.start(transaction());
     client.body(b"x");
     client.finish();
-    assert!(matches!(client.step(), Event::Failed(Failure { kind: FailureKind::Protocol(_), .. })));
+    assert!(matches!(client.step(), ClientEvent::Failed(Failure { kind: FailureKind::Protocol(_), .. })));
     assert!(client.output().is_empty());
 }
 
 #[test]
 fn our_name_cannot_end_the_line() {
-    let mut client = Client::new(Settings { ehlo: "a\r\nMAIL FROM:<x>".to_owned(), ..settings() });
+    let mut client = Client::new(ClientSettings { ehlo: "a\r\nMAIL FROM:<x>".to_owned(), ..settings() });
     client.input(b"220 x\r\n");
     client.step();
     assert_eq!(&client.output()[..], b"EHLO aMAILFROM:<x>\r\n");
@@ -102,8 +102,8 @@ fn our_name_cannot_end_the_line() {
 
 #[test]
 fn no_debug_output_shows_a_secret() {
-    let login = Login { user: "me".into(), secret: Secret::new("hunter2"), mechanisms: vec![Mechanism::Plain] };
-    let mut client = Client::new(Settings { login: Some(login), ..settings() });
+    let login = ClientLogin { user: "me".into(), secret: Secret::new("hunter2"), mechanisms: vec![Mechanism::Plain] };
+    let mut client = Client::new(ClientSettings { login: Some(login), ..settings() });
     client.input(b"220 x\r\n250-x\r\n250 AUTH PLAIN\r\n");
     client.step();
     assert!(client.output().ends_with(b"\r\nAUTH PLAIN AG1lAGh1bnRlcjI=\r\n"));
@@ -114,21 +114,28 @@ fn no_debug_output_shows_a_secret() {
 #[test]
 fn deadlines_are_those_of_the_standard() {
     // RFC 5321 section 4.5.3.2
-    let seconds = [Phase::Greeting, Phase::Mail, Phase::Rcpt, Phase::DataCommand, Phase::Body, Phase::FinalDot];
-    assert_eq!(seconds.map(Phase::deadline), [300, 300, 300, 120, 180, 600]);
+    let seconds = [
+        ClientPhase::Greeting,
+        ClientPhase::Mail,
+        ClientPhase::Rcpt,
+        ClientPhase::DataCommand,
+        ClientPhase::Body,
+        ClientPhase::FinalDot,
+    ];
+    assert_eq!(seconds.map(ClientPhase::deadline), [300, 300, 300, 120, 180, 600]);
 }
 
 /// A client in the middle of a pipelined transaction: the final dot is in the output.
 fn at_the_dot() -> Client {
     let mut client =
-        Client::new(Settings { ehlo: "me".into(), tls: Some(Tls::Implicit), login: None, pipelining: true });
+        Client::new(ClientSettings { ehlo: "me".into(), tls: Some(Tls::Implicit), login: None, pipelining: true });
     client.input(b"220 x\r\n");
     client.step();
     client.input(b"250-x\r\n250 PIPELINING\r\n");
-    assert_eq!(client.step(), Event::Ready);
+    assert_eq!(client.step(), ClientEvent::Ready);
     client.start(to("a@b.c"));
     client.input(b"250 ok\r\n250 ok\r\n354 go\r\n");
-    assert_eq!(client.step(), Event::SendBody);
+    assert_eq!(client.step(), ClientEvent::SendBody);
     client.body(b"first\r\n");
     client.output().clear();
     client.finish();
@@ -148,15 +155,15 @@ fn the_next_message_is_announced_behind_the_final_dot() {
     assert_eq!(&client.output()[..], b".\r\nMAIL FROM:<>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");
     client.output().clear();
     client.input(b"250 queued\r\n250 ok\r\n250 ok\r\n354 go\r\n");
-    let Event::Done(first) = client.step() else { panic!() };
+    let ClientEvent::Done(first) = client.step() else { panic!() };
     assert!(first.reusable && matches!(first.recipients[..], [RecipientOutcome::Accepted(_)]));
-    assert_eq!(client.step(), Event::SendBody, "and this is the second one");
+    assert_eq!(client.step(), ClientEvent::SendBody, "and this is the second one");
     client.body(b"second\r\n");
     client.finish();
     client.output().clear();
     client.input(b"550 no\r\n");
-    let Event::Done(second) = client.step() else { panic!() };
-    assert!(matches!(second.recipients[..], [RecipientOutcome::Refused { phase: Phase::FinalDot, .. }]));
+    let ClientEvent::Done(second) = client.step() else { panic!() };
+    assert!(matches!(second.recipients[..], [RecipientOutcome::Refused { phase: ClientPhase::FinalDot, .. }]));
     assert_eq!(client.messages_done(), 1);
 }
 
@@ -166,10 +173,10 @@ fn a_refused_dot_does_not_harm_the_message_behind_it() {
     assert!(client.follow(&to("d@e.f")));
     client.output().clear();
     client.input(b"451 later\r\n250 ok\r\n550 nobody\r\n354 go\r\n");
-    let Event::Done(first) = client.step() else { panic!() };
-    assert!(matches!(first.recipients[..], [RecipientOutcome::Refused { phase: Phase::FinalDot, .. }]));
+    let ClientEvent::Done(first) = client.step() else { panic!() };
+    assert!(matches!(first.recipients[..], [RecipientOutcome::Refused { phase: ClientPhase::FinalDot, .. }]));
     // The only recipient of the second one is refused: 354 is answered with a lone dot, nobody gets anything.
-    assert_eq!(client.step(), Event::More);
+    assert_eq!(client.step(), ClientEvent::More);
     assert_eq!(&client.output()[..], b".\r\n");
 }
 
@@ -179,30 +186,30 @@ fn what_is_announced_is_never_uncertain_and_what_has_no_dot_is_not_either() {
     let mut client = at_the_dot();
     assert!(client.follow(&to("d@e.f")));
     client.output().clear();
-    let Event::Done(first) = client.lost(Lost::Eof) else { panic!() };
+    let ClientEvent::Done(first) = client.lost(Lost::Eof) else { panic!() };
     assert_eq!(first.recipients, [RecipientOutcome::Uncertain { lost: Lost::Eof }]);
     assert!(!first.reusable);
     // The dot went out, a part of the announcement did not: still uncertain.
     let mut client = at_the_dot();
     assert!(client.follow(&to("d@e.f")));
     let _ = client.output().split_to(5);
-    let Event::Done(first) = client.lost(Lost::Reset) else { panic!() };
+    let ClientEvent::Done(first) = client.lost(Lost::Reset) else { panic!() };
     assert_eq!(first.recipients, [RecipientOutcome::Uncertain { lost: Lost::Reset }]);
     // The dot itself did not go out: not sent, whatever stands behind it.
     let mut client = at_the_dot();
     assert!(client.follow(&to("d@e.f")));
     let _ = client.output().split_to(1);
-    let Event::Done(first) = client.lost(Lost::Reset) else { panic!() };
+    let ClientEvent::Done(first) = client.lost(Lost::Reset) else { panic!() };
     assert!(matches!(first.recipients[..], [RecipientOutcome::NotTried { .. }]));
     // The first one is through, then the line is lost: the second one was never begun.
     let mut client = at_the_dot();
     assert!(client.follow(&to("d@e.f")));
     client.output().clear();
     client.input(b"250 queued\r\n");
-    let Event::Done(first) = client.step() else { panic!() };
+    let ClientEvent::Done(first) = client.step() else { panic!() };
     assert!(matches!(first.recipients[..], [RecipientOutcome::Accepted(_)]));
-    let Event::Done(second) = client.lost(Lost::Eof) else { panic!() };
-    assert!(matches!(second.recipients[..], [RecipientOutcome::NotTried { phase: Phase::Mail, .. }]));
+    let ClientEvent::Done(second) = client.lost(Lost::Eof) else { panic!() };
+    assert!(matches!(second.recipients[..], [RecipientOutcome::NotTried { phase: ClientPhase::Mail, .. }]));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! Invariants: each command has its reply read before anything is concluded; refused recipients keep their own reply;
 //! the others share that of the final dot.
 
-use super::{Client, Event, FailureKind, Lost, Outcome, Phase, RecipientOutcome, State, Transaction};
+use super::{Client, ClientEvent, ClientPhase, FailureKind, Lost, Outcome, RecipientOutcome, State, Transaction};
 use crate::mail::Address;
 use crate::smtp::data::Stuff;
 use crate::smtp::reply::{Class, Reply};
@@ -40,13 +40,13 @@ impl Progress {
         Progress { known, to, answered: 0, pipelined, mail_refused: None, stage: Stage::Mail, sent: 0 }
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> ClientPhase {
         match self.stage {
-            Stage::Mail => Phase::Mail,
-            Stage::Rcpt => Phase::Rcpt,
-            Stage::Data => Phase::DataCommand,
-            Stage::Body(_) => Phase::Body,
-            Stage::FinalDot | Stage::LoneDot => Phase::FinalDot,
+            Stage::Mail => ClientPhase::Mail,
+            Stage::Rcpt => ClientPhase::Rcpt,
+            Stage::Data => ClientPhase::DataCommand,
+            Stage::Body(_) => ClientPhase::Body,
+            Stage::FinalDot | Stage::LoneDot => ClientPhase::FinalDot,
         }
     }
 
@@ -56,7 +56,7 @@ impl Progress {
 }
 
 impl Client {
-    /// Starts a transaction, after [`Event::Ready`] or a [`Event::Done`] that says `reusable`. At any other time the
+    /// Starts a transaction, after [`ClientEvent::Ready`] or a [`ClientEvent::Done`] that says `reusable`. At any other time the
     /// next step fails.
     pub fn start(&mut self, tx: Transaction) {
         if !matches!(self.state, State::Idle) {
@@ -70,7 +70,7 @@ impl Client {
         if let Some(limit) = self.extensions.max_size.filter(|&limit| tx.size > limit) {
             // RFC 1870 section 6.1: no need to ask.
             let text = format!("5.3.4 Message size exceeds limit: it has {} octets, the server takes {limit}", tx.size);
-            let event = self.all_refused(Phase::Mail, &Reply::new(552, &text), true);
+            let event = self.all_refused(ClientPhase::Mail, &Reply::new(552, &text), true);
             self.ready = Some(event);
             return;
         }
@@ -82,7 +82,7 @@ impl Client {
 
     /// Sends the commands of the next transaction behind the final dot of this one, in the same round trip (RFC 2920
     /// section 3.1: message content may be the first in a group). Call it after [`Client::finish`]. False when that
-    /// cannot be: then use [`Client::start`] when this one is done. Once true, this transaction's [`Event::Done`] that
+    /// cannot be: then use [`Client::start`] when this one is done. Once true, this transaction's [`ClientEvent::Done`] that
     /// says `reusable` is followed by the events of the next; with any other end the next one was never begun.
     pub fn follow(&mut self, tx: &Transaction) -> bool {
         let State::Busy(progress) = &self.state else { return false };
@@ -122,7 +122,7 @@ impl Client {
         self.send("DATA");
     }
 
-    /// Sends a piece of the message, with dots doubled. Nothing happens unless [`Event::SendBody`] came.
+    /// Sends a piece of the message, with dots doubled. Nothing happens unless [`ClientEvent::SendBody`] came.
     pub fn body(&mut self, chunk: &[u8]) {
         if let State::Busy(progress) = &mut self.state
             && let Stage::Body(stuff) = &mut progress.stage
@@ -145,7 +145,7 @@ impl Client {
         }
     }
 
-    pub(super) fn transaction_answered(&mut self, reply: Reply) -> Option<Event> {
+    pub(super) fn transaction_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         let State::Busy(progress) = &self.state else { return None };
         if reply.code() == 421 {
             // The server is closing, whatever was asked (RFC 5321 section 3.8).
@@ -159,18 +159,20 @@ impl Client {
             (Stage::Data, Class::Transient | Class::Permanent) => {
                 // Without a MAIL there is no transaction that a RSET would have to end.
                 let reusable = progress.mail_refused.is_some();
-                Some(self.all_refused(Phase::DataCommand, &reply, reusable))
+                Some(self.all_refused(ClientPhase::DataCommand, &reply, reusable))
             }
             // It will not listen to the rest.
-            (Stage::Body(_), Class::Transient | Class::Permanent) => Some(self.all_refused(Phase::Body, &reply, false)),
+            (Stage::Body(_), Class::Transient | Class::Permanent) => {
+                Some(self.all_refused(ClientPhase::Body, &reply, false))
+            }
             (Stage::FinalDot, Class::Positive) => {
                 self.done += 1;
                 Some(self.settle(true, |_| RecipientOutcome::Accepted(reply.clone())))
             }
             (Stage::FinalDot, Class::Transient | Class::Permanent) => {
-                Some(self.all_refused(Phase::FinalDot, &reply, true))
+                Some(self.all_refused(ClientPhase::FinalDot, &reply, true))
             }
-            (Stage::LoneDot, _) => Some(self.all_refused(Phase::FinalDot, &reply, false)),
+            (Stage::LoneDot, _) => Some(self.all_refused(ClientPhase::FinalDot, &reply, false)),
             (Stage::Mail | Stage::Rcpt | Stage::FinalDot, Class::Intermediate)
             | (Stage::Data, Class::Positive)
             | (Stage::Body(_), Class::Positive | Class::Intermediate) => {
@@ -179,11 +181,11 @@ impl Client {
         }
     }
 
-    fn mail_answered(&mut self, reply: Reply) -> Option<Event> {
+    fn mail_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         let State::Busy(progress) = &mut self.state else { return None };
         let refused = !reply.is_positive();
         if refused && !progress.pipelined {
-            return Some(self.all_refused(Phase::Mail, &reply, true));
+            return Some(self.all_refused(ClientPhase::Mail, &reply, true));
         }
         if refused {
             progress.mail_refused = Some(reply);
@@ -193,7 +195,7 @@ impl Client {
     }
 
     /// Asks for the next recipient, or goes on to DATA behind the last.
-    fn next_rcpt(&mut self) -> Option<Event> {
+    fn next_rcpt(&mut self) -> Option<ClientEvent> {
         let State::Busy(progress) = &mut self.state else { return None };
         if let Some(to) = progress.to.get(progress.answered) {
             if !progress.pipelined {
@@ -208,7 +210,8 @@ impl Client {
         }
         if !progress.anybody_left() {
             // Each has its own refusal already; the fallback is for nobody.
-            let event = self.settle(false, |_| RecipientOutcome::NotTried { phase: Phase::Rcpt, lost: Lost::Protocol });
+            let event =
+                self.settle(false, |_| RecipientOutcome::NotTried { phase: ClientPhase::Rcpt, lost: Lost::Protocol });
             self.state = State::Spent;
             return Some(event);
         }
@@ -216,13 +219,13 @@ impl Client {
         None
     }
 
-    fn rcpt_answered(&mut self, reply: Reply) -> Option<Event> {
+    fn rcpt_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
         let State::Busy(progress) = &mut self.state else { return None };
         let refused = match &progress.mail_refused {
             // The 503 to this one only echoes the refusal of the sender.
-            Some(mail) => Some(RecipientOutcome::Refused { phase: Phase::Mail, reply: mail.clone() }),
+            Some(mail) => Some(RecipientOutcome::Refused { phase: ClientPhase::Mail, reply: mail.clone() }),
             None if reply.is_positive() => None,
-            None => Some(RecipientOutcome::Refused { phase: Phase::Rcpt, reply }),
+            None => Some(RecipientOutcome::Refused { phase: ClientPhase::Rcpt, reply }),
         };
         if let Some(known) = progress.known.get_mut(progress.answered) {
             *known = refused;
@@ -231,28 +234,28 @@ impl Client {
         self.next_rcpt()
     }
 
-    fn data_accepted(&mut self) -> Option<Event> {
+    fn data_accepted(&mut self) -> Option<ClientEvent> {
         let State::Busy(progress) = &mut self.state else { return None };
         if progress.anybody_left() {
             progress.stage = Stage::Body(Stuff::new());
-            return Some(Event::SendBody);
+            return Some(ClientEvent::SendBody);
         }
         progress.stage = Stage::LoneDot;
         self.send(".");
         None
     }
 
-    fn all_refused(&mut self, phase: Phase, reply: &Reply, reusable: bool) -> Event {
+    fn all_refused(&mut self, phase: ClientPhase, reply: &Reply, reusable: bool) -> ClientEvent {
         let event = self.settle(reusable, |_| RecipientOutcome::Refused { phase, reply: reply.clone() });
         // In the middle of the message a QUIT would be text, and after a 421 nobody listens.
-        if !reusable && phase != Phase::Body && reply.code() != 421 {
+        if !reusable && phase != ClientPhase::Body && reply.code() != 421 {
             self.state = State::Spent;
         }
         event
     }
 
     /// The connection is gone, or out of step.
-    pub(super) fn transaction_lost(&mut self, lost: Lost) -> Event {
+    pub(super) fn transaction_lost(&mut self, lost: Lost) -> ClientEvent {
         // While a part of the final CRLF.CRLF is still here, the server cannot have seen it.
         // What stands behind it belongs to the next transaction.
         let unsent = self.output.len() > self.next.as_ref().map_or(0, |(_, octets)| *octets);
@@ -268,7 +271,7 @@ impl Client {
     }
 
     /// Ends the transaction; `rest` is for those whose outcome is not known yet.
-    fn settle(&mut self, reusable: bool, rest: impl Fn(&Progress) -> RecipientOutcome) -> Event {
+    fn settle(&mut self, reusable: bool, rest: impl Fn(&Progress) -> RecipientOutcome) -> ClientEvent {
         // What stands behind the verdict unasked, a 221 or 421 as a rule, must not be taken for the answer to the next
         // command: replies belong to commands by their order alone (RFC 5321 section 4.1.1).
         let reusable = reusable && (self.next.is_some() || self.input.is_empty());
@@ -277,9 +280,9 @@ impl Client {
             Some(_) | None if reusable => State::Idle,
             Some(_) | None => State::Dead,
         };
-        let State::Busy(mut progress) = std::mem::replace(&mut self.state, next) else { return Event::Closed };
+        let State::Busy(mut progress) = std::mem::replace(&mut self.state, next) else { return ClientEvent::Closed };
         let known = std::mem::take(&mut progress.known);
         let recipients = known.into_iter().map(|known| known.unwrap_or_else(|| rest(&progress))).collect();
-        Event::Done(Outcome { recipients, reusable })
+        ClientEvent::Done(Outcome { recipients, reusable })
     }
 }

@@ -1,100 +1,73 @@
-//! AUTH (RFC 4954) with PLAIN and LOGIN. Blobs are never kept, noted or repeated.
+//! The dialogue of AUTH (RFC 4954) with PLAIN and LOGIN. Blobs are never kept, noted or repeated.
 
-use super::state::{State, Step};
-use super::{AuthMode, Event, Session};
+use super::replies::Replies;
+use crate::secret::Secret;
+use crate::smtp::reply::Reply;
 use crate::smtp::sasl::{self, Credentials, Mechanism, SaslError};
 
-/// So many refused log-ins are allowed on one connection.
-const FAILED_LOGINS: u32 = 3;
+/// A log-in dialogue: the response that is due.
+#[derive(Debug)]
+pub(super) enum AuthExchange {
+    /// PLAIN: the blob.
+    Plain,
+    /// LOGIN: the user.
+    User,
+    /// LOGIN: the password.
+    Password {
+        /// The user.
+        user: String,
+    },
+}
 
-impl Session {
-    /// Also after HELO, and without TLS: some devices know nothing else, and the driver says what a log-in is worth.
-    pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Option<Event> {
-        // Whatever becomes of it: what follows may be a password that nobody has asked for, or that comes once more.
-        self.login_debris = true;
-        if self.settings.auth == AuthMode::Off {
-            self.fail(|voice| &voice.not_implemented);
-        } else if self.settings.auth_after_tls && !self.tls {
-            self.fail(|voice| &voice.auth_needs_tls);
-        } else if self.user.is_some() {
-            self.fail(|voice| &voice.auth_again);
-        } else if !matches!(self.state, State::Idle) {
-            self.fail(|voice| &voice.sequence);
-        } else if self.counters.failed_logins >= FAILED_LOGINS {
-            self.close_with(|voice| &voice.too_many_errors);
-        } else {
-            return match (mechanism, initial) {
-                ("PLAIN", None) => self.ask(Step::Plain),
-                ("LOGIN", None) => self.ask(Step::User),
-                ("PLAIN", Some(blob)) => self.take(Step::Plain, blob),
-                ("LOGIN", Some(blob)) => self.take(Step::User, blob),
-                _ => {
-                    self.fail(|voice| &voice.auth_mechanism);
-                    None
-                }
-            };
+/// What a response led to.
+pub(super) enum AuthStep {
+    /// The next challenge.
+    Ask(AuthExchange),
+    /// All that the driver needs to decide.
+    Complete {
+        mechanism: Mechanism,
+        user: String,
+        password: Secret,
+        /// The user stands where another identity belongs.
+        misplaced: bool,
+    },
+    /// The response cannot be read, or the client gave up.
+    Broken(SaslError),
+}
+
+impl AuthExchange {
+    /// The dialogue of this mechanism, if it is known.
+    pub(super) fn of(mechanism: &str) -> Option<AuthExchange> {
+        match mechanism {
+            "PLAIN" => Some(AuthExchange::Plain),
+            "LOGIN" => Some(AuthExchange::User),
+            _ => None,
         }
-        None
     }
 
-    /// One line of the dialogue.
-    pub(super) fn response(&mut self, line: &[u8]) -> Option<Event> {
-        let State::Login(step) = std::mem::replace(&mut self.state, State::Idle) else { return None };
-        match std::str::from_utf8(line) {
-            Ok(line) => self.take(step, line),
-            Err(_) => {
-                self.login_debris = true;
-                self.broken(SaslError::Base64)
+    /// The reply that asks for the response.
+    pub(super) fn challenge<'a>(&self, replies: &'a Replies) -> &'a Reply {
+        match self {
+            AuthExchange::Plain => &replies.auth_plain,
+            AuthExchange::User => &replies.auth_user,
+            AuthExchange::Password { .. } => &replies.auth_password,
+        }
+    }
+
+    /// Takes one response.
+    pub(super) fn take(self, blob: &[u8]) -> AuthStep {
+        self.read(blob).unwrap_or_else(AuthStep::Broken)
+    }
+
+    fn read(self, blob: &[u8]) -> Result<AuthStep, SaslError> {
+        let response = sasl::decode(std::str::from_utf8(blob).map_err(|_| SaslError::Base64)?)?;
+        let (mechanism, Credentials { user, password, misplaced }) = match self {
+            AuthExchange::User => return Ok(AuthStep::Ask(AuthExchange::Password { user: sasl::user(&response)? })),
+            AuthExchange::Plain => (Mechanism::Plain, sasl::plain(&response)?),
+            AuthExchange::Password { user } => {
+                (Mechanism::Login, Credentials { user, password: sasl::password(&response)?, misplaced: false })
             }
-        }
-    }
-
-    fn ask(&mut self, step: Step) -> Option<Event> {
-        match step {
-            Step::Plain => self.say(|voice| &voice.auth_plain),
-            Step::User => self.say(|voice| &voice.auth_user),
-            Step::Password { .. } => self.say(|voice| &voice.auth_password),
-        }
-        self.state = State::Login(step);
-        None
-    }
-
-    fn take(&mut self, step: Step, blob: &str) -> Option<Event> {
-        // Some clients break a long blob in two, and the first half may decode: the next line may be the rest of it.
-        self.login_debris = true;
-        let response = match sasl::decode(blob) {
-            Ok(response) => response,
-            Err(error) => return self.broken(error),
         };
-        let found = match step {
-            Step::User => match sasl::user(&response) {
-                Ok(user) => return self.ask(Step::Password { user }),
-                Err(error) => Err(error),
-            },
-            Step::Plain => sasl::plain(&response).map(|found| (Mechanism::Plain, found)),
-            Step::Password { user } => sasl::password(&response)
-                .map(|password| (Mechanism::Login, Credentials { user, password, misplaced: false })),
-        };
-        match found {
-            Err(error) => self.broken(error),
-            // A user in the wrong place is good enough only where any user is.
-            Ok((_, Credentials { misplaced: true, .. })) if self.settings.auth == AuthMode::Verify => {
-                self.counters.failed_logins += 1;
-                self.fail(|voice| &voice.auth_failed);
-                None
-            }
-            Ok((mechanism, Credentials { user, password, .. })) => {
-                self.state = State::AskedLogin { user: user.clone() };
-                Some(Event::Auth { mechanism, user, password })
-            }
-        }
-    }
-
-    fn broken(&mut self, error: SaslError) -> Option<Event> {
-        match error {
-            SaslError::Cancelled => self.fail(|voice| &voice.auth_cancelled),
-            SaslError::Base64 | SaslError::Parts | SaslError::Characters => self.fail(|voice| &voice.auth_malformed),
-        }
-        None
+        Ok(AuthStep::Complete { mechanism, user, password, misplaced })
     }
 }

@@ -9,7 +9,7 @@ use crate::smtp::sasl::Mechanism;
 
 /// What the driver has to do. Those marked *answer* stop the session until [`answer`](super::Session::answer).
 #[derive(Debug, PartialEq)]
-pub enum Event {
+pub enum SessionEvent {
     /// The input is used up (or an answer is still due): write the output, then read more.
     More,
     /// *Answer*: may this sender open a transaction?
@@ -62,7 +62,7 @@ pub enum Reason {
 
 /// Where a session is, for the driver's deadlines (RFC 5321 section 4.5.3.2.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum SessionPhase {
     /// Between commands.
     Command,
     /// In a log-in dialogue.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: plain values; nothing here is read from a file, that is the business of the settings module above.
 
-use super::voice::Voice;
+use super::replies::Replies;
+use crate::smtp::reply::Reply;
 
 /// How much a client may get wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,9 +29,9 @@ pub enum AuthMode {
 
 /// Settings of a session; one value is shared by all sessions of a listener.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SessionSettings {
     /// What the session says by itself.
-    pub voice: Voice,
+    pub replies: Replies,
     /// How much a client may get wrong.
     pub profile: Profile,
     /// Largest message in octets, after dots are taken off. Announced by `SIZE` (RFC 1870).
@@ -53,12 +54,12 @@ pub struct Settings {
     pub max_messages: u32,
 }
 
-impl Settings {
+impl SessionSettings {
     /// The relay's own settings: tolerant, 50 MiB, 1000 recipients, 100,000 messages a connection, no AUTH, no
     /// STARTTLS.
-    pub fn relay(hostname: &str) -> Settings {
-        Settings {
-            voice: Voice::relay(hostname),
+    pub fn relay(hostname: &str) -> SessionSettings {
+        SessionSettings {
+            replies: Replies::relay(hostname),
             profile: Profile::Tolerant,
             max_message: 50 << 20,
             max_recipients: 1000,
@@ -70,5 +71,36 @@ impl Settings {
             max_junk: 100,
             max_messages: 100_000,
         }
+    }
+
+    /// The reply to EHLO: our name, then a line for each extension (RFC 5321 section 4.1.1.1).
+    pub(super) fn ehlo(&self, tls: bool) -> Reply {
+        let mut text = self.replies.hostname.clone();
+        let keywords = match &self.replies.keywords {
+            // Some panels and PLCs cannot read a reply of several lines.
+            _ if self.profile == Profile::Legacy => Vec::new(),
+            Some(verbatim) => verbatim.clone(),
+            None => self.keywords(tls),
+        };
+        for keyword in keywords.iter().filter(|keyword| !(tls && keyword.eq_ignore_ascii_case("STARTTLS"))) {
+            text.push('\n');
+            text.push_str(keyword);
+        }
+        Reply::new(250, &text)
+    }
+
+    /// Little is announced, because clients break on what is: no CHUNKING, SMTPUTF8, DSN or ENHANCEDSTATUSCODES.
+    fn keywords(&self, tls: bool) -> Vec<String> {
+        let size = format!("SIZE {}", self.max_message);
+        let mut keywords = vec![&size[..], "8BITMIME", "PIPELINING"];
+        if self.starttls {
+            keywords.push("STARTTLS");
+        }
+        if self.auth != AuthMode::Off && (tls || !self.auth_after_tls) {
+            // The second form is for Outlook Express 4 and printers of its age.
+            keywords.extend(["AUTH LOGIN PLAIN", "AUTH=LOGIN PLAIN"]);
+        }
+        keywords.push("HELP");
+        keywords.into_iter().map(str::to_owned).collect()
     }
 }

@@ -1,13 +1,19 @@
 //! Tests of the server session that need no transcript.
 
-use super::*;
+use std::sync::Arc;
 
-fn session(settings: Settings) -> (Session, BytesMut) {
+use bytes::BytesMut;
+
+use super::responder::NOTES;
+use super::*;
+use crate::smtp::reply::Reply;
+
+fn session(settings: SessionSettings) -> (Session, BytesMut) {
     (Session::new(Arc::new(settings)), BytesMut::new())
 }
 
-fn relay() -> Settings {
-    Settings::relay("relay.test")
+fn relay() -> SessionSettings {
+    SessionSettings::relay("relay.test")
 }
 
 #[test]
@@ -15,33 +21,33 @@ fn an_answer_that_nobody_asked_for_changes_nothing() {
     let (mut session, mut input) = session(relay());
     session.answer(Reply::new(550, "x"));
     assert!(session.output().is_empty());
-    assert_eq!(session.step(&mut input), Event::More);
+    assert_eq!(session.step(&mut input), SessionEvent::More);
 }
 
 #[test]
 fn nothing_is_consumed_while_an_answer_is_due() {
     let (mut session, mut input) = session(relay());
     input.extend_from_slice(b"MAIL FROM:<a@b>\r\nQUIT\r\n");
-    assert!(matches!(session.step(&mut input), Event::Mail { .. }));
-    assert_eq!((session.step(&mut input), &input[..]), (Event::More, &b"QUIT\r\n"[..]));
+    assert!(matches!(session.step(&mut input), SessionEvent::Mail { .. }));
+    assert_eq!((session.step(&mut input), &input[..]), (SessionEvent::More, &b"QUIT\r\n"[..]));
     session.answer(Reply::new(250, "OK"));
-    assert_eq!(session.step(&mut input), Event::Close);
+    assert_eq!(session.step(&mut input), SessionEvent::Close);
     assert_eq!(&session.output()[..], b"250 OK\r\n221 2.0.0 Bye\r\n");
 }
 
 #[test]
 fn phases_follow_the_dialogue() {
-    let (mut session, mut input) = session(Settings { auth: AuthMode::Verify, ..relay() });
-    assert_eq!(session.phase(), Phase::Command);
+    let (mut session, mut input) = session(SessionSettings { auth: AuthMode::Verify, ..relay() });
+    assert_eq!(session.phase(), SessionPhase::Command);
     input.extend_from_slice(b"AUTH LOGIN\r\n");
     session.step(&mut input);
-    assert_eq!(session.phase(), Phase::Auth);
+    assert_eq!(session.phase(), SessionPhase::Auth);
     input.extend_from_slice(b"*\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
     for _ in 0..3 {
         session.step(&mut input);
         session.answer(Reply::new(250, "OK"));
     }
-    assert_eq!(session.phase(), Phase::Data);
+    assert_eq!(session.phase(), SessionPhase::Data);
 }
 
 #[test]
@@ -49,7 +55,7 @@ fn a_refused_connection_closes_after_its_reply() {
     let (mut session, mut input) = session(relay());
     session.refuse(Reply::new(421, "4.3.2 Busy"));
     input.extend_from_slice(b"EHLO x\r\n");
-    assert_eq!(session.step(&mut input), Event::Close);
+    assert_eq!(session.step(&mut input), SessionEvent::Close);
     assert_eq!(&session.output()[..], b"421 4.3.2 Busy\r\n");
 }
 
@@ -60,9 +66,11 @@ fn a_kept_connection_carries_many_thousands_of_messages() {
         input.extend_from_slice(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n");
         loop {
             match session.step(&mut input) {
-                Event::Close => panic!("closed before message {n}: {:?}", session.output()),
-                Event::More if input.is_empty() => break,
-                Event::Mail { .. } | Event::Rcpt(_) | Event::Data | Event::End => session.answer(Reply::new(250, "OK")),
+                SessionEvent::Close => panic!("closed before message {n}: {:?}", session.output()),
+                SessionEvent::More if input.is_empty() => break,
+                SessionEvent::Mail { .. } | SessionEvent::Rcpt(_) | SessionEvent::Data | SessionEvent::End => {
+                    session.answer(Reply::new(250, "OK"))
+                }
                 _ => {}
             }
         }
@@ -84,11 +92,11 @@ fn the_greeting_is_one_short_line() {
 #[test]
 fn literal_codes_are_literal() {
     //
-    let voice = Voice::relay("relay.test");
-    let codes = [&voice.mail_ok, &voice.rcpt_ok, &voice.data_go, &voice.bye, &voice.auth_ok].map(Reply::code);
+    let replies = Replies::relay("relay.test");
+    let codes = [&replies.mail_ok, &replies.rcpt_ok, &replies.data_go, &replies.bye, &replies.auth_ok].map(Reply::code);
     assert_eq!(codes, [250, 250, 354, 221, 235]);
     let mut wire = BytesMut::new();
-    for prompt in [&voice.auth_user, &voice.auth_password, &voice.auth_plain] {
+    for prompt in [&replies.auth_user, &replies.auth_password, &replies.auth_plain] {
         prompt.write(&mut wire);
     }
     assert_eq!(&wire[..], b"334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n334 \r\n");
@@ -97,7 +105,7 @@ fn literal_codes_are_literal() {
 #[test]
 fn notes_are_bounded_and_tell_no_secret() {
     // the second half of a blob arrives as a command.
-    let (mut session, mut input) = session(Settings { auth: AuthMode::Verify, max_errors: 1000, ..relay() });
+    let (mut session, mut input) = session(SessionSettings { auth: AuthMode::Verify, max_errors: 1000, ..relay() });
     input.extend_from_slice(b"AUTH PLAIN dXNlcgB1c2Vy\r\nAHBhc\r\nNOOP\r\nFOO\r\n");
     session.step(&mut input);
     let notes = format!("{:?}", session.notes());
@@ -112,9 +120,9 @@ fn notes_are_bounded_and_tell_no_secret() {
 fn q_057_the_rest_of_a_blob_that_was_taken_is_in_no_note() {
     // Cut where the first half is good base64, with the begin of the password in it.
     for (auth, code) in [(AuthMode::Verify, 535), (AuthMode::AcceptAny, 235)] {
-        let (mut session, mut input) = session(Settings { auth, ..relay() });
+        let (mut session, mut input) = session(SessionSettings { auth, ..relay() });
         input.extend_from_slice(b"AUTH PLAIN AHVzZXIAcGFz\r\nc3dvcmQ\r\nsecret\r\nNOOP\r\nFOO\r\n");
-        assert!(matches!(session.step(&mut input), Event::Auth { .. }));
+        assert!(matches!(session.step(&mut input), SessionEvent::Auth { .. }));
         session.answer(Reply::new(code, "x"));
         session.step(&mut input);
         let notes = format!("{:?}", session.notes());
@@ -125,24 +133,24 @@ fn q_057_the_rest_of_a_blob_that_was_taken_is_in_no_note() {
 #[test]
 fn a_066_memory_stays_bounded_by_lines_and_messages() {
     //
-    let (mut session, mut input) = session(Settings { max_message: 1000, ..relay() });
+    let (mut session, mut input) = session(SessionSettings { max_message: 1000, ..relay() });
     input.extend_from_slice(b"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
     for _ in 0..3 {
         session.step(&mut input);
-        session.answer(Reply::new(if session.phase() == Phase::Data { 354 } else { 250 }, "OK"));
+        session.answer(Reply::new(if session.phase() == SessionPhase::Data { 354 } else { 250 }, "OK"));
     }
     let (mut kept, mut sent) = (0, 0);
     loop {
         input.extend_from_slice(&[b'x'; 4096]);
         sent += 4096;
         match session.step(&mut input) {
-            Event::Chunk(chunk) => kept += chunk.len(),
-            Event::Discarded(reason) => assert_eq!(reason, Reason::TooLarge),
-            Event::More => {}
-            Event::Close => break,
+            SessionEvent::Chunk(chunk) => kept += chunk.len(),
+            SessionEvent::Discarded(reason) => assert_eq!(reason, Reason::TooLarge),
+            SessionEvent::More => {}
+            SessionEvent::Close => break,
             other => panic!("{other:?}"),
         }
-        while session.phase() == Phase::Data && !input.is_empty() {
+        while session.phase() == SessionPhase::Data && !input.is_empty() {
             session.step(&mut input);
         }
         assert!(sent < 4 << 20);
@@ -153,9 +161,9 @@ fn a_066_memory_stays_bounded_by_lines_and_messages() {
 
 #[test]
 fn a_provider_can_be_imitated() {
-    let mut settings = Settings { starttls: true, ..relay() };
-    settings.voice.hostname = "newxmesmtplogicsvrszb20-0.qq.com-10.0.0.1-7".to_owned();
-    settings.voice.keywords = Some(["PIPELINING", "STARTTLS", "AUTH=LOGIN", "8BITMIME"].map(str::to_owned).to_vec());
+    let mut settings = SessionSettings { starttls: true, ..relay() };
+    settings.replies.hostname = "newxmesmtplogicsvrszb20-0.qq.com-10.0.0.1-7".to_owned();
+    settings.replies.keywords = Some(["PIPELINING", "STARTTLS", "AUTH=LOGIN", "8BITMIME"].map(str::to_owned).to_vec());
     let (mut session, mut input) = session(settings);
     let mut hello = |session: &mut Session| {
         input.extend_from_slice(b"EHLO x\r\n");
@@ -172,10 +180,10 @@ fn a_provider_can_be_imitated() {
 #[test]
 fn a_044_a_password_that_nobody_asked_for_is_in_no_note() {
     // The client does not wait for the answers, or repeats itself; its base64 has letters only, like a verb.
-    let verify = || Settings { auth: AuthMode::Verify, max_errors: 1000, ..relay() };
-    let cases: [(Settings, &str); 7] = [
-        (Settings { auth: AuthMode::Off, ..verify() }, "AUTH LOGIN\r\n"),
-        (Settings { auth_after_tls: true, starttls: true, ..verify() }, "AUTH LOGIN\r\n"),
+    let verify = || SessionSettings { auth: AuthMode::Verify, max_errors: 1000, ..relay() };
+    let cases: [(SessionSettings, &str); 7] = [
+        (SessionSettings { auth: AuthMode::Off, ..verify() }, "AUTH LOGIN\r\n"),
+        (SessionSettings { auth_after_tls: true, starttls: true, ..verify() }, "AUTH LOGIN\r\n"),
         (verify(), "AUTH NTLM\r\n"),
         (verify(), "AUTH PLAIN a b\r\n"),
         (verify(), "AUTH PLAIN !\r\n"),
@@ -185,7 +193,7 @@ fn a_044_a_password_that_nobody_asked_for_is_in_no_note() {
     for (settings, start) in cases {
         let (mut session, mut input) = session(settings);
         input.extend_from_slice(format!("{start}UGFzcwdk\r\nUGFzcwdk\r\n").as_bytes());
-        if let Event::Auth { .. } = session.step(&mut input) {
+        if let SessionEvent::Auth { .. } = session.step(&mut input) {
             session.answer(Reply::new(235, "2.7.0 OK"));
             session.step(&mut input);
         }
@@ -197,11 +205,11 @@ fn a_044_a_password_that_nobody_asked_for_is_in_no_note() {
 
 #[test]
 fn a_059_a_delivery_does_not_buy_more_guesses() {
-    let (mut session, mut input) = session(Settings { auth: AuthMode::Verify, ..relay() });
+    let (mut session, mut input) = session(SessionSettings { auth: AuthMode::Verify, ..relay() });
     let mut asked = 0;
     for _ in 0..5 {
         input.extend_from_slice(b"AUTH PLAIN AHUAcA==\r\n");
-        if matches!(session.step(&mut input), Event::Auth { .. }) {
+        if matches!(session.step(&mut input), SessionEvent::Auth { .. }) {
             asked += 1;
             session.answer(Reply::new(535, "5.7.8 No"));
         }

@@ -33,17 +33,17 @@ fn reply(text: &str) -> Reply {
     Reply::new(code.parse().unwrap(), text)
 }
 
-fn refused(phase: client::Phase, text: &str) -> RecipientOutcome {
+fn refused(phase: client::ClientPhase, text: &str) -> RecipientOutcome {
     RecipientOutcome::Refused { phase, reply: reply(text) }
 }
 
 /// The fate of one recipient and the condition of the account after this refusal.
-fn after(group: Group, phase: client::Phase, text: &str) -> (Fate, Condition) {
+fn after(group: Group, phase: client::ClientPhase, text: &str) -> (Fate, Condition) {
     let report = of_transaction(&settings(group), &[refused(phase, text)]);
     (report.outcomes[0].fate, report.condition)
 }
 
-fn session(group: Group, phase: client::Phase, text: &str) -> Condition {
+fn session(group: Group, phase: client::ClientPhase, text: &str) -> Condition {
     let kind = FailureKind::Refused(reply(text));
     of_failure(&settings(group), &Failure { phase, kind, sent_credentials: true })
 }
@@ -52,9 +52,9 @@ fn session(group: Group, phase: client::Phase, text: &str) -> Condition {
 fn each_recipient_is_judged_by_itself() {
     let outcomes = [
         RecipientOutcome::Accepted(reply("250 OK")),
-        refused(client::Phase::Rcpt, "550 Mailbox not found"),
-        refused(client::Phase::Rcpt, "452 4.5.3 Too many recipients"),
-        refused(client::Phase::Rcpt, "550 Mailbox unavailable or access denied"),
+        refused(client::ClientPhase::Rcpt, "550 Mailbox not found"),
+        refused(client::ClientPhase::Rcpt, "452 4.5.3 Too many recipients"),
+        refused(client::ClientPhase::Rcpt, "550 Mailbox unavailable or access denied"),
     ];
     let report = of_transaction(&settings(Group::Tencent), &outcomes);
     let fates: Vec<Fate> = report.outcomes.iter().map(|one| one.fate).collect();
@@ -75,7 +75,7 @@ fn a_limit_of_the_account_spends_no_try() {
         (Group::Microsoft, "554 5.2.2 mailbox full", Action::Pause),
     ];
     for (group, text, action) in cases {
-        let (fate, condition) = after(group, client::Phase::FinalDot, text);
+        let (fate, condition) = after(group, client::ClientPhase::FinalDot, text);
         assert_eq!(fate, Fate::Waits, "{text}");
         let Condition::Account { verdict, text: kept } = condition else { panic!("{text}") };
         assert_eq!((verdict.action, kept.as_str()), (action, text));
@@ -92,7 +92,7 @@ fn what_is_wrong_with_a_message_is_not_held_against_the_account() {
         ("421 closing", Fate::Later),
     ];
     for (text, fate) in cases {
-        assert_eq!(after(Group::Tencent, client::Phase::FinalDot, text), (fate, Condition::Works), "{text}");
+        assert_eq!(after(Group::Tencent, client::ClientPhase::FinalDot, text), (fate, Condition::Works), "{text}");
     }
 }
 
@@ -100,34 +100,34 @@ fn what_is_wrong_with_a_message_is_not_held_against_the_account() {
 fn a_refused_log_in_never_bounces_and_is_never_tried_at_once() {
     for group in Group::ALL {
         for code in 200..600 {
-            let condition = session(group, client::Phase::Auth, &format!("{code} no"));
+            let condition = session(group, client::ClientPhase::Auth, &format!("{code} no"));
             let Condition::Account { verdict, .. } = condition else { panic!("{code} {condition:?}") };
             let waits = matches!(verdict.action, Action::RetrySoon | Action::Cool15 | Action::Cool15ThenPause);
             assert!(waits, "{code} {verdict:?}");
         }
     }
     let text = "502 Invalid input from 203.0.113.9 to node.qq.com.";
-    let Condition::Account { verdict, .. } = session(Group::Tencent, client::Phase::Auth, text) else { panic!() };
+    let Condition::Account { verdict, .. } = session(Group::Tencent, client::ClientPhase::Auth, text) else { panic!() };
     assert_eq!((verdict.cause, verdict.action, verdict.scope), ("QQ-A8", Action::Cool15ThenPause, Scope::Account));
     // A row of the owner that says so does not make it a bounce either.
     let row = crate::provider::UserRow { pattern: "moon".into(), action: "bounce".into(), ..Default::default() };
     let settings = UpstreamSettings { catalogue: Catalogue::with(vec![row]).unwrap(), ..settings(Group::Generic) };
     let kind = FailureKind::Refused(reply("535 moon"));
-    let failure = Failure { phase: client::Phase::Auth, kind, sent_credentials: true };
+    let failure = Failure { phase: client::ClientPhase::Auth, kind, sent_credentials: true };
     let Condition::Account { verdict, .. } = of_failure(&settings, &failure) else { panic!() };
     assert_eq!((verdict.cause, verdict.action), ("own-1", Action::Cool15ThenPause));
 }
 
 #[test]
 fn a_session_that_is_refused_is_the_lines_fault_unless_it_names_a_limit() {
-    assert!(matches!(session(Group::Generic, client::Phase::Greeting, "421 busy"), Condition::Line(_)));
-    let condition = session(Group::Tencent, client::Phase::Greeting, "550 Ip frequency limited");
+    assert!(matches!(session(Group::Generic, client::ClientPhase::Greeting, "421 busy"), Condition::Line(_)));
+    let condition = session(Group::Tencent, client::ClientPhase::Greeting, "550 Ip frequency limited");
     assert!(matches!(condition, Condition::Account { verdict, .. } if verdict.cause == "QQ-F1"), "{condition:?}");
 }
 
 #[test]
 fn faults_of_our_own_have_remedies() {
-    let failure = Failure { phase: client::Phase::Ehlo, kind: FailureKind::NoMechanism, sent_credentials: false };
+    let failure = Failure { phase: client::ClientPhase::Ehlo, kind: FailureKind::NoMechanism, sent_credentials: false };
     let condition = of_failure(&settings(Group::Generic), &failure);
     let Condition::Account { verdict, .. } = &condition else { panic!("{condition:?}") };
     assert_eq!(*verdict, NO_MECHANISM);

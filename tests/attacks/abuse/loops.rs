@@ -16,7 +16,7 @@ use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
 use yizhan::report::NoticeTo;
 use yizhan::route::Pattern;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 use yizhan::secret::{Secret, SecretSource};
 use yizhan::smtp::server::AuthMode;
 
@@ -101,7 +101,7 @@ async fn a_061_settings_that_send_to_the_relay_itself_are_refused() {
 #[tokio::test]
 async fn a_061_a_relay_that_sends_to_itself_comes_to_an_end() {
     let (ca, port) = (TestCa::new(), Reserved::new().release());
-    let office = Office::with("circle", Limits::default(), |settings| {
+    let office = Office::with("circle", SandboxLimits::default(), |settings| {
         let identity = ca.issue(NAMES);
         let folder = ca.file().parent().unwrap().to_owned();
         let (certificate, key) = (folder.join("door.pem"), folder.join("door.key"));
@@ -179,7 +179,7 @@ async fn told(office: &Office, from: &str, fields: &str) -> Vec<String> {
 
 /// An office that tells these, with a list that names alice@corp.example and all of lan.example.
 async fn telling(name: &str, to: NoticeTo) -> Office {
-    Office::with(name, Limits::default(), |settings| {
+    Office::with(name, SandboxLimits::default(), |settings| {
         settings.notice.to = to;
         // Other users are there, and are not asked for.
         settings.users.push(User {

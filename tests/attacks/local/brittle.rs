@@ -16,7 +16,7 @@ use yizhan::queue::{
     MessageFilter, MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueFuture, SavedTime, Settled,
     Settlement, StoredBody,
 };
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 use crate::support::folder::Folder;
 use crate::support::office::{Office, provider, settings};
@@ -81,7 +81,7 @@ pub(crate) fn open_queue(settings: &Settings) -> SqliteQueue {
 
 /// An office whose queue is brittle, after `change` has had a hand in its settings.
 pub(crate) async fn office(name: &str, change: impl FnOnce(&mut Settings)) -> (Office, Arc<Brittle>) {
-    let (folder, sandbox) = (Folder::new(name), provider(Limits::default()).await);
+    let (folder, sandbox) = (Folder::new(name), provider(SandboxLimits::default()).await);
     let mut settings = settings(&sandbox, &folder);
     change(&mut settings);
     let queue = brittle(open_queue(&settings));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 
 use super::{nobody_home, send, taken};
 use crate::support::harm::{Tracer, start_under_strace, under_strace};
@@ -35,7 +35,7 @@ async fn the_next_one_sends(site: &Site, sandbox: &Sandbox, books: &Books) -> us
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_084_killed_before_the_final_dot() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("before-dot", &sandbox, QUICK);
     let relay = site.start().await;
     let mut device = Device::connect(relay.door()).await;
@@ -53,7 +53,7 @@ async fn a_084_killed_before_the_final_dot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_084_killed_at_each_sync() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("at-sync", &sandbox, QUICK);
     site.start().await.stop().await;
@@ -101,7 +101,7 @@ async fn start_or_die(site: &Site, options: &[&str]) -> Result<Option<Program>, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_084_killed_between_the_sync_and_the_250() {
     for size in SIZES {
-        let sandbox = provider(Limits::default()).await;
+        let sandbox = provider(SandboxLimits::default()).await;
         nobody_home(&sandbox);
         let site = Site::new("before-250", &sandbox, QUICK);
         // One thread serves the client: greeting, EHLO, MAIL, RCPT, DATA, and the sixth is the answer to the final dot.
@@ -120,7 +120,7 @@ async fn a_084_killed_between_the_sync_and_the_250() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_084_killed_right_after_the_250() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("after-250", &sandbox, QUICK);
     let books = Books::default();
@@ -135,7 +135,7 @@ async fn a_084_killed_right_after_the_250() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_084_killed_while_the_provider_is_given_the_message() {
     for stage in [Stage::Data, Stage::Body, Stage::FinalDot] {
-        let sandbox = provider(Limits::default()).await;
+        let sandbox = provider(SandboxLimits::default()).await;
         sandbox.fault(Fault::forever(stage, What::Stall));
         let site = Site::new("in-data", &sandbox, QUICK);
         let relay = site.start().await;
@@ -153,7 +153,7 @@ async fn a_084_killed_while_the_provider_is_given_the_message() {
 /// The one window in which a copy cannot be avoided (RFC 1047): the provider has the message, the queue does not know.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_084_killed_between_the_providers_250_and_the_queue() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.fault(Fault::once(Stage::FinalDot, What::Delay(Duration::from_secs(4))));
     let site = Site::new("window", &sandbox, QUICK);
     let relay = site.start().await;

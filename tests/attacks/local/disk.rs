@@ -7,7 +7,7 @@ use rustix::process::{Signal, kill_process};
 
 use yizhan::queue::MessageState;
 use yizhan::route::Pattern;
-use yizhan::sandbox::{Limits, Sandbox};
+use yizhan::sandbox::{Sandbox, SandboxLimits};
 use yizhan::secret::Secret;
 
 use super::brittle::office;
@@ -42,7 +42,7 @@ async fn all_is_sent(site: &Site, sandbox: &Sandbox, relay: Program, books: &Boo
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_080_a_size_that_finds_no_room_is_refused_at_mail_and_a_draft_leaves_nothing() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let settings = QUICK.replace("disk_free = 0", "disk_free = \"1MiB\"");
     let site = Site::with("size", &sandbox, &settings, |folder| folder.path().join("disk").join("data"));
     let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=8m"));
@@ -73,7 +73,7 @@ async fn a_080_a_size_that_finds_no_room_is_refused_at_mail_and_a_draft_leaves_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_081_no_inodes_refuses_keeps_sends_and_heals() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::with("inodes", &sandbox, QUICK, |folder| folder.path().join("disk").join("data"));
     let disk = need!(Disk::mount(&site.folder.path().join("disk"), "size=64m,nr_inodes=1200"));
     not_now(&sandbox);
@@ -104,7 +104,7 @@ async fn a_081_no_inodes_refuses_keeps_sends_and_heals() {
 /// files are open.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_081_a_disk_that_goes_read_only_refuses_keeps_and_heals() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     not_now(&sandbox);
     let site = Site::new("read-only", &sandbox, QUICK);
     let relay = site.start().await;
@@ -126,7 +126,7 @@ async fn a_081_a_disk_that_goes_read_only_refuses_keeps_and_heals() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_081_a_queue_folder_that_is_deleted_takes_nothing_and_sends_what_it_has() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     not_now(&sandbox);
     let site = Site::new("deleted", &sandbox, QUICK);
     let relay = site.start().await;
@@ -159,7 +159,7 @@ async fn a_081_a_queue_folder_that_is_deleted_takes_nothing_and_sends_what_it_ha
 async fn a_081_a_queue_folder_that_nobody_may_enter_refuses_keeps_and_heals() {
     need!(require_root("another user"));
     let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     not_now(&sandbox);
     let site = Site::new("mode", &sandbox, QUICK);
     let relay = Program::start(run_as(&site, uid, gid)).await;
@@ -184,7 +184,7 @@ async fn a_081_a_queue_folder_that_nobody_may_enter_refuses_keeps_and_heals() {
 async fn a_082_each_sync_that_fails_is_no_250_and_is_not_tried_again() {
     let (mut injected, mut refused) = (0, 0);
     for error in ["EIO", "ENOSPC"] {
-        let sandbox = provider(Limits::default()).await;
+        let sandbox = provider(SandboxLimits::default()).await;
         nobody_home(&sandbox);
         let site = Site::new("sync", &sandbox, QUICK);
         site.start().await.stop().await;
@@ -287,7 +287,7 @@ fn two_pools(sandbox: &Sandbox) -> Site {
 /// The disk fails at the commit of such a letter: what the database may have kept of the two messages is deleted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_082_a_commit_that_fails_leaves_nothing_of_a_letter_for_two_pools() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = two_pools(&sandbox);
     site.start().await.stop().await;
@@ -330,7 +330,7 @@ async fn a_082_a_commit_that_fails_leaves_nothing_of_a_letter_for_two_pools() {
 /// with the database, because the client, which was refused, sends the letter again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_082_a_letter_whose_sync_failed_is_deleted_when_the_disk_works_again() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     not_now(&sandbox);
     let site = Site::new("no-sync", &sandbox, QUICK);
     let relay = site.start().await;
@@ -366,7 +366,7 @@ fn failed_syncs(trace: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_083_interrupted_calls_are_made_again() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("eintr", &sandbox, QUICK);
     // Every third of these calls of each thread. (Not write: the runtime wakes itself with it, where it cannot happen.)
     let inject = "inject=pwrite64,pread64,ftruncate:error=EINTR:when=3+3";
@@ -392,7 +392,7 @@ async fn a_083_interrupted_calls_are_made_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_083_a_file_that_says_later_is_an_error_and_nothing_is_torn() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("eagain", &sandbox, QUICK);
     let relay = site.start().await;
@@ -418,7 +418,7 @@ async fn a_083_a_file_that_says_later_is_an_error_and_nothing_is_torn() {
 /// A limit to the size of a file cuts a write short in truth, and sends a signal that ends who does not expect it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_083_a_file_that_may_not_grow_is_an_error_and_not_the_end() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("fsize", &sandbox, QUICK);
     let relay = site.start().await;
@@ -451,7 +451,7 @@ async fn a_083_a_file_that_may_not_grow_is_an_error_and_not_the_end() {
 /// `yizhan queue` shows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_086_a_flipped_bit_is_held_and_told() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("flipped", &sandbox, QUICK);
     let relay = site.start().await;

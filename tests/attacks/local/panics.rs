@@ -7,13 +7,13 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use yizhan::admin::control;
-use yizhan::admin::{Order, Reply};
+use yizhan::admin::{AdminCommand, AdminReply};
 use yizhan::app::Relay;
 use yizhan::cli::serve::{Signals, serve};
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::mail::{Address, Id, Lane, ReversePath};
 use yizhan::queue::{MessageOrigin, MessageState, NewMessage, QueueError, StoredBody};
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 use yizhan::telemetry::counter::PANICS;
 
 use super::brittle::{brittle, office, open_queue};
@@ -131,9 +131,9 @@ async fn a_093_a_panic_in_an_order_ends_that_order_only() {
     let (office, queue) = office("order", |_| {}).await;
     let data = office.settings.queue.data_dir.clone();
     queue.panic_at("list");
-    let list = Order::List { states: Vec::new(), limit: 0 };
+    let list = AdminCommand::List { states: Vec::new(), limit: 0 };
     assert!(control::ask(&data, &list).await.is_err(), "no answer is no good answer");
-    assert!(matches!(control::ask(&data, &list).await, Ok(Reply::Messages(_))));
+    assert!(matches!(control::ask(&data, &list).await, Ok(AdminReply::Messages(_))));
     assert_eq!(panics(&office, "order"), 1);
     let id = office.send(&["a@else.test"], MAIL).await;
     office.wait_state(id, MessageState::Delivered).await;
@@ -267,7 +267,7 @@ fn a_093_a_relay_that_is_broken_exits_with_1() {
 /// log, the client is told, the next one is served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_093_the_program_says_a_panic_on_one_line_with_its_place() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.fault(Fault::forever(Stage::Connect, What::Stall));
     let site = Site::new("panic", &sandbox, QUICK);
     // The first write of the thread that serves everybody is the greeting, the second the answer to EHLO.
@@ -291,7 +291,7 @@ async fn a_093_the_program_says_a_panic_on_one_line_with_its_place() {
 /// what the system said, and the end of the process; the next one has the mail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_093_a_runtime_that_cannot_be_woken_ends_the_process_with_one_line() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     sandbox.fault(Fault::forever(Stage::Connect, What::Stall));
     let site = Site::new("wakeup", &sandbox, QUICK);
     let books = Books::default();

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 
 use super::taken;
 use crate::support::load::Books;
@@ -36,7 +36,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_048_a_link_in_the_place_of_the_spool_stops_the_start_and_nothing_behind_it_is_touched() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("spool-link", &sandbox, QUICK);
     let foreign = foreign(&site);
     let before = contents(&foreign);
@@ -70,7 +70,7 @@ async fn a_048_a_link_in_the_place_of_the_spool_stops_the_start_and_nothing_behi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_048_nothing_is_moved_through_a_link_in_the_place_of_quarantine() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("quarantine-link", &sandbox, QUICK);
     let foreign = site.folder.path().join("foreign");
     let stray = site.data.join("spool/ef/0123456789abcdef");
@@ -93,7 +93,7 @@ async fn a_048_nothing_is_moved_through_a_link_in_the_place_of_quarantine() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_048_a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let hook = "[notice]\nwebhook = { file = \"HOOK\" }\n";
     let site = Site::new("pipe", &sandbox, &format!("{QUICK}{hook}"));
     let webhook = site.folder.path().join("hook");
@@ -127,7 +127,7 @@ async fn a_048_a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
 /// Others can read the code, and replace the queue: `check` and `doctor` say so, with the remedy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_044_a_mode_that_is_too_wide_is_warned_about() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("modes", &sandbox, QUICK);
     site.folder.dir("data", 0o777);
     site.folder.file("code", CODE);

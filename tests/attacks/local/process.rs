@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::task::JoinSet;
 
 use yizhan::admin::control;
-use yizhan::admin::{Order, Reply};
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::admin::{AdminCommand, AdminReply};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 use yizhan::secret::Secret;
 
 use super::{nobody_home, not_now, run_as, send, taken};
@@ -56,7 +56,7 @@ async fn crowd(books: &Arc<Books>, relay: &Program) -> Vec<Option<String>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_090_without_memory_it_refuses_or_ends_and_the_queue_is_whole() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("memory", &sandbox, QUICK);
     let books = Arc::new(Books::default());
@@ -95,7 +95,7 @@ async fn a_090_without_memory_it_refuses_or_ends_and_the_queue_is_whole() {
 async fn a_090_without_threads_it_refuses_and_heals() {
     need!(require_root("another user"));
     let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     not_now(&sandbox);
     let site = Site::new("threads", &sandbox, QUICK);
     let relay = Program::start(run_as(&site, uid, gid)).await;
@@ -133,7 +133,7 @@ async fn a_090_without_threads_it_refuses_and_heals() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::print_stdout, reason = "libtest shows a test's standard output")]
 async fn a_090_with_too_little_memory_it_does_not_start_and_says_so_by_its_exit_code() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("start", &sandbox, QUICK);
     let books = Books::default();
@@ -165,7 +165,7 @@ async fn a_090_with_too_little_memory_it_does_not_start_and_says_so_by_its_exit_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_091_a_signal_in_the_middle_finishes_what_was_begun() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("term", &sandbox, &format!("{QUICK}[account.office.budget]\nconnections = 1\n{BUDGET}"));
     let relay = site.start().await;
     let books = Books::default();
@@ -206,7 +206,7 @@ const BUDGET: &str = "messages_per_minute = 1000000\nrecipients_per_hour = 10000
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_092_a_settings_file_that_is_wrong_changes_nothing_while_it_runs() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("wrong", &sandbox, QUICK);
     let relay = site.start().await;
     let books = Books::default();
@@ -230,7 +230,7 @@ async fn a_092_a_settings_file_that_is_wrong_changes_nothing_while_it_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_092_queued_mail_uses_the_new_password() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("rotated", &sandbox, QUICK);
     let relay = site.start().await;
     let books = Books::default();
@@ -252,7 +252,7 @@ async fn a_092_queued_mail_uses_the_new_password() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_that_nobody_reads_does_not_stop_the_mail() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("log-unread", &sandbox, &format!("{QUICK}level = \"debug\"\n"));
     let relay = site.start().await;
     relay.leave_unread(true);
@@ -281,7 +281,7 @@ async fn a_log_that_nobody_reads_does_not_stop_the_mail() {
 /// Other programs send these to have a log opened anew, to ask for figures, or with a timer that was inherited.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_091_a_signal_without_a_meaning_is_logged_and_ignored() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("signals", &sandbox, QUICK);
     let relay = site.start().await;
     let signals = [
@@ -310,7 +310,7 @@ async fn a_091_a_signal_without_a_meaning_is_logged_and_ignored() {
 async fn a_044_the_memory_of_the_relay_is_closed_to_its_own_user() {
     need!(require_root("another user"));
     let (uid, gid) = need!(account("nobody").ok_or_else(|| Missing("the user nobody".to_owned())));
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("core", &sandbox, QUICK);
     let relay = Program::start(run_as(&site, uid, gid)).await;
     let owner = fs::metadata(format!("/proc/{}/mem", relay.pid())).expect("it runs").uid();
@@ -326,7 +326,7 @@ async fn hang(relay: &Program, file: &Path) -> Result<Tracer, Missing> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_092_a_secret_file_that_hangs_holds_up_nothing_but_log_ins() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let site = Site::new("secret-hangs", &sandbox, QUICK);
     let relay = site.start().await;
     let mut device = Device::connect(relay.door()).await;
@@ -337,15 +337,15 @@ async fn a_092_a_secret_file_that_hangs_holds_up_nothing_but_log_ins() {
     device.send("a@b.c", &["d@e.f"], b"Subject: 2\r\n\r\nx\r\n").await;
     relay.event("account_cooling").await;
     // Not by the command line, which looks at the files that the settings name, and would hang as well.
-    let ask = async |order: Order| {
+    let ask = async |order: AdminCommand| {
         let asked = tokio::time::timeout(Duration::from_secs(15), control::ask(&site.data, &order)).await;
         asked.expect("the relay answers").expect("the socket works")
     };
     for _ in 0..3 {
-        let Reply::Accounts(accounts) = ask(Order::Accounts {}).await else { panic!("another answer") };
+        let AdminReply::Accounts(accounts) = ask(AdminCommand::Accounts {}).await else { panic!("another answer") };
         assert_eq!(accounts[0].state, "cooling");
     }
-    assert_eq!(ask(Order::ResumeAccount { name: "office".to_owned() }).await, Reply::Done);
+    assert_eq!(ask(AdminCommand::ResumeAccount { name: "office".to_owned() }).await, AdminReply::Done);
     // The next log-in cannot read it either; that is said, and waits for the file.
     let why =
         relay.line("that the secret cannot be read", |line| line.contains("secret file").then(|| line.to_owned()));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use yizhan::clock::Timestamp;
 use yizhan::config::Settings;
 use yizhan::queue::{MessageState, QueueEntry};
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 
 use super::taken;
 use crate::support::day::Day;
@@ -29,7 +29,7 @@ fn refuse(sandbox: &Sandbox) {
 /// An office with the documented schedule, with twenty messages that have been tried for some hours.
 async fn tried_for_hours(name: &str) -> (Day, Office) {
     let day = Day::new();
-    let office = Office::at(day.clock(), name, Limits::default(), |settings| {
+    let office = Office::at(day.clock(), name, SandboxLimits::default(), |settings| {
         settings.queue.schedule.retry =
             [1, 5, 15, 60, 120, 240].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
     })
@@ -118,7 +118,7 @@ async fn a_088_a_clock_that_was_set_back_while_the_relay_was_stopped() {
 async fn taken_ahead(name: &str) -> (Day, Office) {
     let day = Day::new();
     day.clock().set(day.at(8, 0));
-    let office = Office::at(day.clock(), name, Limits::default(), |_| {}).await;
+    let office = Office::at(day.clock(), name, SandboxLimits::default(), |_| {}).await;
     let delivery = office.relay.delivery();
     delivery.pause(delivery.account("office").unwrap(), "a test").await.unwrap();
     for _ in 0..20 {
@@ -174,7 +174,7 @@ fn shifted(site: &Site, shift: &Path) -> Result<Command, Missing> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_088_the_program_takes_a_year_forward_and_back() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let retry = QUICK.replace("[\"1s\"]", "[\"1s\", \"1s\", \"1s\", \"2h\"]");
     let site = Site::new("shift", &sandbox, &retry);
     let shift = site.folder.file("shift", "+0\n");
@@ -211,7 +211,7 @@ async fn a_089_dates_are_english_and_numeric_in_every_zone_and_language() {
         if !Path::new("/usr/share/zoneinfo").join(zone).exists() {
             return crate::support::skip::skip(Missing("package tzdata".to_owned()));
         }
-        let sandbox = provider(Limits::default()).await;
+        let sandbox = provider(SandboxLimits::default()).await;
         let site = Site::new("zone", &sandbox, QUICK);
         let mut command = site.run_command();
         command.env("TZ", zone).env("LC_ALL", language).env("LANG", language);
@@ -256,7 +256,7 @@ async fn a_089_the_year_2038_and_later_are_years_like_others() {
     for (begin, year) in [(2_147_483_640_000, "2038"), (4_294_967_290_000, "2106"), (13_574_563_200_000, "2400")] {
         let day = Day::starting(Timestamp::from_millis(begin));
         let slowly = |settings: &mut Settings| settings.queue.schedule.retry = vec![Duration::from_secs(60)];
-        let office = Office::at(day.clock(), "far", Limits::default(), slowly).await;
+        let office = Office::at(day.clock(), "far", SandboxLimits::default(), slowly).await;
         refuse(&office.sandbox);
         let id = office.send(&["a@else.test"], MAIL).await;
         day.run_until(day.at(0, 2)).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 use super::{nobody_home, taken};
 use crate::support::harm::Tracer;
@@ -16,7 +16,7 @@ use crate::support::skip::need;
 /// delivered. The account and the line are not to blame: other mail goes on at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_086_a_body_that_cannot_be_read_is_held_and_the_account_goes_on() {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     nobody_home(&sandbox);
     let site = Site::new("unreadable", &sandbox, QUICK);
     let relay = site.start().await;

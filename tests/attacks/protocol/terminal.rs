@@ -2,7 +2,7 @@
 //!
 //! Not here: secrets (`secrets`), and the escaping by itself (`telemetry::log`).
 
-use yizhan::sandbox::{Fault, Limits, Sandbox, Stage, What};
+use yizhan::sandbox::{Fault, Sandbox, SandboxLimits, Stage, What};
 use yizhan::telemetry::escape::obeyed;
 
 use crate::support::conventions::legal;
@@ -12,7 +12,7 @@ use crate::support::program::{Program, QUICK, Site, field_of};
 
 /// The relay as a program with a log of everything, in this format.
 async fn program(format: &str, more: &str) -> (Sandbox, Site, Program) {
-    let sandbox = provider(Limits::default()).await;
+    let sandbox = provider(SandboxLimits::default()).await;
     let quick = QUICK.replace("\"json\"", &format!("\"{format}\""));
     let site = Site::new("injection", &sandbox, &format!("{quick}level = \"trace\"\n"));
     let text = std::fs::read_to_string(&site.config).expect("it was written");

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 use super::Scene;
 use crate::support::peers::{program, require_root};
@@ -53,7 +53,7 @@ async fn a_109_a_dead_address_family_costs_no_try() {
 async fn inside() {
     let found: Vec<_> = tokio::net::lookup_host((HOST, 465)).await.unwrap().map(|address| address.is_ipv6()).collect();
     assert_eq!(found, [true, false], "the dead family comes first");
-    let scene = Scene::with("families", Limits::default(), |settings| {
+    let scene = Scene::with("families", SandboxLimits::default(), |settings| {
         let [place] = &settings.accounts[0].endpoints[..] else { panic!("one place") };
         settings.accounts[0].endpoints = vec![Endpoint { host: HOST.to_owned(), port: place.port, tls: Tls::Implicit }];
     })

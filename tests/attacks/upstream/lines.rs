@@ -7,7 +7,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use yizhan::net::dial::{DialError, dial};
 use yizhan::provider::{Endpoint, Tls};
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Fault, Limits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 use yizhan::upstream::{DIAL_LIMIT, HANDSHAKE_LIMIT};
 
 use super::{MAIL, Scene, reason};
@@ -16,7 +16,7 @@ use crate::support::office::endpoint;
 
 #[tokio::test]
 async fn a_094_a_closed_port_keeps_the_mail_and_backs_off() {
-    let scene = Scene::with("closed", Limits::default(), |settings| {
+    let scene = Scene::with("closed", SandboxLimits::default(), |settings| {
         let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         settings.accounts[0].endpoints = vec![endpoint(dead, Tls::Implicit)];
     })
@@ -65,7 +65,7 @@ async fn a_094_a_black_hole_is_given_up_in_time() {
 async fn a_094_a_silent_server_does_not_keep_the_door_closed() {
     let middle = Middle::to(([127, 0, 0, 1], 9).into(), Manner::Silent).await;
     let door = middle.addr();
-    let scene = Scene::with("silent", Limits::default(), |settings| {
+    let scene = Scene::with("silent", SandboxLimits::default(), |settings| {
         settings.accounts[0].endpoints = vec![endpoint(door, Tls::Implicit)];
     })
     .await;
@@ -95,7 +95,7 @@ async fn a_094_a_late_greeting_is_a_greeting() {
 #[tokio::test]
 async fn a_108_a_name_that_does_not_exist_defers_and_is_named() {
     let log = Log::listen();
-    let scene = Scene::with("nxdomain", Limits::default(), |settings| {
+    let scene = Scene::with("nxdomain", SandboxLimits::default(), |settings| {
         let host = "smtp.no-such-host.invalid".to_owned();
         settings.accounts[0].endpoints = vec![Endpoint { host, port: 465, tls: Tls::Implicit }];
     })

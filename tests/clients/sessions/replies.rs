@@ -11,7 +11,7 @@ use crate::support::peers::program;
 use crate::support::scripted::{Say, Scripted};
 use crate::support::skip::{Missing, need};
 use yizhan::provider::Tls;
-use yizhan::sandbox::Limits;
+use yizhan::sandbox::SandboxLimits;
 use yizhan::smtp::server::Profile;
 
 const DATA: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
@@ -196,7 +196,7 @@ async fn q_118_smtputf8_is_harmless_with_ascii_and_refused_without() {
         _ => Say::Usual,
     })
     .await;
-    let office = Office::with("utf8", Limits::default(), |settings| {
+    let office = Office::with("utf8", SandboxLimits::default(), |settings| {
         settings.accounts[0].endpoints = vec![endpoint(server.addr(), Tls::Implicit)];
         settings.accounts[0].ca = Some(server.ca().to_owned());
     })

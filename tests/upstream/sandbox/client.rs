@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::sandbox::{Limits, Sandbox, Settings};
+use yizhan::sandbox::{Sandbox, SandboxLimits, SandboxSettings};
 use yizhan::secret::Secret;
 
 pub(crate) const USER: &str = "10000@qq.com";
@@ -24,13 +24,13 @@ pub(crate) const GOOD: &[u8] = b"From: <10000@qq.com>\r\nSubject: x\r\n\r\nHello
 /// No test waits longer for one reply.
 const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings() -> SandboxSettings {
     let any = "127.0.0.1:0".parse().unwrap();
-    Settings {
+    SandboxSettings {
         implicit: Some(any),
         starttls: Some(any),
         accounts: vec![(USER.to_owned(), Secret::new(CODE)), ("b@qq.com".to_owned(), Secret::new("other"))],
-        limits: Limits::default(),
+        limits: SandboxLimits::default(),
         keep: 100,
         reply_delay: Duration::ZERO,
     }
@@ -40,7 +40,7 @@ pub(crate) async fn sandbox() -> Sandbox {
     with(|_| {}).await
 }
 
-pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Sandbox {
+pub(crate) async fn with(change: impl FnOnce(&mut SandboxSettings)) -> Sandbox {
     let mut settings = settings();
     change(&mut settings);
     Sandbox::start(settings, Clock::system(), Drain::default()).await.unwrap()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use yizhan::clock::Clock;
 use yizhan::drain::Drain;
-use yizhan::sandbox::{Fault, Sandbox, Stage, What, words};
+use yizhan::sandbox::{Fault, Sandbox, Stage, What, replies};
 
 use super::client::{CODE, Client, GOOD, USER, connector, sandbox, settings};
 
@@ -127,7 +127,7 @@ async fn each_stage_can_stall_or_be_late() {
         match at {
             Stage::Connect => drop(client.expect("220").await),
             Stage::Body | Stage::Idle => {}
-            Stage::Quit => client.ends_with(&[&words::JUNK[..], b"221 Bye.\r\n"].concat()).await,
+            Stage::Quit => client.ends_with(&[&replies::JUNK[..], b"221 Bye.\r\n"].concat()).await,
             _ => drop(client.expect("").await),
         }
     }
@@ -218,10 +218,10 @@ async fn an_idle_connection_is_struck_while_it_waits() {
 #[tokio::test]
 async fn a_fault_for_ever_ends_when_it_is_cleared() {
     let sandbox = sandbox().await;
-    sandbox.fault(Fault::forever(Stage::Auth, What::ReplyThenClose(words::use_authorization_code())));
+    sandbox.fault(Fault::forever(Stage::Auth, What::ReplyThenClose(replies::use_authorization_code())));
     for _ in 0..5 {
         let (rest, _) = up_to(&sandbox, &Stage::Auth).await.rest().await;
-        assert_eq!(rest, words::use_authorization_code());
+        assert_eq!(rest, replies::use_authorization_code());
     }
     sandbox.clear_faults();
     Client::hello(&sandbox).await.log_in(USER, CODE, "235").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::drain::Drain;
-use yizhan::sandbox::{Day, Fault, Limits, Sandbox, Stage, Window, words};
+use yizhan::sandbox::{Day, Fault, Sandbox, SandboxLimits, Stage, Window, replies};
 use yizhan::secret::Secret;
 
 use super::client::{CODE, Client, GOOD, USER, settings};
@@ -14,7 +14,7 @@ use super::line;
 const MIDNIGHT: Timestamp = Timestamp::from_millis(1_795_190_400_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn open(limits: Limits) -> (Sandbox, Clock) {
+async fn open(limits: SandboxLimits) -> (Sandbox, Clock) {
     let clock = Clock::manual(MIDNIGHT);
     let mut settings = settings();
     settings.limits = limits;
@@ -29,20 +29,20 @@ async fn log_in(sandbox: &Sandbox, user: &str, code: &str) -> String {
 
 #[tokio::test]
 async fn an_hour_and_a_day_have_their_own_limits_and_words() {
-    let limits = Limits { messages_per_hour: Some(2), messages_per_day: Some(3), ..Limits::default() };
+    let limits = SandboxLimits { messages_per_hour: Some(2), messages_per_day: Some(3), ..SandboxLimits::default() };
     let (sandbox, clock) = open(limits).await;
     let mut client = Client::ready(&sandbox).await;
     client.message(GOOD, "250").await;
     clock.advance(30 * MINUTE);
     client.message(GOOD, "250").await;
     let mail = format!("MAIL FROM:<{USER}>");
-    assert_eq!(client.say(&mail, "550").await, line(words::SENDER_LIMITED));
+    assert_eq!(client.say(&mail, "550").await, line(replies::SENDER_LIMITED));
     clock.advance(30 * MINUTE);
     client.message(GOOD, "250").await;
     clock.set(MIDNIGHT + 1439 * MINUTE);
     client.send(format!("{mail}\r\n").as_bytes()).await;
     let refused = client.reply().await;
-    assert_eq!(refused, words::daily_limit());
+    assert_eq!(refused, replies::daily_limit());
     assert!(std::str::from_utf8(&refused).is_err(), "it is GB18030");
     // The day is over, and the next one begins with nothing.
     clock.set(MIDNIGHT + 1440 * MINUTE);
@@ -55,8 +55,12 @@ async fn an_hour_and_a_day_have_their_own_limits_and_words() {
 
 #[tokio::test]
 async fn recipients_are_counted_apart_from_messages() {
-    let limits =
-        Limits { recipients_per_hour: Some(3), recipients_per_day: Some(5), day: Day::Rolling, ..Limits::default() };
+    let limits = SandboxLimits {
+        recipients_per_hour: Some(3),
+        recipients_per_day: Some(5),
+        day: Day::Rolling,
+        ..SandboxLimits::default()
+    };
     let (sandbox, clock) = open(limits).await;
     let mut client = Client::ready(&sandbox).await;
     client.say(&format!("MAIL FROM:<{USER}>"), "250").await;
@@ -65,7 +69,7 @@ async fn recipients_are_counted_apart_from_messages() {
     }
     // Nobody is there: it does not count, and is not limited.
     client.say("RCPT TO:<nobody@example.com>", "550 Mailbox not found").await;
-    assert_eq!(client.say("RCPT TO:<d@example.com>", "550").await, line(words::SENDER_LIMITED));
+    assert_eq!(client.say("RCPT TO:<d@example.com>", "550").await, line(replies::SENDER_LIMITED));
     client.say("DATA", "354").await;
     client.send(GOOD).await;
     client.expect("250").await;
@@ -74,13 +78,13 @@ async fn recipients_are_counted_apart_from_messages() {
     client.say("RCPT TO:<a@example.com>", "250").await;
     client.say("RCPT TO:<b@example.com>", "250").await;
     client.send(b"RCPT TO:<c@example.com>\r\n").await;
-    assert_eq!(client.reply().await, words::daily_limit());
+    assert_eq!(client.reply().await, replies::daily_limit());
     assert_eq!(sandbox.received()[0].to.len(), 3);
 }
 
 #[tokio::test]
 async fn too_many_log_ins_lock_the_account_and_every_try_renews_the_lock() {
-    let limits = Limits { logins_per_hour: Some(3), lock: 20 * MINUTE, ..Limits::default() };
+    let limits = SandboxLimits { logins_per_hour: Some(3), lock: 20 * MINUTE, ..SandboxLimits::default() };
     let (sandbox, clock) = open(limits).await;
     let mut codes = Vec::new();
     // Two hours at a pace of one try in ten minutes: the lock never ends. Then half an hour of silence.
@@ -100,7 +104,7 @@ async fn too_many_log_ins_lock_the_account_and_every_try_renews_the_lock() {
 
 #[tokio::test]
 async fn a_revoked_code_is_void_until_there_is_another() {
-    let (sandbox, _) = open(Limits::default()).await;
+    let (sandbox, _) = open(SandboxLimits::default()).await;
     sandbox.revoke(USER);
     assert_eq!(log_in(&sandbox, USER, CODE).await, "535");
     assert_eq!(log_in(&sandbox, USER, "").await, "535", "no code is not an empty code");
@@ -112,7 +116,7 @@ async fn a_revoked_code_is_void_until_there_is_another() {
 
 #[tokio::test]
 async fn an_idle_connection_ends_by_the_sandboxs_clock() {
-    let (sandbox, clock) = open(Limits { idle: Some(15 * MINUTE), ..Limits::default() }).await;
+    let (sandbox, clock) = open(SandboxLimits { idle: Some(15 * MINUTE), ..SandboxLimits::default() }).await;
     let mut client = Client::ready(&sandbox).await;
     client.message(GOOD, "250").await;
     assert!(clock.wait_earliest(|at| at == Some(MIDNIGHT + 15 * MINUTE)).await.is_some());
@@ -126,7 +130,7 @@ async fn an_idle_connection_ends_by_the_sandboxs_clock() {
 
 #[tokio::test]
 async fn one_account_can_have_a_fault_that_the_other_has_not() {
-    let (sandbox, _) = open(Limits::default()).await;
+    let (sandbox, _) = open(SandboxLimits::default()).await;
     sandbox.fault_for("b@qq.com", Fault::reply(Stage::Mail, "554 DT:SPM 163 smtp1").times(u32::MAX));
     sandbox.fault_for("b@qq.com", Fault::last_reply(Stage::Auth, "535 5.7.8 not today"));
     Client::ready(&sandbox).await.message(GOOD, "250").await;

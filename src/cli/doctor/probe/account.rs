@@ -1,6 +1,6 @@
 //! Looking at one account, from its secret to the provider's answer to MAIL; then at the records of its domain.
 //!
-//! Findings are told as they come. Not here: what they mean (`judge`), and whether a log-in may be tried (the caller
+//! Findings are told as they come. Not here: what they mean (`findings`), and whether a log-in may be tried (the caller
 //! knows whether the account rests). Invariants: one connection carries TLS, EHLO, the one log-in and MAIL; a secret that
 //! cannot be right is not tried.
 
@@ -12,12 +12,13 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::LIMIT;
+use super::provider_session::{End, ProviderSession, trouble};
 use super::resolver::Resolver;
-use super::talk::{End, Talk, trouble};
-use crate::cli::doctor::judge::dialogue::{self, Offer};
-use crate::cli::doctor::judge::secret::{self, Shape};
-use crate::cli::doctor::judge::way::{self, Try};
-use crate::cli::doctor::judge::{Finding, State, Words, records, words};
+use crate::cli::doctor::findings::connection::{self, Try};
+use crate::cli::doctor::findings::domain_records;
+use crate::cli::doctor::findings::secret::{self, Shape};
+use crate::cli::doctor::findings::smtp::{self as dialogue, Offer};
+use crate::cli::finding::{Finding, State, Words, words};
 use crate::clock::Clock;
 use crate::config::Account;
 use crate::net::proxy::Proxy;
@@ -29,7 +30,7 @@ use crate::smtp::client;
 
 /// What to look at, and how far to go.
 #[derive(Clone, Debug)]
-pub(crate) struct Errand {
+pub(crate) struct AccountCheck {
     /// The account.
     pub(crate) account: Account,
     /// Our name in EHLO.
@@ -43,20 +44,20 @@ pub(crate) struct Errand {
 }
 
 /// Looks, and tells each finding as soon as it is one.
-pub(crate) async fn examine(errand: Errand, tell: UnboundedSender<Finding>) {
-    let name = errand.account.name.clone();
+pub(crate) async fn examine(check: AccountCheck, tell: UnboundedSender<Finding>) {
+    let name = check.account.name.clone();
     // Nobody listens any more when the command was interrupted.
     let tell = |finding: Finding| drop(tell.send(finding.about(&name)));
-    let login = login_of(&errand, &tell);
-    if let Some((endpoint, stream)) = reach(&errand, &tell).await {
-        converse(&errand, &endpoint, stream, login, &tell).await;
+    let login = login_of(&check, &tell);
+    if let Some((endpoint, stream)) = reach(&check, &tell).await {
+        converse(&check, &endpoint, stream, login, &tell).await;
     }
-    domain(&errand, &tell).await;
+    domain(&check, &tell).await;
 }
 
 /// The secret, if there is one worth trying; otherwise why there is no log-in.
-fn login_of(errand: &Errand, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
-    let Some(source) = &errand.account.secret else {
+fn login_of(check: &AccountCheck, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
+    let Some(source) = &check.account.secret else {
         tell(secret::absent());
         return Err(words("there is no secret to try", "没有可用的密码或授权码"));
     };
@@ -67,10 +68,10 @@ fn login_of(errand: &Errand, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
             return Err(words("there is no secret to try", "没有可用的密码或授权码"));
         }
     };
-    let finding = secret::plausible(&errand.account.preset.name, Shape::of(text.expose()));
+    let finding = secret::plausible(&check.account.preset.name, Shape::of(text.expose()));
     let hopeless = finding.state == State::Fail;
     tell(finding);
-    match &errand.no_login {
+    match &check.no_login {
         Some(why) => Err(why.clone()),
         None if hopeless => Err(words("not tried: the secret cannot be right", "未尝试：密码不可能正确")),
         None => Ok(text),
@@ -78,10 +79,10 @@ fn login_of(errand: &Errand, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
 }
 
 /// Look-up, and a connection to each port; gives the first one that stands, as the relay would take it.
-async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, TcpStream)> {
-    let endpoints = &errand.account.endpoints;
+async fn reach(check: &AccountCheck, tell: &impl Fn(Finding)) -> Option<(Endpoint, TcpStream)> {
+    let endpoints = &check.account.endpoints;
     // What is wrong with its form is found when the settings are read.
-    let proxy = errand.account.proxy.clone();
+    let proxy = check.account.proxy.clone();
     // Through a proxy the provider's name is looked up on its side; here the proxy's own name counts.
     let host = proxy.as_ref().map_or(endpoints.first()?.host.as_str(), Proxy::host);
     let looked = timeout(LIMIT, tokio::net::lookup_host((host, 0))).await;
@@ -90,8 +91,8 @@ async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, Tc
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
     };
-    let public = errand.account.preset.hosts.iter().any(|known| known == host);
-    let finding = way::name(host, found.as_deref().map_err(String::as_str), public);
+    let public = check.account.preset.hosts.iter().any(|known| known == host);
+    let finding = connection::name(host, found.as_deref().map_err(String::as_str), public);
     let unknown = finding.state == State::Fail;
     tell(finding);
     if unknown {
@@ -110,7 +111,7 @@ async fn reach(errand: &Errand, tell: &impl Fn(Finding)) -> Option<(Endpoint, Tc
             Err(reason) => tries.push(Try { port, result: Err(reason) }),
         }
     }
-    tell(way::tcp(&endpoints.first()?.host, &tries));
+    tell(connection::tcp(&endpoints.first()?.host, &tries));
     first
 }
 
@@ -129,35 +130,35 @@ async fn connect(endpoint: Endpoint, proxy: Option<Proxy>) -> (Endpoint, Result<
 
 /// The dialogue, over one connection.
 async fn converse(
-    errand: &Errand,
+    check: &AccountCheck,
     endpoint: &Endpoint,
     stream: TcpStream,
     login: Result<Secret, Words>,
     tell: &impl Fn(Finding),
 ) {
-    let account = &errand.account;
+    let account = &check.account;
     let (host, port) = (&endpoint.host, endpoint.port);
     let connector = match tls::connector(account.ca.as_deref()) {
         Ok(connector) => connector,
-        Err(error) => return tell(way::tls(host, port, Err(&trouble(&error)))),
+        Err(error) => return tell(connection::tls(host, port, Err(&trouble(&error)))),
     };
-    let settings = settings(errand, endpoint, login.as_ref().ok().cloned());
-    let mut talk = Talk::new(stream, host, settings);
-    let end = begin(&mut talk, endpoint, &connector).await;
-    if let Some(secured) = &talk.secured {
-        tell(way::tls(host, port, Ok(secured)));
-        tell(way::certificate(secured.validity, errand.clock.now()));
+    let settings = settings(check, endpoint, login.as_ref().ok().cloned());
+    let mut session = ProviderSession::new(stream, host, settings);
+    let end = begin(&mut session, endpoint, &connector).await;
+    if let Some(secured) = &session.secured {
+        tell(connection::tls(host, port, Ok(secured)));
+        tell(connection::certificate(secured.valid_until, check.clock.now()));
     }
-    if let Some(date) = talk.greeting().and_then(dialogue::date_in) {
-        tell(dialogue::clock(date, errand.clock.now()));
+    if let Some(date) = session.greeting().and_then(dialogue::date_in) {
+        tell(dialogue::clock(date, check.clock.now()));
     }
     let offer = || {
-        let mechanisms = dialogue::mechanisms(talk.offered().iter().map(String::as_str));
-        let (size, size_expected) = (talk.extensions().max_size, account.preset.size_limit);
+        let mechanisms = dialogue::mechanisms(session.offered().iter().map(String::as_str));
+        let (size, size_expected) = (session.extensions().max_size, account.preset.size_limit);
         dialogue::ehlo(&Offer { size, size_expected, mechanisms, login: account.login.clone() })
     };
     match end {
-        End::NoTls(trouble) => tell(way::tls(host, port, Err(&trouble))),
+        End::NoTls(trouble) => tell(connection::tls(host, port, Err(&trouble))),
         End::NoStartTls => tell(dialogue::no_starttls()),
         End::Opening(refusal) => tell(dialogue::opening(&refusal)),
         End::NoMechanism => tell(offer()),
@@ -168,58 +169,58 @@ async fn converse(
         End::Ready => {
             tell(offer());
             match login {
-                Ok(_) => logged_in(account, &mut talk, tell).await,
+                Ok(_) => logged_in(account, &mut session, tell).await,
                 Err(why) => tell(dialogue::login_skipped(why)),
             }
-            talk.farewell(account.preset.never_rset).await;
+            session.farewell(account.preset.never_rset).await;
         }
     }
 }
 
-async fn begin(talk: &mut Talk, endpoint: &Endpoint, connector: &TlsConnector) -> End {
+async fn begin(session: &mut ProviderSession, endpoint: &Endpoint, connector: &TlsConnector) -> End {
     if endpoint.tls == Tls::Implicit
-        && let Err(trouble) = talk.shake_hands(connector).await
+        && let Err(trouble) = session.shake_hands(connector).await
     {
         return End::NoTls(trouble);
     }
-    talk.open(connector).await
+    session.open(connector).await
 }
 
-async fn logged_in(account: &Account, talk: &mut Talk, tell: &impl Fn(Finding)) {
+async fn logged_in(account: &Account, session: &mut ProviderSession, tell: &impl Fn(Finding)) {
     let group = account.preset.group;
     tell(dialogue::login(&account.user, group, Ok(())));
-    let taken = talk.sender(&account.address).await;
+    let taken = session.sender(&account.address).await;
     tell(dialogue::sender(&account.address.to_string(), group, taken.as_ref().copied()));
 }
 
-fn settings(errand: &Errand, endpoint: &Endpoint, secret: Option<Secret>) -> client::Settings {
-    let mechanisms = errand.account.login.clone();
-    client::Settings {
-        ehlo: errand.hostname.clone(),
+fn settings(check: &AccountCheck, endpoint: &Endpoint, secret: Option<Secret>) -> client::ClientSettings {
+    let mechanisms = check.account.login.clone();
+    client::ClientSettings {
+        ehlo: check.hostname.clone(),
         tls: Some(endpoint.tls),
-        login: secret.map(|secret| client::Login { user: errand.account.user.clone(), secret, mechanisms }),
+        login: secret.map(|secret| client::ClientLogin { user: check.account.user.clone(), secret, mechanisms }),
         pipelining: false,
     }
 }
 
 /// SPF, DKIM and DMARC, where they are the owner's to publish.
-async fn domain(errand: &Errand, tell: &impl Fn(Finding)) {
-    let Some(customs) = records::customs(&errand.account.preset.name) else { return };
-    let domain = errand.account.address.domain().to_owned();
-    if !records::is_own(&domain) {
+async fn domain(check: &AccountCheck, tell: &impl Fn(Finding)) {
+    let Some(customs) = domain_records::customs(&check.account.preset.name) else { return };
+    let domain = check.account.address.domain().to_owned();
+    if !domain_records::is_own(&domain) {
         return;
     }
-    let resolver = &errand.resolver;
+    let resolver = &check.resolver;
     let texts = match customs.includes {
         [] => Ok(Vec::new()),
         [..] => resolver.texts(&domain).await,
     };
-    tell(records::spf(&domain, customs.includes, texts.as_deref().map_err(String::as_str)));
+    tell(domain_records::spf(&domain, customs.includes, texts.as_deref().map_err(String::as_str)));
     let late = || format!("no answer within {} s", LIMIT.as_secs());
     let keys = timeout(LIMIT, keys(resolver, &domain, customs.selectors)).await.unwrap_or_else(|_| Err(late()));
-    tell(records::dkim(&domain, customs.selectors, keys.as_deref().map_err(String::as_str)));
+    tell(domain_records::dkim(&domain, customs.selectors, keys.as_deref().map_err(String::as_str)));
     let policy = timeout(LIMIT, policy(resolver, &domain)).await.unwrap_or_else(|_| Err(late()));
-    tell(records::dmarc(&domain, policy.as_deref().map_err(String::as_str)));
+    tell(domain_records::dmarc(&domain, policy.as_deref().map_err(String::as_str)));
 }
 
 /// The selectors that have a DKIM key.

@@ -1,6 +1,6 @@
 //! Looking at the machine: the data folder, the listeners' ports, `/proc`.
 //!
-//! Not here: what it means (`judge::machine`). The only thing written is a file in the data folder, removed at once;
+//! Not here: what it means (`findings::machine`). The only thing written is a file in the data folder, removed at once;
 //! a port is bound for a moment, to see whether it could be.
 
 use std::io;
@@ -13,8 +13,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::cli::doctor::judge::machine::{Door, Folder};
-use crate::cli::doctor::judge::tables;
+use super::system_files;
+use crate::cli::doctor::findings::machine::{Door, Folder};
 
 /// How long a listener on this machine may take to greet.
 const GREETING: Duration = Duration::from_secs(3);
@@ -112,8 +112,8 @@ async fn greeting(mut stream: TcpStream) -> Option<String> {
 /// The process that listens at `port`, as far as `/proc` lets us see.
 fn owner(port: u16) -> Option<(u32, String)> {
     let read = |name: &str| std::fs::read_to_string(name).unwrap_or_default();
-    let mut inodes = tables::listening_inodes(&read("/proc/net/tcp"), port);
-    inodes.extend(tables::listening_inodes(&read("/proc/net/tcp6"), port));
+    let mut inodes = system_files::listening_inodes(&read("/proc/net/tcp"), port);
+    inodes.extend(system_files::listening_inodes(&read("/proc/net/tcp6"), port));
     let wanted: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
     let has = |pid: u32| {
         let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };

@@ -1,6 +1,6 @@
 //! TXT look-ups: one question to each of the machine's resolvers in turn, by UDP, and by TCP when the answer is long.
 //!
-//! Not here: the messages (`judge::question`), and host addresses, which the system's own resolver gives.
+//! Not here: the messages (`dns_message`), and host addresses, which the system's own resolver gives.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
@@ -12,8 +12,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::LIMIT;
-use crate::cli::doctor::judge::question::{self, Answer};
-use crate::cli::doctor::judge::tables;
+use super::dns_message::{self, Answer, Question};
+use super::system_files;
 
 /// How long one server is waited for before the next is asked.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ impl Resolver {
     pub(crate) fn of_system() -> Resolver {
         let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let mut servers: Vec<SocketAddr> =
-            tables::name_servers(&text).into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect();
+            system_files::name_servers(&text).into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect();
         if servers.is_empty() {
             servers.push((Ipv4Addr::LOCALHOST, PORT).into());
         }
@@ -48,7 +48,7 @@ impl Resolver {
     /// # Errors
     /// A sentence: the last server's failure, or that none answered in time.
     pub(crate) async fn texts(&self, name: &str) -> Result<Vec<String>, String> {
-        let asked = question::ask(id(), name).ok_or_else(|| format!("{name} is no domain name"))?;
+        let asked = dns_message::ask(id(), name).ok_or_else(|| format!("{name} is no domain name"))?;
         let all = async {
             let mut last = "no name server is known".to_owned();
             for server in &self.servers {
@@ -66,7 +66,7 @@ impl Resolver {
     }
 }
 
-async fn ask(server: SocketAddr, asked: &[u8]) -> io::Result<Answer> {
+async fn ask(server: SocketAddr, asked: &Question) -> io::Result<Answer> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -74,11 +74,11 @@ async fn ask(server: SocketAddr, asked: &[u8]) -> io::Result<Answer> {
     // A connected socket: datagrams from others never get here.
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
-    socket.send(asked).await?;
+    socket.send(asked.as_slice()).await?;
     let mut buffer = [0u8; 4096];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        match question::read(asked, &buffer[..length]) {
+        match dns_message::read(asked, &buffer[..length]) {
             Some(Answer::Truncated) => return ask_by_tcp(server, asked).await,
             Some(answer) => return Ok(answer),
             // Not the answer to our question: keep listening.
@@ -88,13 +88,13 @@ async fn ask(server: SocketAddr, asked: &[u8]) -> io::Result<Answer> {
 }
 
 /// The same over TCP, with two octets of length in front (RFC 7766 section 8).
-async fn ask_by_tcp(server: SocketAddr, asked: &[u8]) -> io::Result<Answer> {
+async fn ask_by_tcp(server: SocketAddr, asked: &Question) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(server).await?;
-    let length = u16::try_from(asked.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    stream.write_all(&[&length.to_be_bytes(), asked].concat()).await?;
+    let length = u16::try_from(asked.as_slice().len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    stream.write_all(&[&length.to_be_bytes(), asked.as_slice()].concat()).await?;
     let mut message = vec![0u8; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut message).await?;
-    question::read(asked, &message).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    dns_message::read(asked, &message).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// A number that nobody else can guess easily (RFC 5452 section 9.2).

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::State;
 use super::*;
+use crate::cli::finding::State;
 
 fn said(code: u16, text: &str) -> Refusal {
     Refusal::Reply(code, text.to_owned())

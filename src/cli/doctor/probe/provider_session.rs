@@ -1,7 +1,7 @@
 //! One dialogue with a provider: TLS, EHLO, at most one log-in, MAIL, and the farewell. Nothing is ever sent.
 //!
 //! The dialogue up to the log-in is `smtp::client`'s, as in the relay. MAIL is written by hand, because that machine
-//! goes on to RCPT and DATA at once. Each step has the limit of a check. Not here: what it means (`judge`).
+//! goes on to RCPT and DATA at once. Each step has the limit of a check. Not here: what it means (`findings`).
 
 use std::io;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error as RustlsError};
 
 use super::LIMIT;
-use crate::cli::doctor::judge::certificate;
-use crate::cli::doctor::judge::dialogue::Refusal;
-use crate::cli::doctor::judge::way::{Secured, Trouble};
+use super::certificate;
+use crate::cli::doctor::findings::connection::{Secured, Trouble};
+use crate::cli::doctor::findings::smtp::Refusal;
 use crate::clock::Timestamp;
 use crate::mail::Address;
 use crate::net::stream::Stream;
@@ -24,7 +24,7 @@ use crate::net::tls::TlsError;
 use crate::provider::reply_text;
 use crate::secret::redact::redact;
 use crate::smtp::Reply;
-use crate::smtp::client::{Client, Event, FailureKind, Lost, Phase, Settings};
+use crate::smtp::client::{Client, ClientEvent, ClientPhase, ClientSettings, FailureKind, Lost};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReplyParser;
 
@@ -49,7 +49,7 @@ pub(crate) enum End {
 }
 
 /// A dialogue that has begun.
-pub(crate) struct Talk {
+pub(crate) struct ProviderSession {
     client: Client,
     stream: Stream,
     host: String,
@@ -57,10 +57,15 @@ pub(crate) struct Talk {
     pub(crate) secured: Option<Secured>,
 }
 
-impl Talk {
+impl ProviderSession {
     /// Over a connection that stands; `settings` says whether to log in.
-    pub(crate) fn new(stream: TcpStream, host: &str, settings: Settings) -> Talk {
-        Talk { client: Client::new(settings), stream: Stream::Plain(stream), host: host.to_owned(), secured: None }
+    pub(crate) fn new(stream: TcpStream, host: &str, settings: ClientSettings) -> ProviderSession {
+        ProviderSession {
+            client: Client::new(settings),
+            stream: Stream::Plain(stream),
+            host: host.to_owned(),
+            secured: None,
+        }
     }
 
     /// Shakes hands over the connection.
@@ -75,8 +80,8 @@ impl Talk {
             .unwrap_or("TLS")
             .replace("TLSv1_", "TLS 1.");
         let first = session.peer_certificates().and_then(<[_]>::first);
-        let validity = first.and_then(|certificate| certificate::validity(certificate));
-        self.secured = Some(Secured { version, millis, validity });
+        let valid_until = first.and_then(|certificate| certificate::valid_until(certificate));
+        self.secured = Some(Secured { version, millis, valid_until });
         Ok(())
     }
 
@@ -84,12 +89,12 @@ impl Talk {
     pub(crate) async fn open(&mut self, connector: &TlsConnector) -> End {
         loop {
             match self.advance().await {
-                Event::Ready => return End::Ready,
-                Event::StartTls => match self.shake_hands(connector).await {
+                ClientEvent::Ready => return End::Ready,
+                ClientEvent::StartTls => match self.shake_hands(connector).await {
                     Ok(()) => self.client.tls_started(),
                     Err(trouble) => return End::NoTls(trouble),
                 },
-                Event::Failed(failure) => {
+                ClientEvent::Failed(failure) => {
                     let refusal = match failure.kind {
                         FailureKind::NoTls => return End::NoStartTls,
                         FailureKind::NoMechanism => return End::NoMechanism,
@@ -97,10 +102,10 @@ impl Talk {
                         FailureKind::Lost(lost) => Refusal::Lost(lost),
                         FailureKind::Protocol(what) => Refusal::Line(redact(&what).into_owned()),
                     };
-                    let at_login = failure.phase == Phase::Auth;
+                    let at_login = failure.phase == ClientPhase::Auth;
                     return if at_login { End::Login(refusal) } else { End::Opening(refusal) };
                 }
-                event @ (Event::More | Event::SendBody | Event::Done(_) | Event::Closed) => {
+                event @ (ClientEvent::More | ClientEvent::SendBody | ClientEvent::Done(_) | ClientEvent::Closed) => {
                     return End::Opening(Refusal::Line(format!("{event:?} before the log-in")));
                 }
             }
@@ -108,11 +113,11 @@ impl Talk {
     }
 
     /// Writes what is to be written and reads until the machine needs us, within the limit.
-    async fn advance(&mut self) -> Event {
+    async fn advance(&mut self) -> ClientEvent {
         let end = Instant::now() + LIMIT;
         loop {
             match self.client.step() {
-                Event::More => {}
+                ClientEvent::More => {}
                 event => return event,
             }
             let output = self.client.output().split();
@@ -206,7 +211,7 @@ fn refusal(reply: &Reply) -> Refusal {
     Refusal::Reply(reply.code(), redact(&reply_text(reply.lines())).into_owned())
 }
 
-/// What went wrong with TLS, in the judges' words.
+/// What went wrong with TLS, as the findings name it.
 pub(crate) fn trouble(error: &TlsError) -> Trouble {
     let source = match error {
         TlsError::Handshake { source, .. } => source,

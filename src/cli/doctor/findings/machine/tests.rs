@@ -1,7 +1,7 @@
 //! What the findings about the machine must be, case by case.
 
-use super::super::State;
 use super::*;
+use crate::cli::finding::State;
 
 fn good() -> Folder {
     Folder { path: "/data".into(), exists: true, problem: None, foreign: None, free: Some(1 << 40), wanted: 1 << 20 }

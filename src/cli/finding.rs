@@ -1,29 +1,10 @@
-//! From facts to findings: what was seen, whether that is good, why, and what to do. Pure; `probe` gathers the facts.
-//!
-//! ```text
-//!  machine      data folder, disk, ports, clients, clock
-//!  tables       what /proc says about ports
-//!  secret       does it look like a code at all?
-//!  way          name, TCP, TLS
-//!  certificate  the dates in a certificate (a DER walk)
-//!  dialogue     EHLO, log-in, sender
-//!  records      SPF, DKIM, DMARC;  question: the DNS messages for them
-//! ```
-//!
-//! Invariants: every finding that is not good says why and what to do, in both languages; no secret reaches this module.
+//! What a check found: how it ended, what was seen, why that is not good, and what to do; in both languages.
 
-pub(crate) mod certificate;
-pub(crate) mod dialogue;
-pub(crate) mod machine;
-pub(crate) mod question;
-pub(crate) mod records;
-pub(crate) mod secret;
-pub(crate) mod tables;
-pub(crate) mod way;
+use super::screen::Lang;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(super) enum State {
     /// As it should be.
     Ok,
     /// Mail goes, but somebody should look.
@@ -36,7 +17,7 @@ pub(crate) enum State {
 
 impl State {
     /// The word in `--json` and in English.
-    pub(crate) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             State::Ok => "ok",
             State::Warn => "warn",
@@ -46,7 +27,7 @@ impl State {
     }
 
     /// The word in Chinese; all four are as wide as each other.
-    pub(crate) fn name_zh(self) -> &'static str {
+    pub(super) fn name_zh(self) -> &'static str {
         match self {
             State::Ok => "正常",
             State::Warn => "注意",
@@ -58,61 +39,68 @@ impl State {
 
 /// A text in both languages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Words {
+pub(super) struct Words {
     /// English.
-    pub(crate) en: String,
+    pub(super) en: String,
     /// Chinese.
-    pub(crate) zh: String,
+    pub(super) zh: String,
+}
+
+impl Words {
+    /// The text in this language.
+    pub(super) fn pick(&self, lang: Lang) -> &str {
+        lang.pick(&self.en, &self.zh)
+    }
 }
 
 /// Both languages of one text.
-pub(crate) fn words(en: impl Into<String>, zh: impl Into<String>) -> Words {
+pub(super) fn words(en: impl Into<String>, zh: impl Into<String>) -> Words {
     Words { en: en.into(), zh: zh.into() }
 }
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(super) struct Finding {
     /// Which check; one of a fixed list of words (docs/operations.md has it).
-    pub(crate) check: &'static str,
+    pub(super) check: &'static str,
     /// The account it is about; none for the machine.
-    pub(crate) account: Option<String>,
+    pub(super) account: Option<String>,
     /// How it ended.
-    pub(crate) state: State,
+    pub(super) state: State,
     /// What was seen.
-    pub(crate) what: Words,
+    pub(super) what: Words,
     /// Why it is not good.
-    pub(crate) cause: Option<Words>,
+    pub(super) cause: Option<Words>,
     /// What to do.
-    pub(crate) remedy: Option<Words>,
+    pub(super) remedy: Option<Words>,
 }
 
 impl Finding {
-    pub(crate) fn ok(check: &'static str, what: Words) -> Finding {
+    pub(super) fn ok(check: &'static str, what: Words) -> Finding {
         Finding { check, account: None, state: State::Ok, what, cause: None, remedy: None }
     }
 
-    pub(crate) fn skip(check: &'static str, what: Words) -> Finding {
+    pub(super) fn skip(check: &'static str, what: Words) -> Finding {
         Finding { state: State::Skip, ..Finding::ok(check, what) }
     }
 
-    pub(crate) fn warn(check: &'static str, what: Words, cause: Words, remedy: Words) -> Finding {
+    pub(super) fn warn(check: &'static str, what: Words, cause: Words, remedy: Words) -> Finding {
         Finding { state: State::Warn, cause: Some(cause), remedy: Some(remedy), ..Finding::ok(check, what) }
     }
 
-    pub(crate) fn fail(check: &'static str, what: Words, cause: Words, remedy: Words) -> Finding {
+    pub(super) fn fail(check: &'static str, what: Words, cause: Words, remedy: Words) -> Finding {
         Finding { state: State::Fail, ..Finding::warn(check, what, cause, remedy) }
     }
 
     /// The same, about an account.
-    pub(crate) fn about(mut self, account: &str) -> Finding {
+    pub(super) fn about(mut self, account: &str) -> Finding {
         self.account = Some(account.to_owned());
         self
     }
 }
 
 /// Whether all is well: nothing warned, nothing failed. What was skipped is no fault.
-pub(crate) fn all_good(findings: &[Finding]) -> bool {
+pub(super) fn all_good(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| matches!(finding.state, State::Ok | State::Skip))
 }
 

@@ -4,7 +4,7 @@
 //! What it is not: an evaluation of SPF. It looks whether the provider is named at all, and only where it is known what
 //! the provider asks its customers to publish. Not here: the look-ups (`probe::resolver`).
 
-use super::{Finding, words};
+use crate::cli::finding::{Finding, words};
 
 /// What a provider asks its customers to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,8 +209,8 @@ fn unknown(check: &'static str, domain: &str, reason: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
     use super::*;
+    use crate::cli::finding::State;
 
     fn state_of(texts: &[&str]) -> State {
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();

@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 
 use crate::smtp::Reply;
-use crate::smtp::server::{AuthMode, Profile, Settings, Voice};
+use crate::smtp::server::{AuthMode, Profile, Replies, SessionSettings};
 
-use super::Limits;
+use super::limits::SandboxLimits;
 
 /// A reply: its code, and its text in ASCII.
 pub type Words = (u16, &'static str);
@@ -92,9 +92,9 @@ pub(super) fn invalid_input(client: IpAddr) -> Reply {
 }
 
 /// The settings of one connection: the client's address is part of what it is told.
-pub(super) fn session(client: IpAddr, number: u64, starttls: bool, limits: &Limits) -> Settings {
-    Settings {
-        voice: voice(client, number, starttls, limits),
+pub(super) fn session(client: IpAddr, number: u64, starttls: bool, limits: &SandboxLimits) -> SessionSettings {
+    SessionSettings {
+        replies: replies(client, number, starttls, limits),
         profile: Profile::Strict,
         max_message: limits.max_message,
         max_recipients: limits.recipients,
@@ -108,7 +108,7 @@ pub(super) fn session(client: IpAddr, number: u64, starttls: bool, limits: &Limi
     }
 }
 
-fn voice(client: IpAddr, number: u64, starttls: bool, limits: &Limits) -> Voice {
+fn replies(client: IpAddr, number: u64, starttls: bool, limits: &SandboxLimits) -> Replies {
     let size = format!("SIZE {}", limits.max_message);
     let mut keywords = vec!["PIPELINING".to_owned(), size.clone()];
     // The port with implicit TLS never offers it; the other one does until TLS is up.
@@ -119,7 +119,7 @@ fn voice(client: IpAddr, number: u64, starttls: bool, limits: &Limits) -> Voice 
     keywords.extend(rest.map(str::to_owned));
     let hostname = format!("{NODE}-{client}-{number}");
     let invalid = invalid_input(client);
-    Voice {
+    Replies {
         helo: Reply::new(250, &format!("{hostname}\n{size}\nOK")),
         keywords: Some(keywords),
         hostname,
@@ -148,6 +148,6 @@ fn voice(client: IpAddr, number: u64, starttls: bool, limits: &Limits) -> Voice 
         too_large: say(TOO_LARGE),
         bare_newline: say(BAD_LINE),
         // What no transcript shows is said as any server would.
-        ..Voice::relay(NODE)
+        ..Replies::relay(NODE)
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::config::Settings;
 use crate::secret::SecretSource;
 
-use super::doctor::judge::{Words, words};
+use super::finding::{Words, words};
 
 /// Bits of a mode: all others may read or write; the group may write.
 const SECRET: u32 = 0o026;

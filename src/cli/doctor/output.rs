@@ -7,21 +7,21 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::judge::{Finding, State, Words, all_good};
+use crate::cli::finding::{Finding, State, all_good};
 use crate::cli::screen::{self, Ink, Lang, Paint, harmless};
 
-/// Shows findings, and remembers them.
+/// Outputs findings, and remembers them.
 #[derive(Debug)]
-pub(super) struct Show {
+pub(super) struct Output {
     json: bool,
     lang: Lang,
     paint: Paint,
     findings: Vec<Finding>,
 }
 
-impl Show {
-    pub(super) fn new(json: bool, lang: Lang) -> Show {
-        Show { json, lang, paint: Paint::new(), findings: Vec::new() }
+impl Output {
+    pub(super) fn new(json: bool, lang: Lang) -> Output {
+        Output { json, lang, paint: Paint::new(), findings: Vec::new() }
     }
 
     pub(super) fn lang(&self) -> Lang {
@@ -29,7 +29,7 @@ impl Show {
     }
 
     /// Takes a finding, and shows it at once to a person.
-    pub(super) fn tell(&mut self, finding: Finding) {
+    pub(super) fn show(&mut self, finding: Finding) {
         if !self.json {
             text(&finding, self.lang, self.paint).iter().for_each(|line| screen::say(line));
         }
@@ -48,10 +48,6 @@ impl Show {
     }
 }
 
-fn pick(words: &Words, lang: Lang) -> &str {
-    lang.pick(&words.en, &words.zh)
-}
-
 /// The lines of one finding.
 fn text(finding: &Finding, lang: Lang, paint: Paint) -> Vec<String> {
     let word = match lang {
@@ -68,11 +64,11 @@ fn text(finding: &Finding, lang: Lang, paint: Paint) -> Vec<String> {
         Some(account) => format!("{}/{}", harmless(account), finding.check),
         None => finding.check.to_owned(),
     };
-    let mut lines = vec![format!("{}  {of:<20}  {}", paint.ink(ink, &word), harmless(pick(&finding.what, lang)))];
+    let mut lines = vec![format!("{}  {of:<20}  {}", paint.ink(ink, &word), harmless(finding.what.pick(lang)))];
     for (label, words) in [(lang.pick("why", "原因"), &finding.cause), (lang.pick("fix", "办法"), &finding.remedy)]
     {
         let Some(words) = words else { continue };
-        let indented = harmless(pick(words, lang)).trim_end().replace('\n', "\n           ");
+        let indented = harmless(words.pick(lang)).trim_end().replace('\n', "\n           ");
         lines.push(format!("      {label}: {indented}"));
     }
     lines
@@ -97,9 +93,9 @@ fn to_json(findings: &[Finding], lang: Lang) -> serde_json::Value {
             "check": finding.check,
             "account": finding.account,
             "state": finding.state.name(),
-            "what": pick(&finding.what, lang),
-            "cause": finding.cause.as_ref().map(|words| pick(words, lang)),
-            "remedy": finding.remedy.as_ref().map(|words| pick(words, lang)),
+            "what": finding.what.pick(lang),
+            "cause": finding.cause.as_ref().map(|words| words.pick(lang)),
+            "remedy": finding.remedy.as_ref().map(|words| words.pick(lang)),
         })
     };
     json!({ "good": all_good(findings), "findings": findings.iter().map(one).collect::<Vec<_>>() })
@@ -107,8 +103,8 @@ fn to_json(findings: &[Finding], lang: Lang) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::words;
     use super::*;
+    use crate::cli::finding::words;
 
     fn plain() -> Paint {
         // Tests have no terminal.

@@ -3,7 +3,7 @@
 //! Replies are understood by `provider::Catalogue`, as the relay understands them, so that doctor and relay cannot
 //! disagree. Not here: the dialogue itself (`probe::talk`). Invariant: no finding advises to try a log-in again at once.
 
-use super::{Finding, Words, words};
+use crate::cli::finding::{Finding, Words, words};
 use crate::clock::Timestamp;
 use crate::provider::{Catalogue, Group, Mechanism, Phase, Verdict};
 use crate::smtp::client::Lost;
@@ -80,7 +80,7 @@ pub(crate) fn mechanisms<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<St
 
 /// EHLO offers what the account needs.
 pub(crate) fn ehlo(offer: &Offer) -> Finding {
-    let size = offer.size.map_or_else(|| "-".to_owned(), crate::cli::queue::size);
+    let size = offer.size.map_or_else(|| "-".to_owned(), crate::cli::screen::size);
     let auth = if offer.mechanisms.is_empty() { "-".to_owned() } else { offer.mechanisms.join(" ") };
     let what = words(format!("SIZE {size}, AUTH {auth}"), format!("SIZE {size}，AUTH {auth}"));
     if offer.used().is_none() {
@@ -106,9 +106,9 @@ pub(crate) fn ehlo(offer: &Offer) -> Finding {
             words(
                 format!(
                     "the largest message is smaller than we know of this provider ({})",
-                    crate::cli::queue::size(expected)
+                    crate::cli::screen::size(expected)
                 ),
-                format!("最大邮件小于该服务商的已知值（{}）", crate::cli::queue::size(expected)),
+                format!("最大邮件小于该服务商的已知值（{}）", crate::cli::screen::size(expected)),
             ),
             words("set limits.message_size to no more than that", "把 limits.message_size 设为不超过该值"),
         ),

@@ -5,8 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::certificate::Validity;
-use super::{Finding, Words, words};
+use crate::cli::finding::{Finding, Words, words};
 use crate::clock::Timestamp;
 
 /// With fewer days than this left, somebody should have renewed the certificate.
@@ -131,8 +130,8 @@ pub(crate) struct Secured {
     pub(crate) version: String,
     /// Milliseconds it took.
     pub(crate) millis: u64,
-    /// The dates of the certificate, if they could be read.
-    pub(crate) validity: Option<Validity>,
+    /// When the certificate expires, if that could be read.
+    pub(crate) valid_until: Option<Timestamp>,
 }
 
 /// Why there is no TLS.
@@ -247,8 +246,8 @@ fn explain(host: &str, trouble: &Trouble) -> (Words, Words) {
 }
 
 /// The certificate lasts a while yet. The handshake has verified all else.
-pub(crate) fn certificate(validity: Option<Validity>, now: Timestamp) -> Finding {
-    let Some(Validity { until, .. }) = validity else {
+pub(crate) fn certificate(until: Option<Timestamp>, now: Timestamp) -> Finding {
+    let Some(until) = until else {
         return Finding::skip("certificate", words("its dates cannot be read", "无法读取证书日期"));
     };
     let days = until.since(now).as_secs() / 86_400;

@@ -3,7 +3,7 @@
 //! Not here: whether it works. Codes are told from passwords where the provider's codes have a known form; a mistake that
 //! can be seen costs no log-in, and providers count log-ins.
 
-use super::{Finding, Words, words};
+use crate::cli::finding::{Finding, Words, words};
 
 /// What can be said of a secret without saying it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,8 +141,8 @@ pub(crate) fn absent() -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
     use super::*;
+    use crate::cli::finding::State;
 
     fn state(preset: &str, text: &str) -> State {
         plausible(preset, Shape::of(text)).state

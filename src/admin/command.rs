@@ -1,4 +1,4 @@
-//! Orders about the queue and the accounts, as values: what may be asked, and the answer.
+//! Commands about the queue and the accounts, as values: what may be asked, and the answer.
 //!
 //! Both are plain data with a JSON form (one object a line on the control socket, and what `--json` prints). Ids and
 //! states are checked here: nothing unchecked reaches the queue.
@@ -20,7 +20,7 @@ const NOBODY_KNOWS: Timestamp = Timestamp::from_millis(221_845_392_000_000);
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Order {
+pub enum AdminCommand {
     /// The messages in these states (none named: all that are not final), oldest first.
     List {
         /// Names of states.
@@ -64,29 +64,29 @@ pub enum Order {
     },
 }
 
-/// The answer to an order.
+/// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reply {
+pub enum AdminReply {
     /// To `List`.
-    Messages(Vec<Message>),
+    Messages(Vec<MessageStatus>),
     /// To `Show`: the message and its header block, as text.
-    Message(Box<Message>, String),
+    Message(Box<MessageStatus>, String),
     /// To `Retry`, `Drop`, `PauseAccount` and `ResumeAccount`.
     Done,
     /// To `Retry`: done, but the message still waits, for the reason it has now.
-    StillWaits(Box<Message>),
+    StillWaits(Box<MessageStatus>),
     /// To `Depth`: how many messages are in each state.
     Depth(Vec<(String, u64)>),
     /// To `Accounts`.
     Accounts(Vec<AccountStatus>),
-    /// The order could not be carried out: why.
+    /// The command could not be carried out: why.
     Refused(String),
 }
 
 /// A message, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
+pub struct MessageStatus {
     /// Its id.
     pub id: String,
     /// Its state.
@@ -145,11 +145,11 @@ pub struct Recipient {
     pub reply: Option<String>,
 }
 
-/// Carries out an order. Never fails: what went wrong is the reply.
-pub async fn carry_out(queue: &dyn Queue, accounts: &dyn Accounts, clock: &Clock, order: Order) -> Reply {
-    match try_carry_out(queue, accounts, clock.now(), order).await {
+/// Carries out a command. Never fails: what went wrong is the reply.
+pub async fn carry_out(queue: &dyn Queue, accounts: &dyn Accounts, clock: &Clock, command: AdminCommand) -> AdminReply {
+    match try_carry_out(queue, accounts, clock.now(), command).await {
         Ok(reply) => reply,
-        Err(reason) => Reply::Refused(reason),
+        Err(reason) => AdminReply::Refused(reason),
     }
 }
 
@@ -157,37 +157,37 @@ async fn try_carry_out(
     queue: &dyn Queue,
     accounts: &dyn Accounts,
     now: Timestamp,
-    order: Order,
-) -> Result<Reply, String> {
+    command: AdminCommand,
+) -> Result<AdminReply, String> {
     let text = |error: QueueError| error.to_string();
-    match order {
-        Order::List { states, limit } => {
+    match command {
+        AdminCommand::List { states, limit } => {
             let states = states.iter().map(|name| state(name)).collect::<Result<_, _>>()?;
             let entries =
                 queue.list(MessageFilter { states, limit, ..MessageFilter::default() }).await.map_err(text)?;
-            Ok(Reply::Messages(forecast::of_list(accounts, &entries)))
+            Ok(AdminReply::Messages(forecast::of_list(accounts, &entries)))
         }
-        Order::Show { id } => {
+        AdminCommand::Show { id } => {
             let (entry, head, _) = queue.show(parse(&id)?).await.map_err(text)?;
             let message = forecast::of_one(queue, accounts, &entry).await.map_err(text)?;
-            Ok(Reply::Message(Box::new(message), String::from_utf8_lossy(&head).into_owned()))
+            Ok(AdminReply::Message(Box::new(message), String::from_utf8_lossy(&head).into_owned()))
         }
-        Order::Retry { id } => retry(queue, accounts, now, parse(&id)?).await.map_err(text),
-        Order::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| Reply::Done),
-        Order::Depth {} => {
+        AdminCommand::Retry { id } => retry(queue, accounts, now, parse(&id)?).await.map_err(text),
+        AdminCommand::Drop { id } => queue.drop_message(parse(&id)?).await.map_err(text).map(|()| AdminReply::Done),
+        AdminCommand::Depth {} => {
             let depth = queue.depth().await.map_err(text)?;
             let counts = MessageState::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
-            Ok(Reply::Depth(counts.collect()))
+            Ok(AdminReply::Depth(counts.collect()))
         }
-        Order::Accounts {} => Ok(Reply::Accounts(accounts.list().await)),
-        Order::PauseAccount { name, reason } => accounts.pause(name, reason).await.map(|()| Reply::Done),
-        Order::ResumeAccount { name } => accounts.resume(name).await.map(|()| Reply::Done),
+        AdminCommand::Accounts {} => Ok(AdminReply::Accounts(accounts.list().await)),
+        AdminCommand::PauseAccount { name, reason } => accounts.pause(name, reason).await.map(|()| AdminReply::Done),
+        AdminCommand::ResumeAccount { name } => accounts.resume(name).await.map(|()| AdminReply::Done),
     }
 }
 
-async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: Id) -> Result<Reply, QueueError> {
+async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: Id) -> Result<AdminReply, QueueError> {
     queue.retry(id, now).await?;
-    let Ok((mut entry, ..)) = queue.show(id).await else { return Ok(Reply::Done) };
+    let Ok((mut entry, ..)) = queue.show(id).await else { return Ok(AdminReply::Done) };
     // A final message keeps its pool when the settings change. No account leases from one that they do not have.
     if let Some(pool) = accounts.new_pool(&entry) {
         queue.assign(vec![(id, pool)]).await?;
@@ -195,13 +195,13 @@ async fn retry(queue: &dyn Queue, accounts: &dyn Accounts, now: Timestamp, id: I
     }
     // It is due now; what keeps it back all the same is not undone by a retry.
     match entry.state {
-        MessageState::Waiting => Ok(Reply::StillWaits(Box::new(Message::from(&entry)))),
+        MessageState::Waiting => Ok(AdminReply::StillWaits(Box::new(MessageStatus::from(&entry)))),
         MessageState::Queued
         | MessageState::Sending
         | MessageState::Deferred
         | MessageState::Held
         | MessageState::Delivered
-        | MessageState::Failed => Ok(Reply::Done),
+        | MessageState::Failed => Ok(AdminReply::Done),
     }
 }
 
@@ -216,10 +216,10 @@ fn state(name: &str) -> Result<MessageState, String> {
     })
 }
 
-impl Message {
+impl MessageStatus {
     /// The same with the time at which it may be expected to go, with so many recipients in the line before it. The
     /// stored time stays where nobody knows better.
-    pub(super) fn with_forecast(mut self, accounts: &dyn Accounts, entry: &QueueEntry, ahead: u64) -> Message {
+    pub(super) fn with_forecast(mut self, accounts: &dyn Accounts, entry: &QueueEntry, ahead: u64) -> MessageStatus {
         if let Some(at) = accounts.expected(&entry.pool, entry.lane, ahead) {
             self.next = Some(at.max(entry.due.min(NOBODY_KNOWS)).rfc3339()).filter(|_| entry.due < NOBODY_KNOWS);
         }
@@ -227,9 +227,9 @@ impl Message {
     }
 }
 
-impl From<&QueueEntry> for Message {
-    fn from(entry: &QueueEntry) -> Message {
-        Message {
+impl From<&QueueEntry> for MessageStatus {
+    fn from(entry: &QueueEntry) -> MessageStatus {
+        MessageStatus {
             id: entry.id.to_string(),
             state: entry.state.to_string(),
             received: entry.received.rfc3339(),
@@ -283,11 +283,11 @@ mod tests {
 
     #[test]
     fn orders_have_a_strict_json_form() {
-        let order: Order = serde_json::from_str(r#"{"do":"retry","id":"x"}"#).unwrap();
-        assert_eq!(order, Order::Retry { id: "x".into() });
-        assert!(serde_json::from_str::<Order>(r#"{"do":"retry"}"#).is_err());
-        assert!(serde_json::from_str::<Order>(r#"{"do":"explode"}"#).is_err());
-        assert!(serde_json::from_str::<Order>(r#"{"do":"depth","x":1}"#).is_err());
+        let command: AdminCommand = serde_json::from_str(r#"{"do":"retry","id":"x"}"#).unwrap();
+        assert_eq!(command, AdminCommand::Retry { id: "x".into() });
+        assert!(serde_json::from_str::<AdminCommand>(r#"{"do":"retry"}"#).is_err());
+        assert!(serde_json::from_str::<AdminCommand>(r#"{"do":"explode"}"#).is_err());
+        assert!(serde_json::from_str::<AdminCommand>(r#"{"do":"depth","x":1}"#).is_err());
     }
 
     #[test]

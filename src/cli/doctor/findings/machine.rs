@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Finding, Words, words};
+use crate::cli::finding::{Finding, Words, words};
 use crate::clock::{EARLIEST, Timestamp};
 use crate::intake::nat_detection::hides_others;
 
@@ -71,7 +71,7 @@ pub(crate) fn disk(facts: &Folder) -> Finding {
     let Some(free) = facts.free else {
         return Finding::skip("disk", words("the system does not say how much is free", "系统没有给出剩余空间"));
     };
-    let (has, wanted) = (crate::cli::queue::size(free), crate::cli::queue::size(facts.wanted));
+    let (has, wanted) = (crate::cli::screen::size(free), crate::cli::screen::size(facts.wanted));
     let what = words(
         format!("{has} are free, limits.disk_free is {wanted}"),
         format!("剩余 {has}，limits.disk_free 为 {wanted}"),

@@ -1,6 +1,6 @@
 //! The provider's verdicts: who may log in, who may send what to whom, and whether a message is good.
 //!
-//! One judge sits on each connection and collects the message that is coming. It knows no socket. Order and wording are
+//! One policy sits on each connection and collects the message that is coming. It knows no socket. Order and wording are
 //! QQ's as far as transcripts show them: the sender is judged at MAIL, recipients at RCPT, the From field at the end.
 //!
 //! Invariant: a message is in the store before its `250` is in the output.
@@ -17,8 +17,10 @@ use crate::message::from_rule::qq_accepts;
 use crate::secret::Secret;
 use crate::smtp::{Class, Reply};
 
-use super::store::Received;
-use super::{LoginRefusal, Shared, Window, words};
+use super::limits::Window;
+use super::replies;
+use super::shared::Shared;
+use super::store::{LoginRefusal, Received};
 
 /// The longest line of a message without its CRLF, in octets (RFC 5321 section 4.5.3.1.6).
 const MAX_LINE: usize = 998;
@@ -36,7 +38,7 @@ pub(super) enum Login {
 /// What is said to a command that asked.
 pub(super) enum Verdict {
     /// This reply.
-    Judged(Reply),
+    Policyd(Reply),
     /// These octets, and the reply that the session shall take them for.
     Octets(Reply, Vec<u8>),
 }
@@ -50,14 +52,14 @@ impl Verdict {
     /// The reply, as the session knows it.
     pub(super) fn reply(&self) -> &Reply {
         match self {
-            Verdict::Judged(reply) | Verdict::Octets(reply, _) => reply,
+            Verdict::Policyd(reply) | Verdict::Octets(reply, _) => reply,
         }
     }
 }
 
 impl From<Reply> for Verdict {
     fn from(reply: Reply) -> Verdict {
-        Verdict::Judged(reply)
+        Verdict::Policyd(reply)
     }
 }
 
@@ -72,14 +74,14 @@ impl From<Vec<u8>> for Verdict {
 /// What is said of a frequency.
 fn limited(asked: Result<(), Window>) -> Verdict {
     match asked {
-        Ok(()) => words::say(words::OK).into(),
-        Err(Window::Minute | Window::Hour) => words::say(words::SENDER_LIMITED).into(),
-        Err(Window::Day) => words::daily_limit().into(),
+        Ok(()) => replies::say(replies::OK).into(),
+        Err(Window::Minute | Window::Hour) => replies::say(replies::SENDER_LIMITED).into(),
+        Err(Window::Day) => replies::daily_limit().into(),
     }
 }
 
 /// See the top of the file.
-pub(super) struct Judge {
+pub(super) struct Policy {
     shared: Arc<Shared>,
     connection: u64,
     client: IpAddr,
@@ -88,38 +90,38 @@ pub(super) struct Judge {
     data: Vec<u8>,
 }
 
-impl Judge {
-    pub(super) fn new(shared: Arc<Shared>, connection: u64, client: IpAddr) -> Judge {
-        Judge { shared, connection, client, from: String::new(), to: Vec::new(), data: Vec::new() }
+impl Policy {
+    pub(super) fn new(shared: Arc<Shared>, connection: u64, client: IpAddr) -> Policy {
+        Policy { shared, connection, client, from: String::new(), to: Vec::new(), data: Vec::new() }
     }
 
     pub(super) fn log_in(&self, user: &str, secret: &Secret, tls: bool) -> Login {
         let store = &self.shared.store;
         if !tls {
             store.count(|stats| stats.logins_refused += 1);
-            return Login::NotSecure(words::say(words::NOT_SECURE));
+            return Login::NotSecure(replies::say(replies::NOT_SECURE));
         }
         let refusal = store.log_in(user, secret, self.shared.clock.now()).err();
         self.note_login(user, refusal.is_none());
-        let Some(refusal) = refusal else { return Login::Good(words::say(words::LOGGED_IN)) };
+        let Some(refusal) = refusal else { return Login::Good(replies::say(replies::LOGGED_IN)) };
         tracing::info!(event = "sandbox_login_refused", client = %self.client, connection = self.connection);
         Login::Refused(match refusal {
-            LoginRefusal::Vague => format!("{} {}\r\n", words::LOGIN_FAILED.0, words::LOGIN_FAILED.1).into_bytes(),
-            LoginRefusal::UseAuthorizationCode => words::use_authorization_code(),
+            LoginRefusal::Vague => format!("{} {}\r\n", replies::LOGIN_FAILED.0, replies::LOGIN_FAILED.1).into_bytes(),
+            LoginRefusal::UseAuthorizationCode => replies::use_authorization_code(),
         })
     }
 
     /// Writes down what came of a log-in over TLS.
     pub(super) fn note_login(&self, user: &str, accepted: bool) {
         let (user, at) = (user.to_owned(), self.shared.clock.now());
-        self.shared.store.note_login(super::Login { user, at, connection: self.connection, accepted });
+        self.shared.store.note_login(super::store::Login { user, at, connection: self.connection, accepted });
     }
 
     /// `login` is who the session says is logged in; without one the session has refused already.
     pub(super) fn mail(&self, from: &ReversePath, login: &str) -> Verdict {
         // The null sender is not the one who logged in either.
         if !from.address().is_some_and(|address| address.as_str().eq_ignore_ascii_case(login)) {
-            return words::say(words::WRONG_SENDER).into();
+            return replies::say(replies::WRONG_SENDER).into();
         }
         limited(self.shared.store.may_send(login, self.shared.clock.now()))
     }
@@ -133,15 +135,15 @@ impl Judge {
     pub(super) fn recipient(&self, to: &Address, login: &str) -> Verdict {
         let local = to.local().to_ascii_lowercase();
         let refusal = if !to.is_qualified() {
-            words::BAD_ADDRESS
+            replies::BAD_ADDRESS
         } else if local == "nobody" || local.starts_with("refused") {
-            words::NO_MAILBOX
+            replies::NO_MAILBOX
         } else if local.starts_with("busy") {
-            words::BUSY_MAILBOX
+            replies::BUSY_MAILBOX
         } else {
             return limited(self.shared.store.may_reach(login, self.shared.clock.now()));
         };
-        words::say(refusal).into()
+        replies::say(refusal).into()
     }
 
     /// The recipient was accepted, or not.
@@ -158,12 +160,12 @@ impl Judge {
 
     /// Whether the message is good.
     pub(super) fn end(&self) -> Verdict {
-        let reply = words::say(if has_bad_line(&self.data) {
-            words::BAD_LINE
+        let reply = replies::say(if has_bad_line(&self.data) {
+            replies::BAD_LINE
         } else if !qq_accepts(head(&self.data)) {
-            words::BAD_FROM
+            replies::BAD_FROM
         } else {
-            words::QUEUED
+            replies::QUEUED
         });
         reply.into()
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::State;
 use super::*;
+use crate::cli::finding::State;
 
 fn addresses(list: &[&str]) -> Vec<IpAddr> {
     list.iter().map(|text| text.parse().unwrap()).collect()
@@ -68,7 +68,7 @@ fn days_are_counted_down() {
     let now = Timestamp::from_millis(1_795_000_000_000);
     let left = |days: u64| {
         let until = now + Duration::from_secs(days * 86_400 + 60);
-        certificate(Some(Validity { from: now, until }), now)
+        certificate(Some(until), now)
     };
     assert_eq!(left(90).state, State::Ok);
     assert!(left(90).what.en.starts_with("good for 90 more days"));

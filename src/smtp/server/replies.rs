@@ -1,18 +1,15 @@
-//! Everything a session says by itself. One voice is ours; the sandbox has others, to sound like a provider.
+//! The replies that a session gives by itself. The sandbox has others than the relay, to imitate a provider.
 //!
-//! What it is not: the verdict on a message, which the driver words.
+//! The driver words the verdict on a message.
 //!
-//! Invariants of our own voice: what old clients compare literally is literal (`250`, `354`, `221`, `235`, and the two
+//! Invariants of the relay's replies: what old clients compare literally is literal (`250`, `354`, `221`, `235`, and the two
 //! LOGIN prompts), and the greeting is one line of at most 100 octets, since some clients cannot read more.
 
-use bytes::BytesMut;
-
-use super::settings::{AuthMode, Profile, Settings};
 use crate::smtp::reply::Reply;
 
 /// The replies of a session. Each is public so that a provider can be imitated by changing one.
 #[derive(Clone, Debug)]
-pub struct Voice {
+pub struct Replies {
     /// Our name, in the first line of the reply to EHLO.
     pub hostname: String,
     /// The keyword lines of the reply to EHLO, word for word; `None` to compute them from the settings. `STARTTLS` is
@@ -102,11 +99,11 @@ pub struct Voice {
     pub too_many_messages: Reply,
 }
 
-impl Voice {
-    /// Our own voice. `hostname` must be printable; of one that is too long for the greeting, that has the first part.
-    pub fn relay(hostname: &str) -> Voice {
+impl Replies {
+    /// The replies of the relay. `hostname` must be printable; of one that is too long for the greeting, that has the first part.
+    pub fn relay(hostname: &str) -> Replies {
         let say = Reply::new;
-        Voice {
+        Replies {
             hostname: hostname.to_owned(),
             keywords: None,
             greeting: say(220, &format!("{} ESMTP ready", short(hostname))),
@@ -152,45 +149,10 @@ impl Voice {
             too_many_messages: say(421, "4.7.0 Enough messages for one connection, closing"),
         }
     }
-
-    /// Appends the reply to EHLO: our name, then a line for each extension (RFC 5321 section 4.1.1.1).
-    pub(super) fn ehlo(&self, settings: &Settings, tls: bool, out: &mut BytesMut) {
-        let mut text = self.hostname.clone();
-        // Some panels and PLCs cannot read a reply of several lines.
-        if settings.profile != Profile::Legacy {
-            let mut add = |keyword: &str| {
-                text.push('\n');
-                text.push_str(keyword);
-            };
-            match &self.keywords {
-                Some(verbatim) => {
-                    verbatim.iter().filter(|k| !(tls && k.eq_ignore_ascii_case("STARTTLS"))).for_each(|k| add(k));
-                }
-                None => computed_keywords(settings, tls, add),
-            }
-        }
-        Reply::new(250, &text).write(out);
-    }
 }
 
 /// The name as it fits into a greeting of 100 octets: a part of a domain has 63 at most (RFC 1035 section 2.3.4).
 fn short(hostname: &str) -> &str {
     const ROOM: usize = 100 - "220  ESMTP ready\r\n".len();
     if hostname.len() <= ROOM { hostname } else { hostname.split('.').next().unwrap_or(hostname) }
-}
-
-/// Little is announced, because clients break on what is: no CHUNKING, SMTPUTF8, DSN or ENHANCEDSTATUSCODES.
-fn computed_keywords(settings: &Settings, tls: bool, mut add: impl FnMut(&str)) {
-    add(&format!("SIZE {}", settings.max_message));
-    add("8BITMIME");
-    add("PIPELINING");
-    if settings.starttls && !tls {
-        add("STARTTLS");
-    }
-    if settings.auth != AuthMode::Off && (tls || !settings.auth_after_tls) {
-        // The second form is for Outlook Express 4 and printers of its age.
-        add("AUTH LOGIN PLAIN");
-        add("AUTH=LOGIN PLAIN");
-    }
-    add("HELP");
 }
