@@ -325,7 +325,7 @@ fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError
         ConnectedAccount::new(Account::new(account.profile(), account.budget.clone()), upstream)
     };
     let accounts = settings.accounts.iter().map(connected).collect();
-    let around = delivery::IntakeContext {
+    let inputs = delivery::DeliveryInputs {
         queue: parts.queue,
         router: Arc::new(settings.router()),
         catalogue,
@@ -335,7 +335,7 @@ fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError
         counters: parts.counters,
         drain: parts.drain,
     };
-    Ok(Delivery::new(settings.delivery(), accounts, around))
+    Ok(Delivery::new(settings.delivery(), accounts, inputs))
 }
 
 /// The owner is the mailbox of the first account.

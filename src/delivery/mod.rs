@@ -70,7 +70,7 @@ pub struct DeliverySettings {
 
 /// What the delivery works with.
 #[derive(Clone)]
-pub struct IntakeContext {
+pub struct DeliveryInputs {
     /// Where messages come from.
     pub queue: Arc<dyn Queue>,
     /// Which accounts take which mail.
@@ -108,8 +108,8 @@ impl std::fmt::Debug for Delivery {
 
 impl Delivery {
     /// A delivery that does nothing until [`Delivery::run`].
-    pub fn new(settings: DeliverySettings, accounts: Vec<ConnectedAccount>, around: IntakeContext) -> Delivery {
-        let IntakeContext { queue, router, catalogue, webhook, clock, ids, counters, drain } = around;
+    pub fn new(settings: DeliverySettings, accounts: Vec<ConnectedAccount>, inputs: DeliveryInputs) -> Delivery {
+        let DeliveryInputs { queue, router, catalogue, webhook, clock, ids, counters, drain } = inputs;
         let own_mail = OwnMail::new(settings.reports, router.clone(), ids);
         let known = |pair: &ConnectedAccount| ReportAccount {
             name: pair.name().to_owned(),
