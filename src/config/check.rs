@@ -180,13 +180,13 @@ fn queue(values: &Values<'_>) -> Checked<QueueSettings> {
     })
 }
 
-fn log(values: &Values<'_>) -> Option<log::Settings> {
+fn log(values: &Values<'_>) -> Option<log::LogSettings> {
     let format = match get!(values, "log.format", Word)? {
-        "text" => log::Format::Text,
-        "json" => log::Format::Json,
+        "text" => log::LineFormat::Text,
+        "json" => log::LineFormat::Json,
         _ => return None,
     };
-    Some(log::Settings { format, level: get!(values, "log.level", Word)?.parse().ok()? })
+    Some(log::LogSettings { format, level: get!(values, "log.level", Word)?.parse().ok()? })
 }
 
 /// What clients may send must fit into the queue, and should fit through the accounts.

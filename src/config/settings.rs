@@ -54,7 +54,7 @@ pub struct Settings {
     /// How failures and alarms are reported.
     pub notice: Notice,
     /// The log.
-    pub log: log::Settings,
+    pub log: log::LogSettings,
 }
 
 /// The queue.

@@ -18,11 +18,12 @@ mod group;
 mod preset;
 mod reply;
 mod verdict;
+mod worded_enum;
 
 pub use crate::smtp::Mechanism;
 pub use crate::smtp::client::Tls;
 pub use budget::{DayWindow, PresetBudget, Windows};
-pub use catalogue::{Catalogue, Entry, Grade, RowError, UserRow};
+pub use catalogue::{Catalogue, CatalogueEntry, Grade, RowError, UserRow};
 pub use group::Group;
 pub use preset::{Endpoint, FromPolicy, Preset, UserForm, names, preset};
 pub use reply::reply_text;

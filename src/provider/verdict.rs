@@ -5,58 +5,34 @@
 //!
 //! Invariant: a [`Verdict`] is `Copy` and owns nothing, so that it can be kept in a state, a log line and a notice alike.
 
-/// Where in the dialogue the reply came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// The greeting (RFC 5321 section 3.1).
-    Connect,
-    /// EHLO or HELO.
-    Ehlo,
-    /// STARTTLS (RFC 3207).
-    StartTls,
-    /// Any step of the log-in (RFC 4954).
-    Auth,
-    /// MAIL FROM.
-    Mail,
-    /// RCPT TO.
-    Rcpt,
-    /// The DATA command and the final dot.
-    Data,
-    /// RSET and NOOP: nothing that is said here changes what became of a message.
-    Rset,
-    /// QUIT: as RSET.
-    Quit,
+use super::worded_enum::worded_enum;
+
+worded_enum! {
+    /// Where in the dialogue the reply came.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Phase {
+        /// The greeting (RFC 5321 section 3.1).
+        Connect = "connect",
+        /// EHLO or HELO.
+        Ehlo = "ehlo",
+        /// STARTTLS (RFC 3207).
+        StartTls = "starttls",
+        /// Any step of the log-in (RFC 4954).
+        Auth = "auth",
+        /// MAIL FROM.
+        Mail = "mail",
+        /// RCPT TO.
+        Rcpt = "rcpt",
+        /// The DATA command and the final dot.
+        Data = "data",
+        /// RSET and NOOP: nothing that is said here changes what became of a message.
+        Rset = "rset",
+        /// QUIT: as RSET.
+        Quit = "quit",
+    }
 }
 
 impl Phase {
-    /// All phases, in the order of the dialogue.
-    pub const ALL: [Phase; 9] = [
-        Phase::Connect,
-        Phase::Ehlo,
-        Phase::StartTls,
-        Phase::Auth,
-        Phase::Mail,
-        Phase::Rcpt,
-        Phase::Data,
-        Phase::Rset,
-        Phase::Quit,
-    ];
-
-    /// The word in the tables, in lower case, such as `data`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Phase::Connect => "connect",
-            Phase::Ehlo => "ehlo",
-            Phase::StartTls => "starttls",
-            Phase::Auth => "auth",
-            Phase::Mail => "mail",
-            Phase::Rcpt => "rcpt",
-            Phase::Data => "data",
-            Phase::Rset => "rset",
-            Phase::Quit => "quit",
-        }
-    }
-
     /// The phase of this word, in upper or lower case.
     pub fn named(word: &str) -> Option<Phase> {
         Phase::ALL.into_iter().find(|phase| phase.word().eq_ignore_ascii_case(word))
@@ -123,59 +99,36 @@ impl Scope {
     }
 }
 
-/// What follows from a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Treat it as success.
-    Ok,
-    /// A new connection in some minutes, backing off.
-    RetrySoon,
-    /// No connection and no log-in of this account for 15 minutes or more, then go on.
-    Cool15,
-    /// As `Cool15`; when the next log-ins are refused the same way, pause the account.
-    Cool15ThenPause,
-    /// The account, or what the scope names, rests for an hour; longer on repeat.
-    RetryHour,
-    /// As `RetryHour`; when it comes again, pause the account.
-    RetryHourThenPause,
-    /// It rests until the next day.
-    RetryDay,
-    /// Stop the account, keep every message, tell the owner.
-    Pause,
-    /// The message has failed.
-    Bounce,
-    /// This recipient has failed, the others have not.
-    BounceRecipient,
-    /// Repair it (sender, header, mechanism) and send it once more; if it was repaired already, it has failed.
-    Rewrite,
-    /// Halve the list of recipients and send both; with one recipient it has failed.
-    Split,
-    /// Try again later. It has failed only when it is refused again after the account was proved to work.
-    RetryThenBounce,
-}
-
-impl Action {
-    /// All actions with their words in the tables.
-    pub(super) const WORDS: [(&'static str, Action); 13] = [
-        ("ok", Action::Ok),
-        ("retry_soon", Action::RetrySoon),
-        ("cool15", Action::Cool15),
-        ("cool15>pause", Action::Cool15ThenPause),
-        ("retry_hour", Action::RetryHour),
-        ("retry_hour>pause", Action::RetryHourThenPause),
-        ("retry_day", Action::RetryDay),
-        ("pause", Action::Pause),
-        ("bounce", Action::Bounce),
-        ("bounce_rcpt", Action::BounceRecipient),
-        ("rewrite", Action::Rewrite),
-        ("split", Action::Split),
-        ("retry>bounce", Action::RetryThenBounce),
-    ];
-
-    /// The word in the tables and the settings, in lower case, such as `cool15>pause`.
-    pub fn word(self) -> &'static str {
-        let known = Action::WORDS.iter().find(|(_, action)| *action == self);
-        known.map(|(word, _)| *word).expect("the list has every action; a test counts them")
+worded_enum! {
+    /// What follows from a reply.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Action {
+        /// Treat it as success.
+        Ok = "ok",
+        /// A new connection in some minutes, backing off.
+        RetrySoon = "retry_soon",
+        /// No connection and no log-in of this account for 15 minutes or more, then go on.
+        Cool15 = "cool15",
+        /// As `Cool15`; when the next log-ins are refused the same way, pause the account.
+        Cool15ThenPause = "cool15>pause",
+        /// The account, or what the scope names, rests for an hour; longer on repeat.
+        RetryHour = "retry_hour",
+        /// As `RetryHour`; when it comes again, pause the account.
+        RetryHourThenPause = "retry_hour>pause",
+        /// It rests until the next day.
+        RetryDay = "retry_day",
+        /// Stop the account, keep every message, tell the owner.
+        Pause = "pause",
+        /// The message has failed.
+        Bounce = "bounce",
+        /// This recipient has failed, the others have not.
+        BounceRecipient = "bounce_rcpt",
+        /// Repair it (sender, header, mechanism) and send it once more; if it was repaired already, it has failed.
+        Rewrite = "rewrite",
+        /// Halve the list of recipients and send both; with one recipient it has failed.
+        Split = "split",
+        /// Try again later. It has failed only when it is refused again after the account was proved to work.
+        RetryThenBounce = "retry>bounce",
     }
 }
 
@@ -188,25 +141,16 @@ pub struct Remedy {
     pub zh: &'static str,
 }
 
-/// How a verdict was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Basis {
-    /// A row of the catalogue or of the owner, also a row that was written for another code or phase.
-    Row,
-    /// A general rule on the words of the reply.
-    Words,
-    /// Only the code.
-    Digit,
-}
-
-impl Basis {
-    /// The word in JSON output and logs, such as `words`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Basis::Row => "row",
-            Basis::Words => "words",
-            Basis::Digit => "digit",
-        }
+worded_enum! {
+    /// How a verdict was reached.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Basis {
+        /// A row of the catalogue or of the owner, also a row that was written for another code or phase.
+        Row = "row",
+        /// A general rule on the words of the reply.
+        Words = "words",
+        /// Only the code.
+        Digit = "digit",
     }
 }
 
@@ -264,9 +208,7 @@ mod tests {
         for phase in Phase::ALL {
             assert_eq!(Phase::named(&phase.word().to_uppercase()), Some(phase));
         }
-        for (word, action) in Action::WORDS {
-            assert_eq!(action.word(), word);
-        }
+        assert_eq!(Action::ALL.map(Action::word).iter().collect::<std::collections::BTreeSet<_>>().len(), 13);
         for (word, scope) in Scope::WORDS {
             assert!(scope.word() == word || ["connection", "account+host"].contains(&word), "{word}");
         }

@@ -19,22 +19,14 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// limits are those of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SandboxLimits {
-    /// So many messages begin within 60 seconds; more get `550 Sender frequency limited.` at MAIL.
-    pub messages_per_minute: Option<u32>,
-    /// So many messages begin within 60 minutes; more are answered like those within a minute.
-    pub messages_per_hour: Option<u32>,
-    /// So many messages begin within a [`SandboxLimits::day`]; more get [`replies::daily_limit`](super::replies::daily_limit).
-    pub messages_per_day: Option<u32>,
-    /// So many recipients are accepted within 60 seconds; more get `550 Sender frequency limited.` at RCPT.
-    pub recipients_per_minute: Option<u32>,
-    /// So many recipients are accepted within 60 minutes.
-    pub recipients_per_hour: Option<u32>,
-    /// So many recipients are accepted within a [`SandboxLimits::day`]; more get the words of the day.
-    pub recipients_per_day: Option<u32>,
-    /// So many log-ins are tried within 60 seconds; more get the 535 that says everything and nothing.
-    pub logins_per_minute: Option<u32>,
-    /// So many log-ins are tried within 60 minutes; the next one locks the account for [`SandboxLimits::lock`].
-    pub logins_per_hour: Option<u32>,
+    /// Messages begun. More get `550 Sender frequency limited.` at MAIL, or
+    /// [`replies::daily_limit`](super::replies::daily_limit) where it is the day that is full.
+    pub message_rates: SandboxRates,
+    /// Recipients accepted. More get the same at RCPT.
+    pub recipient_rates: SandboxRates,
+    /// Log-ins tried. More within a minute get the 535 that says everything and nothing; more within an hour lock the
+    /// account for [`SandboxLimits::lock`].
+    pub login_rates: SandboxRates,
     /// How long the account is locked; each further try, with whatever secret, begins it anew.
     pub lock: Duration,
     /// What a day is.
@@ -55,14 +47,9 @@ pub struct SandboxLimits {
 impl Default for SandboxLimits {
     fn default() -> SandboxLimits {
         SandboxLimits {
-            messages_per_minute: None,
-            messages_per_hour: None,
-            messages_per_day: None,
-            recipients_per_minute: None,
-            recipients_per_hour: None,
-            recipients_per_day: None,
-            logins_per_minute: None,
-            logins_per_hour: None,
+            message_rates: SandboxRates::default(),
+            recipient_rates: SandboxRates::default(),
+            login_rates: SandboxRates::default(),
             lock: Duration::from_secs(15 * 60),
             day: Day::default(),
             messages_per_connection: None,
@@ -104,26 +91,15 @@ pub enum Window {
     Day,
 }
 
-/// A limit for each window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rates {
-    pub(super) minute: Option<u32>,
-    pub(super) hour: Option<u32>,
-    pub(super) day: Option<u32>,
-}
-
-impl SandboxLimits {
-    pub(super) fn messages(&self) -> Rates {
-        Rates { minute: self.messages_per_minute, hour: self.messages_per_hour, day: self.messages_per_day }
-    }
-
-    pub(super) fn recipient_rates(&self) -> Rates {
-        Rates { minute: self.recipients_per_minute, hour: self.recipients_per_hour, day: self.recipients_per_day }
-    }
-
-    pub(super) fn logins(&self) -> Rates {
-        Rates { minute: self.logins_per_minute, hour: self.logins_per_hour, day: None }
-    }
+/// The most within each window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SandboxRates {
+    /// Within 60 seconds.
+    pub minute: Option<u32>,
+    /// Within 60 minutes.
+    pub hour: Option<u32>,
+    /// Within a [`SandboxLimits::day`].
+    pub day: Option<u32>,
 }
 
 /// The last point in time that does not belong to the window any more.
@@ -145,7 +121,7 @@ pub(super) struct Past(VecDeque<Timestamp>);
 
 impl Past {
     /// Whether one more is within the limits; if so, it is recorded, and if not, this is the longest window that is full.
-    pub(super) fn one_more(&mut self, rates: Rates, day: Day, now: Timestamp) -> Result<(), Window> {
+    pub(super) fn one_more(&mut self, rates: SandboxRates, day: Day, now: Timestamp) -> Result<(), Window> {
         while self.0.front().is_some_and(|&then| now.since(then) >= DAY) {
             self.0.pop_front();
         }
@@ -175,7 +151,8 @@ impl Lock {
     /// Whether this try is looked at at all. A try that is counts, whatever comes of it.
     pub(super) fn lets_in(&mut self, limits: &SandboxLimits, now: Timestamp) -> bool {
         let locked = self.until.is_some_and(|until| now < until);
-        let full = if locked { Some(Window::Hour) } else { self.past.one_more(limits.logins(), limits.day, now).err() };
+        let full =
+            if locked { Some(Window::Hour) } else { self.past.one_more(limits.login_rates, limits.day, now).err() };
         match full {
             None => true,
             // The minute only makes a client slower; the hour locks.
@@ -200,7 +177,7 @@ mod tests {
     }
 
     fn day(day: Day, limit: u32, tries: &[i64]) -> Vec<bool> {
-        let (mut past, rates) = (Past::default(), Rates { minute: None, hour: None, day: Some(limit) });
+        let (mut past, rates) = (Past::default(), SandboxRates { day: Some(limit), ..SandboxRates::default() });
         tries.iter().map(|&minutes| past.one_more(rates, day, at(minutes)).is_ok()).collect()
     }
 
@@ -218,7 +195,7 @@ mod tests {
     #[test]
     fn the_longest_window_that_is_full_is_named() {
         let mut past = Past::default();
-        let rates = Rates { minute: Some(1), hour: Some(2), day: Some(3) };
+        let rates = SandboxRates { minute: Some(1), hour: Some(2), day: Some(3) };
         let mut tell = |minutes| past.one_more(rates, Day::Rolling, at(minutes));
         assert_eq!([tell(0), tell(0)], [Ok(()), Err(Window::Minute)]);
         assert_eq!([tell(1), tell(2)], [Ok(()), Err(Window::Hour)]);
@@ -228,8 +205,9 @@ mod tests {
 
     #[test]
     fn a_lock_is_renewed_by_every_try() {
+        let per_hour = SandboxRates { hour: Some(3), ..SandboxRates::default() };
         let limits =
-            SandboxLimits { logins_per_hour: Some(3), lock: Duration::from_secs(900), ..SandboxLimits::default() };
+            SandboxLimits { login_rates: per_hour, lock: Duration::from_secs(900), ..SandboxLimits::default() };
         let mut lock = Lock::default();
         let tries = [(0, true), (1, true), (2, true), (50, false), (64, false), (78, false), (92, false), (107, true)];
         for (minutes, good) in tries {

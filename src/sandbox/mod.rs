@@ -43,7 +43,7 @@ use crate::drain::Drain;
 use crate::secret::Secret;
 
 pub use fault::{Fault, Stage, What};
-pub use limits::{Day, SandboxLimits, Window};
+pub use limits::{Day, SandboxLimits, SandboxRates, Window};
 pub use settings::{SandboxError, SandboxSettings};
 pub use store::{LOGINS_KEPT, Limited, Login, LoginRefusal, Received, Stats};
 

@@ -25,16 +25,6 @@ use super::store::{LoginRefusal, Received};
 /// The longest line of a message without its CRLF, in octets (RFC 5321 section 4.5.3.1.6).
 const MAX_LINE: usize = 998;
 
-/// A verdict on a log-in.
-pub(super) enum Login {
-    /// It is good.
-    Good(Reply),
-    /// It is not; the connection goes on, since the cause is the connection.
-    NotSecure(Reply),
-    /// It is not: these octets, and the end.
-    Refused(Vec<u8>),
-}
-
 /// What is said to a command that asked.
 pub(super) enum Verdict {
     /// This reply.
@@ -95,17 +85,18 @@ impl Policy {
         Policy { shared, connection, client, from: String::new(), to: Vec::new(), data: Vec::new() }
     }
 
-    pub(super) fn log_in(&self, user: &str, secret: &Secret, tls: bool) -> Login {
+    /// The reply to a log-in, after which the connection goes on; or the octets with which it ends.
+    pub(super) fn log_in(&self, user: &str, secret: &Secret, tls: bool) -> Result<Reply, Vec<u8>> {
         let store = &self.shared.store;
         if !tls {
             store.count(|stats| stats.logins_refused += 1);
-            return Login::NotSecure(replies::say(replies::NOT_SECURE));
+            return Ok(replies::say(replies::NOT_SECURE));
         }
         let refusal = store.log_in(user, secret, self.shared.clock.now()).err();
         self.note_login(user, refusal.is_none());
-        let Some(refusal) = refusal else { return Login::Good(replies::say(replies::LOGGED_IN)) };
+        let Some(refusal) = refusal else { return Ok(replies::say(replies::LOGGED_IN)) };
         tracing::info!(event = "sandbox_login_refused", client = %self.client, connection = self.connection);
-        Login::Refused(match refusal {
+        Err(match refusal {
             LoginRefusal::Vague => format!("{} {}\r\n", replies::LOGIN_FAILED.0, replies::LOGIN_FAILED.1).into_bytes(),
             LoginRefusal::UseAuthorizationCode => replies::use_authorization_code(),
         })

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-use super::limits::{Lock, Past, Rates, SandboxLimits, Window};
+use super::limits::{Lock, Past, SandboxLimits, SandboxRates, Window};
 
 /// Most octets of messages that are kept.
 const TOTAL: usize = 256 << 20;
@@ -242,19 +242,19 @@ impl Store {
 
     /// Whether `user` may send one more message now; if so, it counts.
     pub(super) fn may_send(&self, user: &str, now: Timestamp) -> Result<(), Window> {
-        self.one_more(user, now, SandboxLimits::messages, |account| &mut account.messages)
+        self.one_more(user, now, |limits| limits.message_rates, |account| &mut account.messages)
     }
 
     /// Whether `user` may have one more recipient now; if so, it counts.
     pub(super) fn may_reach(&self, user: &str, now: Timestamp) -> Result<(), Window> {
-        self.one_more(user, now, SandboxLimits::recipient_rates, |account| &mut account.recipients)
+        self.one_more(user, now, |limits| limits.recipient_rates, |account| &mut account.recipients)
     }
 
     fn one_more(
         &self,
         user: &str,
         now: Timestamp,
-        rates: impl Fn(&SandboxLimits) -> Rates,
+        rates: impl Fn(&SandboxLimits) -> SandboxRates,
         past: impl Fn(&mut Account) -> &mut Past,
     ) -> Result<(), Window> {
         let mut accounts = lock(&self.accounts);
@@ -313,8 +313,8 @@ mod tests {
 
     #[test]
     fn a_minute_slides() {
-        let limits =
-            SandboxLimits { messages_per_minute: Some(2), logins_per_minute: Some(2), ..SandboxLimits::default() };
+        let twice = SandboxRates { minute: Some(2), ..SandboxRates::default() };
+        let limits = SandboxLimits { message_rates: twice, login_rates: twice, ..SandboxLimits::default() };
         let store = Store::new(1, vec![("A@qq.com".to_owned(), Secret::new("code"))], limits);
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let sent: Vec<bool> =

@@ -39,7 +39,7 @@ static WRITER: OnceLock<Writer> = OnceLock::new();
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LineFormat {
     /// `2026-11-21T18:00:00.123+08:00 INFO  accepted id=... client=...`
     Text,
     /// One JSON object a line, with `time`, `level` and `event`.
@@ -48,9 +48,9 @@ pub enum Format {
 
 /// The settings of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct LogSettings {
     /// How a line is written.
-    pub format: Format,
+    pub format: LineFormat,
     /// The least important level that is written.
     pub level: LevelFilter,
 }
@@ -59,7 +59,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// The system gives no thread, or standard error is closed.
-pub fn start(settings: Settings) -> std::io::Result<()> {
+pub fn start(settings: LogSettings) -> std::io::Result<()> {
     let journal = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     let lines = Lines { journal, format: settings.format, level: settings.level, clock: Clock::system() };
     if WRITER.get().is_none() {
@@ -105,13 +105,13 @@ pub fn count_dropped(counters: &Counters) {
 }
 
 /// What stands in the place of lines that were dropped.
-fn report(format: Format, journal: bool) -> Report {
+fn report(format: LineFormat, journal: bool) -> Report {
     let clock = Clock::system();
     Box::new(move |dropped| {
         let mut fact = Fact { format: Some(format), name: "log_dropped".to_owned(), ..Fact::default() };
         fact.fields = match format {
-            Format::Text => format!(" lines={dropped}"),
-            Format::Json => format!(",\"lines\":{dropped}"),
+            LineFormat::Text => format!(" lines={dropped}"),
+            LineFormat::Json => format!(",\"lines\":{dropped}"),
         };
         if journal {
             fact.line.push_str(priority(Level::WARN));
@@ -123,7 +123,7 @@ fn report(format: Format, journal: bool) -> Report {
 struct Lines {
     /// Each line begins with its priority.
     journal: bool,
-    format: Format,
+    format: LineFormat,
     level: LevelFilter,
     clock: Clock,
 }
@@ -168,7 +168,7 @@ thread_local! {
 /// One fact on its way to a line.
 #[derive(Default)]
 struct Fact {
-    format: Option<Format>,
+    format: Option<LineFormat>,
     name: String,
     fields: String,
     line: String,
@@ -179,7 +179,7 @@ struct Fact {
 impl Fact {
     /// An empty one, in the buffers of this thread. They are taken, not borrowed: a value that logs while it is shown
     /// finds none, and neither does a thread that is about to end.
-    fn begin(format: Format) -> Fact {
+    fn begin(format: LineFormat) -> Fact {
         let mut fact = FACT.try_with(Cell::take).unwrap_or_default();
         fact.format = Some(format);
         for text in [&mut fact.name, &mut fact.fields, &mut fact.line] {
@@ -212,7 +212,7 @@ impl Fact {
         // Writing into a String cannot fail; a value that cannot be shown is shown as far as it goes.
         if name == "event" {
             let _ = self.name.write_fmt(value);
-        } else if self.format == Some(Format::Json) {
+        } else if self.format == Some(LineFormat::Json) {
             let _ = write!(self.fields, ",\"{name}\":");
             let _ = if plain { self.fields.write_fmt(value) } else { quoted(&mut self.fields, value) };
         } else if name == "message" {
@@ -238,7 +238,7 @@ impl Fact {
     fn line(&mut self, time: &str, level: Level, target: &str) -> &str {
         let name = if self.name.is_empty() { target } else { &self.name };
         let line = &mut self.line;
-        if self.format == Some(Format::Json) {
+        if self.format == Some(LineFormat::Json) {
             let _ =
                 write!(line, "{{\"time\":\"{time}\",\"level\":\"{}\",\"event\":", level.as_str().to_ascii_lowercase());
             let _ = quoted(line, format_args!("{name}"));
@@ -283,13 +283,13 @@ mod tests {
     use super::*;
 
     /// What a fact becomes, through the layer's own visitor.
-    fn line(format: Format, tell: impl FnOnce()) -> String {
+    fn line(format: LineFormat, tell: impl FnOnce()) -> String {
         let lines = Arc::new(Mutex::new(String::new()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(Taken(format, lines.clone())), tell);
         lines.lock().unwrap().clone()
     }
 
-    struct Taken(Format, Arc<Mutex<String>>);
+    struct Taken(LineFormat, Arc<Mutex<String>>);
 
     impl<S: Subscriber> Layer<S> for Taken {
         fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -303,13 +303,14 @@ mod tests {
     #[test]
     fn a_fact_is_one_line_whatever_a_peer_sends() {
         let helo = "x\r\nlevel=ERROR \u{1b}[2J\u{9b}";
-        let text =
-            line(Format::Text, || tracing::info!(event = "accepted", id = "01abc", helo, n = 7, empty = "", ok = true));
+        let text = line(LineFormat::Text, || {
+            tracing::info!(event = "accepted", id = "01abc", helo, n = 7, empty = "", ok = true)
+        });
         assert_eq!(
             text,
             "T INFO  accepted id=01abc helo=\"x\\r\\nlevel=ERROR \\u{1b}[2J\\u{9b}\" n=7 empty=\"\" ok=true\n"
         );
-        let text = line(Format::Text, || {
+        let text = line(LineFormat::Text, || {
             tracing::warn!(event = "refused", why = %"say \"no\"", "two\nwords");
             tracing::event!(Level::WARN, "nameless");
         });
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_042_a_043_no_value_ends_before_its_quote() {
-        let told = |value: &str| line(Format::Text, || tracing::info!(event = "x", why = value));
+        let told = |value: &str| line(LineFormat::Text, || tracing::info!(event = "x", why = value));
         assert_eq!(told("a\\\" id=forged"), "T INFO  x why=\"a\\\\\\\" id=forged\"\n");
         assert_eq!(told("a b\\"), "T INFO  x why=\"a b\\\\\"\n");
         assert_eq!(told("a\u{202e}b"), "T INFO  x why=a\\u{202e}b\n");
@@ -338,7 +339,7 @@ mod tests {
         let evil = "a\u{9b}2J\u{7f}\u{2028}\u{202e}\u{61c}\u{feff}\u{e0041}";
         let shown = harmless_json(&serde_json::to_string(evil).unwrap());
         assert!(shown.is_ascii() && serde_json::from_str::<String>(&shown).unwrap() == evil, "{shown}");
-        let json = line(Format::Json, || tracing::info!(event = "x", why = evil));
+        let json = line(LineFormat::Json, || tracing::info!(event = "x", why = evil));
         assert!(json.trim_end().chars().all(|c| !obeyed(c)), "{json}");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["why"], evil);
@@ -346,10 +347,10 @@ mod tests {
 
     #[test]
     fn a_report_of_dropped_lines_is_a_fact_like_any_other() {
-        let text = report(Format::Text, false)(7);
+        let text = report(LineFormat::Text, false)(7);
         assert!(text.ends_with(" WARN  log_dropped lines=7\n"), "{text}");
-        assert_eq!(report(Format::Text, true)(7)[..4], format!("<4>{}", &text[..1]));
-        let value: serde_json::Value = serde_json::from_str(&report(Format::Json, false)(7)).unwrap();
+        assert_eq!(report(LineFormat::Text, true)(7)[..4], format!("<4>{}", &text[..1]));
+        let value: serde_json::Value = serde_json::from_str(&report(LineFormat::Json, false)(7)).unwrap();
         assert_eq!(
             (&value["event"], &value["level"], &value["lines"]),
             (&"log_dropped".into(), &"warn".into(), &7.into())
@@ -358,7 +359,7 @@ mod tests {
 
     #[test]
     fn json_has_the_event_and_the_fields_at_the_top() {
-        let text = line(Format::Json, || {
+        let text = line(LineFormat::Json, || {
             tracing::warn!(
                 event = "deferred",
                 id = "01abc",

@@ -15,7 +15,7 @@ use yizhan::provider::{Endpoint, Mechanism, Tls};
 use yizhan::report::NoticeTo;
 use yizhan::secret::SecretSource;
 use yizhan::smtp::server::{AuthMode, Profile};
-use yizhan::telemetry::log::Format;
+use yizhan::telemetry::log::LineFormat;
 
 fn sources(text: &str, env: &[(&str, &str)]) -> Sources {
     let mut all = BTreeMap::from([("HOME".to_owned(), "/home/relay".to_owned())]);
@@ -126,7 +126,7 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!((queue.schedule.expire, keep.keep_delivered, keep.keep_failed), (day * 5, day * 7, day * 30));
     assert_eq!(queue.data_dir, Path::new("/home/relay/.local/state/yizhan"));
     assert_eq!(settings.notice.to, NoticeTo::Account);
-    assert_eq!((settings.log.format, settings.log.level), (Format::Text, LevelFilter::INFO));
+    assert_eq!((settings.log.format, settings.log.level), (LineFormat::Text, LevelFilter::INFO));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn each_layer_wins_over_the_one_below() {
     sources.overrides.data_dir = Some("/argument".into());
     let loaded = load(sources).unwrap();
     assert_eq!(loaded.settings.queue.data_dir, Path::new("/argument"));
-    assert_eq!((loaded.settings.log.level, loaded.settings.log.format), (LevelFilter::DEBUG, Format::Json));
+    assert_eq!((loaded.settings.log.level, loaded.settings.log.format), (LevelFilter::DEBUG, LineFormat::Json));
     assert_eq!(loaded.settings.limits.connections, 7);
     for (key, origin) in [
         ("data_dir", "--data-dir"),

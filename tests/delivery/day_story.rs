@@ -14,7 +14,7 @@ use yizhan::config::Settings;
 use yizhan::mail::{Id, Lane};
 use yizhan::provider::Windows;
 use yizhan::queue::{MessageState, RecipientOutcome};
-use yizhan::sandbox::{self, Received, SandboxLimits};
+use yizhan::sandbox::{self, Received, SandboxLimits, SandboxRates};
 use yizhan::secret::{Secret, SecretSource};
 
 const ALARMS: usize = 300;
@@ -29,10 +29,8 @@ const A_DAY: Windows = Windows { minute: Some(15), hour: Some(100), day: Some(30
 /// What the provider refuses is what the budget promises not to do.
 fn limits() -> SandboxLimits {
     SandboxLimits {
-        messages_per_minute: A_DAY.minute,
-        messages_per_hour: A_DAY.hour,
-        messages_per_day: A_DAY.day,
-        logins_per_hour: Some(20),
+        message_rates: SandboxRates { minute: A_DAY.minute, hour: A_DAY.hour, day: A_DAY.day },
+        login_rates: SandboxRates { hour: Some(20), ..SandboxRates::default() },
         day: sandbox::Day::Calendar { offset: 8 * 3600 },
         ..SandboxLimits::default()
     }

@@ -216,7 +216,7 @@ async fn seventy_mebibytes_come_through() {
 #[tokio::test]
 async fn frequencies_are_limited() {
     let mut settings = settings();
-    (settings.limits.messages_per_minute, settings.limits.logins_per_minute) = (Some(2), Some(3));
+    (settings.limits.message_rates.minute, settings.limits.login_rates.minute) = (Some(2), Some(3));
     let clock = Clock::manual(Timestamp::from_millis(1_790_000_000_000));
     let sandbox = Sandbox::start(settings, clock.clone(), Drain::default()).await.unwrap();
     let mut client = Client::ready(&sandbox).await;

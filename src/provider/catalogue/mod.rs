@@ -69,7 +69,7 @@ struct Inner {
 
 /// What is known of one row of the table, or of a class of general rules, beside its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// A reply the row was made for, with its code; empty for a row of the owner and for a general rule.
     pub sample: &'static str,
     /// How well it is founded.
@@ -140,11 +140,13 @@ impl Catalogue {
     }
 
     /// What else is known of the row that a verdict names as its cause.
-    pub fn entry(&self, cause: &str) -> Option<Entry> {
+    pub fn entry(&self, cause: &str) -> Option<CatalogueEntry> {
         let mut rows = self.0.owner.iter().chain(TABLE.iter());
-        let row = rows.find(|row| row.verdict.cause == cause).map(|row| Entry { sample: row.sample, grade: row.grade });
+        let row = rows
+            .find(|row| row.verdict.cause == cause)
+            .map(|row| CatalogueEntry { sample: row.sample, grade: row.grade });
         let rule = || CLASSES.iter().any(|class| class.cause == cause);
-        row.or_else(|| rule().then_some(Entry { sample: "", grade: Grade::Guessed }))
+        row.or_else(|| rule().then_some(CatalogueEntry { sample: "", grade: Grade::Guessed }))
     }
 }
 

@@ -57,7 +57,7 @@ pub enum RowError {
     /// No such action.
     #[error(
         "there is no action \"{word}\"; there is: {}, each also with +alert",
-        words(Action::WORDS.iter().map(|(word, _)| *word))
+        words(Action::ALL.iter().map(|action| action.word()))
     )]
     Action {
         /// Which row.

@@ -140,7 +140,7 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, regex_lite::Error> {
 pub(super) fn action_of(word: &str) -> Option<(Action, bool)> {
     let word = word.trim().to_ascii_lowercase().replace('-', "_");
     let (word, alert) = word.strip_suffix("+alert").map_or((word.as_str(), false), |word| (word, true));
-    Action::WORDS.iter().find(|(known, _)| *known == word).map(|(_, action)| (*action, alert))
+    Action::ALL.into_iter().find(|action| action.word() == word).map(|action| (action, alert))
 }
 
 /// The scope of a word.

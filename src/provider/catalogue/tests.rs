@@ -311,7 +311,8 @@ fn a_bad_word_of_the_owner_names_the_legal_ones() {
 
 #[test]
 fn every_action_has_a_scope_of_its_own_for_the_owner() {
-    for (word, action) in Action::WORDS {
+    for action in Action::ALL {
+        let word = action.word();
         let catalogue = Catalogue::with(vec![own("moon", word), own("sun", &word.to_uppercase())]).unwrap();
         let verdict = catalogue.classify(Group::Generic, Phase::Rcpt, 550, "moon");
         assert_eq!(verdict.action, action);

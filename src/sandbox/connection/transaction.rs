@@ -8,7 +8,7 @@ use crate::smtp::Reply;
 
 use super::{Connection, End};
 use crate::sandbox::fault::Stage;
-use crate::sandbox::policy::{Login, Verdict};
+use crate::sandbox::policy::Verdict;
 use crate::sandbox::replies;
 
 impl Connection {
@@ -92,8 +92,8 @@ impl Connection {
             return Ok(());
         }
         match self.policy.log_in(user, secret, self.session.is_tls()) {
-            Login::Good(reply) | Login::NotSecure(reply) => self.session.answer(reply),
-            Login::Refused(octets) => {
+            Ok(reply) => self.session.answer(reply),
+            Err(octets) => {
                 self.session.output().extend_from_slice(&octets);
                 return Err(End::Close);
             }

@@ -3,7 +3,7 @@
 use yizhan::account::SavedAccount;
 use yizhan::provider::Tls;
 use yizhan::queue::MessageState;
-use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
+use yizhan::sandbox::{Fault, SandboxLimits, SandboxRates, Stage, What};
 
 use super::{MAIL, Scene, reason};
 use crate::support::office::{Device, USER};
@@ -114,8 +114,10 @@ async fn u_05_a_refused_address_teaches_no_quota() {
 /// A burst into a real limit: the account rests, everything arrives in the end, nothing bounces, nothing is doubled.
 #[tokio::test]
 async fn a_113_a_burst_over_the_limit_is_no_storm_of_bounces() {
-    let limits =
-        SandboxLimits { messages_per_minute: Some(5), messages_per_hour: Some(20), ..SandboxLimits::default() };
+    let limits = SandboxLimits {
+        message_rates: SandboxRates { minute: Some(5), hour: Some(20), day: None },
+        ..SandboxLimits::default()
+    };
     let scene = Scene::with("burst", limits, |_| {}).await;
     let mut ids = Vec::new();
     for _ in 0..30 {

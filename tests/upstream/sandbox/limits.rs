@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::drain::Drain;
-use yizhan::sandbox::{Day, Fault, Sandbox, SandboxLimits, Stage, Window, replies};
+use yizhan::sandbox::{Day, Fault, Sandbox, SandboxLimits, SandboxRates, Stage, Window, replies};
 use yizhan::secret::Secret;
 
 use super::client::{CODE, Client, GOOD, USER, settings};
@@ -29,7 +29,10 @@ async fn log_in(sandbox: &Sandbox, user: &str, code: &str) -> String {
 
 #[tokio::test]
 async fn an_hour_and_a_day_have_their_own_limits_and_words() {
-    let limits = SandboxLimits { messages_per_hour: Some(2), messages_per_day: Some(3), ..SandboxLimits::default() };
+    let limits = SandboxLimits {
+        message_rates: SandboxRates { minute: None, hour: Some(2), day: Some(3) },
+        ..SandboxLimits::default()
+    };
     let (sandbox, clock) = open(limits).await;
     let mut client = Client::ready(&sandbox).await;
     client.message(GOOD, "250").await;
@@ -56,8 +59,7 @@ async fn an_hour_and_a_day_have_their_own_limits_and_words() {
 #[tokio::test]
 async fn recipients_are_counted_apart_from_messages() {
     let limits = SandboxLimits {
-        recipients_per_hour: Some(3),
-        recipients_per_day: Some(5),
+        recipient_rates: SandboxRates { minute: None, hour: Some(3), day: Some(5) },
         day: Day::Rolling,
         ..SandboxLimits::default()
     };
@@ -84,7 +86,11 @@ async fn recipients_are_counted_apart_from_messages() {
 
 #[tokio::test]
 async fn too_many_log_ins_lock_the_account_and_every_try_renews_the_lock() {
-    let limits = SandboxLimits { logins_per_hour: Some(3), lock: 20 * MINUTE, ..SandboxLimits::default() };
+    let limits = SandboxLimits {
+        login_rates: SandboxRates { hour: Some(3), ..SandboxRates::default() },
+        lock: 20 * MINUTE,
+        ..SandboxLimits::default()
+    };
     let (sandbox, clock) = open(limits).await;
     let mut codes = Vec::new();
     // Two hours at a pace of one try in ten minutes: the lock never ends. Then half an hour of silence.

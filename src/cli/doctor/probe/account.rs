@@ -26,7 +26,7 @@ use crate::net::proxy::tunnel;
 use crate::net::{dial, tls};
 use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
-use crate::smtp::client;
+use crate::smtp::client::{ClientLogin, ClientSettings};
 
 /// What to look at, and how far to go.
 #[derive(Clone, Debug)]
@@ -193,12 +193,12 @@ async fn logged_in(account: &Account, session: &mut ProviderSession, tell: &impl
     tell(dialogue::sender(&account.address.to_string(), group, taken.as_ref().copied()));
 }
 
-fn settings(check: &AccountCheck, endpoint: &Endpoint, secret: Option<Secret>) -> client::ClientSettings {
+fn settings(check: &AccountCheck, endpoint: &Endpoint, secret: Option<Secret>) -> ClientSettings {
     let mechanisms = check.account.login.clone();
-    client::ClientSettings {
+    ClientSettings {
         ehlo: check.hostname.clone(),
         tls: Some(endpoint.tls),
-        login: secret.map(|secret| client::ClientLogin { user: check.account.user.clone(), secret, mechanisms }),
+        login: secret.map(|secret| ClientLogin { user: check.account.user.clone(), secret, mechanisms }),
         pipelining: false,
     }
 }
