@@ -64,20 +64,26 @@ impl Workspace {
     /// `M_MMAP_THRESHOLD`). This much is reserved, in address space only, so that dropping the workspace frees its pages.
     const LEAST: usize = 33 * 1024 * 1024 / Block::SIZE;
 
-    fn blocks(&mut self, count: usize) -> &mut [Block] {
+    fn blocks(&mut self, count: usize) -> Result<&mut [Block], NoMemory> {
         #[cfg(test)]
         self.computed.push(count);
         if self.blocks.capacity() < count {
             // The old memory goes first: both together would be more than the largest computation.
             self.blocks = Vec::new();
-            self.blocks.reserve_exact(count.max(Self::LEAST));
+            let whole = self.blocks.try_reserve_exact(count.max(Self::LEAST));
+            whole.or_else(|_| self.blocks.try_reserve_exact(count)).map_err(|_| NoMemory)?;
         }
         if self.blocks.len() < count {
             self.blocks.resize(count, Block::new());
         }
-        &mut self.blocks[..count]
+        Ok(&mut self.blocks[..count])
     }
 }
+
+/// The system has no memory for a comparison. It says nothing about the password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no memory to compare a password")]
+pub struct NoMemory;
 
 /// What a password is compared with.
 #[derive(Clone)]
@@ -126,31 +132,44 @@ impl Password {
     }
 
     /// Whether `typed` is it. Slow on purpose.
-    pub fn is(&self, typed: &Secret, workspace: &mut Workspace) -> bool {
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    pub fn is(&self, typed: &Secret, workspace: &mut Workspace) -> Result<bool, NoMemory> {
         match &self.0 {
             Kept::Hash { algorithm, version, params, salt, output } => {
                 let argon2 = Argon2::new(*algorithm, *version, params.clone());
                 let mut computed = vec![0; output.len()];
-                compute(&argon2, typed, salt, &mut computed, workspace) && same(output, &computed)
+                Ok(compute(&argon2, typed, salt, &mut computed, workspace)? && same(output, &computed))
             }
             Kept::Text(secret) => {
-                pretend(typed, &Cost::default(), workspace);
-                same(secret.expose().as_bytes(), typed.expose().as_bytes())
+                pretend(typed, &Cost::default(), workspace)?;
+                Ok(same(secret.expose().as_bytes(), typed.expose().as_bytes()))
             }
         }
     }
 }
 
 /// Computes for its cost only: the time of an answer must not show how a password is kept, nor whether there is one.
-pub fn pretend(typed: &Secret, cost: &Cost, workspace: &mut Workspace) {
+///
+/// # Errors
+/// [`NoMemory`].
+pub fn pretend(typed: &Secret, cost: &Cost, workspace: &mut Workspace) -> Result<(), NoMemory> {
     let mut computed = vec![0; cost.0.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.0.clone());
-    std::hint::black_box(compute(&argon2, typed, &[0; SALT], &mut computed, workspace));
+    std::hint::black_box(compute(&argon2, typed, &[0; SALT], &mut computed, workspace)?);
+    Ok(())
 }
 
-fn compute(argon2: &Argon2<'_>, typed: &Secret, salt: &[u8], output: &mut [u8], workspace: &mut Workspace) -> bool {
-    let blocks = workspace.blocks(argon2.params().block_count());
-    argon2.hash_password_into_with_memory(typed.expose().as_bytes(), salt, output, blocks).is_ok()
+fn compute(
+    argon2: &Argon2<'_>,
+    typed: &Secret,
+    salt: &[u8],
+    output: &mut [u8],
+    workspace: &mut Workspace,
+) -> Result<bool, NoMemory> {
+    let blocks = workspace.blocks(argon2.params().block_count())?;
+    Ok(argon2.hash_password_into_with_memory(typed.expose().as_bytes(), salt, output, blocks).is_ok())
 }
 
 /// Whether it is kept as a hash, or was meant to be.
@@ -192,9 +211,9 @@ mod tests {
         let mut workspace = Workspace::default();
         for kept in ["correct horse", &hashed] {
             let kept = password(kept).unwrap();
-            assert!(kept.is(&Secret::new("correct horse"), &mut workspace));
+            assert!(kept.is(&Secret::new("correct horse"), &mut workspace).unwrap());
             for wrong in ["", "correct", "correct horse ba", "Correct horse", &hashed] {
-                assert!(!kept.is(&Secret::new(wrong), &mut workspace), "{wrong}");
+                assert!(!kept.is(&Secret::new(wrong), &mut workspace).unwrap(), "{wrong}");
             }
         }
     }
@@ -203,17 +222,18 @@ mod tests {
     fn hashes_of_other_programs_are_understood() {
         let (kept, mut workspace) = (password(FOREIGN).unwrap(), Workspace::default());
         assert!(
-            kept.is(&Secret::new("password"), &mut workspace) && !kept.is(&Secret::new("passwort"), &mut workspace)
+            kept.is(&Secret::new("password"), &mut workspace).unwrap()
+                && !kept.is(&Secret::new("passwort"), &mut workspace).unwrap()
         );
         assert_eq!((kept.cost().memory(), Cost::default().memory()), (64 << 20, 19 << 20));
         // Smaller computations use a part of the same memory, larger ones replace it.
         assert_eq!(workspace.blocks.len(), 65536);
-        pretend(&Secret::new("x"), &Cost::default(), &mut workspace);
-        assert!(kept.is(&Secret::new("password"), &mut workspace) && workspace.blocks.len() == 65536);
+        pretend(&Secret::new("x"), &Cost::default(), &mut workspace).unwrap();
+        assert!(kept.is(&Secret::new("password"), &mut workspace).unwrap() && workspace.blocks.len() == 65536);
         let mut small = Workspace::default();
-        pretend(&Secret::new("x"), &Cost::default(), &mut small);
+        pretend(&Secret::new("x"), &Cost::default(), &mut small).unwrap();
         assert!(small.blocks.len() == 19 * 1024 && small.blocks.capacity() >= Workspace::LEAST);
-        assert!(kept.is(&Secret::new("password"), &mut small));
+        assert!(kept.is(&Secret::new("password"), &mut small).unwrap());
     }
 
     #[test]
@@ -231,5 +251,12 @@ mod tests {
     #[test]
     fn no_debug_output_shows_it() {
         assert_eq!(format!("{:?} {:?}", password("hunter2"), password(FOREIGN)), "Ok([password]) Ok([password])");
+    }
+
+    #[test]
+    fn a_comparison_without_memory_is_no_wrong_password() {
+        let mut workspace = Workspace::default();
+        assert_eq!(workspace.blocks(usize::MAX / Block::SIZE).unwrap_err(), NoMemory);
+        assert!(password("x").unwrap().is(&Secret::new("x"), &mut workspace).unwrap(), "it is as good as before");
     }
 }

@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::secret::password::{Cost, Password, Workspace, pretend};
+use crate::secret::password::{Cost, NoMemory, Password, Workspace, pretend};
 use crate::secret::{Secret, SecretSource};
 
 /// The cost of each user's password, as it was read last.
@@ -30,12 +30,16 @@ impl Costs {
     }
 
     /// Computes with every cost but `done`.
-    pub(super) fn pretend_others(&self, done: Option<&Cost>, typed: &Secret, workspace: &mut Workspace) {
-        for cost in self.distinct() {
-            if Some(&cost) != done {
-                pretend(typed, &cost, workspace);
-            }
-        }
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    pub(super) fn pretend_others(
+        &self,
+        done: Option<&Cost>,
+        typed: &Secret,
+        workspace: &mut Workspace,
+    ) -> Result<(), NoMemory> {
+        self.distinct().iter().filter(|cost| Some(*cost) != done).try_for_each(|cost| pretend(typed, cost, workspace))
     }
 
     /// The different costs; without users the default one.

@@ -26,7 +26,7 @@ use crate::limits::source::Source;
 use crate::limits::user_pace::{Turn, UserPace};
 use crate::mail::ReversePath;
 use crate::route::Pattern;
-use crate::secret::password::{Cost, Password, Workspace};
+use crate::secret::password::{Cost, NoMemory, Password, Workspace};
 use crate::secret::{Secret, SecretSource};
 
 use super::client::Client;
@@ -77,7 +77,8 @@ pub enum Verdict {
     },
     /// The password was not compared: too many wrong passwords came from this source.
     LockedOut,
-    /// The password was not compared: too many wrong passwords of this user came from new addresses.
+    /// The password was not compared: too many wrong passwords of this user came from new addresses, or the system has
+    /// no memory or thread for it.
     Later,
 }
 
@@ -130,44 +131,64 @@ impl Users {
         let trusted = self.known.knows(address, Fact::LoggedIn) && self.lockout.wrong(address, now) == 0;
         let (this, (answer, verdict)) = (self.clone(), oneshot::channel());
         self.workers.submit(Source::of(address).widest(), trusted, move |workspace| {
-            let _ = answer.send(this.judge(address, &login, &password, turn, workspace));
+            let verdict = this.judge(address, &login, &password, turn, workspace).unwrap_or_else(|error| {
+                tracing::error!(event = "login_failed", %error);
+                Verdict::Later
+            });
+            let _ = answer.send(verdict);
         });
         // A job that was dropped, or panicked, lets no client in.
         verdict.await.unwrap_or(Verdict::Later)
     }
 
-    fn judge(&self, address: IpAddr, login: &str, password: &Secret, turn: Turn, workspace: &mut Workspace) -> Verdict {
+    fn judge(
+        &self,
+        address: IpAddr,
+        login: &str,
+        password: &Secret,
+        turn: Turn,
+        workspace: &mut Workspace,
+    ) -> Result<Verdict, NoMemory> {
         // Others from this address may have been wrong while this one waited: fifty at once are not fifty guesses.
         if self.lockout.is_locked(address, Instant::now()) {
-            return Verdict::LockedOut;
+            return Ok(Verdict::LockedOut);
         }
         let user = self.users.get(login);
-        let compared = user.and_then(|(index, user)| self.compare(*index, user, password, workspace));
+        let compared = match user {
+            Some((index, user)) => self.compare(*index, user, password, workspace)?,
+            None => None,
+        };
         if let (Some((true, _)), Some((_, user))) = (&compared, user) {
             let now = Instant::now();
             self.pace.right(login, turn);
             self.known.note(address, Fact::LoggedIn, now);
             self.known.note(address, Fact::LoggedInAs(login), now);
-            return Verdict::Welcome(user.clone());
+            return Ok(Verdict::Welcome(user.clone()));
         }
-        self.costs.pretend_others(compared.map(|(_, cost)| cost).as_ref(), password, workspace);
+        self.costs.pretend_others(compared.map(|(_, cost)| cost).as_ref(), password, workspace)?;
         let now = Instant::now();
         self.pace.wrong(login, turn, now);
-        Verdict::Wrong { user: user.map(|(_, user)| user.clone()), count: self.lockout.failed(address, now) }
+        Ok(Verdict::Wrong { user: user.map(|(_, user)| user.clone()), count: self.lockout.failed(address, now) })
     }
 
     /// Reads the password from where it is, and computes. Whether it is right, and what that cost; `None` if it cannot
     /// be read.
-    fn compare(&self, index: usize, user: &User, typed: &Secret, workspace: &mut Workspace) -> Option<(bool, Cost)> {
+    fn compare(
+        &self,
+        index: usize,
+        user: &User,
+        typed: &Secret,
+        workspace: &mut Workspace,
+    ) -> Result<Option<(bool, Cost)>, NoMemory> {
         let kept = user.password.read().map_err(|error| error.to_string());
         match kept.and_then(|secret| Password::new(secret).map_err(|error| error.to_string())) {
             Ok(password) => {
                 self.costs.saw(index, password.cost());
-                Some((password.is(typed, workspace), password.cost()))
+                Ok(Some((password.is(typed, workspace)?, password.cost())))
             }
             Err(error) => {
                 tracing::error!(event = "login_failed", user = user.name, "no log-in as this user succeeds: {error}");
-                None
+                Ok(None)
             }
         }
     }

@@ -99,7 +99,7 @@ fn a_059_every_wrong_log_in_costs_the_same_work() {
     let users = Users::new(all, patience(1000), Arc::default());
     let work = |login: &str, password: &str| {
         let (mut workspace, address) = (Workspace::default(), [192, 0, 2, 1].into());
-        let verdict = users.judge(address, login, &Secret::new(password), Turn::Now, &mut workspace);
+        let verdict = users.judge(address, login, &Secret::new(password), Turn::Now, &mut workspace).unwrap();
         workspace.computed.sort_unstable();
         (matches!(verdict, Verdict::Welcome(_)), workspace.computed)
     };

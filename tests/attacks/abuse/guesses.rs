@@ -34,8 +34,8 @@ async fn a_059_any_number_of_guesses_takes_the_memory_of_two_and_gives_it_back()
     )
     .await;
     let rest = status(&scene, "RssAnon");
-    // Two workspaces and their stacks fit, and what one would take for each of sixty guesses does not.
-    let limit = format!("--as={}", status(&scene, "VmSize") + 256 * MIB);
+    // Room for two workspaces, and for the address space that the allocator reserves for each new thread.
+    let limit = format!("--as={}", status(&scene, "VmSize") + 640 * MIB);
     let mut command = clean(Command::new(prlimit), ["--pid", &scene.program.pid().to_string()]);
     command.arg(limit);
     finish(command).await.with_code(0);
