@@ -161,9 +161,10 @@ impl Admission {
             return Err(fault);
         }
         let _here = self.around.drain.hold(("final dot of", self.peer.addr));
-        let message = self.prepare(helo, protocol, envelope, incoming.arrival).await?;
-        let messages = self.split(message).await?;
-        self.store(messages).await
+        // In boxes, one after another: the future of all three together would be moved for each message.
+        let message = Box::pin(self.prepare(helo, protocol, envelope, incoming.arrival)).await?;
+        let messages = Box::pin(self.split(message)).await?;
+        Box::pin(self.store(messages)).await
     }
 
     /// The transaction is over, or never was.
