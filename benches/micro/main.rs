@@ -24,7 +24,7 @@ use yizhan::mail::{Address, IdSource, ReversePath};
 use yizhan::message::header::Header;
 use yizhan::message::received::{self, Trace};
 use yizhan::message::{
-    Client, Demand, Facts, FirstPass, FromPolicy, Normaliser, SenderRewrite, repair, rewrite_sender,
+    ClientProfile, Demand, Facts, FirstPass, FromPolicy, Normaliser, SenderRewrite, repair, rewrite_sender,
 };
 use yizhan::smtp::Reply;
 use yizhan::smtp::data::{Piece, Unstuff};
@@ -146,7 +146,7 @@ fn repair_header() {
                 recipients: &to,
                 body: &examined.body,
                 plan: &examined.plan,
-                client: &Client::default(),
+                client: &ClientProfile::default(),
             };
             let repaired = repair(examined.header, &facts);
             let trace = Trace {

@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use yizhan::mail::{Address, Id, ReversePath};
-use yizhan::message::{self, BodyRewriter, Client, Facts, FirstPass};
+use yizhan::message::{self, BodyRewriter, ClientProfile, Facts, FirstPass};
 
 /// What a connection hands over at a time.
 const CHUNK: usize = 64 * 1024;
@@ -17,7 +17,7 @@ const CHUNK: usize = 64 * 1024;
 /// One mail through both passes and the header repair; how many octets came out.
 fn whole(mail: &[u8], buffers: &mut [Vec<u8>; 2]) -> usize {
     let [buffer, second] = buffers;
-    let client = Client::default();
+    let client = ClientProfile::default();
     let mut first = FirstPass::new(&client.demand());
     let (mut out, mut stored) = (0, Vec::new());
     for chunk in mail.chunks(CHUNK) {

@@ -9,7 +9,9 @@ use yizhan::message::charset;
 use yizhan::message::downgrade;
 use yizhan::message::mailbox::{self, Mailbox};
 use yizhan::message::received::{self, Trace};
-use yizhan::message::{self, BodyRewriter, Client, Facts, FirstPass, Header, Level, Normaliser, SplitError, Splitter};
+use yizhan::message::{
+    self, BodyRewriter, ClientProfile, Facts, FirstPass, Header, Level, Normaliser, SplitError, Splitter,
+};
 
 /// The account that everything goes out through.
 pub(crate) const LOGIN: &str = "office@qq.com";
@@ -42,18 +44,18 @@ pub(crate) fn split(mail: &[u8], steps: impl Iterator<Item = usize>) -> Result<(
 }
 
 /// A client with settings of its own, none of which may make a mail that cannot be sent.
-pub(crate) fn special() -> Client<'static> {
+pub(crate) fn special() -> ClientProfile<'static> {
     let (display, charset, subject_prefix) = (Some("仓库"), Some(encoding_rs::BIG5), Some("[仓库]"));
-    Client { display, charset, subject_prefix, reply_to: None, drop_cron_env: true, level: Level::Minimal }
+    ClientProfile { display, charset, subject_prefix, reply_to: None, drop_cron_env: true, level: Level::Minimal }
 }
 
 /// DATA content in, the stored form out, for a client without settings.
 pub(crate) fn store(mail: &[u8], step: usize) -> Result<Stored, SplitError> {
-    store_for(mail, step, &Client::default())
+    store_for(mail, step, &ClientProfile::default())
 }
 
 /// The same for any client.
-pub(crate) fn store_for(mail: &[u8], step: usize, client: &Client<'_>) -> Result<Stored, SplitError> {
+pub(crate) fn store_for(mail: &[u8], step: usize, client: &ClientProfile<'_>) -> Result<Stored, SplitError> {
     let (mut first, mut stored) = (FirstPass::new(&client.demand()), Vec::new());
     for chunk in mail.chunks(step) {
         first.push(chunk, &mut stored)?;

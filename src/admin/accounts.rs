@@ -1,4 +1,4 @@
-//! What may be asked of accounts, whoever keeps their state: the running delivery, or the files of a stopped relay.
+//! What admin asks of accounts, of the running delivery or of the files of a stopped relay.
 //!
 //! Not here: what pausing does to mail (`delivery`), and how it is shown (`cli`). Invariant: a name that no account has
 //! is answered with an error that lists those there are; nothing is changed then.

@@ -1,4 +1,4 @@
-//! What has to be done from time to time: measure the levels that the door asks for, and delete old records.
+//! Periodic work: measures the levels for the limits of the listener, and deletes old records.
 //!
 //! The levels are the machine's, so they are measured by the machine's time; records are old by the clock's date.
 

@@ -34,7 +34,7 @@ impl SettingsArguments {
     /// Reads and checks all settings.
     ///
     /// # Errors
-    /// All mistakes in them. `can_ask`: a missing secret is none.
+    /// All mistakes in them. `can_ask`: a missing secret is no mistake.
     pub(super) fn load(self, can_ask: bool) -> Result<config::Loaded, CommandFailure> {
         self.read(can_ask).map_err(CommandFailure::bad_settings)
     }

@@ -26,7 +26,7 @@ pub(super) fn client(values: &Values<'_>, (name, origin): Section<'_>) -> Checke
             findings.problems.push(Problem::new(&path("from"), origin, reason, &remedy));
             return None;
         }
-        // What counts from the greeting on is found by the address alone: nobody has logged in by then.
+        // What counts from the greeting on is found by the address alone: no user has logged in by then.
         for key in ["profile", "idle"].map(path).iter().filter(|key| !has_networks && values.has(key)) {
             let text = format!(
                 "it counts from the greeting on, when nobody has logged in yet, and the client has no address to be known by; \

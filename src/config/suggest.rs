@@ -1,4 +1,4 @@
-//! What somebody meant who wrote a key that does not exist.
+//! Suggests the key that was meant by one that does not exist.
 //!
 //! Not here: whether a key exists (that is `keys`). A suggestion names keys only, never a value.
 

@@ -125,8 +125,8 @@ async fn store(draft: &mut BodyDraft, buffer: &mut Vec<u8>) -> Result<(), Refusa
 }
 
 /// What the settings say of the client, in the words of the repair.
-fn profile(client: Option<&Client>) -> message::Client<'_> {
-    client.map_or_else(message::Client::default, |client| message::Client {
+fn profile(client: Option<&Client>) -> message::ClientProfile<'_> {
+    client.map_or_else(message::ClientProfile::default, |client| message::ClientProfile {
         display: client.display.as_deref(),
         charset: client.charset,
         reply_to: client.reply_to.as_ref(),

@@ -41,7 +41,7 @@ const READ_DATA: (usize, usize) = (8 * 1024, 64 * 1024);
 const EARLY_LOOK: Duration = Duration::from_millis(200);
 
 /// The shell around a session.
-pub(super) struct Connection {
+pub(super) struct ClientConnection {
     stream: Stream,
     peer: Peer,
     settings: Arc<ListenerSettings>,
@@ -66,7 +66,7 @@ enum Ended {
     Draining,
 }
 
-impl Connection {
+impl ClientConnection {
     /// A connection that has its place.
     pub(super) fn new(
         stream: TcpStream,
@@ -74,9 +74,9 @@ impl Connection {
         place: Place,
         settings: Arc<ListenerSettings>,
         around: Arc<IntakeContext>,
-    ) -> Connection {
+    ) -> ClientConnection {
         let probation = place.is_unlisted().then(|| Instant::now() + settings.deadlines.stranger);
-        Connection {
+        ClientConnection {
             stream: Stream::Plain(stream),
             peer,
             settings,
@@ -292,6 +292,7 @@ impl Connection {
                 session.answer_and_close(reply);
             }
             Verdict::Later => self.answer(session, Err(refusal::user_later())),
+            Verdict::Unavailable => self.answer(session, Err(refusal::login_unavailable())),
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::smtp::server;
 use crate::telemetry::{counter, panic};
 
 use super::client::Peer;
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use super::context::IntakeContext;
 use super::log_lines::within_budget;
 use super::proxy::{self, ProxyError};
@@ -182,7 +182,7 @@ impl Listener {
                 let profile = peer.client.as_ref().and_then(|client| client.profile).unwrap_or(self.settings.profile);
                 let sessions = if listed { &self.sessions } else { &self.unlisted };
                 let session = server::Session::new(sessions.with(profile));
-                let connection = Connection::new(stream, peer, place, self.settings.clone(), self.around.clone());
+                let connection = ClientConnection::new(stream, peer, place, self.settings.clone(), self.around.clone());
                 tokio::spawn(connection.run(session));
             }
         }

@@ -43,6 +43,11 @@ pub fn user_later() -> Refusal {
     Refusal::new(454, "4.7.0 Too many failed log-ins as this user, try again in a minute", "user_pace")
 }
 
+/// A log-in that could not be checked: the relay has no memory or thread for it (RFC 4954 section 6).
+pub fn login_unavailable() -> Refusal {
+    Refusal::new(454, "4.7.0 The log-in could not be checked, try again later", "login_unavailable")
+}
+
 /// A sender that the user who is logged in may not use.
 pub fn sender() -> Refusal {
     Refusal::new(553, "5.7.1 You may not send as this address", "sender")

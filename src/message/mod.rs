@@ -48,7 +48,7 @@ pub use header::{Field, Framing, Header};
 pub use line_ends::{BodyStats, MAX_LINE, Normaliser};
 pub use mime::{BodyRewriter, Demand, Plan, Survey};
 pub use notice::{Failure, Notice};
-pub use repair::{Client, Facts, Level, Repaired, repair};
+pub use repair::{ClientProfile, Facts, Level, Repaired, repair};
 pub use repair_names::Repair;
 pub use sender_rewriting::{FromPolicy, SenderRewrite, rewrite_sender};
 pub use splitter::{BodyPart, SplitError, Splitter};

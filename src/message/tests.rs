@@ -9,10 +9,10 @@ use crate::mail::{Address, Id, ReversePath};
 
 /// The road of one message through this module, cut into chunks of `step` octets.
 fn pass(mail: &[u8], step: usize) -> Result<(Repaired, Vec<u8>), SplitError> {
-    pass_for(mail, step, &Client::default())
+    pass_for(mail, step, &ClientProfile::default())
 }
 
-fn pass_for(mail: &[u8], step: usize, client: &Client<'_>) -> Result<(Repaired, Vec<u8>), SplitError> {
+fn pass_for(mail: &[u8], step: usize, client: &ClientProfile<'_>) -> Result<(Repaired, Vec<u8>), SplitError> {
     let (mut first, mut stored) = (FirstPass::new(&client.demand()), Vec::new());
     for chunk in mail.chunks(step.max(1)) {
         first.push(chunk, &mut stored)?;
@@ -53,7 +53,7 @@ fn assert_legal(mail: &[u8]) {
 }
 
 /// What holds at every level and for every client.
-fn assert_sendable(repaired: &Repaired, body: &[u8], client: &Client<'_>) {
+fn assert_sendable(repaired: &Repaired, body: &[u8], client: &ClientProfile<'_>) {
     let head = &repaired.head;
     assert!(head.is_ascii(), "{}", head.escape_ascii());
     assert_legal(head);
@@ -179,7 +179,7 @@ proptest! {
         mail in mail(), display in ".{0,30}", prefix in ".{0,30}", minimal in any::<bool>(), charset in 0usize..4,
     ) {
         let reply_to = Address::parse("help@example.com").unwrap();
-        let client = Client {
+        let client = ClientProfile {
             display: Some(&display),
             charset: [None, Some(encoding_rs::BIG5), Some(encoding_rs::GBK), Some(encoding_rs::UTF_16LE)][charset],
             reply_to: Some(&reply_to),

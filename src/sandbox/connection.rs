@@ -40,7 +40,7 @@ const WRITE: Duration = Duration::from_secs(60);
 const READ: (usize, usize) = (8 * 1024, 64 * 1024);
 
 /// See the top of the file.
-pub(super) struct Connection {
+pub(super) struct SandboxConnection {
     shared: Arc<Shared>,
     fault_added: watch::Receiver<()>,
     stream: Stream,
@@ -69,15 +69,15 @@ enum End {
     Gone,
 }
 
-impl Connection {
+impl SandboxConnection {
     pub(super) fn new(
         stream: TcpStream,
         client: IpAddr,
         number: u64,
         starttls: bool,
         shared: Arc<Shared>,
-    ) -> Connection {
-        Connection {
+    ) -> SandboxConnection {
+        SandboxConnection {
             fault_added: shared.fault_added.subscribe(),
             stream: Stream::Plain(stream),
             session: Session::new(Arc::new(replies::session(client, number, starttls, &shared.limits))),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::connection::Connection;
+use super::connection::SandboxConnection;
 use super::shared::Shared;
 
 /// How long to wait when the system has no more file handles.
@@ -51,7 +51,7 @@ fn serve(stream: TcpStream, peer: SocketAddr, starttls: bool, shared: Arc<Shared
     tokio::spawn(async move {
         let _here = shared.drain.hold(format!("sandbox session of {peer}"));
         let _open = Open::count(shared.clone());
-        let connection = Connection::new(stream, peer.ip(), number, starttls, shared.clone());
+        let connection = SandboxConnection::new(stream, peer.ip(), number, starttls, shared.clone());
         tokio::select! {
             () = connection.run() => {}
             () = shared.end.cancelled() => {}

@@ -32,7 +32,7 @@ pub enum HashError {
     Cost,
 }
 
-/// What one comparison computes: memory, rounds, lanes and length of the result.
+/// What one comparison computes: memory, rounds and lanes. The length of the result costs nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost(Params);
 
@@ -127,7 +127,10 @@ impl Password {
     pub fn cost(&self) -> Cost {
         match &self.0 {
             Kept::Text(_) => Cost::default(),
-            Kept::Hash { params, .. } => Cost(params.clone()),
+            Kept::Hash { params, .. } => {
+                let cost = Params::new(params.m_cost(), params.t_cost(), params.p_cost(), None);
+                Cost(cost.expect("they are those of a hash that was read"))
+            }
         }
     }
 
@@ -155,7 +158,7 @@ impl Password {
 /// # Errors
 /// [`NoMemory`].
 pub fn pretend(typed: &Secret, cost: &Cost, workspace: &mut Workspace) -> Result<(), NoMemory> {
-    let mut computed = vec![0; cost.0.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    let mut computed = [0; Params::DEFAULT_OUTPUT_LEN];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.0.clone());
     std::hint::black_box(compute(&argon2, typed, &[0; SALT], &mut computed, workspace)?);
     Ok(())
@@ -207,6 +210,7 @@ mod tests {
         let hashed = hash(&Secret::new("correct horse"), &[7; SALT]);
         assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && !hashed.contains("horse"), "{hashed}");
         assert_ne!(hashed, hash(&Secret::new("correct horse"), &[8; SALT]));
+        assert_eq!(password(&hashed).unwrap().cost(), password("correct horse").unwrap().cost());
         // One workspace for all: what one computation leaves there changes nothing of the next.
         let mut workspace = Workspace::default();
         for kept in ["correct horse", &hashed] {

@@ -25,7 +25,7 @@ use crate::secret::redact::redact;
 
 use super::counter::{Counters, LOG_DROPPED};
 use super::escape::{Escaped, is_printable_ascii, obeyed, quoted};
-use writer::{Report, Writer};
+use writer::{LogWriter, Report};
 
 mod writer;
 
@@ -35,7 +35,7 @@ const WAITING: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The log of this process, once it was started.
-static WRITER: OnceLock<Writer> = OnceLock::new();
+static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub fn start(settings: LogSettings) -> std::io::Result<()> {
     if WRITER.get().is_none() {
         // Not through `std::io::stderr`, whose lock a write that waits would keep from everybody else.
         let sink = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
-        let _ = WRITER.set(Writer::start(WAITING, report(settings.format, journal), sink)?);
+        let _ = WRITER.set(LogWriter::start(WAITING, report(settings.format, journal), sink)?);
     }
     // The only error is "there is a subscriber already", which is what the doc comment promises to accept.
     let _ = tracing_subscriber::registry().with(lines).try_init();
@@ -98,7 +98,7 @@ pub fn flush() {
 
 /// Adds the lines that were dropped since the last call to the counters.
 pub fn count_dropped(counters: &Counters) {
-    let dropped = WRITER.get().map_or(0, Writer::take_dropped);
+    let dropped = WRITER.get().map_or(0, LogWriter::take_dropped);
     if dropped > 0 {
         counters.add(LOG_DROPPED, &[], dropped);
     }

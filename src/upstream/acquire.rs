@@ -33,7 +33,7 @@ use crate::secret::redact::redact;
 use crate::telemetry::counter::{self, Counters};
 
 use super::connect::{OpenError, connect};
-use super::connection::Connection;
+use super::connection::ProviderConnection;
 use super::endpoint_memory::EndpointMemory;
 use super::idle_pool::IdlePool;
 use super::login_gate::{LoginGate, Mark};
@@ -110,7 +110,11 @@ impl Acquirer {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn acquire(&self, mark: Mark, permit: &dyn Permit) -> Result<(Connection, Begun), NoConnection> {
+    pub(super) async fn acquire(
+        &self,
+        mark: Mark,
+        permit: &dyn Permit,
+    ) -> Result<(ProviderConnection, Begun), NoConnection> {
         loop {
             // Made before the look at the idle ones, so that none slips through between.
             let freed = self.pool.freed();
@@ -142,7 +146,7 @@ impl Acquirer {
     }
 
     /// Opens a new connection at the first endpoint that has one.
-    async fn open(&self, socket: SocketPermit, permit: &dyn Permit) -> Result<(Connection, Begun), Condition> {
+    async fn open(&self, socket: SocketPermit, permit: &dyn Permit) -> Result<(ProviderConnection, Begun), Condition> {
         let settings = &*self.settings;
         let epoch = self.pool.epoch();
         let connector = self.connector().await.map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
@@ -180,7 +184,7 @@ impl Acquirer {
         endpoint: &Endpoint,
         connector: &TlsConnector,
         secret: Option<Secret>,
-    ) -> Result<Connection, OpenError> {
+    ) -> Result<ProviderConnection, OpenError> {
         let first = self.endpoints().address(place);
         let connection = connect(&self.settings, endpoint, first, connector, secret).await?;
         if self.endpoints().worked(place, connection.peer(), Instant::now()) {
@@ -193,10 +197,10 @@ impl Acquirer {
     /// The last step, and the only one that the provider counts.
     async fn log_in(
         &self,
-        mut connection: Connection,
+        mut connection: ProviderConnection,
         epoch: u64,
         permit: &dyn Permit,
-    ) -> Result<(Connection, Begun), Condition> {
+    ) -> Result<(ProviderConnection, Begun), Condition> {
         if connection.must_log_in() {
             // Opening took its time: another message may have ended meanwhile.
             if let Some(free) = self.pool.take().await {

@@ -1,7 +1,7 @@
 //! How a connection comes to be: dial, through a proxy or not; TLS; EHLO.
 //!
 //! [`connect`] goes as far as the AUTH command and holds it back, because the log-in is what a provider counts;
-//! [`Connection::log_in`] sends it. Nothing secret is sent before TLS is up. Not here: which endpoint, and whether a
+//! [`ProviderConnection::log_in`] sends it. Nothing secret is sent before TLS is up. Not here: which endpoint, and whether a
 //! log-in is permitted (`acquire`).
 
 use std::net::IpAddr;
@@ -13,9 +13,9 @@ use crate::net::stream::Stream;
 use crate::net::{dial, tls};
 use crate::provider::{Endpoint, Tls};
 use crate::secret::Secret;
-use crate::smtp::client::{self, Client, ClientEvent, Failure, FailureKind};
+use crate::smtp::client::{self, ClientEvent, ClientSession, Failure, FailureKind};
 
-use super::connection::Connection;
+use super::connection::ProviderConnection;
 use super::settings::UpstreamSettings;
 
 /// Why there is no connection that could carry a message.
@@ -51,7 +51,7 @@ impl OpenError {
     }
 }
 
-/// Dials, starts TLS and greets. [`Connection::must_log_in`] says whether [`Connection::log_in`] is next.
+/// Dials, starts TLS and greets. [`ProviderConnection::must_log_in`] says whether [`ProviderConnection::log_in`] is next.
 ///
 /// `first` is the address to try first, of the proxy where there is one. Without a `secret` there is no log-in.
 ///
@@ -63,7 +63,7 @@ pub(super) async fn connect(
     first: Option<IpAddr>,
     connector: &TlsConnector,
     secret: Option<Secret>,
-) -> Result<Connection, OpenError> {
+) -> Result<ProviderConnection, OpenError> {
     let (host, limits) = (endpoint.host.as_str(), settings.limits);
     let mut stream = Stream::Plain(match &settings.proxy {
         Some(proxy) => tunnel::open(proxy, host, endpoint.port, first, limits.dial).await?,
@@ -73,8 +73,8 @@ pub(super) async fn connect(
         stream.connect_tls(connector, host, limits.handshake).await?;
     }
     let permitted = secret.is_none();
-    let client = Client::new(client_settings(settings, endpoint, secret));
-    let mut connection = Connection::new(client, stream, permitted);
+    let client = ClientSession::new(client_settings(settings, endpoint, secret));
+    let mut connection = ProviderConnection::new(client, stream, permitted);
     // To the end of the dialogue before the first message, or to a log-in that is not permitted yet.
     loop {
         match connection.advance().await {

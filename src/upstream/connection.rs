@@ -21,7 +21,7 @@ use crate::net::stream::Stream;
 use crate::net::tls::TlsError;
 use crate::smtp::Reply;
 use crate::smtp::client::{
-    Client, ClientEvent, ClientPhase, Failure, FailureKind, Lost, RecipientOutcome, Transaction,
+    ClientEvent, ClientPhase, ClientSession, Failure, FailureKind, Lost, RecipientOutcome, Transaction,
 };
 
 use super::eight_bit_downgrade::{self, Converted, Form};
@@ -36,10 +36,10 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// surely stopped to count the connection, and most do so within a round trip.
 const SHORT_FAREWELL: Duration = Duration::from_millis(250);
 
-/// A connection, logged in unless [`Connection::must_log_in`].
+/// A connection, logged in unless [`ProviderConnection::must_log_in`].
 #[derive(Debug)]
-pub(super) struct Connection {
-    client: Client,
+pub(super) struct ProviderConnection {
+    client: ClientSession,
     stream: Stream,
     pub(super) opened: Instant,
     /// The commands of the next message are on their way.
@@ -90,10 +90,18 @@ pub(super) enum Sent {
     Unreadable(crate::queue::QueueError),
 }
 
-impl Connection {
+impl ProviderConnection {
     /// A connection before its first step. `permitted`: a log-in may go out, or none is wanted.
-    pub(super) fn new(client: Client, stream: Stream, permitted: bool) -> Connection {
-        Connection { client, stream, opened: Instant::now(), announced: false, permitted, seat: None, socket: None }
+    pub(super) fn new(client: ClientSession, stream: Stream, permitted: bool) -> ProviderConnection {
+        ProviderConnection {
+            client,
+            stream,
+            opened: Instant::now(),
+            announced: false,
+            permitted,
+            seat: None,
+            socket: None,
+        }
     }
 
     /// A TLS handshake inside the dialogue (STARTTLS).
@@ -347,7 +355,7 @@ fn impossible(letter: &Letter<'_>) -> Sent {
 
 /// Writes all output, and takes in what arrives meanwhile: a server that stops reading because it has answered must
 /// not leave us stuck in a write.
-fn poll_exchange(cx: &mut Context<'_>, client: &mut Client, stream: &mut Stream) -> Poll<io::Result<()>> {
+fn poll_exchange(cx: &mut Context<'_>, client: &mut ClientSession, stream: &mut Stream) -> Poll<io::Result<()>> {
     loop {
         let output = client.output();
         let progress = if output.is_empty() {

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::smtp::client::Transaction;
 
-use super::connection::Connection;
+use super::connection::ProviderConnection;
 
 /// The right to use one of the account's connections.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub struct ConnectionSlot {
     /// `None` once it was handed over.
     pub(super) permit: Option<OwnedSemaphorePermit>,
     /// The connection that has announced the message of this slot.
-    pub(super) announced: Option<Box<Connection>>,
+    pub(super) announced: Option<Box<ProviderConnection>>,
     /// The report repeats that of another message.
     pub(super) second_hand: bool,
 }
@@ -50,7 +50,7 @@ impl Ticket {
     /// more: the slot comes back.
     pub(super) fn hand_over(
         self,
-        connection: Connection,
+        connection: ProviderConnection,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<(), ConnectionSlot> {
         self.hand_over.send(ConnectionSlot { permit, announced: Some(Box::new(connection)), second_hand: false })

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use super::connection::{Connection, Seat};
+use super::connection::{ProviderConnection, Seat};
 use super::settings::UpstreamSettings;
 
 /// Connections that carry no message at present.
@@ -24,7 +24,7 @@ pub(super) struct IdlePool {
     /// How old a connection may become.
     oldest: Duration,
     messages_per_connection: u32,
-    idle: Mutex<VecDeque<(Instant, Connection)>>,
+    idle: Mutex<VecDeque<(Instant, ProviderConnection)>>,
     /// The reaper has something new to look at.
     returned: Notify,
     /// A connection may be taken.
@@ -56,7 +56,7 @@ impl IdlePool {
     }
 
     /// The connection that was used last, if one is still good.
-    pub(super) async fn take(&self) -> Option<Connection> {
+    pub(super) async fn take(&self) -> Option<ProviderConnection> {
         loop {
             let (since, mut connection) = self.idle().pop_back()?;
             let fresh = since.elapsed() < self.idle_limit && !self.is_spent(&connection, 0);
@@ -68,7 +68,7 @@ impl IdlePool {
     }
 
     /// Keeps a connection for the next message, unless it is spent.
-    pub(super) fn give_back(&self, connection: Connection) {
+    pub(super) fn give_back(&self, connection: ProviderConnection) {
         if self.is_spent(&connection, 0) {
             tokio::spawn(connection.quit());
             return;
@@ -79,7 +79,7 @@ impl IdlePool {
     }
 
     /// Whether the connection has no message left in it after `more`.
-    pub(super) fn is_spent(&self, connection: &Connection, more: u32) -> bool {
+    pub(super) fn is_spent(&self, connection: &ProviderConnection, more: u32) -> bool {
         let stale = connection.seat.as_ref().is_none_or(|seat| seat.epoch != self.epoch());
         stale || connection.messages() + more >= self.messages_per_connection || connection.age() >= self.oldest
     }
@@ -137,11 +137,11 @@ impl IdlePool {
     }
 
     /// When an idle connection must be closed.
-    fn due(&self, (since, connection): &(Instant, Connection)) -> Instant {
+    fn due(&self, (since, connection): &(Instant, ProviderConnection)) -> Instant {
         (*since + self.idle_limit).min(connection.opened + self.oldest)
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Connection)>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, ProviderConnection)>> {
         // Only whole connections are pushed and popped under the lock.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

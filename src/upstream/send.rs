@@ -16,7 +16,7 @@ use crate::smtp::client::{ClientPhase, FailureKind, Lost, RecipientOutcome};
 use crate::telemetry::counter::Counters;
 
 use super::acquire::{Acquirer, Begun};
-use super::connection::{Connection, Sent};
+use super::connection::{ProviderConnection, Sent};
 use super::connection_slots::{ConnectionSlot, ConnectionSlots, Ticket};
 use super::idle_pool::IdlePool;
 use super::letter::Letter;
@@ -117,7 +117,7 @@ impl Upstream {
     /// Sends over this connection. `None` when a reused one was dead before it took anything: the message is untouched.
     async fn over(
         &self,
-        mut connection: Connection,
+        mut connection: ProviderConnection,
         letter: &Letter<'_>,
         slot: &mut ConnectionSlot,
         begun: Begun,
@@ -168,7 +168,7 @@ impl Upstream {
     }
 
     /// Hands the connection to the message that it has announced, with the slot; else puts it with the idle ones.
-    fn pass_on(&self, connection: Connection, ticket: Option<Ticket>, slot: &mut ConnectionSlot) {
+    fn pass_on(&self, connection: ProviderConnection, ticket: Option<Ticket>, slot: &mut ConnectionSlot) {
         let Some(ticket) = ticket.filter(|_| connection.has_announced()) else {
             return self.0.pool.give_back(connection);
         };

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 
 use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::message::from_rule::qq_accepts;
-use yizhan::message::{self, BodyRewriter, Client, Facts, FirstPass, FromPolicy, Level, SenderRewrite, rewrite_sender};
+use yizhan::message::{
+    self, BodyRewriter, ClientProfile, Facts, FirstPass, FromPolicy, Level, SenderRewrite, rewrite_sender,
+};
 
 const DATE: &str = "Sat, 21 Nov 2026 18:00:00 +0800";
 
 /// The mail as stored, and the names of the repairs.
-fn store(mail: &[u8], step: usize, client: Client<'_>) -> (Vec<u8>, String) {
+fn store(mail: &[u8], step: usize, client: ClientProfile<'_>) -> (Vec<u8>, String) {
     let client = &client;
     let (mut first, mut stored) = (FirstPass::new(&client.demand()), Vec::new());
     for chunk in mail.chunks(step) {
@@ -53,9 +55,9 @@ fn folders(kind: &str) -> Vec<PathBuf> {
 }
 
 /// What `Client: display=..., charset=..., reply_to, subject_prefix=..., drop_cron_env, minimal` says.
-fn client<'r>(readme: &'r str, reply_to: &'r Address) -> Client<'r> {
+fn client<'r>(readme: &'r str, reply_to: &'r Address) -> ClientProfile<'r> {
     let settings = readme.lines().find_map(|line| line.strip_prefix("Client: ")).unwrap_or("");
-    let mut client = Client::default();
+    let mut client = ClientProfile::default();
     for setting in settings.split(", ").filter(|setting| !setting.is_empty()) {
         match setting.split_once('=').unwrap_or((setting, "")) {
             ("display", name) => client.display = Some(name),

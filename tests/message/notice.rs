@@ -21,7 +21,7 @@ use yizhan::mail::{Address, Id, ReversePath};
 use yizhan::message::notice::alarm::{self, Alarm, Kind, Remedy};
 use yizhan::message::notice::digest::{self, Digest, Row};
 use yizhan::message::notice::{Failure, Letter, Notice, build};
-use yizhan::message::{Client, Facts, FirstPass, repair};
+use yizhan::message::{ClientProfile, Facts, FirstPass, repair};
 
 const DATE: &str = "Sat, 21 Nov 2026 18:00:00 +0800";
 const ARRIVED: &str = "Fri, 20 Nov 2026 09:30:00 +0800";
@@ -197,7 +197,7 @@ fn each_language_speaks_for_itself() {
 
 #[test]
 fn our_own_repair_finds_nothing_to_repair() {
-    let (fallback, client) = (address("office@qq.com"), Client::default());
+    let (fallback, client) = (address("office@qq.com"), ClientProfile::default());
     for (name, mail) in all("").into_iter().chain(all(EVIL)) {
         let (mut first, mut body) = (FirstPass::new(&client.demand()), Vec::new());
         first.push(&mail, &mut body).unwrap();

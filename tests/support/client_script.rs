@@ -10,7 +10,8 @@ use yizhan::mail::{Address, ReversePath};
 use yizhan::secret::Secret;
 use yizhan::smtp::Mechanism;
 use yizhan::smtp::client::{
-    Client, ClientEvent, ClientLogin, ClientSettings, FailureKind, Lost, Outcome, RecipientOutcome, Tls, Transaction,
+    ClientEvent, ClientLogin, ClientSession, ClientSettings, FailureKind, Lost, Outcome, RecipientOutcome, Tls,
+    Transaction,
 };
 
 use super::transcript::{Script, unescape};
@@ -54,7 +55,7 @@ pub fn outcome(outcome: &Outcome) -> String {
 
 struct Driver<'a> {
     script: &'a Script,
-    client: Client,
+    client: ClientSession,
     log: Vec<String>,
     left: usize,
     /// More is on the line than was asked for.
@@ -136,7 +137,7 @@ impl Driver<'_> {
 
 /// What the machine says and reports, when the server says `octets` whatever it hears.
 pub fn overheard(script: &Script, octets: &[u8], piece: usize) -> (Vec<String>, String) {
-    let client = Client::new(settings(script));
+    let client = ClientSession::new(settings(script));
     let mut driver = Driver { script, client, log: Vec::new(), left: 3, unasked: false, overheard: true, over: false };
     let mut pieces = octets.chunks(piece).peekable();
     while let Some(octets) = pieces.next() {
@@ -160,7 +161,7 @@ pub fn replay(script: &Script, piece: usize) {
     let left = script.get("messages").map_or(1, |n| n.parse().expect("number"));
     let mut driver = Driver {
         script,
-        client: Client::new(settings(script)),
+        client: ClientSession::new(settings(script)),
         log: Vec::new(),
         left,
         unasked: false,

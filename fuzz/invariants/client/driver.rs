@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use yizhan::smtp::client::{Client, ClientEvent, ClientPhase, Failure, Lost, Outcome, RecipientOutcome, Tls};
+use yizhan::smtp::client::{ClientEvent, ClientPhase, ClientSession, Failure, Lost, Outcome, RecipientOutcome, Tls};
 use yizhan::smtp::data::{Piece, Unstuff};
 use yizhan::smtp::{Class, reply};
 
@@ -32,7 +32,7 @@ enum Stage {
 }
 
 pub(super) struct Driver<'a> {
-    client: Client,
+    client: ClientSession,
     plan: &'a Plan,
     /// Take the output when it is there; else leave it, as if the line were stuck.
     flush: bool,
@@ -55,7 +55,7 @@ impl<'a> Driver<'a> {
     pub(super) fn new(plan: &'a Plan, flush: bool) -> Driver<'a> {
         let tls = plan.settings.tls == Some(Tls::Implicit);
         Driver {
-            client: Client::new(plan.settings.clone()),
+            client: ClientSession::new(plan.settings.clone()),
             plan,
             flush,
             seen: 0,
@@ -321,7 +321,7 @@ fn ends_in_body(said: &[u8]) -> bool {
 }
 
 /// A line without end is refused before it fills the memory.
-fn flood(client: &mut Client) -> ClientEvent {
+fn flood(client: &mut ClientSession) -> ClientEvent {
     for _ in 0..=reply::READ_LINE / 100 {
         client.input(&[b'2'; 100]);
         match client.step() {

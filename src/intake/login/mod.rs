@@ -77,9 +77,10 @@ pub enum Verdict {
     },
     /// The password was not compared: too many wrong passwords came from this source.
     LockedOut,
-    /// The password was not compared: too many wrong passwords of this user came from new addresses, or the system has
-    /// no memory or thread for it.
+    /// The password was not compared: too many wrong passwords of this user came from new addresses.
     Later,
+    /// The password was not compared: the system has no memory or thread for it, or the comparison panicked.
+    Unavailable,
 }
 
 /// All users that may log in.
@@ -132,13 +133,13 @@ impl Users {
         let (this, (answer, verdict)) = (self.clone(), oneshot::channel());
         self.workers.submit(Source::of(address).widest(), trusted, move |workspace| {
             let verdict = this.judge(address, &login, &password, turn, workspace).unwrap_or_else(|error| {
-                tracing::error!(event = "login_failed", %error);
-                Verdict::Later
+                tracing::error!(event = "login_failed", "{error}");
+                Verdict::Unavailable
             });
             let _ = answer.send(verdict);
         });
         // A job that was dropped, or panicked, lets no client in.
-        verdict.await.unwrap_or(Verdict::Later)
+        verdict.await.unwrap_or(Verdict::Unavailable)
     }
 
     fn judge(

@@ -49,7 +49,7 @@ async fn the_right_password_of_the_right_user_and_nothing_else() {
         let found = match ask(&users, login, password).await {
             Verdict::Welcome(user) => Some(user.name.clone()),
             Verdict::Wrong { .. } => None,
-            Verdict::LockedOut | Verdict::Later => panic!("{login}"),
+            Verdict::LockedOut | Verdict::Later | Verdict::Unavailable => panic!("{login}"),
         };
         assert_eq!(found.as_deref(), name, "{login} {password}");
     }
@@ -133,6 +133,23 @@ async fn guesses_from_many_addresses_do_not_delay_an_address_that_has_logged_in(
     // Another user is not concerned.
     let other = users.verify([203, 0, 113, 98].into(), "scanner@lan.local", Secret::new("x")).await;
     assert!(matches!(other, Verdict::Wrong { .. }));
+}
+
+#[tokio::test]
+async fn a_right_log_in_does_not_wait_behind_the_guesses_of_another_address() {
+    let users = Arc::new(Users::new([user("printer", "right")], patience(1000), Arc::default()));
+    let guesser = IpAddr::from([203, 0, 113, 1]);
+    let mut guesses = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let users = users.clone();
+        guesses.spawn(async move { users.verify(guesser, &format!("user {n}"), Secret::new("guess")).await });
+    }
+    // On one thread each of them has run to its wait by now.
+    tokio::task::yield_now().await;
+    assert!(matches!(ask(&users, "printer@lan.local", "right").await, Verdict::Welcome(_)));
+    let done = users.lockout.wrong(guesser, Instant::now());
+    assert!(done < 20, "{done} of 40 guesses were compared first");
+    assert_eq!(guesses.join_all().await.len(), 40);
 }
 
 #[test]

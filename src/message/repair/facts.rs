@@ -31,7 +31,7 @@ pub struct Facts<'a> {
     /// The changes of the second pass to the body.
     pub plan: &'a Plan,
     /// The settings of this client.
-    pub client: &'a Client<'a>,
+    pub client: &'a ClientProfile<'a>,
 }
 
 impl Facts<'_> {
@@ -55,7 +55,7 @@ pub enum Level {
 
 /// The settings of one client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Client<'a> {
+pub struct ClientProfile<'a> {
     /// The name to show when the From has none.
     pub display: Option<&'a str>,
     /// The charset of its text that declares none and is not UTF-8.
@@ -70,7 +70,7 @@ pub struct Client<'a> {
     pub level: Level,
 }
 
-impl Client<'_> {
+impl ClientProfile<'_> {
     /// The aim of the first pass over the body.
     pub fn demand(&self) -> Demand {
         Demand { seven_bit: false, minimal: self.level == Level::Minimal, charset: self.charset }

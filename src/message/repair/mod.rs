@@ -20,7 +20,7 @@ use crate::message::mime::Recoding;
 use crate::message::repair_names::Repair;
 
 use facts::HeaderUnderRepair;
-pub use facts::{Client, Facts, Level};
+pub use facts::{ClientProfile, Facts, Level};
 
 /// A repaired header block.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::timeout;
 
-use super::{Connection, End};
+use super::{End, SandboxConnection};
 use crate::net::stream::Stream;
 use crate::sandbox::fault::{Stage, What};
 
@@ -13,13 +13,13 @@ use crate::sandbox::fault::{Stage, What};
 /// 4.5.3.2.6).
 const STALL: Duration = Duration::from_secs(15 * 60);
 
-impl Connection {
+impl SandboxConnection {
     /// Lets the next fault of this stage strike, if there is one. Octets are for the caller to say.
     pub(super) async fn fault(&mut self, at: Stage) -> Result<Option<Vec<u8>>, End> {
         self.fault_at(at, None).await
     }
 
-    /// As [`Connection::fault`], where nobody is logged in yet and `user` wants to be.
+    /// As [`SandboxConnection::fault`], where nobody is logged in yet and `user` wants to be.
     pub(super) async fn fault_at(&mut self, at: Stage, user: Option<&str>) -> Result<Option<Vec<u8>>, End> {
         let user = user.or(self.session.user());
         let Some(what) = self.shared.faults.take(&at, user) else { return Ok(None) };

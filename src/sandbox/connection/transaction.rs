@@ -6,12 +6,12 @@ use crate::mail::{Address, ReversePath};
 use crate::secret::Secret;
 use crate::smtp::Reply;
 
-use super::{Connection, End};
+use super::{End, SandboxConnection};
 use crate::sandbox::fault::Stage;
 use crate::sandbox::policy::Verdict;
 use crate::sandbox::replies;
 
-impl Connection {
+impl SandboxConnection {
     pub(super) async fn mail(&mut self, from: &ReversePath) -> Result<(), End> {
         let verdict = match self.fault(Stage::Mail).await? {
             Some(octets) => octets.into(),

@@ -105,11 +105,11 @@ pub struct Transaction {
 pub enum ClientEvent {
     /// Write the output, then read more.
     More,
-    /// Write the output, do the handshake, call [`Client::tls_started`].
+    /// Write the output, do the handshake, call [`ClientSession::tls_started`].
     StartTls,
-    /// Logged in: [`Client::start`] a transaction.
+    /// Logged in: [`ClientSession::start`] a transaction.
     Ready,
-    /// 354 came: call [`Client::body`] for each piece and then [`Client::finish`]. Step in between, if bytes arrive: a
+    /// 354 came: call [`ClientSession::body`] for each piece and then [`ClientSession::finish`]. Step in between, if bytes arrive: a
     /// server may refuse in the middle.
     SendBody,
     /// The transaction is over.
@@ -137,7 +137,7 @@ enum State {
 }
 
 /// One connection, as the client sees it. `Debug` shows the phase only: the output may hold a password.
-pub struct Client {
+pub struct ClientSession {
     settings: ClientSettings,
     input: BytesMut,
     output: BytesMut,
@@ -155,10 +155,10 @@ pub struct Client {
     next: Option<(Box<Progress>, usize)>,
 }
 
-impl Client {
+impl ClientSession {
     /// A client that waits for the greeting.
-    pub fn new(settings: ClientSettings) -> Client {
-        Client {
+    pub fn new(settings: ClientSettings) -> ClientSession {
+        ClientSession {
             secured: settings.tls != Some(Tls::StartTls),
             settings,
             input: BytesMut::new(),
@@ -363,9 +363,9 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for ClientSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("phase", &self.phase()).finish_non_exhaustive()
+        f.debug_struct("ClientSession").field("phase", &self.phase()).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the greeting to the log-in (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954).
 
-use super::{Client, ClientEvent, FailureKind, State};
+use super::{ClientEvent, ClientSession, FailureKind, State};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::{Class, Reply};
 use crate::smtp::sasl::{self, Mechanism};
@@ -15,7 +15,7 @@ pub(super) struct Dialogue {
     rounds: u8,
 }
 
-impl Client {
+impl ClientSession {
     pub(super) fn greeted(&mut self, reply: Reply) -> Option<ClientEvent> {
         if !reply.is_positive() {
             return Some(self.fail(FailureKind::Refused(reply)));

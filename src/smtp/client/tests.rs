@@ -12,8 +12,8 @@ fn transaction() -> Transaction {
 }
 
 /// A client that has sent its final dot.
-fn waiting() -> Client {
-    let mut client = Client::new(settings());
+fn waiting() -> ClientSession {
+    let mut client = ClientSession::new(settings());
     client.input(b"220 x\r\n250 x\r\n");
     assert_eq!(client.step(), ClientEvent::Ready);
     client.start(transaction());
@@ -59,7 +59,7 @@ fn quit_is_text_in_a_message_and_is_not_said_there() {
 #[test]
 fn rubbish_behind_quit_is_ignored() {
     // U-03
-    let mut client = Client::new(settings());
+    let mut client = ClientSession::new(settings());
     client.input(b"220 x\r\n250 x\r\n");
     assert_eq!(client.step(), ClientEvent::Ready);
     client.quit();
@@ -84,7 +84,7 @@ fn what_is_said_behind_the_verdict_is_no_answer_to_the_next_message() {
 
 #[test]
 fn a_transaction_out_of_turn_fails_and_does_not_panic() {
-    let mut client = Client::new(settings());
+    let mut client = ClientSession::new(settings());
     client.start(transaction());
     client.body(b"x");
     client.finish();
@@ -94,7 +94,7 @@ fn a_transaction_out_of_turn_fails_and_does_not_panic() {
 
 #[test]
 fn our_name_cannot_end_the_line() {
-    let mut client = Client::new(ClientSettings { ehlo: "a\r\nMAIL FROM:<x>".to_owned(), ..settings() });
+    let mut client = ClientSession::new(ClientSettings { ehlo: "a\r\nMAIL FROM:<x>".to_owned(), ..settings() });
     client.input(b"220 x\r\n");
     client.step();
     assert_eq!(&client.output()[..], b"EHLO aMAILFROM:<x>\r\n");
@@ -103,7 +103,7 @@ fn our_name_cannot_end_the_line() {
 #[test]
 fn no_debug_output_shows_a_secret() {
     let login = ClientLogin { user: "me".into(), secret: Secret::new("hunter2"), mechanisms: vec![Mechanism::Plain] };
-    let mut client = Client::new(ClientSettings { login: Some(login), ..settings() });
+    let mut client = ClientSession::new(ClientSettings { login: Some(login), ..settings() });
     client.input(b"220 x\r\n250-x\r\n250 AUTH PLAIN\r\n");
     client.step();
     assert!(client.output().ends_with(b"\r\nAUTH PLAIN AG1lAGh1bnRlcjI=\r\n"));
@@ -126,9 +126,13 @@ fn deadlines_are_those_of_the_standard() {
 }
 
 /// A client in the middle of a pipelined transaction: the final dot is in the output.
-fn at_the_dot() -> Client {
-    let mut client =
-        Client::new(ClientSettings { ehlo: "me".into(), tls: Some(Tls::Implicit), login: None, pipelining: true });
+fn at_the_dot() -> ClientSession {
+    let mut client = ClientSession::new(ClientSettings {
+        ehlo: "me".into(),
+        tls: Some(Tls::Implicit),
+        login: None,
+        pipelining: true,
+    });
     client.input(b"220 x\r\n");
     client.step();
     client.input(b"250-x\r\n250 PIPELINING\r\n");

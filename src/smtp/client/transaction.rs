@@ -4,7 +4,9 @@
 //! Invariants: each command has its reply read before anything is concluded; refused recipients keep their own reply;
 //! the others share that of the final dot.
 
-use super::{Client, ClientEvent, ClientPhase, FailureKind, Lost, Outcome, RecipientOutcome, State, Transaction};
+use super::{
+    ClientEvent, ClientPhase, ClientSession, FailureKind, Lost, Outcome, RecipientOutcome, State, Transaction,
+};
 use crate::mail::Address;
 use crate::smtp::data::Stuff;
 use crate::smtp::reply::{Class, Reply};
@@ -55,7 +57,7 @@ impl Progress {
     }
 }
 
-impl Client {
+impl ClientSession {
     /// Starts a transaction, after [`ClientEvent::Ready`] or a [`ClientEvent::Done`] that says `reusable`. At any other time the
     /// next step fails.
     pub fn start(&mut self, tx: Transaction) {
@@ -81,8 +83,8 @@ impl Client {
     }
 
     /// Sends the commands of the next transaction behind the final dot of this one, in the same round trip (RFC 2920
-    /// section 3.1: message content may be the first in a group). Call it after [`Client::finish`]. False when that
-    /// cannot be: then use [`Client::start`] when this one is done. Once true, this transaction's [`ClientEvent::Done`] that
+    /// section 3.1: message content may be the first in a group). Call it after [`ClientSession::finish`]. False when that
+    /// cannot be: then use [`ClientSession::start`] when this one is done. Once true, this transaction's [`ClientEvent::Done`] that
     /// says `reusable` is followed by the events of the next; with any other end the next one was never begun.
     pub fn follow(&mut self, tx: &Transaction) -> bool {
         let State::Busy(progress) = &self.state else { return false };

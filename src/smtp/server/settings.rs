@@ -1,4 +1,4 @@
-//! What a [`Session`](super::Session) is told beforehand: limits, tolerance, and what it offers.
+//! The settings of a [`Session`](super::Session): limits, tolerance, and what it offers.
 //!
 //! Invariant: plain values; nothing here is read from a file, that is the business of the settings module above.
 

@@ -20,7 +20,7 @@ pub(super) type Report = Box<dyn Fn(u64) -> String + Send + Sync>;
 
 /// A buffer of lines and its thread.
 #[derive(Clone)]
-pub(super) struct Writer(Arc<Shared>);
+pub(super) struct LogWriter(Arc<Shared>);
 
 struct Shared {
     buffer: Mutex<Buffer>,
@@ -51,13 +51,13 @@ struct Buffer {
     progress: u64,
 }
 
-impl Writer {
+impl LogWriter {
     /// Starts the thread. At most `most` octets wait for it; as many may be on their way.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(super) fn start(most: usize, report: Report, sink: impl Write + Send + 'static) -> std::io::Result<Writer> {
-        let writer = Writer(Arc::new(Shared {
+    pub(super) fn start(most: usize, report: Report, sink: impl Write + Send + 'static) -> std::io::Result<LogWriter> {
+        let writer = LogWriter(Arc::new(Shared {
             buffer: Mutex::default(),
             filled: Condvar::new(),
             written: Condvar::new(),
@@ -205,15 +205,15 @@ mod tests {
         }
     }
 
-    fn pipe(most: usize) -> (Writer, SyncSender<io::Result<()>>, impl Fn() -> String) {
+    fn pipe(most: usize) -> (LogWriter, SyncSender<io::Result<()>>, impl Fn() -> String) {
         let ((gate, open), got) = (sync_channel(0), Arc::new(Mutex::new(Vec::new())));
         let report: Report = Box::new(|count| format!("dropped {count}\n"));
-        let writer = Writer::start(most, report, Pipe(open, got.clone())).unwrap();
+        let writer = LogWriter::start(most, report, Pipe(open, got.clone())).unwrap();
         (writer, gate, move || String::from_utf8(got.lock().unwrap().clone()).unwrap())
     }
 
     /// Waits until the thread has taken what was pushed.
-    fn taken(writer: &Writer) {
+    fn taken(writer: &LogWriter) {
         let begin = Instant::now();
         while !writer.buffer().lines.is_empty() {
             assert!(begin.elapsed() < SECONDS);

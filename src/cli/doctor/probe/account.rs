@@ -1,6 +1,6 @@
 //! Looking at one account, from its secret to the provider's answer to MAIL; then at the records of its domain.
 //!
-//! Findings are told as they come. Not here: what they mean (`findings`), and whether a log-in may be tried (the caller
+//! Findings are shown as they come. Not here: what they mean (`findings`), and whether a log-in may be tried (the caller
 //! knows whether the account rests). Invariants: one connection carries TLS, EHLO, the one log-in and MAIL; a secret that
 //! cannot be right is not tried.
 

@@ -24,7 +24,7 @@ use crate::net::tls::TlsError;
 use crate::provider::reply_text;
 use crate::secret::redact::redact;
 use crate::smtp::Reply;
-use crate::smtp::client::{Client, ClientEvent, ClientPhase, ClientSettings, FailureKind, Lost};
+use crate::smtp::client::{ClientEvent, ClientPhase, ClientSession, ClientSettings, FailureKind, Lost};
 use crate::smtp::extension::Extensions;
 use crate::smtp::reply::ReplyParser;
 
@@ -50,7 +50,7 @@ pub(crate) enum End {
 
 /// A dialogue that has begun.
 pub(crate) struct ProviderSession {
-    client: Client,
+    client: ClientSession,
     stream: Stream,
     host: String,
     /// What the handshake gave.
@@ -61,7 +61,7 @@ impl ProviderSession {
     /// Over a connection that stands; `settings` says whether to log in.
     pub(crate) fn new(stream: TcpStream, host: &str, settings: ClientSettings) -> ProviderSession {
         ProviderSession {
-            client: Client::new(settings),
+            client: ClientSession::new(settings),
             stream: Stream::Plain(stream),
             host: host.to_owned(),
             secured: None,
