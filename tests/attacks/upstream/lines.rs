@@ -78,7 +78,9 @@ async fn a_094_a_silent_server_does_not_keep_the_door_closed() {
     let entry = scene.office.entry(first).await;
     assert_eq!((entry.state, entry.tries), (MessageState::Deferred, 1), "{entry:?}");
     let entry = scene.office.entry(second).await;
-    assert!(matches!(entry.state, MessageState::Deferred | MessageState::Queued), "{entry:?}");
+    // It met the broken connection itself, or it waits for the provider that the first one could not reach.
+    let kept = [MessageState::Queued, MessageState::Waiting, MessageState::Deferred];
+    assert!(kept.contains(&entry.state), "{entry:?}");
 }
 
 #[tokio::test]
