@@ -36,7 +36,7 @@ pub(super) fn cycles() {
 }
 
 fn run(folder: &std::path::Path, tasks: u64) -> Result<f64, QueueError> {
-    let settings = RetentionSettings { keep_delivered: LIFE, keep_failed: LIFE };
+    let settings = RetentionSettings { keep_records: LIFE, keep_failed: LIFE, keep_subject: true };
     let (queue, _) = SqliteQueue::open(folder, settings)?;
     let queue: Arc<dyn Queue> = Arc::new(queue);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -94,6 +94,8 @@ fn message(ids: &IdSource, body: &Bytes) -> NewMessage {
         body: body.clone().into(),
         repairs: Vec::new(),
         notice: false,
+        subject: None,
+        message_id: None,
         lane: Lane::Normal,
         pool: String::new(),
     }

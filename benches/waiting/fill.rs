@@ -18,7 +18,7 @@ const TASKS: usize = 64;
 
 /// Opens the queue, as the relay does.
 pub(crate) fn open(folder: &Path) -> SqliteQueue {
-    let keep = RetentionSettings { keep_delivered: LIFE, keep_failed: LIFE };
+    let keep = RetentionSettings { keep_records: LIFE, keep_failed: LIFE, keep_subject: true };
     SqliteQueue::open(folder, keep).expect("the queue opens").0
 }
 
@@ -66,6 +66,8 @@ fn message(ids: &IdSource, place: usize, clients: usize, now: Timestamp) -> NewM
         body: Bytes::from_static(b"Paper is out.\r\n").into(),
         repairs: Vec::new(),
         notice: false,
+        subject: None,
+        message_id: None,
         // All lanes, in every pool.
         lane: Lane::ALL[place / ACCOUNTS % 3],
         pool: format!("a{account}"),

@@ -159,6 +159,16 @@ fn queue(values: &Values<'_>) -> Checked<QueueSettings> {
             findings.problems.push(Problem::new("data_dir", "", reason, remedy));
         }
         get!(values, "queue.url", Word)?;
+        let older = "queue.keep_delivered";
+        if values.has(older) && values.origin("history.keep") != "default" {
+            let reason = "it is the older name of history.keep, which is set as well";
+            findings.problems.push(values.misfit(
+                older,
+                reason,
+                "remove it; history.keep counts for delivered and failed mail",
+            ));
+        }
+        let keep_records = if values.has(older) { older } else { "history.keep" };
         let queue = QueueSettings {
             data_dir: get!(values, "data_dir", Path)?,
             schedule: RetrySchedule {
@@ -166,8 +176,9 @@ fn queue(values: &Values<'_>) -> Checked<QueueSettings> {
                 expire: get!(values, "queue.expire", Time)?,
             },
             retention: RetentionSettings {
-                keep_delivered: get!(values, "queue.keep_delivered", Time)?,
+                keep_records: get!(values, keep_records, Time)?,
                 keep_failed: get!(values, "queue.keep_failed", Time)?,
+                keep_subject: get!(values, "history.subject", Flag)?,
             },
         };
         if queue.schedule.retry.first().is_some_and(|first| *first >= queue.schedule.expire) {

@@ -48,6 +48,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     ("limits", "The door: an abuse guard, answered with 4yz, so that clients come again."),
     ("queue", "What waits, and for how long."),
+    ("history", "What `yizhan history` knows of finished mail."),
     ("notice", "Who is told when a message has failed, or an account is in trouble."),
     ("log", "One line a fact."),
 ];

@@ -213,6 +213,8 @@ impl Admission {
             notice: false,
             lane: self.peer.client.as_ref().map_or(Lane::Normal, |client| client.lane),
             pool: String::new(),
+            subject: mended.summary.subject,
+            message_id: mended.summary.message_id,
         })
     }
 

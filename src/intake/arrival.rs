@@ -13,8 +13,9 @@ use bytes::Bytes;
 
 use crate::mail::{Address, Id, ReversePath};
 use crate::message::received::{self, Trace};
+use crate::message::summary::Summary;
 use crate::message::{self, BodyRewriter, Examined, Facts, FirstPass, Repair, SplitError, repair};
-use crate::queue::{BodyDraft, QueueError, StoredBody};
+use crate::queue::{BodyDraft, LONGEST_SUBJECT, QueueError, StoredBody};
 
 use super::client::Client;
 use super::refusal::{self, Refusal};
@@ -55,6 +56,8 @@ pub struct Mended {
     pub body: StoredBody,
     /// What was put right, in the order it was done.
     pub repairs: Vec<Repair>,
+    /// What its record keeps of the header block.
+    pub summary: Summary,
 }
 
 /// A message whose end has not come yet.
@@ -105,9 +108,10 @@ impl Arrival {
             client: &profile(client.as_deref()),
         };
         let repaired = repair(examined.header, &facts);
+        let summary = Summary::of(&repaired.head, LONGEST_SUBJECT);
         let mut head = trace(about);
         head.extend_from_slice(&repaired.head);
-        Ok(Mended { head: Bytes::from(head), body, repairs: repaired.repairs })
+        Ok(Mended { head: Bytes::from(head), body, repairs: repaired.repairs, summary })
     }
 
     async fn finish(mut self) -> Result<(Examined, StoredBody), Refusal> {

@@ -146,6 +146,8 @@ pub fn not_stored(error: &QueueError) -> Refusal {
         | QueueError::NotFound(_)
         | QueueError::Busy(_)
         | QueueError::WrongState(..)
+        | QueueError::Held(..)
+        | QueueError::NoContent(_)
         | QueueError::NotLeased(_)
         | QueueError::TooLong { .. }
         | QueueError::Closed => {

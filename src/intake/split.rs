@@ -50,6 +50,8 @@ impl Admission {
                 notice: message.notice,
                 lane: message.lane,
                 pool: pool.to_string(),
+                subject: message.subject.clone(),
+                message_id: message.message_id.clone(),
             });
         }
         messages.insert(0, message);

@@ -42,6 +42,7 @@ pub mod repair_names;
 pub mod sender_rewriting;
 pub mod splitter;
 mod steps;
+pub mod summary;
 
 pub use first_pass::{Examined, FirstPass};
 pub use header::{Field, Framing, Header};

@@ -12,7 +12,7 @@ use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use super::accounts::{AccountState, AccountUsage};
 use super::body::StoredBody;
 use super::request::WaitReason;
-use super::state::{MessageState, NextAttempt, RecipientOutcome};
+use super::state::{HoldReason, MessageState, NextAttempt, RecipientOutcome};
 
 /// The longest name of a pool, in octets.
 pub const LONGEST_POOL: usize = 1024;
@@ -60,6 +60,10 @@ pub struct NewMessage {
     /// Which accounts may take it: text that only the delivery reads, at most [`LONGEST_POOL`] octets; empty: not decided
     /// yet.
     pub pool: String,
+    /// The decoded subject, at most [`LONGEST_SUBJECT`](super::LONGEST_SUBJECT) characters, if records keep it.
+    pub subject: Option<String>,
+    /// Its Message-ID, without the angle brackets.
+    pub message_id: Option<String>,
 }
 
 /// One recipient of a message and its outcome.
@@ -112,8 +116,16 @@ pub struct QueueEntry {
     pub strict: bool,
     /// When the provider first refused it with an unknown reply.
     pub unknown_since: Option<Timestamp>,
-    /// Why it is held, if it is damaged.
+    /// Why it is held; only in the state `held`.
+    pub held: Option<HoldReason>,
+    /// The words for `held`: what is damaged, or what the operator wrote.
     pub trouble: Option<String>,
+    /// The decoded subject, if records keep it.
+    pub subject: Option<String>,
+    /// Its Message-ID, without the angle brackets.
+    pub message_id: Option<String>,
+    /// When it was delivered or failed.
+    pub finished: Option<Timestamp>,
     /// Why it is due and not sent; only in answers of [`super::Inspection`].
     pub wait: Option<WaitReason>,
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use crate::mail::Id;
 
-use super::state::MessageState;
+use super::state::{HoldReason, MessageState};
 
 /// The answer to a call: boxed, so that one `dyn Queue` serves every backend.
 pub type QueueFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, QueueError>> + Send + 'a>>;
@@ -48,6 +48,16 @@ pub enum QueueError {
     /// The call is not possible in the state of the message.
     #[error("message {0} is {1}")]
     WrongState(Id, MessageState),
+    /// An operator or a content rule holds the message.
+    #[error("message {0} is held by {name}; release it", name = match .1 {
+        HoldReason::Damaged => "the relay because it is damaged",
+        HoldReason::Operator => "an operator",
+        HoldReason::Policy => "a content rule",
+    })]
+    Held(Id, HoldReason),
+    /// The content of the message was deleted; its record is still kept.
+    #[error("the content of message {0} was deleted when `queue.keep_failed` had passed; only its record is kept")]
+    NoContent(Id),
     /// The lease was lost: the message was leased again, or the queue was opened again.
     #[error("message {0} is no longer leased")]
     NotLeased(Id),

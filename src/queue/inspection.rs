@@ -11,6 +11,7 @@ use super::body::StoredBody;
 use super::entry::QueueEntry;
 use super::error::QueueFuture;
 use super::request::WaitReason;
+use super::search::{MessageSearch, SearchPage};
 use super::state::MessageState;
 
 /// Which messages [`Inspection::list`] returns.
@@ -43,6 +44,9 @@ pub struct QueueDepth {
 pub trait Inspection: Send + Sync {
     /// Returns the messages that match `filter`, oldest first.
     fn list(&self, filter: MessageFilter) -> QueueFuture<'_, Vec<QueueEntry>>;
+
+    /// Returns a page of the messages that fit `search`, finished or not, and how many fit in all.
+    fn search(&self, search: MessageSearch) -> QueueFuture<'_, SearchPage>;
 
     /// Returns one message with its header block and body (both empty once it is delivered).
     ///

@@ -10,6 +10,7 @@ use super::body::{BodyDraft, StoredBody};
 use super::entry::{NewMessage, QueueEntry, Settlement};
 use super::error::{QueueError, QueueFuture};
 use super::request::{ClosedLane, LeaseRequest, PoolLane};
+use super::state::HoldReason;
 
 /// A message that no other caller can lease until this lease is settled or dropped.
 ///
@@ -156,8 +157,23 @@ pub trait MessageQueue: Send + Sync {
     /// message gets its life time anew. What had failed need not be reported any more.
     ///
     /// # Errors
-    /// [`QueueError::NotFound`]; [`QueueError::Busy`] while it is leased; [`QueueError::WrongState`] when it was delivered.
+    /// [`QueueError::NotFound`]; [`QueueError::Busy`] while it is leased; [`QueueError::WrongState`] when it was delivered;
+    /// [`QueueError::Held`] when an operator or a rule holds it; [`QueueError::NoContent`] when it failed so long ago that its
+    /// content was deleted.
     fn retry(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()>;
+
+    /// Holds a queued, waiting or deferred message until [`MessageQueue::release`], with a text for those who look at it
+    /// later. It does not expire meanwhile. A held message gets the new reason and text.
+    ///
+    /// # Errors
+    /// [`QueueError::NotFound`]; [`QueueError::Busy`] while it is leased; [`QueueError::WrongState`] when it is final.
+    fn hold_message(&self, id: Id, reason: HoldReason, text: String) -> QueueFuture<'_, ()>;
+
+    /// Ends the hold of a message, whatever its reason: it is due at `now`, and an expired one gets its life time anew.
+    ///
+    /// # Errors
+    /// [`QueueError::NotFound`]; [`QueueError::WrongState`] when it is not held.
+    fn release(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()>;
 
     /// Deletes a message in any state.
     ///

@@ -1,7 +1,8 @@
 //! What survives a crash: the queue, its promises, and nothing about how mail is sent.
 //!
 //! The contract has a part for each of its readers: [`MessageQueue`] (intake and delivery), [`AccountStore`] (delivery),
-//! [`Inspection`] (operators and metrics). [`Queue`] is all of them with the upkeep of the whole.
+//! [`Inspection`] (operators and metrics), [`AuditLog`] (what operators ordered). [`Queue`] is all of them with the upkeep of
+//! the whole.
 //!
 //! # Promises
 //!
@@ -33,11 +34,13 @@
 //! | after a body was shared, before its `put` | a body without a message, moved to quarantine at the next start |
 //! | after the message was deleted, before its body | a body without a message, moved to quarantine at the next start |
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
 mod accounts;
+mod audit;
 mod body;
 mod checksum;
 mod client_lines;
@@ -50,27 +53,32 @@ mod folder;
 mod inspection;
 mod messages;
 mod request;
+mod search;
 mod spool;
 pub mod sqlite;
 mod state;
 
 pub use accounts::{AccountState, AccountStore, AccountUsage, KEEP_USAGE, LONGEST_ACCOUNT, LONGEST_STATE};
+pub use audit::{AuditFilter, AuditLog, AuditPage, AuditRecord, KEEP_COMMANDS, LONGEST_AUDIT_TEXT};
 pub use body::{BodyDraft, BodyReader, INLINE_LIMIT, StoredBody};
 pub use entry::{LONGEST_POOL, MessageOrigin, NewMessage, QueueEntry, RecipientEntry, Settlement};
 pub use error::{QueueError, QueueFuture};
 pub use inspection::{Inspection, MessageFilter, QueueDepth};
 pub use messages::{Lease, LeaseGuard, MessageQueue, PendingSettlement, Settled};
 pub use request::{ClosedLane, LaneRequest, LeaseRequest, PoolLane, WaitReason};
+pub use search::{LONGEST_SUBJECT, MessageSearch, SearchCursor, SearchOrder, SearchPage};
 pub use spool::Spool;
-pub use state::{MessageState, NextAttempt, RecipientOutcome, state_after};
+pub use state::{HoldReason, MessageState, NextAttempt, RecipientOutcome, state_after};
 
 /// How long records are kept, in every backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetentionSettings {
-    /// How long the record of a delivered message is kept.
-    pub keep_delivered: Duration,
-    /// How long a failed message is kept, with its body.
+    /// How long the record of a finished message is kept, without its content.
+    pub keep_records: Duration,
+    /// How long the content of a failed message is kept, so that it can be sent again.
     pub keep_failed: Duration,
+    /// Whether records keep the decoded subject.
+    pub keep_subject: bool,
 }
 
 /// What was found wrong when the queue was opened, each a sentence that names the place. None of it stops the start.
@@ -85,8 +93,17 @@ pub struct SavedTime {
     pub pause: Duration,
 }
 
+/// What a backup has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackupReport {
+    /// Messages in it, finished ones included.
+    pub messages: u64,
+    /// Octets of the file.
+    pub octets: u64,
+}
+
 /// The whole queue. The promises are in the [module's text](self); each backend runs the same contract tests.
-pub trait Queue: MessageQueue + AccountStore + Inspection + 'static {
+pub trait Queue: MessageQueue + AccountStore + Inspection + AuditLog + 'static {
     /// Corrects what a wrong clock left behind.
     ///
     /// The clock was ahead: a queued or waiting message that is due after `now`, and a deferred one that is due after
@@ -107,6 +124,13 @@ pub trait Queue: MessageQueue + AccountStore + Inspection + 'static {
 
     /// Returns the saved time; `None` in a new queue.
     fn saved_time(&self) -> QueueFuture<'_, Option<SavedTime>>;
+
+    /// Writes a consistent copy of the whole queue into the new file `into`, while the queue is used. When it returns `Ok`,
+    /// the file is complete and synced. After an error or a crash there is no file of that name.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`], [`QueueError::Io`] (such as: the file exists) and others.
+    fn backup(&self, into: PathBuf) -> QueueFuture<'_, BackupReport>;
 
     /// Finishes what was begun and closes the store. Later calls fail with [`QueueError::Closed`].
     fn close(&self) -> QueueFuture<'_, ()>;

@@ -61,6 +61,36 @@ impl fmt::Display for MessageState {
     }
 }
 
+/// Why a message is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldReason {
+    /// Its stored copy cannot be read; `retry` tries again.
+    Damaged,
+    /// An operator held it; only `release` ends that.
+    Operator,
+    /// A content rule held it; only `release` ends that.
+    Policy,
+}
+
+impl HoldReason {
+    /// All reasons.
+    pub const ALL: [HoldReason; 3] = [HoldReason::Damaged, HoldReason::Operator, HoldReason::Policy];
+
+    /// The name that lists and the database use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HoldReason::Damaged => "damaged",
+            HoldReason::Operator => "operator",
+            HoldReason::Policy => "policy",
+        }
+    }
+
+    /// The reason that has this name.
+    pub fn parse(name: &str) -> Option<HoldReason> {
+        HoldReason::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
 /// The outcome of one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecipientOutcome {

@@ -12,7 +12,8 @@ use crate::clock::Timestamp;
 use crate::language::Language;
 use crate::mail::{Address, ClientKey, Id, IdSource, Lane, ReversePath};
 use crate::message::notice::{Letter, Reader};
-use crate::queue::{MessageOrigin, NewMessage};
+use crate::message::summary::Summary;
+use crate::queue::{LONGEST_SUBJECT, MessageOrigin, NewMessage};
 use crate::route::{Pattern, Router};
 
 /// The client name that the relay's own mail carries in the queue.
@@ -96,6 +97,7 @@ impl OwnMail {
         let (id, date): (Id, String) = (self.ids.next(now), now.rfc5322());
         let (host, language) = (self.settings.hostname.as_str(), self.settings.language);
         let (head, body) = write(Letter { from, to: &to, id, domain: from.domain(), host, date: &date, language });
+        let Summary { subject, message_id } = Summary::of(&head, LONGEST_SUBJECT);
         NewMessage {
             id,
             received: now,
@@ -115,6 +117,8 @@ impl OwnMail {
             notice: true,
             lane: Lane::Alarm,
             pool,
+            subject,
+            message_id,
         }
     }
 }

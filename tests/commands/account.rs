@@ -91,7 +91,7 @@ impl Counter {
         let folder = Folder::new("acc");
         let data_dir = folder.path().join("data");
         let keep = std::time::Duration::from_secs(60);
-        let own = RetentionSettings { keep_delivered: keep, keep_failed: keep };
+        let own = RetentionSettings { keep_records: keep, keep_failed: keep, keep_subject: true };
         let (queue, _) = SqliteQueue::open(&data_dir, own).expect("the folder is ours");
         let (made, drain) = (Arc::new(Made::default()), Drain::default());
         *made.views.lock().unwrap() = views;

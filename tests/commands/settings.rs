@@ -73,6 +73,8 @@ fn every_example_in_the_reference_file_can_be_switched_on() {
     let on: Vec<String> = reference()
         .lines()
         .map(|line| match line.strip_prefix('#') {
+            // The older name of a key that is there.
+            Some(rest) if rest.starts_with("keep_delivered") => line.to_owned(),
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
             _ => line.to_owned(),
         })
@@ -89,6 +91,17 @@ fn every_example_in_the_reference_file_can_be_switched_on() {
     assert_eq!(loaded.settings.hostname, "relay.example.lan");
     // Every key of the table was there, none of them by default.
     assert!(loaded.origins.values().all(|origin| origin.contains("yizhan.toml:")), "{:?}", loaded.origins);
+}
+
+#[test]
+fn records_are_kept_by_the_newer_name_or_the_older_one_but_not_both() {
+    let keep = |text: &str| good(text, &[]).settings.queue.retention.keep_records;
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(keep("[queue]\nkeep_delivered = \"3d\""), day * 3);
+    assert_eq!(keep("[history]\nkeep = \"4d\""), day * 4);
+    let both = "[queue]\nkeep_delivered = \"3d\"\n[history]\nkeep = \"4d\"";
+    let problems = load(sources(both, &[])).unwrap_err().to_string();
+    assert!(problems.contains("queue.keep_delivered") && problems.contains("older name of history.keep"), "{problems}");
 }
 
 #[test]
@@ -123,7 +136,7 @@ fn the_defaults_are_those_of_the_manual() {
     assert_eq!(minutes, [1, 5, 15, 60, 120, 240]);
     let day = Duration::from_secs(86_400);
     let (queue, keep) = (&settings.queue, &settings.queue.retention);
-    assert_eq!((queue.schedule.expire, keep.keep_delivered, keep.keep_failed), (day * 5, day * 7, day * 30));
+    assert_eq!((queue.schedule.expire, keep.keep_records, keep.keep_failed), (day * 5, day * 180, day * 30));
     assert_eq!(queue.data_dir, Path::new("/home/relay/.local/state/yizhan"));
     assert_eq!(settings.notice.to, NoticeTo::Account);
     assert_eq!((settings.log.format, settings.log.level), (LineFormat::Text, LevelFilter::INFO));

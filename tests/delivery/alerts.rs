@@ -314,6 +314,8 @@ fn in_pool(n: u64, now: Timestamp) -> NewMessage {
         body: Bytes::from_static(b"x\r\n").into(),
         repairs: Vec::new(),
         notice: false,
+        subject: None,
+        message_id: None,
         lane: Lane::Normal,
         pool: "past".to_owned(),
     }

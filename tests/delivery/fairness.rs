@@ -47,6 +47,8 @@ async fn put(office: &Office, day: &Day, addr: [u8; 4], numbers: std::ops::Range
             body: Bytes::from_static(b"news\r\n").into(),
             repairs: Vec::new(),
             notice: false,
+            subject: None,
+            message_id: None,
             lane,
             pool: "office".into(),
         };

@@ -36,7 +36,7 @@ impl Door {
     /// Opens a door with these deadlines for commands, data and writes.
     fn open(name: &str, command: Duration, data: Duration, write: Duration) -> Door {
         let folder = Folder::new(name);
-        let keep = RetentionSettings { keep_delivered: PATIENCE, keep_failed: PATIENCE };
+        let keep = RetentionSettings { keep_records: PATIENCE, keep_failed: PATIENCE, keep_subject: true };
         let queue = Arc::new(SqliteQueue::open(&folder.path().join("data"), keep).expect("a new queue opens").0);
         let limits = LimitSettings {
             recipients: 100,

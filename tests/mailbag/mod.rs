@@ -55,7 +55,10 @@ impl Drop for Folder {
 
 /// The embedded queue in `folder`, and what it reported.
 pub fn open(folder: &Path) -> Result<(SqliteQueue, StartupReport), QueueError> {
-    SqliteQueue::open(&folder.join("data"), RetentionSettings { keep_delivered: KEEP, keep_failed: KEEP * 2 })
+    SqliteQueue::open(
+        &folder.join("data"),
+        RetentionSettings { keep_records: KEEP, keep_failed: KEEP * 2, keep_subject: true },
+    )
 }
 
 /// The embedded queue in `folder`, which must have nothing to report.
@@ -84,6 +87,8 @@ pub fn message(n: u64, received: Timestamp, recipients: usize, body: StoredBody)
         body,
         repairs: vec!["date-added".to_owned(), "bare-lf".to_owned()],
         notice: false,
+        subject: None,
+        message_id: None,
         lane: Lane::Normal,
         pool: String::new(),
     }

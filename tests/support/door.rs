@@ -50,7 +50,7 @@ impl Door {
     pub fn open(name: &str, change: impl FnOnce(&mut Plan)) -> Door {
         let folder = Folder::new(name);
         let data_dir = folder.path().join("data");
-        let keep = RetentionSettings { keep_delivered: PATIENCE, keep_failed: PATIENCE };
+        let keep = RetentionSettings { keep_records: PATIENCE, keep_failed: PATIENCE, keep_subject: true };
         let queue = Arc::new(SqliteQueue::open(&data_dir, keep).expect("a new queue opens").0);
         let mut plan = Plan {
             listener: listener(),

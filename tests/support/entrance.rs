@@ -148,7 +148,7 @@ impl Entrance {
     pub fn open(name: &str, plan: Plan) -> Entrance {
         let folder = Folder::new(name);
         let (data_dir, kept) = (folder.path().join("data"), PATIENCE);
-        let settings = RetentionSettings { keep_delivered: kept, keep_failed: kept };
+        let settings = RetentionSettings { keep_records: kept, keep_failed: kept, keep_subject: true };
         let queue = Arc::new(SqliteQueue::open(&data_dir, settings).expect("a new queue opens").0);
         let capacity = Capacity::new(plan.limits.clone());
         let (counters, known) = (Counters::default(), Arc::<KnownClients>::default());

@@ -58,7 +58,7 @@ impl Door {
     pub fn new() -> Door {
         let folder = Folder::new("door");
         let day = Duration::from_secs(24 * 3600);
-        let settings = RetentionSettings { keep_delivered: day, keep_failed: day };
+        let settings = RetentionSettings { keep_records: day, keep_failed: day, keep_subject: true };
         let (queue, _) = SqliteQueue::open(&folder.path().join("data"), settings).expect("an empty folder");
         let queue = Arc::new(queue);
         let limits = LimitSettings::unlimited();

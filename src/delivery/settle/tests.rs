@@ -41,7 +41,11 @@ fn entry(recipients: usize, tries: u32, uncertain: u32, age: Duration) -> QueueE
         chunk: None,
         strict: false,
         unknown_since: None,
+        held: None,
         trouble: None,
+        subject: None,
+        message_id: None,
+        finished: None,
         wait: None,
     }
 }

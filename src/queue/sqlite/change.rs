@@ -247,7 +247,7 @@ impl Context<'_> {
             }
             Some(_) => {}
         }
-        let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, trouble = NULL, untold = 0, \
+        let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, held = NULL, trouble = NULL, untold = 0, \
                    unknown_since = NULL, \
                    expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
         self.execute(sql, params![found.seq, now.millis()])?;
@@ -327,7 +327,7 @@ impl Context<'_> {
     fn purge(&self, now: Timestamp, usage: bool, done: &mut Done) -> Result<(), Failure> {
         // What was dated while the clock was not set is not old: see [`Context::correct_times`].
         let earliest = if now >= EARLIEST { EARLIEST.millis() } else { i64::MIN };
-        let RetentionSettings { keep_delivered, keep_failed } = self.retention;
+        let RetentionSettings { keep_records: keep_delivered, keep_failed, .. } = self.retention;
         for (state, keep) in [(MessageState::Delivered, keep_delivered), (MessageState::Failed, keep_failed)] {
             let old = "state = ?1 AND finished IS NOT NULL AND finished < ?2 AND finished >= ?4 LIMIT ?3";
             let left = (PURGE_STEP - done.moves.len()) as i64;
@@ -400,7 +400,8 @@ impl Found {
 /// Holds a message whose content is damaged, with the reason where an operator sees it.
 pub(super) fn hold(conn: &Connection, seq: i64, reason: &str, done: &mut Done) -> rusqlite::Result<()> {
     let found = Found::by_seq(conn, seq)?;
-    let sql = "UPDATE message SET state = 'held', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
+    let sql =
+        "UPDATE message SET state = 'held', held = 'damaged', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
     conn.prepare_cached(sql)?.execute(params![seq, reason])?;
     let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
     conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;

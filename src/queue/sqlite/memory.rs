@@ -171,7 +171,11 @@ impl RecentMessages {
             chunk: None,
             strict: false,
             unknown_since: None,
+            held: None,
             trouble: None,
+            subject: message.subject,
+            message_id: message.message_id,
+            finished: None,
             wait: None,
         };
         self.messages.insert(seq, (entry, message.head, body));

@@ -40,9 +40,10 @@ use crate::mail::Id;
 
 use super::disk_reserve::DiskReserve;
 use super::{
-    AccountState, AccountStore, AccountUsage, BodyDraft, ClosedLane, Inspection, Lease, LeaseRequest, MessageFilter,
-    MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueError, QueueFuture, RetentionSettings,
-    SavedTime, Settled, Settlement, Spool, StartupReport, StoredBody,
+    AccountState, AccountStore, AccountUsage, AuditFilter, AuditLog, AuditPage, AuditRecord, BackupReport, BodyDraft,
+    ClosedLane, HoldReason, Inspection, Lease, LeaseRequest, MessageFilter, MessageQueue, MessageSearch, MessageState,
+    NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueError, QueueFuture, RetentionSettings, SavedTime,
+    SearchOrder, SearchPage, Settled, Settlement, Spool, StartupReport, StoredBody,
 };
 
 mod change;
@@ -345,6 +346,14 @@ impl MessageQueue for SqliteQueue {
         self.write(Write::Retry(id, now))
     }
 
+    fn hold_message(&self, id: Id, _reason: HoldReason, _text: String) -> QueueFuture<'_, ()> {
+        Box::pin(async move { Err(QueueError::NotFound(id)) })
+    }
+
+    fn release(&self, id: Id, _now: Timestamp) -> QueueFuture<'_, ()> {
+        Box::pin(async move { Err(QueueError::NotFound(id)) })
+    }
+
     fn drop_message(&self, id: Id) -> QueueFuture<'_, ()> {
         self.write(Write::Drop(id))
     }
@@ -373,6 +382,21 @@ impl Inspection for SqliteQueue {
         self.inspect(false, false, move |query| query.list(&filter))
     }
 
+    fn search(&self, search: MessageSearch) -> QueueFuture<'_, SearchPage> {
+        Box::pin(async move {
+            let filter =
+                MessageFilter { states: MessageState::ALL.to_vec(), limit: usize::MAX, ..MessageFilter::default() };
+            let mut entries = self.list(filter).await?;
+            entries.retain(|entry| search.fits(entry));
+            if search.order == SearchOrder::NewestFirst {
+                entries.reverse();
+            }
+            let total = entries.len() as u64;
+            entries.truncate(if search.limit == 0 { 100 } else { search.limit });
+            Ok(SearchPage { entries, total, next: None })
+        })
+    }
+
     fn show(&self, id: Id) -> QueueFuture<'_, (QueueEntry, Bytes, StoredBody)> {
         self.inspect(false, false, move |query| query.show(id))
     }
@@ -394,6 +418,16 @@ impl Inspection for SqliteQueue {
     }
 }
 
+impl AuditLog for SqliteQueue {
+    fn record_command(&self, _record: AuditRecord) -> QueueFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn commands(&self, _filter: AuditFilter) -> QueueFuture<'_, AuditPage> {
+        Box::pin(async { Ok(AuditPage::default()) })
+    }
+}
+
 impl Queue for SqliteQueue {
     fn correct_times(&self, now: Timestamp, latest: Timestamp) -> QueueFuture<'_, ()> {
         self.write(Write::CorrectTimes { now, latest })
@@ -409,6 +443,10 @@ impl Queue for SqliteQueue {
 
     fn saved_time(&self) -> QueueFuture<'_, Option<SavedTime>> {
         self.read(settlement::saved_time)
+    }
+
+    fn backup(&self, _into: PathBuf) -> QueueFuture<'_, BackupReport> {
+        Box::pin(async { Err(QueueError::Database("not built yet".to_owned())) })
     }
 
     fn close(&self) -> QueueFuture<'_, ()> {

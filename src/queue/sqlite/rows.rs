@@ -15,7 +15,8 @@ use crate::queue::checksum::Checksum;
 use crate::queue::client_lines::ClientLine;
 use crate::queue::spool::SpoolFile;
 use crate::queue::{
-    MessageOrigin, MessageState, NewMessage, QueueEntry, RecipientEntry, RecipientOutcome, Spool, StoredBody,
+    HoldReason, MessageOrigin, MessageState, NewMessage, QueueEntry, RecipientEntry, RecipientOutcome, Spool,
+    StoredBody,
 };
 
 /// Why a message could not be read back.
@@ -46,7 +47,8 @@ fn damaged(what: &str) -> Unreadable {
 /// Reads the message in row `seq`, without its content.
 pub(super) fn entry(conn: &Connection, seq: i64) -> Result<QueueEntry, Unreadable> {
     let sql = "SELECT id, state, received, expires, due, tries, uncertain, account, client, addr, listener, helo, \
-               sender, size, repairs, notice, lane, pool, chunk, strict, trouble, client_key, unknown_since FROM message WHERE seq = ?1";
+               sender, size, repairs, notice, lane, pool, chunk, strict, trouble, client_key, unknown_since, held, \
+               subject, message_id, finished FROM message WHERE seq = ?1";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([seq])?;
     let row = rows.next()?.ok_or(Unreadable::Missing)?;
@@ -78,7 +80,11 @@ pub(super) fn entry(conn: &Connection, seq: i64) -> Result<QueueEntry, Unreadabl
         chunk: row.get(18)?,
         strict: row.get(19)?,
         unknown_since: row.get::<_, Option<i64>>(22)?.map(Timestamp::from_millis),
+        held: row.get_ref(23)?.as_str().ok().and_then(HoldReason::parse),
         trouble: row.get(20)?,
+        subject: row.get(24)?,
+        message_id: row.get(25)?,
+        finished: row.get::<_, Option<i64>>(26)?.map(Timestamp::from_millis),
         wait: None,
     })
 }
@@ -185,8 +191,8 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
     let size = message.head.len() as u64 + message.body.len();
     let repairs = serde_json::to_string(&message.repairs).expect("a list of texts is always JSON");
     let sql = "INSERT INTO message (id, state, received, expires, due, client, addr, listener, helo, sender, size, \
-               repairs, notice, lane, pool, client_key) \
-               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+               repairs, notice, lane, pool, client_key, subject, message_id) \
+               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
     conn.prepare_cached(sql)?.execute(params![
         message.id.as_str(),
         message.received.millis(),
@@ -202,6 +208,8 @@ pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusql
         message.lane.name(),
         message.pool,
         message.origin.key.as_str(),
+        message.subject,
+        message.message_id,
     ])?;
     let seq = conn.last_insert_rowid();
     let sql = "INSERT INTO recipient (seq, place, address, outcome) VALUES (?1, ?2, ?3, 'open')";

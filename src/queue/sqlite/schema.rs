@@ -22,10 +22,16 @@
 //! | client_key | counts as one client where clients share an account | put |
 //! | unknown_since | when an unknown reply first refused it | settle, once; retry removes it |
 //! | chunk, strict | what an attempt has taught about the message | settle, for good |
+//! | held, trouble | why it is held, and the words for it | hold, hold_message; release, retry |
+//! | stripped | 1: it failed, and its content was deleted | purge |
 //! | untold | 1: its failure is still to be reported to the owner | settle; mark_reported and retry remove it |
 //!
 //! `usage` has one row for an account and a minute since 1970, written by settle and add_usage, deleted by purge. `account`
-//! has the saved states, written by settle and save_account_state. `saved_time` has one row.
+//! has the saved states, written by settle and save_account_state. `saved_time` has one row. `command` has what operators
+//! ordered; purge deletes old rows.
+//!
+//! The history: `history_new` has the finished messages that the index lacks; `history_block` and `history_term` are the
+//! index of the others, by blocks of `seq` (`history_index`).
 //!
 //! A test holds each frequent query to its index: the messages of a client in a line by due time (`message_line`); messages and
 //! octets by state, pool and lane (`message_place`); deferred messages by due time (`message_deferred`); failures to report
@@ -34,7 +40,7 @@
 use rusqlite::Connection;
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 /// `YIZH`, kept in `application_id`: distinguishes the queue from other databases.
 const APPLICATION: i64 = 0x5949_5a48;
 
@@ -136,15 +142,54 @@ CREATE TABLE saved_time (
 ) STRICT;
 ";
 
+/// What version 5 added: the history, reasons why a message is held, and the commands of operators. What failed or was
+/// delivered before has no subject.
+const HISTORY: &str = "
+ALTER TABLE message ADD COLUMN subject TEXT;
+ALTER TABLE message ADD COLUMN message_id TEXT;
+ALTER TABLE message ADD COLUMN held TEXT;
+ALTER TABLE message ADD COLUMN stripped INTEGER NOT NULL DEFAULT 0;
+UPDATE message SET held = 'damaged' WHERE state = 'held';
+CREATE INDEX message_content ON message (finished) WHERE state = 'failed' AND stripped = 0;
+CREATE TABLE history_new (
+    seq INTEGER PRIMARY KEY
+) STRICT;
+INSERT INTO history_new SELECT seq FROM message WHERE finished IS NOT NULL;
+CREATE TABLE history_block (
+    block INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    present BLOB NOT NULL,
+    failed BLOB NOT NULL
+) STRICT;
+CREATE TABLE history_term (
+    block INTEGER NOT NULL,
+    term TEXT NOT NULL,
+    records BLOB NOT NULL,
+    PRIMARY KEY (block, term)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE command (
+    place INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    command TEXT NOT NULL,
+    target TEXT NOT NULL,
+    result TEXT NOT NULL
+) STRICT;
+CREATE INDEX command_at ON command (at);
+";
+
 /// The steps to a new database.
-const NEW: &[&str] = &[TABLES, SHARED, CLIENTS, TIME];
+const NEW: &[&str] = &[TABLES, SHARED, CLIENTS, TIME, HISTORY];
 
 /// The steps from an earlier version.
 const fn from(version: i64) -> &'static [&'static str] {
     match version {
-        1 => &[FROM_1, SHARED, CLIENTS, TIME],
-        2 => &[CLIENTS, TIME],
-        _ => &[TIME],
+        1 => &[FROM_1, SHARED, CLIENTS, TIME, HISTORY],
+        2 => &[CLIENTS, TIME, HISTORY],
+        3 => &[TIME, HISTORY],
+        _ => &[HISTORY],
     }
 }
 

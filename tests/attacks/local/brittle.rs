@@ -1,6 +1,7 @@
 //! A queue that panics where a test wants it: a mistake of ours, made to order, outside of the relay's own code.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use yizhan::config::Settings;
 use yizhan::mail::Id;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{
-    AccountState, AccountStore, AccountUsage, BodyDraft, ClosedLane, Inspection, LONGEST_POOL, Lease, LeaseRequest,
-    MessageFilter, MessageQueue, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueFuture, SavedTime, Settled,
-    Settlement, StoredBody,
+    AccountState, AccountStore, AccountUsage, AuditFilter, AuditLog, AuditPage, AuditRecord, BackupReport, BodyDraft,
+    ClosedLane, HoldReason, Inspection, LONGEST_POOL, Lease, LeaseRequest, MessageFilter, MessageQueue, MessageSearch,
+    NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueFuture, SavedTime, SearchPage, Settled, Settlement,
+    StoredBody,
 };
 use yizhan::sandbox::SandboxLimits;
 
@@ -138,6 +140,12 @@ impl MessageQueue for Brittle {
     fn retry(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()> {
         self.touch("retry").retry(id, now)
     }
+    fn hold_message(&self, id: Id, reason: HoldReason, text: String) -> QueueFuture<'_, ()> {
+        self.touch("hold_message").hold_message(id, reason, text)
+    }
+    fn release(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()> {
+        self.touch("release").release(id, now)
+    }
     fn drop_message(&self, id: Id) -> QueueFuture<'_, ()> {
         self.touch("drop_message").drop_message(id)
     }
@@ -162,6 +170,9 @@ impl Inspection for Brittle {
     fn list(&self, filter: MessageFilter) -> QueueFuture<'_, Vec<QueueEntry>> {
         self.touch("list").list(filter)
     }
+    fn search(&self, search: MessageSearch) -> QueueFuture<'_, SearchPage> {
+        self.touch("search").search(search)
+    }
     fn show(&self, id: Id) -> QueueFuture<'_, (QueueEntry, Bytes, StoredBody)> {
         self.touch("show").show(id)
     }
@@ -179,6 +190,15 @@ impl Inspection for Brittle {
     }
 }
 
+impl AuditLog for Brittle {
+    fn record_command(&self, record: AuditRecord) -> QueueFuture<'_, ()> {
+        self.touch("record_command").record_command(record)
+    }
+    fn commands(&self, filter: AuditFilter) -> QueueFuture<'_, AuditPage> {
+        self.touch("commands").commands(filter)
+    }
+}
+
 impl Queue for Brittle {
     fn correct_times(&self, now: Timestamp, latest: Timestamp) -> QueueFuture<'_, ()> {
         self.touch("correct_times").correct_times(now, latest)
@@ -191,6 +211,9 @@ impl Queue for Brittle {
     }
     fn saved_time(&self) -> QueueFuture<'_, Option<SavedTime>> {
         self.touch("saved_time").saved_time()
+    }
+    fn backup(&self, into: PathBuf) -> QueueFuture<'_, BackupReport> {
+        self.touch("backup").backup(into)
     }
     fn close(&self) -> QueueFuture<'_, ()> {
         self.touch("close").close()

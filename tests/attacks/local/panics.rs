@@ -212,6 +212,8 @@ fn bomb() -> NewMessage {
         body: StoredBody::from(Bytes::from_owner(Bomb(vec![b'x'; 3 << 20]))),
         repairs: Vec::new(),
         notice: false,
+        subject: None,
+        message_id: None,
         lane: Lane::Normal,
         pool: "nobody".to_owned(),
     }

@@ -73,7 +73,7 @@ pub(super) type States = BTreeMap<String, MessageState>;
 /// Opens the queue in `data` and checks it. Returns the states of its messages.
 pub(super) async fn judge(data: &Path, letters: &Letters, known: &Known) -> Result<States, String> {
     let day = Duration::from_secs(24 * 3600);
-    let settings = RetentionSettings { keep_delivered: day, keep_failed: day };
+    let settings = RetentionSettings { keep_records: day, keep_failed: day, keep_subject: true };
     let (queue, report) =
         SqliteQueue::open(data, settings).map_err(|error| format!("the queue does not open: {error}"))?;
     let harmless = |line: &&String| {

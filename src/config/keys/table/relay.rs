@@ -72,17 +72,29 @@ pub(super) const KEYS: &[Key] = &[
         "waits between tries; then the last one again and again",
     ),
     Key::fixed("queue.expire", Kind::Time(1), r#""5d""#, "after this long a message has failed"),
-    Key::fixed(
+    Key::open(
         "queue.keep_delivered",
         Kind::Time(0),
         r#""7d""#,
-        "how long the record of a delivered message is kept, without its body",
+        "the older name of history.keep; set one of them; default: not set",
     ),
     Key::fixed(
         "queue.keep_failed",
         Kind::Time(0),
         r#""30d""#,
-        "how long a failed message is kept, with its body, so that it can be sent again",
+        "how long the content of a failed message is kept, so that it can be sent again",
+    ),
+    Key::fixed(
+        "history.keep",
+        Kind::Time(0),
+        r#""180d""#,
+        "how long the record of a delivered or failed message is kept, without its body; about 1 kB a message",
+    ),
+    Key::fixed(
+        "history.subject",
+        Kind::Flag,
+        "true",
+        "whether records keep the decoded subject, at most 200 characters, so that `yizhan history --subject` finds it",
     ),
     Key::fixed(
         "notice.to",

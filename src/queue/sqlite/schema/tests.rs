@@ -54,7 +54,9 @@ fn an_upgraded_database_is_like_a_new_one() {
     upgrade(&second, &[TABLES, SHARED]).unwrap();
     let third = Connection::open_in_memory().unwrap();
     upgrade(&third, &[TABLES, SHARED, CLIENTS]).unwrap();
-    for (version, old) in [(1, first), (2, second), (3, third)] {
+    let fourth = Connection::open_in_memory().unwrap();
+    upgrade(&fourth, &[TABLES, SHARED, CLIENTS, TIME]).unwrap();
+    for (version, old) in [(1, first), (2, second), (3, third), (4, fourth)] {
         upgrade(&old, from(version)).unwrap();
         assert_eq!(shape(&old), shape(&new), "from version {version}");
         // A step that fails takes back those before it.
