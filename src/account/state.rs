@@ -61,6 +61,8 @@ pub struct AccountSnapshot {
     pub remedy: Option<Remedy>,
     /// How it shows that its provider cannot be reached.
     pub unreachable: Option<String>,
+    /// Since when it cannot be reached.
+    pub unreachable_since: Option<Timestamp>,
     /// The last reply that was not understood, or an empty text.
     pub unknown: String,
     /// What is left of its budget.
@@ -242,6 +244,7 @@ impl State {
             cooling: self.breaker.saved(),
             remedy: self.remedy,
             unreachable: self.outage.as_ref().map(|outage| outage.text.clone()),
+            unreachable_since: self.outage.as_ref().map(|outage| outage.since),
             unknown: self.unknown.last().to_owned(),
             left: self.budget.left(now),
             opens: self.budget.opens(Lane::Normal, now),

@@ -12,6 +12,7 @@ use crate::secret::redact::redact;
 use super::availability::Access;
 use super::breaker::BreakerState;
 use super::budget::RemainingBudget;
+use super::feedback::UNREACHABLE;
 use super::profile::AccountProfile;
 use super::state::AccountSnapshot;
 
@@ -24,11 +25,12 @@ pub struct AccountStatus {
     pub provider: String,
     /// The mailbox it sends as.
     pub address: String,
-    /// `ready`, `cooling` (until a time) or `paused` (until the secret changes or an operator resumes it).
+    /// `ready`, `unreachable` (its provider; tried again at a time), `cooling` (until a time) or `paused` (until the secret
+    /// changes or an operator resumes it).
     pub state: String,
     /// Since when it is in this state; none for one that has been ready all along.
     pub since: Option<String>,
-    /// When a cooling account may be used again.
+    /// When a cooling account may be used again, or an unreachable one is tried again.
     pub until: Option<String>,
     /// Why it is not ready: the row of the reply catalogue, such as `QQ-A3`, or what an operator wrote.
     pub cause: Option<String>,
@@ -74,14 +76,19 @@ impl AccountStatus {
         connections: usize,
         waiting: u64,
     ) -> AccountStatus {
-        let AccountSnapshot { state: breaker, cooling, remedy, left, opens, unreachable: _, unknown: _ } = snapshot;
+        let AccountSnapshot { state: breaker, cooling, remedy, left, opens, unreachable, unreachable_since, unknown: _ } = snapshot;
         let (state, until) = match breaker {
-            // The provider cannot be reached; the account itself is in order.
-            BreakerState::Ready | BreakerState::Probe | BreakerState::Unreachable(_) => ("ready", None),
+            BreakerState::Unreachable(until) => ("unreachable", Some(until)),
+            // The attempt that shows whether the provider can be reached again is still to come.
+            BreakerState::Ready | BreakerState::Probe if unreachable.is_some() => ("unreachable", None),
+            BreakerState::Ready | BreakerState::Probe => ("ready", None),
             BreakerState::Cooling(until) => ("cooling", Some(until)),
             BreakerState::Paused => ("paused", None),
         };
-        let (cooling, remedy) = if state == "ready" { (None, None) } else { (cooling, remedy) };
+        let rests = state == "cooling" || state == "paused";
+        let (cooling, remedy) = if rests { (cooling, remedy) } else { (None, None) };
+        let (outage, since) = if state == "unreachable" { (unreachable, unreachable_since) } else { (None, None) };
+        let remedy = remedy.or(outage.as_ref().map(|_| UNREACHABLE));
         let next = match access {
             Access::Open | Access::Probe => opens,
             Access::From(at, _) | Access::ShortOutage(at, _) => Some(opens.map_or(at, |other| other.max(at))),
@@ -94,10 +101,10 @@ impl AccountStatus {
             provider: profile.provider.clone(),
             address: profile.address.to_string(),
             state: state.to_owned(),
-            since: cooling.as_ref().map(|cooling| cooling.since.rfc3339()),
+            since: cooling.as_ref().map(|cooling| cooling.since).or(since).map(Timestamp::rfc3339),
             until: until.map(Timestamp::rfc3339),
             cause: cooling.as_ref().and_then(|cooling| shown(&cooling.cause)),
-            reply: cooling.as_ref().and_then(|cooling| shown(&cooling.text)),
+            reply: cooling.as_ref().map(|cooling| &cooling.text).or(outage.as_ref()).and_then(shown),
             remedy_en: remedy.map(|remedy| remedy.en.to_owned()),
             remedy_zh: remedy.map(|remedy| remedy.zh.to_owned()),
             by_operator: cooling.is_some_and(|cooling| cooling.by_operator),

@@ -139,6 +139,10 @@ fn details(account: &AccountStatus, lang: Lang, paint: Paint) {
         return;
     }
     let said = match (&account.reply, account.by_operator) {
+        (Some(reply), _) if account.state == "unreachable" => match lang {
+            Lang::En => format!("its provider cannot be reached: {reply}"),
+            Lang::Zh => format!("连不上服务商：{reply}"),
+        },
         (Some(reply), _) => match lang {
             Lang::En => format!("the provider said: {reply}"),
             Lang::Zh => format!("服务商答复：{reply}"),
@@ -164,6 +168,7 @@ fn details(account: &AccountStatus, lang: Lang, paint: Paint) {
 fn state(account: &AccountStatus, lang: Lang) -> &str {
     match (lang, account.state.as_str()) {
         (Lang::Zh, "ready") => "正常",
+        (Lang::Zh, "unreachable") => "连不上",
         (Lang::Zh, "cooling") => "冷却",
         (Lang::Zh, "paused") => "暂停",
         // English, or a state that a later relay knows.

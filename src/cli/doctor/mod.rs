@@ -246,7 +246,7 @@ fn checks(
 ) -> anyhow::Result<Vec<AccountCheck>> {
     let mut checks = Vec::new();
     for mut account in accounts {
-        let view = relay.accounts.iter().find(|view| view.name == account.name && view.state != "ready");
+        let view = relay.accounts.iter().find(|view| view.name == account.name && rests(view));
         if let Some(view) = view {
             output.show(resting(view));
         }
@@ -258,6 +258,10 @@ fn checks(
         checks.push(AccountCheck { account, hostname, no_login, resolver, clock: Clock::system() });
     }
     Ok(checks)
+}
+
+fn rests(view: &AccountStatus) -> bool {
+    view.state == "cooling" || view.state == "paused"
 }
 
 /// The relay does not use the account at the moment.

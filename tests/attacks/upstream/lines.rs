@@ -26,6 +26,10 @@ async fn a_094_a_closed_port_keeps_the_mail_and_backs_off() {
     assert!(reason(&first).contains("no connection"), "{}", reason(&first));
     let wait = first.due.since(scene.day.now());
     assert!((54..=66).contains(&wait.as_secs()), "about a minute: {wait:?}");
+    let account = scene.office.relay.delivery().statuses().await.remove(0);
+    assert_eq!(account.state, "unreachable");
+    assert!(account.since.is_some() && account.until.is_some() && account.remedy_zh.is_some(), "{account:?}");
+    assert!(account.reply.is_some_and(|reply| reply.contains("no connection")));
     // A whole day without a provider: nothing is given up, nobody is told of a failure.
     scene.day.run_until(scene.day.at(24, 0)).await;
     let entry = scene.office.entry(first.id).await;
