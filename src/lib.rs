@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod admin;
+pub mod alert_channels;
 pub mod app;
 pub mod cli;
 pub mod clock;

@@ -20,7 +20,7 @@ const FOLDER: &str = "/nowhere";
 const SECRET: &str = "hunter2";
 const HIDDEN: &str = "\"[secret]\"";
 /// Keys whose value is never shown; of a proxy it is the part in front of the `@`.
-const SECRETS: &[&str] = &["secret", "password", "webhook"];
+const SECRETS: &[&str] = &["secret", "password", "webhook", "sign"];
 
 /// The last words of all keys: whatever has another name is no setting.
 static KEYS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
@@ -103,7 +103,7 @@ fn bare(mut settings: Settings) -> Settings {
         account.ca.iter_mut().for_each(at);
     }
     settings.users.iter_mut().for_each(|user| hide(&mut user.password));
-    settings.notice.webhook.iter_mut().for_each(hide);
+    settings.notice.webhook.iter_mut().chain(&mut settings.notice.sign).for_each(hide);
     settings.notice.ca.iter_mut().for_each(at);
     at(&mut settings.queue.data_dir);
     settings

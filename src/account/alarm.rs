@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Not here: the text (`message::notice::alarm`), how it is sent (`report`), and when a webhook is called again
-//! (`report::webhook::retry`; its answer comes in as [`AlarmResult::Later`]).
+//! (`report::webhook::retry`; its answer comes in as [`AlarmResult::Later`]). What waits for which channel is
+//! `alert_channels`'s.
 //!
 //! Invariants: an alarm never goes through the account it is about (the caller picks another account, or reports that the
 //! mail channel is closed); an account raises at most four alarms (one of each kind) and as many all-clears an hour. The
@@ -23,7 +24,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert_channels::{AlertChannels, AlertSubject, DueAlert};
 use crate::clock::Timestamp;
+
+pub use crate::alert_channels::{AlertChannel as AlarmChannel, AlertResult as AlarmResult, OpenChannels};
 
 /// How long an account cools before an alarm is due: longer than three refusals take to pause it (45 minutes), so that
 /// one fault makes one alarm.
@@ -68,63 +72,10 @@ pub enum AlarmKind {
     Paused,
 }
 
-/// A way to the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlarmChannel {
-    /// A mail through another account.
-    Mail,
-    /// The webhook.
-    Webhook,
-}
-
-/// Which channels are open for alarms about this account now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenChannels {
-    /// Another account could carry a mail.
-    pub mail: bool,
-    /// There is a webhook.
-    pub webhook: bool,
-}
-
-/// What an alarm reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlarmSubject {
-    /// The account cannot send.
-    Alarm {
-        /// Why.
-        kind: AlarmKind,
-        /// Whether it was sent before in this outage.
-        again: bool,
-    },
-    /// It works again.
-    AllClear,
-}
-
-/// An alarm to send over one channel now. The caller answers with [`AlarmState::result`] in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DueAlarm {
-    /// The channel.
-    pub channel: AlarmChannel,
-    /// What it reports.
-    pub what: AlarmSubject,
-    /// Since when the account cannot, or could not, send.
-    pub since: Timestamp,
-    /// The number of this attempt, from 1.
-    pub tries: u32,
-    /// When the first attempt was.
-    pub first: Timestamp,
-}
-
-/// What became of a due alarm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AlarmResult {
-    /// The other side accepted it, or the mail is in the queue.
-    Sent,
-    /// It failed; try again then.
-    Later(Timestamp),
-    /// It cannot be sent over this channel.
-    GivenUp,
-}
+/// What an alarm about an account reports: the account cannot send, or works again.
+pub type AlarmSubject = AlertSubject<AlarmKind>;
+/// An alarm about an account to send over one channel now. The caller answers with [`AlarmState::result`] in any case.
+pub type DueAlarm = DueAlert<AlarmKind>;
 
 /// An outage: from the first refusal to the first message that went through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,28 +106,6 @@ impl Outage {
     }
 }
 
-/// An alarm that waits for a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pending {
-    /// `None`: the all-clear.
-    alarm: Option<AlarmKind>,
-    again: bool,
-    #[serde(with = "crate::clock::millis")]
-    since: Timestamp,
-    #[serde(with = "crate::clock::millis")]
-    first: Timestamp,
-    #[serde(with = "crate::clock::millis")]
-    at: Timestamp,
-    tries: u32,
-}
-
-/// One channel: what waits for it, and whether its last message was an alarm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct ChannelState {
-    pending: Option<Pending>,
-    alarmed: bool,
-}
-
 /// The alarms of one account. Saved with the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -184,8 +113,8 @@ pub struct AlarmState {
     outage: Option<Outage>,
     /// The last alarm, of this outage or an earlier one.
     last: Option<Raised>,
-    mail: ChannelState,
-    webhook: ChannelState,
+    #[serde(flatten)]
+    channels: AlertChannels<AlarmKind>,
 }
 
 impl AlarmState {
@@ -206,10 +135,7 @@ impl AlarmState {
             }
             None => {
                 self.outage = Some(Outage { since: now, kind, alert, seen: now, raised: None });
-                // An all-clear that was not sent yet is no longer true.
-                for way in [&mut self.mail, &mut self.webhook] {
-                    way.pending = way.pending.filter(|pending| pending.alarm.is_some());
-                }
+                self.channels.begin_anew();
             }
         }
     }
@@ -217,10 +143,7 @@ impl AlarmState {
     /// The outage is over: an all-clear goes to the channels that sent an alarm.
     fn clear(&mut self, now: Timestamp) {
         let Some(outage) = self.outage.take() else { return };
-        for way in [&mut self.mail, &mut self.webhook] {
-            let clear = Pending { alarm: None, again: false, since: outage.since, first: now, at: now, tries: 0 };
-            way.pending = way.alarmed.then_some(clear);
-        }
+        self.channels.clear(outage.since, now);
     }
 
     /// When the next alarm of this outage is due.
@@ -243,19 +166,7 @@ impl AlarmState {
     pub fn due(&mut self, channels: OpenChannels, now: Timestamp) -> Vec<DueAlarm> {
         self.no_later_than(now);
         self.raise(channels, now);
-        let mut all = Vec::new();
-        for (channel, open, way) in
-            [(AlarmChannel::Mail, channels.mail, &self.mail), (AlarmChannel::Webhook, channels.webhook, &self.webhook)]
-        {
-            let Some(pending) = way.pending.filter(|pending| open && pending.at <= now) else { continue };
-            let what = match pending.alarm {
-                Some(kind) => AlarmSubject::Alarm { kind, again: pending.again },
-                None => AlarmSubject::AllClear,
-            };
-            let Pending { since, first, tries, .. } = pending;
-            all.push(DueAlarm { channel, what, since, tries: tries + 1, first });
-        }
-        all
+        self.channels.due(channels, now)
     }
 
     /// A clock that was set back must not silence an alarm: no time in the state is in the future.
@@ -268,15 +179,13 @@ impl AlarmState {
             outage.since = outage.since.min(now);
             outage.seen = outage.seen.min(now);
         }
-        for pending in [&mut self.mail, &mut self.webhook].into_iter().filter_map(|way| way.pending.as_mut()) {
-            pending.at = pending.at.min(now + FLAPPING);
-        }
+        self.channels.no_later_than(now);
     }
 
     /// Hands an alarm that is due to the channels.
     fn raise(&mut self, channels: OpenChannels, now: Timestamp) {
         // Without an open channel the alarm stays due.
-        if !(channels.mail || channels.webhook) || self.raise_at().is_none_or(|at| now < at) {
+        if !channels.any() || self.raise_at().is_none_or(|at| now < at) {
             return;
         }
         let Some(outage) = self.outage.as_mut().filter(|outage| outage.fresh(now).is_some()) else { return };
@@ -285,50 +194,19 @@ impl AlarmState {
         let since = outage.since;
         outage.raised = Some(raised);
         self.last = Some(raised);
-        for (open, way) in [(channels.mail, &mut self.mail), (channels.webhook, &mut self.webhook)] {
-            if open {
-                way.pending = Some(Pending { alarm: Some(raised.kind), again, since, first: now, at: now, tries: 0 });
-            }
-        }
+        self.channels.raise(raised.kind, again, since, channels, now);
     }
 
     /// Takes in what became of a due alarm.
     pub fn result(&mut self, due: &DueAlarm, sent: AlarmResult) {
-        let way = match due.channel {
-            AlarmChannel::Mail => &mut self.mail,
-            AlarmChannel::Webhook => &mut self.webhook,
-        };
-        let kind = match due.what {
-            AlarmSubject::Alarm { kind, .. } => Some(kind),
-            AlarmSubject::AllClear => None,
-        };
-        if sent == AlarmResult::Sent {
-            way.alarmed = kind.is_some();
-            // The account became ready while the alarm was being sent: an all-clear must follow.
-            if kind.is_some() && self.outage.is_none() {
-                let (since, at) = (due.since, due.first);
-                way.pending = Some(Pending { alarm: None, again: false, since, first: at, at, tries: 0 });
-                return;
-            }
-        }
-        // An answer to an alarm that no longer waits changes nothing.
-        let Some(pending) = way.pending.as_mut().filter(|p| p.alarm == kind && p.first == due.first) else { return };
-        match sent {
-            AlarmResult::Sent | AlarmResult::GivenUp => way.pending = None,
-            AlarmResult::Later(at) => {
-                pending.at = at;
-                pending.tries = due.tries;
-            }
-        }
+        self.channels.result(due, sent, self.outage.is_some());
     }
 
     /// When an alarm may be due next, if nothing else happens.
     pub fn next(&self, channels: OpenChannels, now: Timestamp) -> Option<Timestamp> {
-        let open = channels.mail || channels.webhook;
-        let waits = [(channels.mail, &self.mail), (channels.webhook, &self.webhook)];
-        let waits = waits.into_iter().filter(|(open, _)| *open).filter_map(|(_, way)| Some(way.pending?.at));
+        let open = channels.any();
         let raise = self.raise_at().filter(|&at| open && self.outage.is_some_and(|it| it.fresh(at.max(now)).is_some()));
-        waits.chain(raise).min()
+        self.channels.next(channels).into_iter().chain(raise).min()
     }
 }
 

@@ -131,6 +131,15 @@ impl Account {
         self.lock().breaker.state(now)
     }
 
+    /// Whether it is able to send now: it neither cools nor is paused, and its provider can be reached. Its budget is not asked.
+    pub fn is_able(&self, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        match state.breaker.state(now) {
+            BreakerState::Ready | BreakerState::Probe => !state.is_unreachable(),
+            BreakerState::Unreachable(_) | BreakerState::Cooling(_) | BreakerState::Paused => false,
+        }
+    }
+
     /// Whether its provider could not be reached at the last attempt.
     pub fn is_unreachable(&self) -> bool {
         self.lock().is_unreachable()

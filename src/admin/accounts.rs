@@ -8,6 +8,7 @@ use std::pin::Pin;
 
 use crate::account::AccountStatus;
 use crate::clock::Timestamp;
+use crate::delivery::alert_sender::ChannelTest;
 use crate::delivery::{ConnectedAccount, Delivery};
 use crate::mail::Lane;
 use crate::queue::{QueueEntry, QueueError};
@@ -42,6 +43,12 @@ pub trait Accounts: Send + Sync + 'static {
     /// # Errors
     /// As [`Accounts::pause`].
     fn resume(&self, name: String) -> Answer<'_, Result<(), String>>;
+
+    /// Sends a test alert over every channel that alerts use; an empty list: there is none.
+    ///
+    /// # Errors
+    /// One sentence: the settings of a stopped relay cannot be used.
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>>;
 }
 
 /// The sentence for a name that no account has.
@@ -80,6 +87,10 @@ impl Accounts for Delivery {
             let account = known(self, &name)?;
             self.resume(account).await.map_err(not_written)
         })
+    }
+
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>> {
+        Box::pin(async { Ok(Delivery::test_alerts(self).await) })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::queue::{MessageFilter, MessageState, Queue, QueueEntry, QueueError, R
 use crate::secret::redact::redact;
 
 use super::accounts::Accounts;
+use super::channel_report::ChannelReport;
 use super::forecast;
 
 /// The year 9000 (UTC). What waits until then or longer waits for a person: the delivery says so with the end of time.
@@ -62,6 +63,8 @@ pub enum AdminCommand {
         /// Its name.
         name: String,
     },
+    /// Send a test alert over every channel that alerts use.
+    TestNotice {},
 }
 
 /// The answer to a command.
@@ -80,6 +83,8 @@ pub enum AdminReply {
     Depth(Vec<(String, u64)>),
     /// To `Accounts`.
     Accounts(Vec<AccountStatus>),
+    /// To `TestNotice`: each channel; none: alerts have no channel.
+    Notices(Vec<ChannelReport>),
     /// The command could not be carried out: why.
     Refused(String),
 }
@@ -182,6 +187,10 @@ async fn try_carry_out(
         AdminCommand::Accounts {} => Ok(AdminReply::Accounts(accounts.list().await)),
         AdminCommand::PauseAccount { name, reason } => accounts.pause(name, reason).await.map(|()| AdminReply::Done),
         AdminCommand::ResumeAccount { name } => accounts.resume(name).await.map(|()| AdminReply::Done),
+        AdminCommand::TestNotice {} => {
+            let tests = accounts.test_alerts().await?;
+            Ok(AdminReply::Notices(tests.into_iter().map(ChannelReport::from).collect()))
+        }
     }
 }
 

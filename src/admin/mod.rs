@@ -5,6 +5,7 @@
 //! itself and uses [`command`] directly. Not here: HTTP, which comes with a later version and will use the same commands.
 
 pub mod accounts;
+pub mod channel_report;
 pub mod command;
 pub mod control;
 mod forecast;

@@ -27,6 +27,7 @@ use crate::net::tls::roots::Roots;
 use crate::queue::sqlite::SqliteQueue;
 use crate::queue::{self, Queue};
 use crate::report::webhook::{self, Webhook, WebhookSettings};
+use crate::secret::SecretSource;
 use crate::telemetry::counter::Counters;
 use crate::upstream::Upstream;
 
@@ -35,7 +36,7 @@ mod offline;
 mod purge;
 mod shared_account;
 
-pub use offline::{accounts_offline, read_secrets};
+pub use offline::{accounts_offline, read_secrets, test_alerts_offline};
 use shared_account::Marks;
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
@@ -175,12 +176,21 @@ impl Relay {
         let listeners: Result<Vec<Listener>, BindError> =
             settings.listeners.iter().map(|one| Listener::bind(one.clone(), door.clone())).collect();
         let listeners = listeners.map_err(|source| StartError::Bind { source })?;
+        if let Some(unreached) = settings.unreached_alerts() {
+            tracing::warn!(event = "alerts_reach_nobody", "{}; {}", unreached.why().0, unreached.remedy().0);
+        }
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)
             .map_err(|source| StartError::Control { path: crate::admin::control::path(&data_dir), source })?;
         let queue = shared.clone();
-        let parts =
-            Parts { queue: shared, clock: clock.clone(), ids, counters: counters.clone(), drain: drain.clone() };
+        let parts = Parts {
+            queue: shared,
+            clock: clock.clone(),
+            ids,
+            counters: counters.clone(),
+            capacity: capacity.clone(),
+            drain: drain.clone(),
+        };
         let delivery = delivery_of(settings, parts)?;
         let marks = Marks::set(&settings.accounts);
         let addresses =
@@ -310,6 +320,7 @@ struct Parts {
     clock: Clock,
     ids: Arc<IdSource>,
     counters: Counters,
+    capacity: Capacity,
     drain: Drain,
 }
 
@@ -317,7 +328,7 @@ struct Parts {
 fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError> {
     let wrong = |path: &str, reason: String| StartError::Setting { path: path.to_owned(), reason };
     let catalogue = settings.catalogue().map_err(|error| wrong("reply", error.to_string()))?;
-    let webhook = webhook(&settings.notice).map_err(|reason| wrong("notice.webhook", reason))?;
+    let webhook = webhook(&settings.notice)?;
     // Accounts that trust the same share it.
     let roots = Roots::default();
     let connected = |account: &config::Account| {
@@ -333,6 +344,7 @@ fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError
         clock: parts.clock,
         ids: parts.ids,
         counters: parts.counters,
+        capacity: parts.capacity,
         drain: parts.drain,
     };
     Ok(Delivery::new(settings.delivery(), accounts, inputs))
@@ -344,18 +356,21 @@ fn owner(settings: &Settings) -> Result<intake::Owner, StartError> {
     Ok(intake::Owner { mailbox: first.address.clone() })
 }
 
-/// Where alarms about accounts go. The error is the reason why the URL cannot be used.
-fn webhook(notice: &config::Notice) -> Result<Option<Webhook>, String> {
+/// Where alerts go, if there is a webhook.
+fn webhook(notice: &config::Notice) -> Result<Option<Webhook>, StartError> {
     let Some(source) = &notice.webhook else { return Ok(None) };
+    let wrong = |path: &str, reason: String| StartError::Setting { path: path.to_owned(), reason };
+    let sign = notice.sign.as_ref().map(SecretSource::read).transpose();
     let hook = WebhookSettings {
-        url: source.read().map_err(|error| error.to_string())?,
+        url: source.read().map_err(|error| wrong("notice.webhook", error.to_string()))?,
         format: notice.format,
         ca: notice.ca.clone(),
+        sign: sign.map_err(|error| wrong("notice.sign", error.to_string()))?,
         language: notice.language,
         connect_limit: webhook::CONNECT_LIMIT,
         limit: webhook::LIMIT,
     };
-    Webhook::new(hook).map(Some).map_err(|error| error.to_string())
+    Webhook::new(hook).map(Some).map_err(|error| wrong("notice.webhook", error.to_string()))
 }
 
 /// A number that other processes are unlikely to have.

@@ -10,9 +10,13 @@ use crate::admin::accounts::{Accounts, Answer};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::delivery::Delivery;
+use crate::delivery::alert_sender::{self, ChannelTest};
 use crate::drain::Drain;
+use crate::limits::capacity::Capacity;
 use crate::mail::{IdSource, Lane};
 use crate::queue::{Queue, QueueEntry};
+use crate::report::OwnMail;
+use crate::report::alert::Alerts;
 use crate::telemetry::counter::Counters;
 
 use super::{StartError, delivery_of, seed};
@@ -31,9 +35,27 @@ pub fn accounts_offline(
         clock: clock.clone(),
         ids: Arc::new(IdSource::new(seed())),
         counters: Counters::default(),
+        capacity: Capacity::new(settings.limits.clone()),
         drain: Drain::default(),
     };
-    Ok(Arc::new(Offline(delivery_of(settings, parts)?)))
+    Ok(Arc::new(Offline(delivery_of(settings, parts)?, settings.clone())))
+}
+
+/// Tests the channels of alerts where no relay runs: calls the webhook. Mail needs a running relay, and is skipped. An empty
+/// list: alerts have no channel.
+///
+/// # Errors
+/// [`StartError`] when webhook or signature cannot be used as they are in the settings.
+pub async fn test_alerts_offline(settings: &Settings, clock: &Clock) -> Result<Vec<ChannelTest>, StartError> {
+    let webhook = super::webhook(&settings.notice)?;
+    let router = Arc::new(settings.router());
+    let own_mail = OwnMail::new(settings.delivery().reports, router, Arc::new(IdSource::new(seed())));
+    let alerts = Alerts::new(own_mail, webhook);
+    let alarm = alerts.test_alarm(clock.now());
+    if let Some(tested) = alerts.test_webhook(&alarm, clock.now()).await {
+        return Ok(vec![alert_sender::webhook_test(tested), alert_sender::mail_unused()]);
+    }
+    Ok(if alerts.by_mail() { vec![alert_sender::mail_skipped()] } else { Vec::new() })
 }
 
 /// Reads the secrets of accounts and users, so that they are taken out of what a command shows (`secret::redact`). Those that
@@ -45,7 +67,8 @@ pub async fn read_secrets(settings: &Settings) {
     }
 }
 
-struct Offline(Delivery);
+/// The accounts of a stopped relay; its settings, for the test of alerts.
+struct Offline(Delivery, Settings);
 
 impl Offline {
     async fn restored(&self) -> Result<&Delivery, String> {
@@ -82,5 +105,9 @@ impl Accounts for Offline {
 
     fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
         Box::pin(async move { Accounts::resume(self.restored().await?, name).await })
+    }
+
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>> {
+        Box::pin(async { test_alerts_offline(&self.1, &Clock::system()).await.map_err(|error| error.to_string()) })
     }
 }

@@ -91,6 +91,7 @@ fn show(command: &AdminCommand, reply: &AdminReply, lang: Lang) {
             AdminReply::Done
             | AdminReply::StillWaits(_)
             | AdminReply::Depth(_)
+            | AdminReply::Notices(_)
             | AdminReply::Messages(_)
             | AdminReply::Message(..),
         ) => {

@@ -7,7 +7,6 @@ use super::screen::{self, Lang};
 use super::settings_arguments::SettingsArguments;
 use crate::config::Settings;
 use crate::intake::login::WORKERS;
-use crate::report::NoticeTo;
 use crate::secret::SecretSource;
 use crate::secret::password::{Cost, Password};
 use crate::smtp::server::AuthMode;
@@ -21,8 +20,12 @@ pub(super) fn run(arguments: SettingsArguments, lang: Lang) -> anyhow::Result<Ex
     for warning in &loaded.warnings {
         screen::complain(&format!("warning: {warning}"));
     }
-    if let Some(sentence) = silence(&loaded.settings, lang) {
-        screen::complain(&sentence);
+    if let Some(unreached) = loaded.settings.unreached_alerts() {
+        let ((why_en, why_zh), (en, zh)) = (unreached.why(), unreached.remedy());
+        screen::complain(&match lang {
+            Lang::En => format!("warning: {why_en}; {en}"),
+            Lang::Zh => format!("警告：{why_zh}；{zh}"),
+        });
     }
     for one in exposed_files::find(&loaded.settings) {
         let [what, cause, remedy] = [&one.what, &one.cause, &one.remedy].map(|words| words.pick(lang));
@@ -57,23 +60,4 @@ fn log_ins(settings: &Settings, lang: Lang) -> Option<String> {
             "内存：客户端登录时约需 {all} MiB：空闲时 {REST} MiB，另加比较密码的 {WORKERS} x {costliest} MiB（按开销最大的哈希计算）"
         ),
     })
-}
-
-/// What to say when nobody would hear that an account is in trouble: an alarm goes over a webhook, else over another
-/// account, and never over the one it is about.
-fn silence(settings: &Settings, lang: Lang) -> Option<String> {
-    let (one, mute) = (settings.accounts.len() == 1, settings.notice.to == NoticeTo::Nobody);
-    let silent = settings.notice.webhook.is_none() && (one || (mute && !settings.accounts.is_empty()));
-    let (en, zh) = if one {
-        (
-            "warning: there is one account and no notice.webhook: when it is stopped, only the log and `yizhan account list` say so",
-            "警告：只有一个账号，又没有 notice.webhook：账号停用时，只有日志和 `yizhan account list` 会说",
-        )
-    } else {
-        (
-            "warning: notice.to is \"none\" and there is no notice.webhook: when an account is stopped, only the log and `yizhan account list` say so",
-            "警告：notice.to 为 \"none\"，又没有 notice.webhook：账号停用时，只有日志和 `yizhan account list` 会说",
-        )
-    };
-    silent.then(|| lang.pick(en, zh).to_owned())
 }

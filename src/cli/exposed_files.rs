@@ -45,7 +45,8 @@ pub(super) fn find(settings: &Settings) -> Vec<Exposed> {
         Some((format!("listener.{}", one.name), tls.identity.key_file()))
     });
     let webhook = settings.notice.webhook.iter().filter_map(|one| Some(("notice.webhook".to_owned(), file_of(one)?)));
-    let secrets = accounts.chain(users).chain(keys).chain(webhook);
+    let sign = settings.notice.sign.iter().filter_map(|one| Some(("notice.sign".to_owned(), file_of(one)?)));
+    let secrets = accounts.chain(users).chain(keys).chain(webhook).chain(sign);
     let mut found: Vec<Exposed> = secrets.filter_map(|(key, file)| secret(&key, file)).collect();
     found.extend(folder(&settings.queue.data_dir));
     found

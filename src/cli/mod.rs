@@ -20,6 +20,7 @@ mod exposed_files;
 mod failure;
 mod finding;
 mod hash_password;
+mod notice;
 mod prompt;
 mod queue;
 mod relay_client;
@@ -73,6 +74,8 @@ enum Command {
     Queue(queue::Arguments),
     /// List accounts, stop and resume sending through one; works while the relay runs and while it is stopped 账号状态
     Account(account::Arguments),
+    /// Send a test alert over every channel that alerts use 测试告警通道
+    Notice(notice::Arguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
     /// Turn a password into the hash for [user.NAME] in the settings 生成密码散列
@@ -123,6 +126,7 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments, lang),
         Command::Queue(arguments) => queue::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
+        Command::Notice(arguments) => notice::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
         Command::HashPassword => hash_password::run(lang),
         Command::Explain(arguments) => explain::run(&arguments, lang),

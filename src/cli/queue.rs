@@ -95,7 +95,8 @@ fn show(command: &AdminCommand, reply: &AdminReply, lang: Lang) {
             | AdminCommand::Depth {}
             | AdminCommand::Accounts {}
             | AdminCommand::PauseAccount { .. }
-            | AdminCommand::ResumeAccount { .. } => String::new(),
+            | AdminCommand::ResumeAccount { .. }
+            | AdminCommand::TestNotice {} => String::new(),
         }),
         AdminReply::StillWaits(message) => {
             let id = &message.id;
@@ -105,8 +106,8 @@ fn show(command: &AdminCommand, reply: &AdminReply, lang: Lang) {
             ));
             remarks(message, lang).iter().for_each(|remark| screen::say(&format!("  {remark}")));
         }
-        // `yizhan account` shows these.
-        AdminReply::Accounts(_) => {}
+        // `yizhan account` and `yizhan notice` show these.
+        AdminReply::Accounts(_) | AdminReply::Notices(_) => {}
         AdminReply::Depth(counts) => counts.iter().for_each(|(state, n)| screen::say(&format!("{state:<10} {n}"))),
         AdminReply::Refused(reason) => screen::complain(&one_line(reason)),
     }

@@ -217,6 +217,11 @@ fn sizes(values: &Values<'_>, limits: &LimitSettings, accounts: &[Option<Account
             findings.problems.push(values.misfit(key, reason, "make it several times limits.message_size"));
         }
     }
+    let alert = get!(values, "notice.disk_free", Size).unwrap_or_default();
+    if alert > 0 && alert < limits.disk_free {
+        let text = "it is less than limits.disk_free, so mail is refused before the alert goes out";
+        findings.warnings.push(values.warning("notice.disk_free", text));
+    }
     for account in accounts.iter().flatten() {
         if account.preset.size_limit.is_some_and(|size| size < limits.message_size) {
             let size = values.shown.get("limits.message_size").map_or("", String::as_str);

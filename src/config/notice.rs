@@ -11,6 +11,7 @@ use super::values::{Values, get};
 use crate::language::Language;
 use crate::regular_file;
 use crate::report::NoticeTo;
+use crate::report::relay_alarm::RelayAlarmSettings;
 use crate::report::webhook::Format;
 use crate::secret::{Secret, SecretSource};
 
@@ -29,7 +30,13 @@ pub(super) fn notice(values: &Values<'_>) -> Checked<Notice> {
                 values.origin("notice.to")
             ));
         }
-        Some(Notice { to, webhook: webhook?, format, ca: ca?, language })
+        let sign = findings.take(sign(values, format));
+        let relay = RelayAlarmSettings {
+            oldest: get!(values, "notice.oldest", Time)?,
+            failed: get!(values, "notice.failed", Whole).and_then(|n| u64::try_from(n).ok())?,
+            disk_free: get!(values, "notice.disk_free", Size)?,
+        };
+        Some(Notice { to, webhook: webhook?, format, ca: ca?, language, sign: sign?, relay })
     })
 }
 
@@ -38,6 +45,26 @@ pub(super) fn notice(values: &Values<'_>) -> Checked<Notice> {
 fn has_senders(values: &Values<'_>) -> bool {
     let is_list = |key: &String| key.ends_with(".sender") && (key.starts_with("client.") || key.starts_with("user."));
     values.shown.keys().any(is_list)
+}
+
+/// The secret of a signed robot; `Some(None)` when there is none.
+fn sign(values: &Values<'_>, format: Format) -> Checked<Option<SecretSource>> {
+    const KEY: &str = "notice.sign";
+    Findings::of(|findings| {
+        if !values.has(KEY) {
+            return Some(None);
+        }
+        let source = get!(values, KEY, Secret)?;
+        let source = findings.take(secret_place::look(values, KEY, source))?;
+        if !format.is_signed() {
+            let text =
+                format!("it has no effect: notice.format is \"{}\", and only dingtalk and feishu sign", format.name());
+            findings.warnings.push(values.warning(KEY, &text));
+        } else if !values.has("notice.webhook") {
+            findings.warnings.push(values.warning(KEY, "it has no effect: there is no notice.webhook"));
+        }
+        Some(Some(source))
+    })
 }
 
 /// `Some(None)` when there is none.

@@ -23,6 +23,8 @@ use crate::net::proxy::Proxy;
 use crate::net::tls::roots::Roots;
 use crate::provider::{self, Catalogue, DayWindow, Endpoint, Mechanism, Preset, RowError, UserRow};
 use crate::queue::RetentionSettings;
+use crate::report::reach::Unreached;
+use crate::report::relay_alarm::RelayAlarmSettings;
 use crate::report::webhook::Format;
 use crate::report::{NoticeTo, ReportSettings};
 use crate::route::{Pattern, Pool, Router, Rule};
@@ -81,6 +83,10 @@ pub struct Notice {
     pub ca: Option<PathBuf>,
     /// The language of notices and alarms.
     pub language: Language,
+    /// Where the secret is with which calls of a DingTalk or Feishu robot are signed; `None`: they are not.
+    pub sign: Option<SecretSource>,
+    /// When the whole relay has something to alert about.
+    pub relay: RelayAlarmSettings,
 }
 
 /// One mailbox that mail leaves through.
@@ -138,6 +144,11 @@ impl Settings {
         router.pools().into_iter().filter_map(of_pool).collect()
     }
 
+    /// Whether and why alerts about an account reach no one with these settings.
+    pub fn unreached_alerts(&self) -> Option<Unreached> {
+        Unreached::of(self.accounts.len(), self.notice.webhook.is_some(), &self.notice.to)
+    }
+
     /// The settings of the delivery.
     pub fn delivery(&self) -> DeliverySettings {
         DeliverySettings {
@@ -149,6 +160,7 @@ impl Settings {
                 hostname: self.hostname.clone(),
                 expire: self.queue.schedule.expire,
             },
+            alarms: self.notice.relay,
         }
     }
 

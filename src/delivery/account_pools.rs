@@ -71,6 +71,11 @@ impl AccountPools {
         Some(pool(&some)).filter(|pool| self.has_pool(pool)).or_else(|| Some(pool(&[*first])))
     }
 
+    /// The pool of this account alone, which the plan knows in any settings.
+    pub(super) fn alone(&self, pair: &ConnectedAccount) -> String {
+        Pool { accounts: vec![pair.name().to_owned()], spread: false }.text().to_string()
+    }
+
     /// When a message of this pool and lane is expected to leave that has `ahead` recipients before it.
     pub(super) fn expected(&self, pool: &str, lane: Lane, ahead: u64, now: Timestamp) -> Option<Timestamp> {
         self.of_pool(pool).filter_map(|pair| pair.account.expected(lane, ahead, now)).min()

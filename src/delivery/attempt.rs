@@ -16,7 +16,9 @@ use crate::clock::Timestamp;
 use crate::mail::ReversePath;
 use crate::message::sender_rewriting::{FromPolicy, SenderRewrite, is_signed, rewrite_sender};
 use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
-use crate::queue::{AccountUsage, Lease, NextAttempt, QueueEntry, QueueError, Settled, Settlement};
+use crate::queue::{
+    AccountUsage, Lease, MessageState, NextAttempt, QueueEntry, QueueError, Settled, Settlement, state_after,
+};
 use crate::report::failure_notice::{FailedMessage, FailedRecipient, FailureReport};
 use crate::telemetry::{counter, panic};
 use crate::upstream::ConnectionSlot;
@@ -253,8 +255,13 @@ impl Attempt {
         settlement.account_state = state;
         report_failures(&context, &pair, &mut settlement, &lease, &changes, now);
         let next = settlement.next;
+        let failed = !entry.notice && has_failed(&entry, &settlement);
         let settled = context.queue.settle(lease, settlement).await;
         drop(saving);
+        if failed {
+            context.failed.add();
+            context.wake.reporter.notify_one();
+        }
         match settled {
             Ok(Settled::Written) => log(&context, pair.name(), &entry, &changes, next, now),
             Ok(Settled::Pending(kept)) => {
@@ -290,6 +297,15 @@ impl Attempt {
             }
         }
     }
+}
+
+/// Whether this settlement makes the message fail for good.
+fn has_failed(entry: &QueueEntry, settlement: &Settlement) -> bool {
+    let mut outcomes: Vec<_> = entry.recipients.iter().map(|recipient| &recipient.outcome).collect();
+    for (place, outcome) in &settlement.outcomes {
+        outcomes[*place] = outcome;
+    }
+    state_after(outcomes, settlement.next) == MessageState::Failed
 }
 
 /// Has the recipients that failed just now reported: at once, or with others.

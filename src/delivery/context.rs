@@ -1,5 +1,6 @@
 //! What the parts of the delivery share, and how they wake each other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::clock::{Clock, Worker};
 use crate::drain::Drain;
+use crate::limits::capacity::Capacity;
 use crate::queue::Queue;
 use crate::report::failure_notice::FailureReports;
 use crate::telemetry::counter::Counters;
@@ -24,12 +26,28 @@ pub(super) struct Context {
     pub(super) queue: Arc<dyn Queue>,
     pub(super) clock: Clock,
     pub(super) counters: Counters,
+    pub(super) capacity: Capacity,
+    pub(super) failed: FailedMessages,
     pub(super) drain: Drain,
     pub(super) schedule: RetrySchedule,
     pub(super) accounts: AccountPools,
     pub(super) store: AccountStore,
     pub(super) reports: FailureReports,
     pub(super) wake: Wake,
+}
+
+/// Messages that failed for good since the reporter took their number. The relay's own mail does not count.
+#[derive(Debug, Default)]
+pub(super) struct FailedMessages(AtomicU64);
+
+impl FailedMessages {
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
 }
 
 /// How the parts wake each other.

@@ -7,7 +7,7 @@
 //!                                                             sender rewriting, upstream.send
 //!  queue <--- settle: outcomes, next attempt, usage, account state, notice: one transaction <-+
 //!
-//!  operator <--- reporter: alarms about accounts (another account, webhook), digests
+//!  operator <--- reporter: alerts about accounts and the whole relay (webhook, an account), digests
 //! ```
 //!
 //! What follows from what is decided by pure functions: [`plan`], [`settle`], [`schedule`], and the rules of `account`. An
@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use crate::account::AccountStatus;
 use crate::clock::{Clock, Timestamp, Worker};
 use crate::drain::Drain;
+use crate::limits::capacity::Capacity;
 use crate::mail::{IdSource, Lane};
 use crate::provider::Catalogue;
 use crate::queue::{Queue, QueueEntry, QueueError};
@@ -28,12 +29,14 @@ use crate::report::ReportSettings;
 use crate::report::alert::Alerts;
 use crate::report::digest_builder::{DigestBuilder, ReportAccount};
 use crate::report::failure_notice::FailureReports;
+use crate::report::relay_alarm::RelayAlarmSettings;
 use crate::report::webhook::Webhook;
 use crate::route::Router;
 use crate::telemetry::counter::Counters;
 
 mod account_pools;
 mod account_store;
+pub mod alert_sender;
 mod attempt;
 mod connected_account;
 mod context;
@@ -43,6 +46,7 @@ mod login_permit;
 mod oversize;
 pub mod plan;
 mod recovery;
+mod relay_alerts;
 mod reporter;
 pub mod schedule;
 mod secret_watcher;
@@ -54,7 +58,8 @@ pub use schedule::RetrySchedule;
 
 use account_pools::AccountPools;
 use account_store::AccountStore;
-use context::{Context, Wake};
+use alert_sender::{AlertSender, ChannelTest};
+use context::{Context, FailedMessages, Wake};
 use dispatcher::Dispatcher;
 use reporter::Reporter;
 use secret_watcher::SecretWatcher;
@@ -66,6 +71,8 @@ pub struct DeliverySettings {
     pub schedule: RetrySchedule,
     /// How failures and alarms are reported.
     pub reports: ReportSettings,
+    /// When the whole relay has something to alert about.
+    pub alarms: RelayAlarmSettings,
 }
 
 /// What the delivery works with.
@@ -85,6 +92,8 @@ pub struct DeliveryInputs {
     pub ids: Arc<IdSource>,
     /// Where deliveries are counted.
     pub counters: Counters,
+    /// What is free on the disk, as measured elsewhere.
+    pub capacity: Capacity,
     /// When to stop.
     pub drain: Drain,
 }
@@ -109,7 +118,7 @@ impl std::fmt::Debug for Delivery {
 impl Delivery {
     /// A delivery that does nothing until [`Delivery::run`].
     pub fn new(settings: DeliverySettings, accounts: Vec<ConnectedAccount>, inputs: DeliveryInputs) -> Delivery {
-        let DeliveryInputs { queue, router, catalogue, webhook, clock, ids, counters, drain } = inputs;
+        let DeliveryInputs { queue, router, catalogue, webhook, clock, ids, counters, capacity, drain } = inputs;
         let own_mail = OwnMail::new(settings.reports, router.clone(), ids);
         let known = |pair: &ConnectedAccount| ReportAccount {
             name: pair.name().to_owned(),
@@ -127,9 +136,12 @@ impl Delivery {
             queue,
             clock,
             counters,
+            capacity,
+            failed: FailedMessages::default(),
             drain,
         });
-        let reporter = Reporter { context: context.clone(), alerts: Alerts::new(own_mail, webhook), digests };
+        let sender = AlertSender { context: context.clone(), alerts: Alerts::new(own_mail, webhook) };
+        let reporter = Reporter { context: context.clone(), sender, digests, alarms: settings.alarms };
         Delivery(Arc::new(Parts { context, reporter, worker }))
     }
 
@@ -231,6 +243,11 @@ impl Delivery {
         context.wake_dispatcher();
         self.read_secrets();
         saved.and(restored)
+    }
+
+    /// Sends a test alert over every channel that alerts use; an empty list: there is none.
+    pub async fn test_alerts(&self) -> Vec<ChannelTest> {
+        self.0.reporter.sender.test().await
     }
 
     /// Has the secrets of accounts read now that cool or are paused.

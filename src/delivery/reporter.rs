@@ -1,4 +1,4 @@
-//! Sends what the operator must know: alarms about accounts, and digests of failures.
+//! Sends what the operator must know: alarms about accounts and the whole relay, and digests of failures.
 //!
 //! When a report is due is decided by pure rules (`account::alarm`, `report::digest`); `report` builds it. This task keeps
 //! the times, puts mail into the queue or calls the webhook, and passes the result back to the account. Invariants: an alarm
@@ -14,12 +14,14 @@ use crate::clock::Timestamp;
 use crate::message::header::Header;
 use crate::message::notice::alarm::{Alarm, Kind, Remedy};
 use crate::queue::{QueueEntry, QueueError};
-use crate::report::alert::Alerts;
 use crate::report::digest::DigestSchedule;
 use crate::report::digest_builder::{DigestBuilder, failed_at};
+use crate::report::relay_alarm::RelayAlarmSettings;
 
+use super::alert_sender::AlertSender;
 use super::connected_account::ConnectedAccount;
-use super::context::{Context, QUEUE_WAIT};
+use super::context::Context;
+use super::relay_alerts::RelayAlerts;
 
 /// Failures in the digests of one pass at most; the next pass reports the others.
 const MOST: usize = 5000;
@@ -27,8 +29,9 @@ const MOST: usize = 5000;
 /// Sends reports.
 pub(super) struct Reporter {
     pub(super) context: Arc<Context>,
-    pub(super) alerts: Alerts,
+    pub(super) sender: AlertSender,
     pub(super) digests: DigestBuilder,
+    pub(super) alarms: RelayAlarmSettings,
 }
 
 impl Reporter {
@@ -37,6 +40,7 @@ impl Reporter {
         let Context { clock, accounts, reports, wake, drain, store, .. } = &*self.context;
         let worker = clock.worker("the reports");
         self.recover().await;
+        let mut relay = RelayAlerts::new(&self.sender, self.alarms, clock.now());
         loop {
             let now = clock.now();
             for pair in &accounts.all {
@@ -45,9 +49,10 @@ impl Reporter {
                 }
             }
             self.write_digest(now).await;
+            let relay_next = relay.pass(now).await;
             let alarms = accounts.all.iter();
             let alarms = alarms.filter_map(|pair| pair.account.next_alarm(self.channels(pair), now));
-            let next = alarms.chain(reports.digests().due()).min();
+            let next = alarms.chain(reports.digests().due()).chain([relay_next]).min();
             tokio::select! {
                 () = worker.sleep_until(next) => {}
                 () = clock.set_back(now) => {}
@@ -123,7 +128,8 @@ impl Reporter {
         let reachable =
             |others: Vec<&Arc<ConnectedAccount>>| others.iter().any(|other| !other.account.is_unreachable());
         let mail = || self.context.accounts.without(pair.name()).is_some_and(|(_, others)| reachable(others));
-        OpenChannels { webhook: self.alerts.by_webhook(), mail: self.alerts.by_mail() && mail() }
+        let alerts = &self.sender.alerts;
+        OpenChannels { webhook: alerts.by_webhook(), mail: alerts.by_mail() && mail() }
     }
 
     /// Sends the alarms about this account that are due. True when there were any.
@@ -137,13 +143,7 @@ impl Reporter {
             let alarm = self.alarm(pair, &due, waiting, now);
             let result = match due.channel {
                 AlarmChannel::Mail => self.mail(pair, &alarm, now).await,
-                AlarmChannel::Webhook => {
-                    match self.alerts.post(&alarm, due.tries, due.first, || self.context.clock.now()).await {
-                        Ok(()) => AlarmResult::Sent,
-                        Err(Some(at)) => AlarmResult::Later(at),
-                        Err(None) => AlarmResult::GivenUp,
-                    }
-                }
+                AlarmChannel::Webhook => self.sender.post(&alarm, due.tries, due.first).await,
             };
             pair.account.alarm_result(&due, result);
         }
@@ -154,17 +154,9 @@ impl Reporter {
     async fn mail(&self, pair: &ConnectedAccount, alarm: &Alarm, now: Timestamp) -> AlarmResult {
         let others = self.context.accounts.without(pair.name());
         let other = others.and_then(|(pool, others)| Some((pool, others.first()?.account.address())));
-        let Some((pool, from)) = other else { return AlarmResult::GivenUp };
-        match self.context.queue.put(self.alerts.mail(alarm, from, pool.to_string(), now)).await {
-            Ok(()) => {
-                self.context.wake_dispatcher();
-                AlarmResult::Sent
-            }
-            Err(error) => {
-                let account = pair.name();
-                tracing::error!(event = "queue_error", account, "an alarm could not be written: {error}");
-                AlarmResult::Later(now + QUEUE_WAIT)
-            }
+        match other {
+            Some((pool, from)) => self.sender.mail(alarm, from, pool.to_string(), now).await,
+            None => self.sender.give_up(alarm),
         }
     }
 
@@ -189,7 +181,7 @@ impl Reporter {
             // An earlier refusal is not what keeps it from sending.
             Kind::Unreachable => (String::new(), unreachable.unwrap_or_default(), Some(UNREACHABLE)),
             Kind::Refusing => (UNKNOWN_REPLY.cause.to_owned(), unknown, None),
-            Kind::Paused | Kind::Cooling { .. } | Kind::Resumed | Kind::Failed { .. } => {
+            Kind::Paused | Kind::Cooling { .. } | Kind::Resumed | Kind::Failed { .. } | Kind::Relay(_) => {
                 let (cause, text) = cooling.map(|cooling| (cooling.cause, cooling.text)).unwrap_or_default();
                 (cause, text, remedy)
             }
@@ -206,7 +198,7 @@ impl Reporter {
             reply,
             remedy: remedy.map(|remedy| Remedy { en: remedy.en.to_owned(), zh: remedy.zh.to_owned() }),
             waiting,
-            hostname: self.alerts.hostname().to_owned(),
+            hostname: self.sender.alerts.hostname().to_owned(),
         }
     }
 }

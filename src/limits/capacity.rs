@@ -237,6 +237,11 @@ impl Capacity {
         self.0.inodes_free.store(levels.inodes_free, Ordering::Relaxed);
     }
 
+    /// Octets free on the disk, as measured last; `None` before the first measurement, and where the system does not say.
+    pub fn disk_free(&self) -> Option<u64> {
+        Some(self.0.disk_free.load(Ordering::Relaxed)).filter(|&free| free < u64::MAX)
+    }
+
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.open().total

@@ -3,7 +3,8 @@
 //! ```text
 //!  failure   one mail that failed        multipart/report (RFC 3464), to the operator or the sender, if permitted
 //!  digest    many that failed            a table by cause, each remedy once
-//!  alarm     an account stopped, cools, or works again; as a mail, and as the text of a webhook
+//!  alarm     an account stopped, cools, or works again, or something about the whole relay; as a mail, and as the text of a
+//!            webhook
 //! ```
 //!
 //! They come from one of the operator's accounts, because providers refuse the null sender. `Auto-Submitted` (RFC 3834
@@ -25,6 +26,7 @@ use crate::message::mailbox;
 pub mod alarm;
 pub mod digest;
 mod failure;
+pub mod relay_event;
 
 pub use failure::{Failure, Notice, Reader, build, may_tell};
 

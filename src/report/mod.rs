@@ -4,7 +4,9 @@
 //!  failure_notice   one message that failed: a mail of its own, or a line of the next digest
 //!  digest           when is a digest due?                                                      pure
 //!  digest_builder   one mail about many messages that failed
-//!  alert            an account that cannot send: a mail through another account, or the webhook
+//!  alert            sends an alert: a mail through an account, or the webhook
+//!  relay_alarm      when is an alert about the whole relay due?                                pure
+//!  reach            do alerts reach the operator with these settings?                          pure
 //!  own_mail         what all of these mails have
 //!  webhook          one POST to a chat room or a program
 //! ```
@@ -17,6 +19,8 @@ pub mod digest;
 pub mod digest_builder;
 pub mod failure_notice;
 mod own_mail;
+pub mod reach;
+pub mod relay_alarm;
 pub mod webhook;
 
 pub use own_mail::{NoticeTo, OwnMail, ReportSettings};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Messages that were answered 250 after the final dot. Labels: listener; client, the name of its entry or `other`.
 pub const ACCEPTED: &str = "yizhan_accepted_total";
@@ -21,6 +21,9 @@ pub const UNKNOWN_REPLIES: &str = "yizhan_unknown_replies_total";
 pub const LOGINS: &str = "yizhan_logins_total";
 /// Lines of the log that were dropped because no reader took those before them.
 pub const LOG_DROPPED: &str = "yizhan_log_dropped_total";
+/// Alerts, by what became of a try to send one. Labels: kind, the event in the webhook's JSON form; result (sent, failed,
+/// given_up).
+pub const ALERTS: &str = "yizhan_alerts_total";
 /// Pieces of work that were lost to a mistake of ours. Label: task (session, proxy, delivery, settlement, order).
 pub const PANICS: &str = "yizhan_panics_total";
 
@@ -28,9 +31,21 @@ type Labels = Vec<(&'static str, String)>;
 /// By name; those of a name are sorted by their labels.
 type Series = BTreeMap<&'static str, Vec<(Labels, u64)>>;
 
-/// All counters of one relay. Clones count together.
+/// A piece of work that was lost to a panic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostWork {
+    /// The kind of work, as in the label of [`PANICS`].
+    pub task: &'static str,
+    /// The place in the source, `file:line:column`; empty when it is not known.
+    pub place: String,
+}
+
+/// All counters of one relay, and its last panic. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Arc<Mutex<Series>>);
+pub struct Counters {
+    series: Arc<Mutex<Series>>,
+    lost: Arc<Mutex<Option<LostWork>>>,
+}
 
 impl Counters {
     /// Adds `by` to the counter `name` with these labels.
@@ -66,9 +81,20 @@ impl Counters {
         text
     }
 
+    /// Counts a panic in a task of this kind, at this place.
+    pub(super) fn add_panic(&self, task: &'static str, place: String) {
+        self.add(PANICS, &[("task", task)], 1);
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(LostWork { task, place });
+    }
+
+    /// The last panic that was counted.
+    pub fn last_panic(&self) -> Option<LostWork> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Series> {
         // Adding to a number cannot leave the map half done.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,12 +8,13 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use super::counter::{Counters, PANICS};
+use super::counter::Counters;
 
 /// The longest text of a panic that is written, in characters.
 const LONGEST: usize = 200;
@@ -23,6 +24,11 @@ static FATAL: AtomicBool = AtomicBool::new(false);
 
 /// Whether the process is on its way out.
 static ENDING: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Where the last panic of this thread was, until [`caught`] takes it.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// The files in which Tokio meets the descriptors that wake its threads.
 const DRIVER: [&str; 2] = ["/runtime/io/driver.rs", "/runtime/signal/mod.rs"];
@@ -41,6 +47,7 @@ fn say(info: &PanicHookInfo<'_>) {
         return end_of_runtime(info.payload());
     }
     let place = info.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+    PLACE.with_borrow_mut(|last| last.clone_from(&place));
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let words = words(info.payload());
@@ -142,7 +149,7 @@ pub fn caught<T>(task: &'static str, counters: &Counters, work: impl FnOnce() ->
     // What was borrowed is either made anew by the caller, or made of values that are changed as a whole.
     let end = catch_unwind(AssertUnwindSafe(work));
     if end.is_err() {
-        counters.add(PANICS, &[("task", task)], 1);
+        counters.add_panic(task, PLACE.take());
     }
     end.ok()
 }
@@ -150,6 +157,7 @@ pub fn caught<T>(task: &'static str, counters: &Counters, work: impl FnOnce() ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::counter::PANICS;
 
     fn payload(work: impl FnOnce()) -> Box<dyn Any + Send> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_err()
@@ -200,5 +208,6 @@ mod tests {
         assert_eq!(caught::<()>("order", &counters, || panic!("on purpose")), None);
         assert_eq!(counters.sum(PANICS, &[]), 2);
         assert_eq!(counters.sum(PANICS, &[("task", "session")]), 1);
+        assert_eq!(counters.last_panic().map(|lost| lost.task), Some("order"));
     }
 }

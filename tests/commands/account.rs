@@ -13,6 +13,7 @@ use yizhan::account::status::{AccountStatus, BudgetStatus};
 use yizhan::admin::accounts::{Accounts, Answer, no_such_account};
 use yizhan::admin::control::Control;
 use yizhan::clock::Clock;
+use yizhan::delivery::alert_sender::ChannelTest;
 use yizhan::drain::Drain;
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{Queue, RetentionSettings};
@@ -76,6 +77,10 @@ impl Accounts for Made {
 
     fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
         Box::pin(async move { self.set(&name, "ready") })
+    }
+
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

@@ -6,6 +6,7 @@ mod bad_config;
 mod cli;
 mod doctor;
 mod explain;
+mod notice;
 mod repair;
 mod settings;
 

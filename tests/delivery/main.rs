@@ -13,6 +13,7 @@ mod forms;
 mod memory;
 mod power_cut;
 mod relay;
+mod relay_alerts;
 mod simulated_day;
 mod stop;
 mod survival;

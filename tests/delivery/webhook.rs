@@ -8,14 +8,21 @@ use std::time::{Duration, Instant};
 
 use crate::support::ca::TestCa;
 use crate::support::hook::{Answer, Hook};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use yizhan::clock::Timestamp;
 use yizhan::language::Language;
 use yizhan::message::notice::alarm::{Alarm, Kind, Remedy};
+use yizhan::net::hmac;
 use yizhan::report::webhook::{CONNECT_LIMIT, Fault, Format, LIMIT, Webhook, WebhookError, WebhookSettings};
 use yizhan::secret::Secret;
 
 /// What must never be seen anywhere but in the request line.
 const TOKEN: &str = "693a91f6-7aaa-4bc4-97a0-0ec2sifa5aaa";
+
+/// The time of the signatures.
+const NOW: Timestamp = Timestamp::from_millis(1_795_255_200_123);
 
 fn alarm() -> Alarm {
     Alarm {
@@ -38,6 +45,7 @@ fn settings(url: &str, format: Format) -> WebhookSettings {
         url: Secret::new(url),
         format,
         ca: None,
+        sign: None,
         language: Language::Both,
         connect_limit: CONNECT_LIMIT,
         limit: LIMIT,
@@ -55,7 +63,7 @@ fn path() -> String {
 /// Posts to a server that answers so.
 async fn post(answer: Answer, format: Format) -> Result<(), WebhookError> {
     let hook = Hook::start(vec![answer], None).await;
-    let result = webhook(&hook.url("127.0.0.1", &path()), format).post(&alarm()).await;
+    let result = webhook(&hook.url("127.0.0.1", &path()), format).post(&alarm(), NOW).await;
     assert_eq!(hook.seen().len(), 1, "one request an alarm");
     result
 }
@@ -74,7 +82,7 @@ async fn each_vendor_gets_one_request_in_its_own_form() {
         (Format::Slack, "ok", "/text"),
     ] {
         let hook = Hook::start(vec![Answer::status(200, answer)], None).await;
-        webhook(&hook.url("localhost", &path()), format).post(&alarm()).await.unwrap();
+        webhook(&hook.url("localhost", &path()), format).post(&alarm(), NOW).await.unwrap();
         let seen = hook.seen();
         let [request] = &seen[..] else { panic!("{seen:?}") };
         assert_eq!(request.line, format!("POST {} HTTP/1.1", path()));
@@ -99,14 +107,56 @@ async fn each_vendor_gets_one_request_in_its_own_form() {
     }
 }
 
+/// What a robot does with the code that it computes itself.
+fn code(key: &str, message: &str) -> String {
+    STANDARD.encode(hmac::sha256(key.as_bytes(), message.as_bytes()))
+}
+
+#[tokio::test]
+async fn robots_that_ask_for_a_signature_get_it() {
+    const SIGN: &str = "SEC0123456789abcdef";
+    let signed = |url: &str, format| {
+        Webhook::new(WebhookSettings { sign: Some(Secret::new(SIGN)), ..settings(url, format) }).unwrap()
+    };
+    let hook = Hook::start(vec![Answer::status(200, r#"{"errcode":0,"code":0}"#)], None).await;
+    signed(&hook.url("127.0.0.1", &path()), Format::Dingtalk).post(&alarm(), NOW).await.unwrap();
+    signed(&hook.url("127.0.0.1", "/hook"), Format::Feishu).post(&alarm(), NOW).await.unwrap();
+    signed(&hook.url("127.0.0.1", "/hook"), Format::Dingtalk).post(&alarm(), NOW).await.unwrap();
+    signed(&hook.url("127.0.0.1", "/hook"), Format::Json).post(&alarm(), NOW).await.unwrap();
+    let seen = hook.seen();
+    let sign = code(SIGN, &format!("1795255200123\n{SIGN}"));
+    let sign = sign.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let query = format!("timestamp=1795255200123&sign={sign}");
+    assert_eq!(seen[0].line, format!("POST {}&{query} HTTP/1.1", path()));
+    assert_eq!(seen[2].line, format!("POST /hook?{query} HTTP/1.1"));
+    let body = seen[1].json();
+    assert_eq!((&body["timestamp"], &body["msg_type"]), (&json!("1795255200"), &json!("text")));
+    assert_eq!(body["sign"], json!(code(&format!("1795255200\n{SIGN}"), "")));
+    assert!(seen[3].line == "POST /hook HTTP/1.1" && seen[3].json().get("sign").is_none(), "nothing else is signed");
+}
+
+#[tokio::test]
+async fn a_wrong_signature_is_a_lasting_fault_that_says_what_to_do() {
+    for (format, answer) in [
+        (Format::Dingtalk, r#"{"errcode":310000,"errmsg":"sign not match, more: [https://ding-doc.dingtalk.com]"}"#),
+        (Format::Feishu, r#"{"code":19021,"msg":"sign match fail or timestamp is not within one hour","data":{}}"#),
+    ] {
+        let hook = Hook::start(vec![Answer::status(200, answer)], None).await;
+        let webhook = webhook(&hook.url("127.0.0.1", &path()), format);
+        let error = webhook.post(&alarm(), NOW).await.unwrap_err();
+        assert_eq!(error.fault(), Fault::Lasting);
+        assert!(webhook.remedy(&error).en.contains("notice.sign"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_fails_once_is_asked_again() {
     let hook = Hook::start(vec![Answer::status(500, "oops"), Answer::status(200, "")], None).await;
     let webhook = webhook(&hook.url("127.0.0.1", &path()), Format::Json);
-    let error = webhook.post(&alarm()).await.unwrap_err();
+    let error = webhook.post(&alarm(), NOW).await.unwrap_err();
     assert_eq!((error.fault(), hook.seen().len()), (Fault::Passing, 1), "the caller decides when");
     assert!(error.to_string().ends_with("did not take the alarm: status 500: oops"), "{error}");
-    webhook.post(&alarm()).await.unwrap();
+    webhook.post(&alarm(), NOW).await.unwrap();
     assert_eq!(hook.seen()[0].body, hook.seen()[1].body);
 }
 
@@ -149,13 +199,13 @@ async fn nobody_can_keep_it_waiting() {
     let (listening, started) = (Hook::start(vec![Answer::Hang], None).await, Instant::now());
     let mut settings = settings(&listening.url("127.0.0.1", &path()), Format::Json);
     settings.limit = Duration::from_millis(300);
-    let error = Webhook::new(settings.clone()).unwrap().post(&alarm()).await.unwrap_err();
+    let error = Webhook::new(settings.clone()).unwrap().post(&alarm(), NOW).await.unwrap_err();
     assert!(matches!(error, WebhookError::Silent { .. }) && error.fault() == Fault::Passing, "{error}");
     // One that takes the connection and never shakes hands.
     let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     settings.url = Secret::new(&format!("https://localhost:{}{}", mute.local_addr().unwrap().port(), path()));
     (settings.connect_limit, settings.limit) = (Duration::from_millis(300), LIMIT);
-    let error = Webhook::new(settings).unwrap().post(&alarm()).await.unwrap_err();
+    let error = Webhook::new(settings).unwrap().post(&alarm(), NOW).await.unwrap_err();
     assert!(matches!(error, WebhookError::Silent { .. }), "{error}");
     assert!(started.elapsed() < LIMIT, "the limits were kept");
 }
@@ -198,7 +248,7 @@ async fn what_is_not_http_is_a_fault_of_the_line() {
     assert!(matches!(error, WebhookError::Refused { .. }) && error.fault() == Fault::Passing, "{error}");
     // Nobody there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = webhook(&format!("http://{free}{}", path()), Format::Json).post(&alarm()).await.unwrap_err();
+    let error = webhook(&format!("http://{free}{}", path()), Format::Json).post(&alarm(), NOW).await.unwrap_err();
     assert!(matches!(error, WebhookError::Dial { .. }) && error.fault() == Fault::Passing, "{error}");
 }
 
@@ -213,7 +263,7 @@ async fn tls_is_verified_or_nothing_is_sent() {
         let hook = Hook::start(vec![Answer::status(200, "")], Some(identity)).await;
         let settings =
             WebhookSettings { ca: Some(trusted.to_owned()), ..settings(&hook.url(host, &path()), Format::Json) };
-        let error = Webhook::new(settings).unwrap().post(&alarm()).await.unwrap_err();
+        let error = Webhook::new(settings).unwrap().post(&alarm(), NOW).await.unwrap_err();
         assert!(matches!(error, WebhookError::Tls(_)) && error.fault() == Fault::Passing, "{error}");
         assert!(error.to_string().contains("certificate"), "{error}");
         assert!(hook.seen().is_empty(), "the token was not sent");
@@ -222,7 +272,7 @@ async fn tls_is_verified_or_nothing_is_sent() {
         let hook = Hook::start(vec![Answer::status(200, "")], Some(ca.issue(&["localhost", "127.0.0.1"]))).await;
         let settings =
             WebhookSettings { ca: Some(ca.file().to_owned()), ..settings(&hook.url(host, &path()), Format::Json) };
-        Webhook::new(settings).unwrap().post(&alarm()).await.unwrap();
+        Webhook::new(settings).unwrap().post(&alarm(), NOW).await.unwrap();
         assert_eq!(hook.seen().len(), 1);
     }
 }
@@ -279,7 +329,7 @@ async fn the_token_is_in_the_request_and_nowhere_else() {
         let hook = Hook::start(vec![answer], None).await;
         let webhook = webhook(&hook.url("127.0.0.1", &path()), format);
         shown.push_str(&format!("{webhook:?} {webhook:#?} {} {:?}", webhook.target(), webhook.target()));
-        if let Err(error) = webhook.post(&alarm()).await {
+        if let Err(error) = webhook.post(&alarm(), NOW).await {
             shown.push_str(&format!(" {error} {error:?} {error:#?}"));
             let mut source = std::error::Error::source(&error);
             while let Some(one) = source {

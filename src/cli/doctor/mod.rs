@@ -208,6 +208,7 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
             | AdminReply::Done
             | AdminReply::StillWaits(_)
             | AdminReply::Depth(_)
+            | AdminReply::Notices(_)
             | AdminReply::Refused(_) => {}
         }
     }

@@ -27,6 +27,10 @@ pub(super) fn time(text: &str, min: u64) -> Result<Duration, Fault> {
     if text.is_empty() {
         return Err(wrong());
     }
+    // No time at all needs no unit.
+    if text == "0" && min == 0 {
+        return Ok(Duration::ZERO);
+    }
     while !rest.is_empty() {
         let (count, tail) = number(rest).ok_or_else(wrong)?;
         let end = tail.bytes().position(|b| b.is_ascii_digit()).unwrap_or(tail.len());

@@ -1,4 +1,4 @@
-//! The alarm: an account cannot send, or sends again. One value for every channel: a mail, a chat room, a program.
+//! The alarm: an account cannot send or sends again, or something about the whole relay (`relay_event`). One value for every channel: a mail, a chat room, a program.
 //!
 //! `account::alarm` decides when and how often, `report::webhook` calls a webhook. An alarm about an account is never sent
 //! through that account. Invariant: it holds names, the address and the provider's words; never a secret.
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::language::{Language, Tongue};
 
+use super::relay_event::RelayEvent;
 use super::{Letter, MAX_WORDS, NOTICE, assemble, failure, one_line, words};
 
 /// The limit of a shown account name, address or time, in characters.
@@ -34,6 +35,8 @@ pub enum Kind {
         /// How many.
         mails: u64,
     },
+    /// Something about the whole relay, not about one account.
+    Relay(RelayEvent),
 }
 
 impl Kind {
@@ -46,12 +49,13 @@ impl Kind {
             Kind::Refusing => "unknown_replies",
             Kind::Resumed => "account_resumed",
             Kind::Failed { .. } => "mails_failed",
+            Kind::Relay(event) => event.event(),
         }
     }
 
     /// Whether mail waits because of it.
     const fn is_trouble(&self) -> bool {
-        !matches!(self, Kind::Resumed | Kind::Failed { .. })
+        !matches!(self, Kind::Resumed | Kind::Failed { .. } | Kind::Relay(_))
     }
 }
 
@@ -71,7 +75,7 @@ pub struct Alarm {
     pub kind: Kind,
     /// Whether it was reported before and still lasts.
     pub again: bool,
-    /// The account's name in the settings.
+    /// The account's name in the settings; empty, like provider and address, when it is about the whole relay.
     pub account: String,
     /// Its provider, `qq`.
     pub provider: String,
@@ -85,13 +89,18 @@ pub struct Alarm {
     pub reply: String,
     /// The remedy, if one is known.
     pub remedy: Option<Remedy>,
-    /// The number of mails that wait, or waited.
+    /// The number of mails that wait, or waited; of an alarm about the whole relay, of those that it is about.
     pub waiting: u64,
     /// The name of this host.
     pub hostname: String,
 }
 
 impl Alarm {
+    /// The account it is about; `None`: the whole relay.
+    pub fn account(&self) -> Option<&str> {
+        (!self.account.is_empty()).then_some(self.account.as_str())
+    }
+
     /// One line: the relay, the account, the event.
     pub fn title(&self, language: Language) -> String {
         let name = one_line(&self.account, MAX_NAME);
@@ -120,6 +129,7 @@ impl Alarm {
             Kind::Failed { mails } => {
                 (format!("{} not delivered", super::mails(*mails)), format!("{mails} 封邮件未能送达"))
             }
+            Kind::Relay(event) => (event.title(Tongue::En), event.title(Tongue::Zh)),
         };
         // Both names always: some chat rooms take only text with a keyword in it, and either may be the keyword.
         format!("Yizhan 驿站: {}", language.join(&en, &zh))
@@ -133,6 +143,9 @@ impl Alarm {
 
     fn one_tongue(&self, tongue: Tongue, most_reply: usize) -> String {
         let mut out = self.happened(tongue);
+        if let Kind::Relay(event) = &self.kind {
+            out.push_str(&self.relay(event, most_reply, tongue));
+        }
         if self.kind.is_trouble() {
             out.push_str(&self.heard(most_reply, tongue));
             out.push_str(&self.meaning(tongue));
@@ -147,6 +160,19 @@ impl Alarm {
             out.push_str(&format!("{}{cause}", tongue.pick("; cause: ", "；原因代码：")));
         }
         out.push('\n');
+        out
+    }
+
+    /// Something about the whole relay, why, and what to do.
+    fn relay(&self, event: &RelayEvent, most: usize, tongue: Tongue) -> String {
+        let mut out = event.text(&readable(&self.since), tongue);
+        let reason = one_line(&self.reply, most);
+        if !reason.is_empty() {
+            out.push_str(&format!("{}{reason}\n", tongue.pick("Reason: ", "原因：")));
+        }
+        if let Some(remedy) = &self.remedy {
+            out.push_str(&failure::remedy(&remedy.en, &remedy.zh, tongue));
+        }
         out
     }
 
@@ -172,6 +198,7 @@ impl Alarm {
                 format!("Not delivered since {since}: {}. The relay will not try again.", super::mails(*mails)),
                 format!("自 {since} 起有 {mails} 封邮件未能送达，不会再重试。"),
             ),
+            Kind::Relay(_) => return String::new(),
         };
         format!("{}\n\n", tongue.pick(en, zh))
     }
@@ -218,7 +245,7 @@ impl Alarm {
                  请看上面的原话：如果说的是账号，请登录邮箱查看有没有通知。"
                     .to_owned(),
             ),
-            Kind::Resumed | Kind::Failed { .. } => return String::new(),
+            Kind::Resumed | Kind::Failed { .. } | Kind::Relay(_) => return String::new(),
         };
         format!("{}{}\n", tongue.pick("What it means: ", "说明："), tongue.pick(en, zh))
     }
@@ -236,6 +263,7 @@ impl Alarm {
                 "They are kept for a while: yizhan queue list --state failed".to_owned(),
                 "邮件仍保留一段时间，查看：yizhan queue list --state failed".to_owned(),
             ),
+            Kind::Relay(_) => return String::new(),
             Kind::Paused | Kind::Cooling { .. } | Kind::Unreachable | Kind::Refusing => (
                 format!(
                     "Waiting: {count}. Nothing is lost: new mail is taken as before, and goes out as soon as an account may send it."

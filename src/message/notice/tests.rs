@@ -4,6 +4,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 
 use super::alarm::{Alarm, Kind, Remedy};
 use super::digest::{Digest, MOST_ROWS, Row};
+use super::relay_event::{RelayEvent, RelayFact, StuckMails};
 use super::*;
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
@@ -271,6 +272,86 @@ fn an_alarm_says_what_the_owner_must_know() {
     assert_eq!(again.title(Language::Both), "Yizhan 驿站: account office still cannot send 账号 office 仍无法发信");
     let stored = serde_json::to_string(&again).unwrap();
     assert_eq!(serde_json::from_str::<Alarm>(&stored).unwrap(), again);
+}
+
+fn relay_events(evil: &str) -> Vec<RelayEvent> {
+    let stuck = StuckMails {
+        mails: 100,
+        more: true,
+        id: format!("0000000010000001{evil}"),
+        client: format!("printer{evil}"),
+        received: DATE.to_owned(),
+    };
+    let facts = [RelayFact::Oldest, RelayFact::Held, RelayFact::Failed, RelayFact::DiskFree, RelayFact::Panic];
+    let mut all = vec![
+        RelayEvent::Oldest { stuck: stuck.clone(), limit: 14_400 },
+        RelayEvent::Held { stuck },
+        RelayEvent::DiskLow { free: 852_000_000, limit: 1 << 30 },
+        RelayEvent::Panicked { times: 2, task: format!("session{evil}"), place: format!("src/x.rs:1:2{evil}") },
+        RelayEvent::Test,
+    ];
+    all.extend(facts.map(|fact| RelayEvent::Over { fact }));
+    all
+}
+
+fn about_relay(event: RelayEvent, evil: &str) -> Alarm {
+    let remedy = event.remedy();
+    let none = String::new;
+    let kind = Kind::Relay(event);
+    Alarm { account: none(), provider: none(), address: none(), cause: none(), remedy, ..stopped(kind, evil) }
+}
+
+#[test]
+fn an_alert_about_the_relay_is_a_mail_in_both_languages_that_nothing_gets_out_of() {
+    let (from, to) = (address("backup@163.com"), address("login@qq.com"));
+    let mut names = std::collections::BTreeSet::new();
+    for evil in EVIL.iter().copied().chain([&*"x".repeat(5000)]) {
+        for event in relay_events(evil) {
+            names.insert(event.event());
+            let alarm = about_relay(event, evil);
+            for language in Language::ALL {
+                let (head, body) = alarm::build(&letter(&from, &to, language), &alarm);
+                assert_legal(&head);
+                assert_legal(&body);
+                let mark = format!("X-Yizhan-Notice: {}\r\n", alarm.kind.event());
+                assert_is_ours(
+                    &head,
+                    &String::from_utf8(body).unwrap(),
+                    &[&mark, "Auto-Submitted: auto-generated\r\n"],
+                );
+            }
+            let chinese = |text: &str| text.contains('。');
+            assert!(chinese(&alarm.text(Language::Zh, 60)) && !chinese(&alarm.text(Language::En, 60)));
+        }
+    }
+    assert_eq!(names.len(), 10, "each has a name of its own: {names:?}");
+}
+
+#[test]
+fn an_alert_about_the_relay_says_what_to_type() {
+    let text = |event: RelayEvent| about_relay(event, "").text(Language::Both, 500);
+    let all: Vec<String> = relay_events("").into_iter().map(text).collect();
+    for (text, parts) in all.iter().zip([
+        &[
+            "at least 100 mails",
+            "至少 100 封邮件",
+            "4 hours",
+            "4 小时",
+            "printer",
+            "yizhan queue show 0000000010000001",
+            "535",
+        ][..],
+        &["damaged", "损坏", "yizhan queue retry 0000000010000001", "yizhan queue drop"],
+        &["812.5 MiB", "1.0 GiB", "df -h", "452"],
+        &["panic", "session", "src/x.rs:1:2", "event=panic"],
+        &["test alert", "测试告警"],
+        &["nothing to do", "无需处理"],
+    ]) {
+        for part in parts.iter().chain(&["relay.lan", "2026-11-21 18:00:00 +08:00"]) {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("account"), "{text}");
+    }
 }
 
 #[test]

@@ -4,7 +4,9 @@
 //!  target    the URL, taken apart; plain http only inside the own network
 //!  form      the alarm as JSON, WeCom, DingTalk, Feishu or Slack want it
 //!  answer    status and body -> accepted, or why not; the vendors answer 200 and put the error into the body
+//!  sign      the signatures that DingTalk and Feishu may ask for
 //!  retry     when to try again, if at all
+//!  remedy    what the operator should do about an error
 //! ```
 //!
 //! Not here: when an alarm is raised and sent (`account::alarm`). Redirects are not followed and no proxy is used: the
@@ -16,16 +18,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::language::Language;
-use crate::message::notice::alarm::Alarm;
+use crate::message::notice::alarm::{Alarm, Remedy};
 use crate::net::http::{self, HttpError, HttpPost};
 use crate::net::tls::{self, TlsError};
 use crate::secret::Secret;
-use crate::secret::redact::redact;
+use crate::secret::redact;
 
 pub mod answer;
 pub mod form;
+mod remedy;
 pub mod retry;
+mod sign;
 pub mod target;
 
 pub use form::Format;
@@ -48,6 +53,8 @@ pub struct WebhookSettings {
     pub ca: Option<PathBuf>,
     /// What the text is written in.
     pub language: Language,
+    /// The secret of a DingTalk or Feishu robot that asks for a signature; the other formats do not sign.
+    pub sign: Option<Secret>,
     /// How long to wait for name, connection and TLS together: [`CONNECT_LIMIT`].
     pub connect_limit: Duration,
     /// How long the whole exchange may take: [`LIMIT`].
@@ -130,6 +137,9 @@ impl Webhook {
     pub fn new(settings: WebhookSettings) -> Result<Webhook, WebhookError> {
         let target = Target::parse(settings.url.expose())?;
         target.protect();
+        if let Some(secret) = &settings.sign {
+            redact::protect(secret);
+        }
         // Made again for each alarm: alarms are rare, and the machine's roots are a megabyte.
         tls::connector(settings.ca.as_deref())?;
         Ok(Webhook { settings, target })
@@ -140,40 +150,55 @@ impl Webhook {
         &self.target
     }
 
-    /// Sends the alarm, once. Within the limits of the settings it is accepted, or there is an error.
+    /// What the operator should do about an error of [`Webhook::post`].
+    pub fn remedy(&self, error: &WebhookError) -> Remedy {
+        remedy::of(error, self.settings.format)
+    }
+
+    /// Sends the alarm, once. Within the limits of the settings it is accepted, or there is an error. `now` is the time of the
+    /// signature.
     ///
     /// # Errors
     /// [`WebhookError`]; [`WebhookError::fault`] and [`retry::next`] return whether and when to try again.
-    pub async fn post(&self, alarm: &Alarm) -> Result<(), WebhookError> {
-        let reply = redact(&alarm.reply).into_owned();
+    pub async fn post(&self, alarm: &Alarm, now: Timestamp) -> Result<(), WebhookError> {
+        let reply = redact::redact(&alarm.reply).into_owned();
         let alarm = Alarm { reply, ..alarm.clone() };
-        let body = form::body(self.settings.format, self.settings.language, &alarm);
+        let (format, language) = (self.settings.format, self.settings.language);
+        let mut target = self.target.clone();
+        let mut signature = None;
+        match (format, &self.settings.sign) {
+            (Format::Dingtalk, Some(secret)) => target.add_query(&sign::dingtalk(secret, now)),
+            (Format::Feishu, Some(secret)) => signature = Some(sign::feishu(secret, now)),
+            (Format::Json | Format::Wecom | Format::Slack, Some(_)) | (_, None) => {}
+        }
+        let body = form::body(format, language, &alarm, signature);
         let silent = || WebhookError::Silent { target: self.target.to_string() };
         let exchange = http::post(HttpPost {
             https: self.target.is_https(),
             host: self.target.host(),
             port: self.target.port(),
             authority: self.target.authority(),
-            path: self.target.path(),
+            path: target.path(),
             content_type: "application/json; charset=utf-8",
             body,
             ca: self.settings.ca.clone(),
             connect_limit: self.settings.connect_limit,
         });
         let answer = tokio::time::timeout(self.settings.limit, exchange).await.map_err(|_| silent())?;
-        let (status, body) = answer.map_err(|error| self.failed(error))?;
-        answer::read(self.settings.format, status, &body, &self.target)
-            .map_err(|refusal| WebhookError::Refused { target: self.target.to_string(), refusal })
+        let (status, body) = answer.map_err(|error| failed(error, &target))?;
+        answer::read(format, status, &body, &target)
+            .map_err(|refusal| WebhookError::Refused { target: target.to_string(), refusal })
     }
+}
 
-    fn failed(&self, error: HttpError) -> WebhookError {
-        let target = self.target.to_string();
-        match error {
-            HttpError::Tls(error) => WebhookError::Tls(error),
-            HttpError::Dial(source) => WebhookError::Dial { target, source },
-            HttpError::NotPrivate => WebhookError::NotPrivate { target },
-            HttpError::Silent => WebhookError::Silent { target },
-            HttpError::Line(reason) => WebhookError::Line { target, reason: self.target.redact(&reason) },
-        }
+/// The error without what the other side may have repeated of the URL.
+fn failed(error: HttpError, to: &Target) -> WebhookError {
+    let target = to.to_string();
+    match error {
+        HttpError::Tls(error) => WebhookError::Tls(error),
+        HttpError::Dial(source) => WebhookError::Dial { target, source },
+        HttpError::NotPrivate => WebhookError::NotPrivate { target },
+        HttpError::Silent => WebhookError::Silent { target },
+        HttpError::Line(reason) => WebhookError::Line { target, reason: to.redact(&reason) },
     }
 }

@@ -105,6 +105,12 @@ impl Target {
         &self.path
     }
 
+    /// Adds fields to the query.
+    pub(super) fn add_query(&mut self, fields: &str) {
+        let mark = if self.path.contains('?') { '&' } else { '?' };
+        self.path = format!("{}{mark}{fields}", self.path);
+    }
+
     /// What goes into the `Host` field (RFC 9110 section 7.2).
     pub(super) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

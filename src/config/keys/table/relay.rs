@@ -106,7 +106,7 @@ pub(super) const KEYS: &[Key] = &[
         "notice.webhook",
         Kind::Webhook,
         r#"{ file = "/run/secrets/webhook" }"#,
-        "the URL that alarms of accounts are posted to; it carries a token, so it is written like `secret`; default: none",
+        "the URL that alerts are posted to; it carries a token, so it is written like `secret`; default: none",
     ),
     Key::fixed(
         "notice.format",
@@ -121,10 +121,36 @@ pub(super) const KEYS: &[Key] = &[
         "PEM file with an authority to trust for the webhook beside the system's",
     ),
     Key::open(
+        "notice.sign",
+        Kind::Secret,
+        r#"{ file = "/run/secrets/webhook-sign" }"#,
+        "the secret with which calls to a dingtalk (加签) or feishu (签名校验) robot are signed; written like `secret`; \
+         default: not signed",
+    ),
+    Key::open(
         "notice.language",
         Kind::Word(&["en", "zh", "both"], &[]),
         r#""both""#,
         "en | zh | both, of notices and alarms; default: zh where $LC_ALL, $LC_MESSAGES or $LANG says so, else en",
+    ),
+    Key::fixed(
+        "notice.oldest",
+        Kind::Time(0),
+        r#""4h""#,
+        "an alert goes out when a message has waited longer than this for a reason other than a budget; 0: never",
+    ),
+    Key::fixed(
+        "notice.failed",
+        Kind::Whole(0, 1_000_000),
+        "5",
+        "an alert goes out when this many messages failed within an hour; 0: never",
+    ),
+    Key::fixed(
+        "notice.disk_free",
+        Kind::Size(0),
+        r#""1GiB""#,
+        "an alert goes out when the disk of data_dir has less free; more than limits.disk_free, below which mail is refused; \
+         0: never",
     ),
     Key::fixed("log.format", Kind::Word(&["text", "json"], &[]), r#""text""#, "text | json"),
     Key::fixed(

@@ -20,7 +20,7 @@ fn alarm(reply: &str) -> Alarm {
 }
 
 fn read(format: Format, language: Language, alarm: &Alarm) -> Value {
-    serde_json::from_slice(&body(format, language, alarm)).unwrap()
+    serde_json::from_slice(&body(format, language, alarm, None)).unwrap()
 }
 
 #[test]
