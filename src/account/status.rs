@@ -76,7 +76,16 @@ impl AccountStatus {
         connections: usize,
         waiting: u64,
     ) -> AccountStatus {
-        let AccountSnapshot { state: breaker, cooling, remedy, left, opens, unreachable, unreachable_since, unknown: _ } = snapshot;
+        let AccountSnapshot {
+            state: breaker,
+            cooling,
+            remedy,
+            left,
+            opens,
+            unreachable,
+            unreachable_since,
+            unknown: _,
+        } = snapshot;
         let (state, until) = match breaker {
             BreakerState::Unreachable(until) => ("unreachable", Some(until)),
             // The attempt that shows whether the provider can be reached again is still to come.

@@ -170,6 +170,7 @@ impl Relay {
             users: Arc::new(intake::Users::new(settings.users.clone(), Patience::default(), known.clone())),
             known,
             expire: settings.queue.schedule.expire,
+            log_subject: settings.log.subject,
             largest: Arc::new(settings.largest(&router)),
             router,
         };

@@ -197,7 +197,8 @@ fn log(values: &Values<'_>) -> Option<log::LogSettings> {
         "json" => log::LineFormat::Json,
         _ => return None,
     };
-    Some(log::LogSettings { format, level: get!(values, "log.level", Word)?.parse().ok()? })
+    let subject = get!(values, "log.subject", Flag)?;
+    Some(log::LogSettings { format, level: get!(values, "log.level", Word)?.parse().ok()?, subject })
 }
 
 /// What clients may send must fit into the queue, and should fit through the accounts.

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(suggest(&["limit", "nonsense"]), "did you mean `limits`?");
         assert_eq!(suggest(&["account", "main", "password"]), "did you mean `account.main.secret`?");
         assert_eq!(suggest(&[]), "");
-        assert_eq!(suggest(&["log", "colour"]), "remove it; there is in [log]: format, level");
+        assert_eq!(suggest(&["log", "colour"]), "remove it; there is in [log]: format, level, subject");
         assert_eq!(suggest(&["limits", "messages_per_clients"]), "did you mean `limits.messages_per_client`?");
         assert_eq!(nearest("x", ["tls"].into_iter()), None);
         assert_eq!((distance("bnid", "bind"), distance("", "abc"), distance("名", "名字")), (1, 3, 1));

@@ -17,7 +17,8 @@ use crate::mail::ReversePath;
 use crate::message::sender_rewriting::{FromPolicy, SenderRewrite, is_signed, rewrite_sender};
 use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
 use crate::queue::{
-    AccountUsage, Lease, MessageState, NextAttempt, QueueEntry, QueueError, Settled, Settlement, state_after,
+    AccountUsage, Lease, MessageState, NextAttempt, QueueEntry, QueueError, RecipientOutcome, Settled, Settlement,
+    state_after,
 };
 use crate::report::failure_notice::{FailedMessage, FailedRecipient, FailureReport};
 use crate::telemetry::{counter, panic};
@@ -370,6 +371,10 @@ fn log(context: &Context, account: &str, entry: &QueueEntry, changes: &[Change],
             RecipientEvent::Uncertain => {
                 tracing::warn!(event = "uncertain", %id, client, %from, account, %to, delay, next = at, why = text)
             }
+            // It met the same trouble before: that is the same wait.
+            RecipientEvent::Waiting if waits_already(entry, *place, text) => {
+                tracing::debug!(event = "waiting", %id, client, %from, account, %to, until = at, cause, why = text)
+            }
             RecipientEvent::Waiting => {
                 tracing::info!(event = "waiting", %id, client, %from, account, %to, until = at, cause, why = text)
             }
@@ -382,6 +387,12 @@ fn log(context: &Context, account: &str, entry: &QueueEntry, changes: &[Change],
             context.counters.add(counter::DELIVERIES, &labels, 1);
         }
     }
+}
+
+/// Whether the recipient waits for these words of an earlier attempt.
+fn waits_already(entry: &QueueEntry, place: usize, text: &str) -> bool {
+    let outcome = entry.recipients.get(place).map(|recipient| &recipient.outcome);
+    matches!(outcome, Some(RecipientOutcome::Open { last: Some(last) }) if last == text)
 }
 
 /// Whether the provider has received the envelope: then it has counted it, whatever it replied.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::limits::known_clients::Fact;
 use crate::mail::{Address, ClientKey, Id, Lane, ReversePath};
+use crate::message::{Header, encoded_word};
 use crate::queue::{MessageOrigin, NewMessage};
 use crate::smtp::Reply;
 use crate::telemetry::counter;
@@ -22,7 +23,11 @@ use super::context::IntakeContext;
 use super::login::User;
 use super::nat_detection;
 use super::refusal::{self, Refusal};
+use super::refusal_log::MailFacts;
 use super::settings::ListenerSettings;
+
+/// Most characters of a subject in the log.
+const SUBJECT: usize = 200;
 
 /// What one connection is in the middle of.
 pub(super) struct Admission {
@@ -32,6 +37,8 @@ pub(super) struct Admission {
     pub(super) user: Option<Arc<User>>,
     settings: Arc<ListenerSettings>,
     pub(super) around: Arc<IntakeContext>,
+    /// What the log says of the mail under way.
+    pub(super) facts: MailFacts,
     envelope: Option<Envelope>,
     incoming: Option<Incoming>,
 }
@@ -54,25 +61,41 @@ struct Accepted {
     id: Id,
     from: String,
     recipients: usize,
+    first: String,
     size: u64,
+    pool: String,
+    lane: Lane,
+    /// Only where the settings want it in the log.
+    subject: Option<String>,
     repairs: Vec<String>,
 }
 
 impl Accepted {
-    fn of(message: &NewMessage) -> Accepted {
+    fn of(message: &NewMessage, with_subject: bool) -> Accepted {
         Accepted {
             id: message.id,
             from: message.sender.to_string(),
             recipients: message.recipients.len(),
+            first: message.recipients.first().map(Address::to_string).unwrap_or_default(),
             size: message.head.len() as u64 + 2 + message.body.len(),
+            pool: message.pool.clone(),
+            lane: message.lane,
+            subject: with_subject.then(|| subject(&message.head)),
             repairs: message.repairs.clone(),
         }
     }
 }
 
+/// The decoded subject, at most [`SUBJECT`] characters; empty when there is none.
+fn subject(head: &[u8]) -> String {
+    let text = Header::parse(head).text("Subject").unwrap_or_default();
+    encoded_word::decode(text.trim()).chars().take(SUBJECT).collect()
+}
+
 impl Admission {
     pub(super) fn new(peer: Peer, settings: Arc<ListenerSettings>, around: Arc<IntakeContext>) -> Admission {
-        Admission { arrived: peer.clone(), peer, user: None, settings, around, envelope: None, incoming: None }
+        let (arrived, facts) = (peer.clone(), MailFacts::default());
+        Admission { arrived, peer, user: None, settings, around, facts, envelope: None, incoming: None }
     }
 
     /// The client has logged in as this user, or is nobody again (STARTTLS).
@@ -92,6 +115,7 @@ impl Admission {
 
     /// MAIL: asks the guard at the door.
     pub(super) fn mail(&mut self, from: ReversePath, size: Option<u64>) -> Result<Reply, Refusal> {
+        self.facts = MailFacts { sender: Some(from.clone()), declared: size, received: 0 };
         let size = size.unwrap_or(0);
         self.around.capacity.has_space(size).map_err(refusal::no_space)?;
         // Both lists count: a user may do less than the client that it is, never more.
@@ -144,6 +168,7 @@ impl Admission {
 
     /// The next octets of the message.
     pub(super) async fn chunk(&mut self, chunk: &Bytes) {
+        self.facts.received += chunk.len() as u64;
         self.around.guard.received(self.peer.addr, chunk.len() as u64, Instant::now());
         if let Some(incoming) = &mut self.incoming
             && incoming.fault.is_none()
@@ -221,7 +246,8 @@ impl Admission {
     /// Stores all of them, or none: a client that is refused sends to all recipients again. Its reply has the id of the
     /// first.
     async fn store(&self, messages: Vec<NewMessage>) -> Result<Reply, Refusal> {
-        let accepted: Vec<Accepted> = messages.iter().map(Accepted::of).collect();
+        let accepted: Vec<Accepted> =
+            messages.iter().map(|message| Accepted::of(message, self.around.log_subject)).collect();
         self.around.queue.put_all(messages).await.map_err(not_stored)?;
         accepted.iter().for_each(|one| self.report(one));
         let first = accepted.first().ok_or_else(refusal::fault)?;
@@ -233,11 +259,11 @@ impl Admission {
 
     /// Counts and logs a message that is stored.
     fn report(&self, message: &Accepted) {
-        let Accepted { id, ref from, recipients, size, ref repairs } = *message;
+        let Accepted { id, ref from, recipients, ref first, size, ref pool, lane, ref subject, ref repairs } = *message;
         self.around.guard.holds(self.peer.addr, size);
         self.around.known.note(self.peer.addr, Fact::Sent, Instant::now());
         let (client, listener) = (&*self.peer.name, self.settings.name.as_str());
-        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, size);
+        tracing::info!(event = "accepted", %id, client, addr = %self.peer.addr, listener, user = self.user.as_ref().map(|user| user.name.as_str()), %from, recipients, first, size, pool, lane = lane.name(), subject);
         self.report_repairs(id, repairs);
     }
 

@@ -11,24 +11,23 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 use crate::limits::capacity::Place;
 use crate::net::stream::Stream;
 use crate::secret::Secret;
 use crate::smtp::Reply;
-use crate::smtp::server::{AuthMode, Session, SessionEvent, SessionPhase};
-use crate::telemetry::{counter, panic};
+use crate::smtp::server::{AuthMode, Reason, RefusalCause, Session, SessionEvent, SessionPhase, Unfinished};
+use crate::telemetry::panic;
 
 use super::admit::Admission;
 use super::client::Peer;
-use super::client_hello::OfferedVersion;
 use super::context::IntakeContext;
-use super::handshake::hint;
+use super::handshake::{hint, shake_hands};
 use super::log_lines::within_budget;
 use super::login::Verdict;
 use super::pace::Pace;
 use super::refusal::{self, Refusal};
+use super::refusal_log::{MailFacts, RefusalLine};
 use super::settings::{Deadlines, ListenerSettings};
 
 /// How much is read at a time: of commands, and of a message at its beginning and at most.
@@ -108,15 +107,36 @@ impl ClientConnection {
             Err(ended) => Err(ended),
         };
         self.take_notes(session);
+        if let Err(ended) = &ended {
+            self.report_lost(ended, session, &admission);
+        }
         match ended {
             // What was accepted stays accepted: many clients do not wait for our last word, and some never say QUIT.
             Err(Ended::Gone) if !session.has_quit() => {
                 within_budget!(DEBUG, &self.around, self.peer.addr, "closed", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "closed without QUIT");
             }
             Ok(()) | Err(Ended::Gone) => {}
-            Err(Ended::Late) => self.farewell(session, Reply::fixed(421, "4.4.2 Timeout, closing connection")).await,
+            Err(Ended::Late) => self.farewell(session, refusal::timeout().reply).await,
             Err(Ended::Draining) => self.farewell(session, refusal::draining().reply).await,
         }
+    }
+
+    /// The connection ended before its session did: what of a mail is lost by that.
+    fn report_lost(&self, ended: &Ended, session: &Session, admission: &Admission) {
+        let line = match (ended, session.unfinished()) {
+            // The 552 is due at its end, which has not come.
+            (_, Some(Unfinished { size, too_large: true })) => {
+                RefusalLine::unanswered(RefusalCause::MessageSize.name()).size(size)
+            }
+            (Ended::Gone, Some(Unfinished { size, .. })) => RefusalLine::unanswered("disconnected").size(size),
+            (Ended::Late, Some(Unfinished { size, .. })) => RefusalLine::new(refusal::timeout()).size(size),
+            (Ended::Draining, Some(Unfinished { size, .. })) => RefusalLine::new(refusal::draining()).size(size),
+            (Ended::Late, None) if session.in_transaction() => RefusalLine::new(refusal::timeout()),
+            (Ended::Draining, None) if session.in_transaction() => RefusalLine::new(refusal::draining()),
+            // Between two mails nothing is lost, and a client that leaves before DATA knows that it has sent none.
+            (Ended::Gone | Ended::Late | Ended::Draining, None) => return,
+        };
+        line.about(&admission.facts).discarded(&self.around, &self.peer, &self.settings.name);
     }
 
     /// After a panic: nothing more is asked of the session. What it had answered before goes out, so that a message that
@@ -206,20 +226,34 @@ impl ClientConnection {
         admission: &mut Admission,
     ) -> Result<(), Ended> {
         match event {
-            SessionEvent::Mail { from, size, .. } => self.answer(session, admission.mail(from, size)),
-            SessionEvent::Rcpt(address) => self.answer(session, admission.recipient(address)),
-            SessionEvent::Data => self.answer(session, admission.data()),
+            SessionEvent::Mail { from, size, .. } => {
+                let answer = admission.mail(from, size);
+                self.answer(session, admission, answer, None);
+            }
+            SessionEvent::Rcpt(address) => {
+                let (named, answer) = (address.to_string(), admission.recipient(address));
+                self.answer(session, admission, answer, Some(named));
+            }
+            SessionEvent::Data => {
+                let answer = admission.data();
+                self.answer(session, admission, answer, None);
+            }
             SessionEvent::Chunk(chunk) => admission.chunk(&chunk).await,
             SessionEvent::End => {
                 // In a box, as what follows here in boxes: else an idle connection would keep the room for it.
                 let answer = Box::pin(admission.end(session.helo(), protocol(session))).await;
-                self.answer(session, answer);
+                self.answer(session, admission, answer, None);
                 self.take_notes(session);
             }
             SessionEvent::Reset => admission.forget(),
-            SessionEvent::Discarded(reason) => {
-                within_budget!(INFO, &self.around, self.peer.addr, "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
+            SessionEvent::Discarded(Reason::TooLarge | Reason::BareNewline | Reason::Eof) => {
+                // The refusal comes behind it, and is about this mail.
                 admission.forget();
+                return Ok(());
+            }
+            SessionEvent::Refused(refused) => {
+                let line = RefusalLine::of_session(*refused, &admission.facts);
+                line.refused(&self.around, &self.peer, &self.settings.name);
             }
             SessionEvent::Auth { user, password, .. } => {
                 Box::pin(self.log_in(session, admission, &user, password)).await?
@@ -231,6 +265,9 @@ impl ClientConnection {
                 Box::pin(self.start_tls(session)).await?;
             }
             SessionEvent::More | SessionEvent::Close => {}
+        }
+        if !session.in_transaction() {
+            admission.facts = MailFacts::default();
         }
         Ok(())
     }
@@ -250,7 +287,7 @@ impl ClientConnection {
     ) -> Result<(), Ended> {
         // No log-in is looked at once the client's failure limit is exceeded.
         if let Err(later) = admission.log_in() {
-            self.answer(session, Err(later));
+            self.answer(session, admission, Err(later), None);
             return Ok(());
         }
         if self.settings.auth != AuthMode::Verify {
@@ -283,16 +320,15 @@ impl ClientConnection {
                     () = tokio::time::sleep(wait) => {}
                     () = self.around.drain.asked() => return Err(Ended::Draining),
                 }
-                self.answer(session, Err(refusal::login()));
+                self.answer(session, admission, Err(refusal::login()), None);
             }
             Verdict::LockedOut => {
-                let Refusal { reply, reason } = refusal::locked_out();
-                self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                within_budget!(INFO, &self.around, addr, "refused", client = %self.peer.name, %addr, %listener, reason, %reply);
-                session.answer_and_close(reply);
+                let refusal = refusal::locked_out();
+                session.answer_and_close(refusal.reply.clone());
+                RefusalLine::new(refusal).refused(&self.around, &self.peer, listener);
             }
-            Verdict::Later => self.answer(session, Err(refusal::user_later())),
-            Verdict::Unavailable => self.answer(session, Err(refusal::login_unavailable())),
+            Verdict::Later => self.answer(session, admission, Err(refusal::user_later()), None),
+            Verdict::Unavailable => self.answer(session, admission, Err(refusal::login_unavailable()), None),
         }
         Ok(())
     }
@@ -328,22 +364,26 @@ impl ClientConnection {
         }
     }
 
-    fn answer(&self, session: &mut Session, answer: Result<Reply, Refusal>) {
-        match answer {
-            Ok(reply) => session.answer(reply),
-            Err(Refusal { reply, reason }) => {
-                self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                within_budget!(INFO, &self.around, self.peer.addr, "refused", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, reason, %reply);
-                session.answer(reply);
-            }
-        }
+    /// Passes the admission's answer on. `recipient`: the one that it is about.
+    fn answer(
+        &self,
+        session: &mut Session,
+        admission: &Admission,
+        answer: Result<Reply, Refusal>,
+        recipient: Option<String>,
+    ) {
+        let reply = answer.unwrap_or_else(|refusal| {
+            let reply = refusal.reply.clone();
+            let line = RefusalLine::new(refusal).recipient(recipient).about(&admission.facts);
+            line.refused(&self.around, &self.peer, &self.settings.name);
+            reply
+        });
+        session.answer(reply);
     }
 
     /// The client has said all it has to say and may still read.
     async fn half_closed(&mut self, session: &mut Session, admission: &mut Admission) -> Ended {
-        if let SessionEvent::Discarded(reason) = session.eof() {
-            within_budget!(INFO, &self.around, self.peer.addr, "discarded", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, ?reason);
-        }
+        session.eof();
         admission.forget();
         let _ = self.write(session).await;
         Ended::Gone
@@ -414,20 +454,6 @@ impl ClientConnection {
             within_budget!(INFO, &self.around, self.peer.addr, "noted", client = %self.peer.name, addr = %self.peer.addr, listener = %self.settings.name, "{note}");
         }
     }
-}
-
-/// A TLS handshake within `limit`, and the version that the client offered, where that could be seen.
-async fn shake_hands(
-    stream: &mut Stream,
-    acceptor: &TlsAcceptor,
-    limit: Duration,
-) -> (Option<OfferedVersion>, io::Result<()>) {
-    let end = Instant::now() + limit;
-    let offered = match stream.tcp() {
-        Some(tcp) => timeout_at(end, OfferedVersion::peek(tcp)).await.ok().flatten(),
-        None => None,
-    };
-    (offered, timeout_at(end, stream.accept_tls(acceptor)).await.unwrap_or_else(|late| Err(late.into())))
 }
 
 /// The protocol's name in Received (RFC 3848).

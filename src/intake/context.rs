@@ -52,6 +52,8 @@ pub struct IntakeContext {
     pub users: Arc<Users>,
     /// How long a message lives.
     pub expire: Duration,
+    /// Whether `accepted` has the subject of the mail.
+    pub log_subject: bool,
     /// The pools that take each mail.
     pub router: Arc<Router>,
     /// Octets of the largest message that any account of a pool takes; pools without a known limit are not in it.

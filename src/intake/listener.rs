@@ -19,14 +19,14 @@ use crate::limits::capacity::Standing;
 use crate::limits::known_clients::Fact;
 use crate::smtp::proxy_header::Source;
 use crate::smtp::server;
-use crate::telemetry::{counter, panic};
+use crate::telemetry::panic;
 
 use super::client::Peer;
 use super::connection::ClientConnection;
 use super::context::IntakeContext;
-use super::log_lines::within_budget;
 use super::proxy::{self, ProxyError};
 use super::refusal::{self, Refusal};
+use super::refusal_log::RefusalLine;
 use super::settings::ListenerSettings;
 
 /// Connections that may wait to be accepted: storms of short connections must not meet retransmissions.
@@ -157,9 +157,8 @@ impl Listener {
             Ok(Source::Client(client)) => self.let_in(stream, client),
             Ok(Source::Connection) => self.let_in(stream, addr),
             Err(why) => {
-                let reason = "proxy_header";
-                self.around.counters.add(counter::REFUSED, &[("reason", reason)], 1);
-                within_budget!(INFO, &self.around, addr, "refused", %addr, listener = %self.settings.name, reason, %why);
+                let peer = Peer::new(addr, &self.around.clients);
+                RefusalLine::unanswered("proxy_header").why(why).refused(&self.around, &peer, &self.settings.name);
             }
         }
     }
@@ -190,10 +189,14 @@ impl Listener {
 
     /// Says why and hangs up, without waiting for what the peer has to say.
     fn turn_away(&self, mut stream: TcpStream, peer: &Peer, refusal: Refusal) {
-        self.around.counters.add(counter::REFUSED, &[("reason", refusal.reason)], 1);
-        within_budget!(INFO, &self.around, peer.addr, "refused", client = %peer.name, addr = %peer.addr, listener = %self.settings.name, reason = refusal.reason);
         // In the clear nobody would understand it there.
-        if self.settings.tls.as_ref().is_some_and(|tls| tls.implicit) {
+        let silent = self.settings.tls.as_ref().is_some_and(|tls| tls.implicit);
+        let line = match silent {
+            true => RefusalLine::unanswered(refusal.reason),
+            false => RefusalLine::new(refusal.clone()),
+        };
+        line.refused(&self.around, peer, &self.settings.name);
+        if silent {
             return;
         }
         let limit = self.settings.deadlines.write;

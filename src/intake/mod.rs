@@ -13,6 +13,7 @@
 //!  log_lines  how much may one address write into the log?
 //!  nat_detection  are the clients hidden behind one address?
 //!  refusal    every text that a client is refused with, and the label it is counted under
+//!  refusal_log  the line of the log about each of them
 //! ```
 //!
 //! Not here: how SMTP is spoken (`smtp::server`), what is repaired (`message`), what happens afterwards (`delivery`;
@@ -32,6 +33,7 @@ pub mod nat_detection;
 mod pace;
 mod proxy;
 pub mod refusal;
+mod refusal_log;
 mod settings;
 mod split;
 

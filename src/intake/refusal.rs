@@ -58,6 +58,11 @@ pub fn draining() -> Refusal {
     Refusal::new(421, "4.3.2 The relay is stopping, try again later", "draining")
 }
 
+/// A client that took too long for a command or a message (RFC 5321 section 4.5.3.2).
+pub fn timeout() -> Refusal {
+    Refusal::new(421, "4.4.2 Timeout, closing connection", "timeout")
+}
+
 /// A connection that finds no place.
 pub fn no_place(full: Full) -> Refusal {
     match full {

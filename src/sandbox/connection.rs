@@ -256,7 +256,7 @@ impl SandboxConnection {
                 self.in_transaction = false;
             }
             SessionEvent::Close => return Err(End::Close),
-            SessionEvent::More => {}
+            SessionEvent::More | SessionEvent::Refused(_) => {}
         }
         Ok(())
     }

@@ -53,6 +53,8 @@ pub struct LogSettings {
     pub format: LineFormat,
     /// The least important level that is written.
     pub level: LevelFilter,
+    /// Whether `accepted` has the subject of the mail.
+    pub subject: bool,
 }
 
 /// Starts the log of this process. A second call does nothing (tests run in one process).
@@ -153,9 +155,10 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// Fields whose values are ids, addresses and names from the settings. No peer chooses them, and a weak secret that is
-/// like one of them must not make a log unreadable.
-const NAMES: [&str; 9] = ["id", "client", "account", "listener", "pool", "addr", "user", "from", "to"];
+/// Fields whose values are ids, addresses and names from the settings. A weak secret that is like one of them must not
+/// make a log unreadable. `recipient` is not one of them: it may be text that is no address.
+const NAMES: [&str; 11] =
+    ["id", "client", "account", "listener", "pool", "addr", "user", "from", "to", "sender", "first"];
 
 /// Longer buffers are not kept.
 const KEPT: usize = 4 * 1024;

@@ -10,6 +10,7 @@ mod disk;
 mod fairness;
 mod forecast;
 mod forms;
+mod log;
 mod memory;
 mod power_cut;
 mod relay;

@@ -63,6 +63,7 @@ impl Door {
             users: Default::default(),
             expire: PATIENCE,
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            log_subject: false,
             largest: Arc::default(),
         };
         let settings = ListenerSettings {

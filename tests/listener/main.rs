@@ -4,6 +4,7 @@ mod auth;
 mod intake;
 mod limits;
 mod networks;
+mod refusals;
 mod tls;
 mod together;
 

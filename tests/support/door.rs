@@ -80,6 +80,7 @@ impl Door {
             users: Arc::default(),
             expire: PATIENCE,
             router: Arc::new(Router::new(Vec::new(), vec!["none".to_owned()])),
+            log_subject: false,
             largest: Arc::default(),
         };
         let listener = Listener::bind(plan.listener, around).expect("loopback has free ports");

@@ -169,6 +169,7 @@ impl Entrance {
             users: Arc::new(Users::new(plan.users, plan.patience, known.clone())),
             expire: PATIENCE,
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            log_subject: false,
             largest: Arc::default(),
         };
         let tls = plan.tls.map(|(pair, implicit)| {

@@ -28,6 +28,7 @@ pub mod dovecot;
 pub mod endings;
 pub mod entrance;
 pub mod exim;
+pub mod facts;
 pub mod folder;
 pub mod front;
 pub mod harm;

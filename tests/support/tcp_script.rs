@@ -80,6 +80,7 @@ impl Door {
             owner: Owner { mailbox: Address::parse(OWNER).expect("an address") },
             expire: day,
             router: Arc::new(yizhan::route::Router::new(Vec::new(), vec!["none".to_owned()])),
+            log_subject: false,
             largest: Arc::default(),
         };
         Door { queue, around, _folder: folder }

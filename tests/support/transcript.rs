@@ -229,6 +229,8 @@ impl Driver {
                 self.body.extend_from_slice(&chunk);
                 return true;
             }
+            // What was answered stands in the transcript.
+            SessionEvent::Refused(_) => return true,
             other => other,
         };
         self.log.push(match &event {
@@ -246,7 +248,7 @@ impl Driver {
             SessionEvent::Reset => "reset".to_owned(),
             SessionEvent::Discarded(reason) => format!("discarded {reason:?}"),
             SessionEvent::Close => "close".to_owned(),
-            SessionEvent::More | SessionEvent::Chunk(_) => unreachable!(),
+            SessionEvent::More | SessionEvent::Chunk(_) | SessionEvent::Refused(_) => unreachable!(),
         });
         self.act(event);
         !self.closed
@@ -284,7 +286,7 @@ impl Driver {
             SessionEvent::StartTls => self.session.tls_started(),
             SessionEvent::Reset | SessionEvent::Discarded(_) => self.to.clear(),
             SessionEvent::Close => self.closed = true,
-            SessionEvent::More | SessionEvent::Chunk(_) => unreachable!(),
+            SessionEvent::More | SessionEvent::Chunk(_) | SessionEvent::Refused(_) => unreachable!(),
         }
     }
 }

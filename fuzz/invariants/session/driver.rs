@@ -225,6 +225,8 @@ impl Driver {
                 assert!(self.open.take().is_some() && self.body.is_none(), "there was nothing to forget");
                 self.events.push("reset".to_owned());
             }
+            // The reply says it, and the octets of the replies are compared.
+            SessionEvent::Refused(refused) => assert!(matches!(refused.reply.code(), 400..=599)),
             SessionEvent::Discarded(reason) => {
                 assert!(self.body.take().is_some(), "there was no message");
                 self.open = None;

@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
-    log::start(log::LogSettings { format: log::LineFormat::Text, level: LevelFilter::OFF })?;
+    log::start(log::LogSettings { format: log::LineFormat::Text, level: LevelFilter::OFF, subject: false })?;
     runtime::start()?.block_on(demonstrate(arguments.keep, lang))
 }
 

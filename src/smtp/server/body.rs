@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 
-use super::event::{Note, Reason, SessionEvent};
-use super::responder::Responder;
+use super::event::{Note, Reason, RefusalCause, SessionEvent};
+use super::responder::{Loss, Responder};
 use super::settings::Profile;
 use crate::smtp::data::{Piece, Unstuff};
 
@@ -16,7 +16,7 @@ const PATIENCE: u64 = 1 << 20;
 pub(super) struct MessageBody {
     unstuff: Unstuff,
     /// Octets so far.
-    size: u64,
+    pub(super) size: u64,
     /// It exceeds the limit: the driver was told to forget it.
     pub(super) discarded: bool,
     /// A bare CR or LF was seen. Only looked for in a strict profile.
@@ -61,7 +61,7 @@ impl MessageBody {
         let limit = responder.settings.max_message;
         if self.discarded {
             if self.size > limit.saturating_mul(2).saturating_add(PATIENCE) {
-                responder.close_with(|replies| &replies.too_large);
+                responder.close_mail(Loss::of(RefusalCause::MessageSize).size(self.size), |replies| &replies.too_large);
             }
             return BodyStep::Skipped;
         }

@@ -3,8 +3,9 @@
 use bytes::BytesMut;
 
 use super::auth::{AuthExchange, AuthStep};
-use super::event::{Note, SessionEvent};
+use super::event::{Note, RefusalCause, SessionEvent};
 use super::replies::Replies;
+use super::responder::Loss;
 use super::session::Session;
 use super::settings::AuthMode;
 use super::state::{Guard, State};
@@ -38,8 +39,7 @@ impl Session {
     fn run(&mut self, command: Command, bare_lf: bool, input: &mut BytesMut) -> Option<SessionEvent> {
         let harmless = matches!(command, Command::Quit | Command::Rset | Command::Noop);
         if self.guard == Guard::AfterBareEnd && !harmless {
-            self.responder.note(Note::NotDotStuffed);
-            self.responder.close_with(|replies| &replies.not_stuffed);
+            self.not_dot_stuffed();
             return None;
         }
         match command {
@@ -52,6 +52,7 @@ impl Session {
             Command::Auth { mechanism, initial } => self.auth(&mechanism, initial.as_deref()),
             Command::Rset => {
                 self.trust_again();
+                self.mail_refused = false;
                 self.responder.idle(|replies| &replies.reset_ok);
                 self.forget_transaction()
             }
@@ -80,6 +81,12 @@ impl Session {
         None
     }
 
+    /// As [`Session::refuse_command`], for a refusal that may lose or shorten a mail.
+    pub(super) fn refuse_mail(&mut self, loss: Loss, pick: impl Fn(&Replies) -> &Reply) -> Option<SessionEvent> {
+        self.responder.fail_mail(loss, pick);
+        None
+    }
+
     /// The client has begun anew: what comes now are commands.
     fn trust_again(&mut self) {
         if self.guard != Guard::AfterBareEnd {
@@ -91,6 +98,7 @@ impl Session {
     fn hello(&mut self, extended: bool, name: String) -> Option<SessionEvent> {
         self.helo = Some(name);
         self.extended = extended;
+        self.mail_refused = false;
         self.trust_again();
         if extended {
             self.responder.settings.ehlo(self.tls).write(&mut self.responder.output);
@@ -103,13 +111,15 @@ impl Session {
 
     /// STARTTLS (RFC 3207).
     fn starttls(&mut self, input: &mut BytesMut) -> Option<SessionEvent> {
+        // A client that insists on TLS gives its mail up at any of these.
+        let loss = Loss::of(RefusalCause::StartTls);
         if !self.responder.settings.starttls {
             // Never a positive reply: some clients start the handshake on any.
-            return self.refuse_command(|replies| &replies.not_implemented);
+            return self.refuse_mail(loss, |replies| &replies.not_implemented);
         } else if self.tls {
-            return self.refuse_command(|replies| &replies.sequence);
+            return self.refuse_mail(loss, |replies| &replies.sequence);
         } else if self.helo.is_none() {
-            return self.refuse_command(|replies| &replies.hello_first);
+            return self.refuse_mail(loss, |replies| &replies.hello_first);
         }
         self.trust_again();
         self.responder.say(|replies| &replies.starttls_go);
@@ -124,21 +134,25 @@ impl Session {
     }
 
     fn mail(&mut self, from: ReversePath, parameters: MailParameters) -> Option<SessionEvent> {
-        let settings = &self.responder.settings;
+        let loss = |cause| Loss::of(cause).sender(from.clone()).size(parameters.size);
         if !matches!(self.state, State::Idle) {
-            return self.refuse_command(|replies| &replies.sequence);
-        } else if self.helo.is_none() && self.is_strict() {
-            return self.refuse_command(|replies| &replies.hello_first);
+            return self.refuse_mail(loss(RefusalCause::Sequence), |replies| &replies.sequence);
+        }
+        self.mail_refused = true;
+        let settings = &self.responder.settings;
+        if self.helo.is_none() && self.is_strict() {
+            return self.refuse_mail(loss(RefusalCause::Sequence), |replies| &replies.hello_first);
         } else if settings.auth_required && self.user.is_none() {
-            return self.refuse_command(|replies| &replies.auth_required);
+            return self.refuse_mail(loss(RefusalCause::AuthRequired), |replies| &replies.auth_required);
         } else if self.responder.counters.messages >= settings.max_messages {
-            self.responder.close_with(|replies| &replies.too_many_messages);
+            let loss = loss(RefusalCause::MessagesPerConnection);
+            self.responder.close_mail(loss, |replies| &replies.too_many_messages);
             return None;
         } else if parameters.size.is_some_and(|size| size > settings.max_message) {
             // RFC 1870 section 6.1: no need to wait for the message.
-            return self.refuse_command(|replies| &replies.too_large);
+            return self.refuse_mail(loss(RefusalCause::MessageSize), |replies| &replies.too_large);
         } else if !self.known_parameters(parameters.unknown) {
-            return self.refuse_command(|replies| &replies.bad_parameter);
+            return self.refuse_mail(loss(RefusalCause::Parameter), |replies| &replies.bad_parameter);
         }
         self.trust_again();
         self.state = State::AskedMail;
@@ -147,18 +161,27 @@ impl Session {
 
     fn rcpt(&mut self, to: Address, unknown_parameter: bool) -> Option<SessionEvent> {
         let State::Envelope(envelope) = &mut self.state else {
-            return self.refuse_command(|replies| &replies.sequence);
+            return self.out_of_sequence(Loss::of(RefusalCause::Sequence).recipient(&to));
         };
-        if !envelope.has_room(&mut self.responder) {
+        if !envelope.has_room(&to, &mut self.responder) {
             return None;
         }
         if !self.known_parameters(unknown_parameter) {
-            return self.refuse_command(|replies| &replies.bad_parameter);
+            return self
+                .refuse_mail(Loss::of(RefusalCause::Parameter).recipient(&to), |replies| &replies.bad_parameter);
         }
         if let State::Envelope(envelope) = std::mem::replace(&mut self.state, State::Idle) {
             self.state = State::AskedRcpt(envelope);
         }
         Some(SessionEvent::Rcpt(to))
+    }
+
+    /// RCPT or DATA outside of a transaction. Behind a refused MAIL that is no other loss.
+    fn out_of_sequence(&mut self, loss: Loss) -> Option<SessionEvent> {
+        match self.mail_refused {
+            true => self.refuse_command(|replies| &replies.sequence),
+            false => self.refuse_mail(loss, |replies| &replies.sequence),
+        }
     }
 
     /// Whether the parameters will do: unknown ones only if we are not strict (RFC 5321 section 4.1.1.11).
@@ -175,16 +198,19 @@ impl Session {
             State::Envelope(envelope) if envelope.accepted > 0 => {
                 if self.is_strict() && !input.is_empty() {
                     // RFC 2920 section 3.1: DATA must be the last of a group.
-                    self.responder.close_with(|replies| &replies.early);
+                    self.responder.close_mail(Loss::of(RefusalCause::EarlyTalker), |replies| &replies.early);
                     return None;
                 }
                 self.state = State::AskedData { bare_lf };
                 Some(SessionEvent::Data)
             }
-            state => {
-                let in_envelope = matches!(state, State::Envelope(_));
+            State::Envelope(_) => {
                 self.guard = Guard::RefusedData;
-                self.refuse_command(|replies| if in_envelope { &replies.no_recipients } else { &replies.sequence })
+                self.refuse_mail(Loss::of(RefusalCause::NoRecipients), |replies| &replies.no_recipients)
+            }
+            _ => {
+                self.guard = Guard::RefusedData;
+                self.out_of_sequence(Loss::of(RefusalCause::Sequence))
             }
         }
     }
@@ -192,9 +218,9 @@ impl Session {
     /// BDAT was not announced (RFC 3030). Reads over the octets, to stay in step, and only then refuses. A transaction ends
     /// by it: a message may not come half in BDAT and half in DATA (section 2).
     fn bdat(&mut self, size: u64) -> Option<SessionEvent> {
-        self.responder.note(Note::Bdat);
         if size > self.responder.settings.max_message {
-            self.responder.close_with(|replies| &replies.not_implemented);
+            let loss = Loss::of(RefusalCause::Bdat).note(Note::Bdat).size(size);
+            self.responder.close_mail(loss, |replies| &replies.not_implemented);
             return None;
         }
         let event = self.forget_transaction();
@@ -208,21 +234,21 @@ impl Session {
         self.login_debris = true;
         let settings = &self.responder.settings;
         if settings.auth == AuthMode::Off {
-            return self.refuse_command(|replies| &replies.not_implemented);
+            return self.refuse_mail(Loss::of(RefusalCause::AuthOff), |replies| &replies.not_implemented);
         } else if settings.auth_after_tls && !self.tls {
-            return self.refuse_command(|replies| &replies.auth_needs_tls);
+            return self.refuse_mail(Loss::of(RefusalCause::AuthNeedsTls), |replies| &replies.auth_needs_tls);
         } else if self.user.is_some() {
-            return self.refuse_command(|replies| &replies.auth_again);
+            return self.refuse_mail(Loss::of(RefusalCause::Sequence), |replies| &replies.auth_again);
         } else if !matches!(self.state, State::Idle) {
-            return self.refuse_command(|replies| &replies.sequence);
+            return self.refuse_mail(Loss::of(RefusalCause::Sequence), |replies| &replies.sequence);
         } else if self.responder.counters.failed_logins >= FAILED_LOGINS {
-            self.responder.close_with(|replies| &replies.too_many_errors);
+            self.responder.close_mail(Loss::of(RefusalCause::TooManyErrors), |replies| &replies.too_many_errors);
             return None;
         }
         match (AuthExchange::of(mechanism), initial) {
             (Some(exchange), Some(blob)) => self.take_response(exchange, blob.as_bytes()),
             (Some(exchange), None) => self.ask(exchange),
-            (None, _) => self.refuse_command(|replies| &replies.auth_mechanism),
+            (None, _) => self.refuse_mail(Loss::of(RefusalCause::AuthMechanism), |replies| &replies.auth_mechanism),
         }
     }
 
@@ -241,15 +267,16 @@ impl Session {
             // A user in the wrong place is good enough only where any user is.
             AuthStep::Complete { misplaced: true, .. } if self.responder.settings.auth == AuthMode::Verify => {
                 self.responder.counters.failed_logins += 1;
-                self.refuse_command(|replies| &replies.auth_failed)
+                self.refuse_mail(Loss::of(RefusalCause::Login), |replies| &replies.auth_failed)
             }
             AuthStep::Complete { mechanism, user, password, .. } => {
                 self.state = State::AskedLogin { user: user.clone() };
                 Some(SessionEvent::Auth { mechanism, user, password })
             }
+            // The client gives the log-in up, and knows what becomes of its mail.
             AuthStep::Broken(SaslError::Cancelled) => self.refuse_command(|replies| &replies.auth_cancelled),
             AuthStep::Broken(SaslError::Base64 | SaslError::Parts | SaslError::Characters) => {
-                self.refuse_command(|replies| &replies.auth_malformed)
+                self.refuse_mail(Loss::of(RefusalCause::AuthMalformed), |replies| &replies.auth_malformed)
             }
         }
     }
@@ -267,25 +294,39 @@ impl Session {
             CommandError::HeaderLine | CommandError::Unknown => self.no_command(error, text),
             CommandError::Number if starts_with_verb(text, b"BDAT") => {
                 // How many octets follow is anybody's guess.
-                self.responder.note(Note::Bdat);
-                self.responder.close_with(|replies| &replies.syntax);
+                let loss = Loss::of(RefusalCause::Bdat).note(Note::Bdat);
+                self.responder.close_mail(loss, |replies| &replies.syntax);
             }
             CommandError::Control | CommandError::Argument | CommandError::Number => {
                 // `AUTH` with an odd argument may have left a secret on the next line.
                 self.login_debris |= starts_with_verb(text, b"AUTH");
-                self.bad_argument(error, |replies| &replies.syntax);
+                self.bad_argument(error, text, |replies| &replies.syntax);
             }
             CommandError::Sender(AddressError::NotAscii) | CommandError::Recipient(AddressError::NotAscii) => {
-                self.bad_argument(error, |replies| &replies.not_ascii);
+                self.bad_argument(error, text, |replies| &replies.not_ascii);
             }
-            CommandError::Sender(_) => self.bad_argument(error, |replies| &replies.bad_sender),
-            CommandError::Recipient(_) => self.bad_argument(error, |replies| &replies.bad_recipient),
+            CommandError::Sender(_) => self.bad_argument(error, text, |replies| &replies.bad_sender),
+            CommandError::Recipient(_) => self.bad_argument(error, text, |replies| &replies.bad_recipient),
         }
     }
 
-    fn bad_argument(&mut self, error: CommandError, pick: impl Fn(&Replies) -> &Reply) {
-        self.responder.note(Note::Syntax(error));
-        self.responder.fail(pick);
+    fn bad_argument(&mut self, error: CommandError, text: &[u8], pick: impl Fn(&Replies) -> &Reply) {
+        let loss = Loss::of(RefusalCause::Syntax).note(Note::Syntax(error));
+        let loss = if starts_with_verb(text, b"MAIL") {
+            self.mail_refused |= matches!(self.state, State::Idle);
+            loss
+        } else if starts_with_verb(text, b"RCPT") {
+            loss.recipient_text(after_colon(text))
+        } else if starts_with_verb(text, b"DATA") {
+            loss
+        } else if starts_with_verb(text, b"AUTH") {
+            Loss::of(RefusalCause::AuthMalformed).note(Note::Syntax(error))
+        } else {
+            // A client goes on without the others.
+            self.responder.note(Note::Syntax(error));
+            return self.responder.fail(pick);
+        };
+        self.responder.fail_mail(loss, pick);
     }
 
     fn blank_line(&mut self) {
@@ -305,19 +346,24 @@ impl Session {
     fn no_command(&mut self, error: CommandError, text: &[u8]) {
         match self.guard {
             Guard::AfterEnd | Guard::AfterBareEnd => {
-                self.responder.note(Note::NotDotStuffed);
-                self.responder.close_with(|replies| &replies.not_stuffed);
+                self.not_dot_stuffed();
             }
             Guard::RefusedData => self.body_after_refusal(),
             Guard::None if error == CommandError::HeaderLine => {
-                self.responder.note(Note::HeaderLine);
-                self.responder.close_with(|replies| &replies.stranger);
+                let loss = Loss::of(RefusalCause::NotSmtp).note(Note::HeaderLine);
+                self.responder.close_mail(loss, |replies| &replies.stranger);
             }
             Guard::None => {
                 self.responder.note(Note::UnknownVerb(self.verb_shown(text)));
                 self.responder.fail(|replies| &replies.unknown);
             }
         }
+    }
+
+    /// The message was cut at a line of its own that is a lone dot.
+    fn not_dot_stuffed(&mut self) {
+        let loss = Loss::of(RefusalCause::NotDotStuffed).note(Note::NotDotStuffed);
+        self.responder.close_mail(loss, |replies| &replies.not_stuffed);
     }
 
     fn body_after_refusal(&mut self) {
@@ -331,6 +377,12 @@ impl Session {
         let is_word = word.len() <= VERB_SHOWN && word.iter().all(u8::is_ascii_alphabetic);
         if is_word && !self.login_debris { String::from_utf8_lossy(word).into_owned() } else { "[hidden]".to_owned() }
     }
+}
+
+/// What stands behind the first colon, without blanks around it; nothing if there is none.
+fn after_colon(text: &[u8]) -> &[u8] {
+    let rest = text.iter().position(|&octet| octet == b':').map_or(&[][..], |colon| &text[colon + 1..]);
+    rest.trim_ascii()
 }
 
 fn starts_with_verb(text: &[u8], verb: &[u8; 4]) -> bool {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::mail::{Address, ReversePath};
 use crate::secret::Secret;
 use crate::smtp::command::CommandError;
+use crate::smtp::reply::Reply;
 use crate::smtp::sasl::Mechanism;
 
 /// What the driver has to do. Those marked *answer* stop the session until [`answer`](super::Session::answer).
@@ -45,6 +46,9 @@ pub enum SessionEvent {
     Reset,
     /// The message that was coming is not to be kept. The transaction is gone, and the session answers by itself.
     Discarded(Reason),
+    /// The session itself has refused a command or a message, and a mail may be lost or shortened by it. For the log;
+    /// the dialogue goes on with the next step.
+    Refused(Box<MailRefusal>),
     /// Write the output and close. An open transaction is gone.
     Close,
 }
@@ -58,6 +62,111 @@ pub enum Reason {
     BareNewline,
     /// The connection ended before the message did.
     Eof,
+}
+
+/// A refusal of the session that may lose or shorten a mail. Other refusals (an unknown verb, say) are not reported so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailRefusal {
+    /// Why.
+    pub cause: RefusalCause,
+    /// What the client was answered.
+    pub reply: Reply,
+    /// What is wrong in particular.
+    pub note: Option<Note>,
+    /// The sender that MAIL named, when MAIL is refused. The driver knows that of an open transaction.
+    pub sender: Option<ReversePath>,
+    /// The recipient that RCPT named: printable ASCII, at most 256 octets.
+    pub recipient: Option<String>,
+    /// The octets that MAIL declared, or those received of a message.
+    pub size: Option<u64>,
+}
+
+/// Longest recipient in a [`MailRefusal`], in octets (RFC 5321 section 4.5.3.1.3 has 256 for a path).
+pub(super) const SHOWN: usize = 256;
+
+/// Why a session has refused what belongs to a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCause {
+    /// The message exceeds the limit: 552 at MAIL or at its end.
+    MessageSize,
+    /// One recipient more than the limit: the mail goes on without it.
+    Recipients,
+    /// DATA without an accepted recipient.
+    NoRecipients,
+    /// A command that is not legal now.
+    Sequence,
+    /// A malformed argument of MAIL, RCPT or DATA.
+    Syntax,
+    /// A parameter that is not known, to a strict profile.
+    Parameter,
+    /// A line that is too long.
+    LineTooLong,
+    /// A bare CR or LF, to a strict profile.
+    BareNewline,
+    /// Octets before the greeting or behind DATA, to a strict profile.
+    EarlyTalker,
+    /// Text of a message behind its end: the message was cut there.
+    NotDotStuffed,
+    /// A line of a message where a command is due.
+    NotSmtp,
+    /// BDAT, which is not announced.
+    Bdat,
+    /// STARTTLS where it cannot be begun.
+    StartTls,
+    /// AUTH where it is not offered.
+    AuthOff,
+    /// AUTH outside of TLS.
+    AuthNeedsTls,
+    /// A mechanism that is not known.
+    AuthMechanism,
+    /// A response that the mechanism does not allow.
+    AuthMalformed,
+    /// A log-in that cannot be right.
+    Login,
+    /// MAIL without the log-in that is required.
+    AuthRequired,
+    /// Too many errors or idle commands while a transaction was open, or too many log-ins.
+    TooManyErrors,
+    /// One message more than a connection may bring.
+    MessagesPerConnection,
+}
+
+impl RefusalCause {
+    /// Its name in the log, and in the label `reason` of the counter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            RefusalCause::MessageSize => "message_size",
+            RefusalCause::Recipients => "recipients",
+            RefusalCause::NoRecipients => "no_recipients",
+            RefusalCause::Sequence => "sequence",
+            RefusalCause::Syntax => "syntax",
+            RefusalCause::Parameter => "parameter",
+            RefusalCause::LineTooLong => "line_too_long",
+            RefusalCause::BareNewline => "bare_newline",
+            RefusalCause::EarlyTalker => "early_talker",
+            RefusalCause::NotDotStuffed => "not_dot_stuffed",
+            RefusalCause::NotSmtp => "not_smtp",
+            RefusalCause::Bdat => "bdat",
+            RefusalCause::StartTls => "starttls",
+            RefusalCause::AuthOff => "auth_off",
+            RefusalCause::AuthNeedsTls => "auth_needs_tls",
+            RefusalCause::AuthMechanism => "auth_mechanism",
+            RefusalCause::AuthMalformed => "auth_malformed",
+            RefusalCause::Login => "login",
+            RefusalCause::AuthRequired => "auth_required",
+            RefusalCause::TooManyErrors => "too_many_errors",
+            RefusalCause::MessagesPerConnection => "messages_per_connection",
+        }
+    }
+}
+
+/// A message whose end has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Its octets so far.
+    pub size: u64,
+    /// It exceeds the limit.
+    pub too_large: bool,
 }
 
 /// Where a session is, for the driver's deadlines (RFC 5321 section 4.5.3.2.7).

@@ -40,7 +40,7 @@ mod session;
 mod settings;
 mod state;
 
-pub use event::{Note, Reason, SessionEvent, SessionPhase};
+pub use event::{MailRefusal, Note, Reason, RefusalCause, SessionEvent, SessionPhase, Unfinished};
 pub use replies::Replies;
 pub use session::Session;
 pub use settings::{AuthMode, Profile, SessionSettings};

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::event::Note;
+use super::event::{MailRefusal, Note, RefusalCause, SHOWN};
 use super::replies::Replies;
 use super::settings::{Profile, SessionSettings};
+use crate::mail::{Address, ReversePath};
+use crate::smtp::command::printable;
 use crate::smtp::reply::{Class, Reply};
 
 /// At most this many notes are kept until the driver asks; further ones are dropped.
@@ -25,6 +27,52 @@ pub(super) struct Responder {
     pub(super) notes: Vec<Note>,
     /// Refusals for good since the driver has asked.
     pub(super) failures: u32,
+    /// The refusal that the driver has to log; the next step takes it.
+    pub(super) refused: Option<Box<MailRefusal>>,
+    /// The dialogue ends because the client has made too many errors; the next step logs that.
+    pub(super) gave_up: bool,
+}
+
+/// What is lost by a refusal, without the reply.
+#[derive(Debug)]
+pub(super) struct Loss {
+    cause: RefusalCause,
+    note: Option<Note>,
+    sender: Option<ReversePath>,
+    recipient: Option<String>,
+    size: Option<u64>,
+}
+
+impl Loss {
+    pub(super) fn of(cause: RefusalCause) -> Loss {
+        Loss { cause, note: None, sender: None, recipient: None, size: None }
+    }
+
+    pub(super) fn note(self, note: Note) -> Loss {
+        Loss { note: Some(note), ..self }
+    }
+
+    pub(super) fn sender(self, sender: ReversePath) -> Loss {
+        Loss { sender: Some(sender), ..self }
+    }
+
+    pub(super) fn recipient(self, recipient: &Address) -> Loss {
+        self.recipient_text(recipient.to_string().as_bytes())
+    }
+
+    /// A recipient that is not an address.
+    pub(super) fn recipient_text(self, text: &[u8]) -> Loss {
+        Loss { recipient: Some(printable(text, SHOWN)), ..self }
+    }
+
+    pub(super) fn size(self, size: impl Into<Option<u64>>) -> Loss {
+        Loss { size: size.into(), ..self }
+    }
+
+    pub(super) fn with(self, reply: Reply) -> Box<MailRefusal> {
+        let Loss { cause, note, sender, recipient, size } = self;
+        Box::new(MailRefusal { cause, reply, note, sender, recipient, size })
+    }
 }
 
 /// What counts against a client, since its last delivery; messages and refused log-ins since the beginning.
@@ -48,7 +96,16 @@ impl Counters {
 impl Responder {
     pub(super) fn new(settings: Arc<SessionSettings>) -> Responder {
         let (output, counters) = (BytesMut::new(), Counters::default());
-        Responder { settings, output, counters, closing: false, notes: Vec::new(), failures: 0 }
+        Responder {
+            settings,
+            output,
+            counters,
+            closing: false,
+            notes: Vec::new(),
+            failures: 0,
+            refused: None,
+            gave_up: false,
+        }
     }
 
     pub(super) fn is_strict(&self) -> bool {
@@ -63,6 +120,24 @@ impl Responder {
     pub(super) fn fail(&mut self, pick: impl Fn(&Replies) -> &Reply) {
         self.say(pick);
         self.count_error();
+    }
+
+    /// As [`Responder::say`], for a refusal that may lose or shorten a mail.
+    pub(super) fn say_mail(&mut self, loss: Loss, pick: impl Fn(&Replies) -> &Reply) {
+        self.refused = Some(loss.with(pick(&self.settings.replies).clone()));
+        self.say(pick);
+    }
+
+    /// As [`Responder::fail`], for a refusal that may lose or shorten a mail.
+    pub(super) fn fail_mail(&mut self, loss: Loss, pick: impl Fn(&Replies) -> &Reply) {
+        self.say_mail(loss, pick);
+        self.count_error();
+    }
+
+    /// As [`Responder::close_with`], for a refusal that may lose or shorten a mail.
+    pub(super) fn close_mail(&mut self, loss: Loss, pick: impl Fn(&Replies) -> &Reply) {
+        self.say_mail(loss, pick);
+        self.closing = true;
     }
 
     /// Says the reply to a command that does nothing, of which a client may send so many.
@@ -101,7 +176,7 @@ impl Responder {
     }
 
     fn close_for_errors(&mut self) {
-        self.note(Note::TooManyErrors);
+        self.gave_up = true;
         self.close_with(|replies| &replies.too_many_errors);
     }
 

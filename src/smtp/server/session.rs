@@ -6,8 +6,8 @@ use bytes::{Buf as _, BytesMut};
 
 use super::body::{BodyStep, MessageBody};
 use super::envelope::Envelope;
-use super::event::{Note, Reason, SessionEvent, SessionPhase};
-use super::responder::Responder;
+use super::event::{Note, Reason, RefusalCause, SessionEvent, SessionPhase, Unfinished};
+use super::responder::{Loss, Responder};
 use super::settings::SessionSettings;
 use super::state::{Guard, State};
 use crate::smtp::line::{AUTH_CAP, COMMAND_CAP, Line, LineSplitter};
@@ -30,6 +30,8 @@ pub struct Session {
     tls_hello: bool,
     /// A log-in dialogue has just ended, or was broken off: the next line may hold a piece of a secret.
     pub(super) login_debris: bool,
+    /// MAIL was refused: that RCPT and DATA are refused behind it is the same loss.
+    pub(super) mail_refused: bool,
 }
 
 impl Session {
@@ -47,6 +49,7 @@ impl Session {
             quit: false,
             tls_hello: false,
             login_debris: false,
+            mail_refused: false,
         }
     }
 
@@ -64,9 +67,12 @@ impl Session {
     /// [`SessionEvent::Close`], with the same input.
     pub fn step(&mut self, input: &mut BytesMut) -> SessionEvent {
         loop {
+            if let Some(refused) = self.responder.refused.take() {
+                return SessionEvent::Refused(refused);
+            }
             if self.responder.closing {
                 input.clear();
-                return SessionEvent::Close;
+                return self.cut_off().unwrap_or(SessionEvent::Close);
             }
             let event = match &mut self.state {
                 State::AskedMail
@@ -91,7 +97,8 @@ impl Session {
                         return SessionEvent::More;
                     }
                     self.state = State::Idle;
-                    self.refuse_command(|replies| &replies.not_implemented)
+                    let loss = Loss::of(RefusalCause::Bdat).note(Note::Bdat);
+                    self.refuse_mail(loss, |replies| &replies.not_implemented)
                 }
                 State::Idle | State::Envelope(_) | State::Login(_) => self.line(input),
             };
@@ -106,14 +113,30 @@ impl Session {
         let State::Body(body) = std::mem::replace(&mut self.state, State::Idle) else { return None };
         self.guard = if body.ended_bare() { Guard::AfterBareEnd } else { Guard::AfterEnd };
         if body.discarded {
-            return self.refuse_command(|replies| &replies.too_large);
+            let loss = Loss::of(RefusalCause::MessageSize).size(body.size);
+            return self.refuse_mail(loss, |replies| &replies.too_large);
         }
         if body.has_bare_newline() {
-            self.responder.fail(|replies| &replies.bare_newline);
+            let loss = Loss::of(RefusalCause::BareNewline).size(body.size);
+            self.responder.fail_mail(loss, |replies| &replies.bare_newline);
             return Some(SessionEvent::Discarded(Reason::BareNewline));
         }
         self.state = State::AskedEnd;
         Some(SessionEvent::End)
+    }
+
+    /// What is lost because the client has made too many errors; a note where no mail was under way.
+    fn cut_off(&mut self) -> Option<SessionEvent> {
+        if !std::mem::take(&mut self.responder.gave_up) {
+            return None;
+        }
+        // A refused DATA was reported as the loss of its mail.
+        if !self.in_transaction() || self.guard == Guard::RefusedData {
+            self.responder.note(Note::TooManyErrors);
+            return None;
+        }
+        let reply = self.responder.settings.replies.too_many_errors.clone();
+        Some(SessionEvent::Refused(Loss::of(RefusalCause::TooManyErrors).note(Note::TooManyErrors).with(reply)))
     }
 
     /// Takes one line. `None`: go on.
@@ -126,16 +149,18 @@ impl Session {
         match self.lines.next(input, if in_login { AUTH_CAP } else { COMMAND_CAP }) {
             Line::Partial => Some(SessionEvent::More),
             Line::Flood => {
-                self.responder.close_with(|replies| &replies.stranger);
+                self.responder.close_mail(Loss::of(RefusalCause::LineTooLong), |replies| &replies.stranger);
                 None
             }
             Line::TooLong => {
                 if in_login {
                     self.state = State::Idle;
                 }
-                self.refuse_command(|replies| &replies.line_too_long)
+                self.refuse_mail(Loss::of(RefusalCause::LineTooLong), |replies| &replies.line_too_long)
             }
-            Line::Whole { bare_lf: true, .. } if strict => self.refuse_command(|replies| &replies.unknown),
+            Line::Whole { bare_lf: true, .. } if strict => {
+                self.refuse_mail(Loss::of(RefusalCause::BareNewline), |replies| &replies.unknown)
+            }
             Line::Whole { mut text, bare_lf } => {
                 // Text-mode output on Windows makes CR CR LF of CR LF. It is still one line.
                 while !strict && text.last() == Some(&b'\r') {
@@ -156,8 +181,8 @@ impl Session {
     /// refusal (RFC 5321 section 3.1), to TLS not even that, and the next step closes.
     pub fn spoken_too_early(&mut self, octets: &[u8]) {
         if !self.close_to_tls(begins_tls(octets) != Some(false)) {
-            self.responder.note(Note::EarlyTalker);
-            self.responder.close_with(|replies| &replies.early);
+            let loss = Loss::of(RefusalCause::EarlyTalker).note(Note::EarlyTalker);
+            self.responder.close_mail(loss, |replies| &replies.early);
         }
     }
 
@@ -177,6 +202,9 @@ impl Session {
         let accepted = matches!(reply.class(), Class::Positive | Class::Intermediate);
         if self.responder.closing {
             return;
+        }
+        if matches!(self.state, State::AskedMail) {
+            self.mail_refused = !accepted;
         }
         self.state = match std::mem::replace(&mut self.state, State::Idle) {
             State::AskedMail if accepted => State::Envelope(Envelope::default()),
@@ -235,7 +263,7 @@ impl Session {
     /// implicit TLS, call it before [`Session::greet`].
     pub fn tls_started(&mut self) {
         self.tls = true;
-        (self.helo, self.extended, self.user) = (None, false, None);
+        (self.helo, self.extended, self.user, self.mail_refused) = (None, false, None, false);
         self.guard = Guard::None;
         self.state = State::Idle;
         self.responder.closing = false;
@@ -306,6 +334,36 @@ impl Session {
             | State::AskedRcpt(_)
             | State::Handshake
             | State::Skip { .. } => SessionPhase::Command,
+        }
+    }
+
+    /// The message that was coming when the connection ended, if its end has not come.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        match &self.state {
+            State::Body(body) => Some(Unfinished { size: body.size, too_large: body.discarded }),
+            State::Idle
+            | State::AskedMail
+            | State::Envelope(_)
+            | State::AskedRcpt(_)
+            | State::AskedData { .. }
+            | State::AskedEnd
+            | State::Login(_)
+            | State::AskedLogin { .. }
+            | State::Handshake
+            | State::Skip { .. } => None,
+        }
+    }
+
+    /// Whether a sender was accepted whose message is not complete. The octets of a BDAT count as its message.
+    pub fn in_transaction(&self) -> bool {
+        match self.state {
+            State::Envelope(_)
+            | State::AskedRcpt(_)
+            | State::AskedData { .. }
+            | State::Body(_)
+            | State::AskedEnd
+            | State::Skip { .. } => true,
+            State::Idle | State::AskedMail | State::Login(_) | State::AskedLogin { .. } | State::Handshake => false,
         }
     }
 

@@ -16,6 +16,17 @@ fn relay() -> SessionSettings {
     SessionSettings::relay("relay.test")
 }
 
+/// Steps over the refusals; gives the next other event, and what the log has of the refusals.
+fn step_over(session: &mut Session, input: &mut BytesMut) -> (SessionEvent, String) {
+    let mut refused = String::new();
+    loop {
+        match session.step(input) {
+            SessionEvent::Refused(refusal) => refused += &format!("{refusal:?}"),
+            event => return (event, refused),
+        }
+    }
+}
+
 #[test]
 fn an_answer_that_nobody_asked_for_changes_nothing() {
     let (mut session, mut input) = session(relay());
@@ -107,9 +118,10 @@ fn notes_are_bounded_and_tell_no_secret() {
     // the second half of a blob arrives as a command.
     let (mut session, mut input) = session(SessionSettings { auth: AuthMode::Verify, max_errors: 1000, ..relay() });
     input.extend_from_slice(b"AUTH PLAIN dXNlcgB1c2Vy\r\nAHBhc\r\nNOOP\r\nFOO\r\n");
-    session.step(&mut input);
+    let (_, refused) = step_over(&mut session, &mut input);
     let notes = format!("{:?}", session.notes());
     assert!(!notes.contains("AHBhc") && notes.contains("FOO"), "{notes}");
+    assert!(!refused.contains("AHBhc") && refused.contains("AuthMalformed"), "{refused}");
     input.extend_from_slice(&b"FOO\r\n".repeat(100));
     session.step(&mut input);
     assert_eq!(session.notes().len(), NOTES);
@@ -146,6 +158,7 @@ fn a_066_memory_stays_bounded_by_lines_and_messages() {
         match session.step(&mut input) {
             SessionEvent::Chunk(chunk) => kept += chunk.len(),
             SessionEvent::Discarded(reason) => assert_eq!(reason, Reason::TooLarge),
+            SessionEvent::Refused(refusal) => assert_eq!(refusal.cause, RefusalCause::MessageSize),
             SessionEvent::More => {}
             SessionEvent::Close => break,
             other => panic!("{other:?}"),
@@ -193,12 +206,13 @@ fn a_044_a_password_that_nobody_asked_for_is_in_no_note() {
     for (settings, start) in cases {
         let (mut session, mut input) = session(settings);
         input.extend_from_slice(format!("{start}UGFzcwdk\r\nUGFzcwdk\r\n").as_bytes());
-        if let SessionEvent::Auth { .. } = session.step(&mut input) {
+        let (event, mut refused) = step_over(&mut session, &mut input);
+        if let SessionEvent::Auth { .. } = event {
             session.answer(Reply::new(235, "2.7.0 OK"));
-            session.step(&mut input);
+            refused += &step_over(&mut session, &mut input).1;
         }
         assert!(session.output().ends_with(b"500 5.5.2 Command not recognized\r\n"), "{start}");
-        let notes = format!("{:?}", session.notes());
+        let notes = format!("{:?} {refused}", session.notes());
         assert!(!notes.contains("UGFzcwdk") && notes.contains("[hidden]"), "{start}: {notes}");
     }
 }

@@ -234,7 +234,7 @@ async fn q_085_what_stands_behind_a_lone_dot_is_neither_relayed_nor_run() {
             let one = office.received(n + 1).await.remove(n);
             assert!(one.data.ends_with(b"\r\n\r\none\r\n"), "{}", one.data.escape_ascii());
             let addr = format!("addr={from} ");
-            until("the note", async || log.lines(&[&addr, "\"noted\"", "does not dot-stuff"]).pop()).await;
+            until("the line", async || log.lines(&[&addr, "\"refused\"", "does not dot-stuff"]).pop()).await;
         }
         office.wait_empty().await;
         assert_eq!(office.sandbox.stats().accepted, BEHIND.len() as u64, "{profile:?}");

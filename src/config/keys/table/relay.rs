@@ -159,4 +159,11 @@ pub(super) const KEYS: &[Key] = &[
         r#""info""#,
         "error | warn | info | debug | trace",
     ),
+    Key::fixed(
+        "log.subject",
+        Kind::Flag,
+        "false",
+        "whether accepted has the decoded subject of the mail, at most 200 characters: it is what people write, and a log \
+         is read by many",
+    ),
 ];
