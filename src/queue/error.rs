@@ -17,7 +17,7 @@ pub enum QueueError {
     /// No space or no quota is left in the place with this name (answer 452 4.3.1).
     #[error("no space is left in {0}")]
     Full(String),
-    /// Another process has the queue: a sentence with the place, the process and the remedy.
+    /// Another process has the queue, or another backup runs: a sentence with the place and the remedy.
     #[error("{0}")]
     InUse(String),
     /// The queue cannot be read, or a later version wrote it.

@@ -163,13 +163,15 @@ pub trait MessageQueue: Send + Sync {
     fn retry(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()>;
 
     /// Holds a queued, waiting or deferred message until [`MessageQueue::release`], with a text for those who look at it
-    /// later. It does not expire meanwhile. A held message gets the new reason and text.
+    /// later, at most [`LONGEST_HOLD_TEXT`](super::LONGEST_HOLD_TEXT) octets of it. It does not expire meanwhile. A held
+    /// message gets the new reason and text.
     ///
     /// # Errors
     /// [`QueueError::NotFound`]; [`QueueError::Busy`] while it is leased; [`QueueError::WrongState`] when it is final.
     fn hold_message(&self, id: Id, reason: HoldReason, text: String) -> QueueFuture<'_, ()>;
 
-    /// Ends the hold of a message, whatever its reason: it is due at `now`, and an expired one gets its life time anew.
+    /// Ends the hold of a message, whatever its reason: it is due at `now`, and an expired one gets its life time anew. Its
+    /// recipients keep their outcomes; only where none is open, those that failed are opened again.
     ///
     /// # Errors
     /// [`QueueError::NotFound`]; [`QueueError::WrongState`] when it is not held.

@@ -40,6 +40,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 
 mod accounts;
+mod archive;
 mod audit;
 mod body;
 mod checksum;
@@ -68,7 +69,7 @@ pub use messages::{Lease, LeaseGuard, MessageQueue, PendingSettlement, Settled};
 pub use request::{ClosedLane, LaneRequest, LeaseRequest, PoolLane, WaitReason};
 pub use search::{LONGEST_SUBJECT, MessageSearch, SearchCursor, SearchOrder, SearchPage};
 pub use spool::Spool;
-pub use state::{HoldReason, MessageState, NextAttempt, RecipientOutcome, state_after};
+pub use state::{HoldReason, LONGEST_HOLD_TEXT, MessageState, NextAttempt, RecipientOutcome, state_after};
 
 /// How long records are kept, in every backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,11 +126,15 @@ pub trait Queue: MessageQueue + AccountStore + Inspection + AuditLog + 'static {
     /// Returns the saved time; `None` in a new queue.
     fn saved_time(&self) -> QueueFuture<'_, Option<SavedTime>>;
 
-    /// Writes a consistent copy of the whole queue into the new file `into`, while the queue is used. When it returns `Ok`,
-    /// the file is complete and synced. After an error or a crash there is no file of that name.
+    /// Writes a consistent copy of the whole queue into the new file `into`, a tar archive, while the queue is used. A file of
+    /// that name is complete and synced; after an error there is none, nor one beside it. A crash may leave files with the
+    /// ends `.part` and `.part.db`, which the next backup to this name replaces. A backup ends when its call is dropped.
+    ///
+    /// Unpacked into an empty data folder it is the queue as of one moment after the call.
     ///
     /// # Errors
-    /// [`QueueError::Full`], [`QueueError::Io`] (such as: the file exists) and others.
+    /// [`QueueError::Full`], [`QueueError::Io`] (such as: the file exists), [`QueueError::InUse`] while another backup runs,
+    /// and others.
     fn backup(&self, into: PathBuf) -> QueueFuture<'_, BackupReport>;
 
     /// Finishes what was begun and closes the store. Later calls fail with [`QueueError::Closed`].

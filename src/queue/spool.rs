@@ -275,7 +275,7 @@ fn create(path: &Path) -> Result<File, QueueError> {
 }
 
 /// Opens a finished file. `InvalidData`: something else lies in its place.
-fn open_file(path: &Path) -> io::Result<File> {
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
     // O_NONBLOCK has no effect on a file, and opening a named pipe does not wait for its other end.
     let file = open_inside(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
     if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_file() {

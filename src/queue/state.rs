@@ -1,7 +1,7 @@
 //! The states of a message and of its recipients, and the rule between them. Pure.
 //!
-//! Invariant: the state of a message follows from the outcomes of its recipients ([`state_after`]). Only `hold`, `retry`
-//! and `drop` set it directly.
+//! Invariant: the state of a message follows from the outcomes of its recipients ([`state_after`]). Only `hold`,
+//! `release`, `retry` and `drop` set it directly.
 
 use std::fmt;
 
@@ -60,6 +60,9 @@ impl fmt::Display for MessageState {
         f.write_str(self.name())
     }
 }
+
+/// The longest text that is stored with a hold, in octets; a longer one is cut between characters.
+pub const LONGEST_HOLD_TEXT: usize = 1024;
 
 /// Why a message is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,9 +15,9 @@ use yizhan::clock::Timestamp;
 use yizhan::mail::{ClientKey, Id, Lane};
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{
-    AccountState, AccountStore as _, AccountUsage, ClosedLane, Inspection as _, KEEP_USAGE, Lease, MessageFilter,
-    MessageQueue as _, MessageState, NewMessage, NextAttempt, PoolLane, Queue, QueueDepth, RecipientOutcome,
-    StoredBody, WaitReason, state_after,
+    AccountState, AccountStore as _, AccountUsage, ClosedLane, HoldReason, Inspection as _, KEEP_USAGE, Lease,
+    MessageFilter, MessageQueue as _, MessageState, NewMessage, NextAttempt, PoolLane, Queue, QueueDepth,
+    RecipientOutcome, StoredBody, WaitReason, state_after,
 };
 
 /// How a try may end in the model.
@@ -46,6 +46,9 @@ enum Action {
     Settle(usize, End, bool, Extra),
     DropLease(usize),
     Retry(usize),
+    /// A message, and the number of a reason.
+    Hold(usize, usize),
+    Release(usize),
     Drop(usize),
     /// The clock is set back by so many seconds, and a wait may last so many.
     SetBack(u64, u64),
@@ -107,6 +110,8 @@ fn actions() -> impl Strategy<Value = Action> {
         2 => (any::<bool>(), 0..3usize).prop_map(|(digest, n)| Action::Tell(digest, n)),
         2 => any::<usize>().prop_map(Action::DropLease),
         2 => any::<usize>().prop_map(Action::Retry),
+        2 => (any::<usize>(), 0..3usize).prop_map(|(n, reason)| Action::Hold(n, reason)),
+        2 => any::<usize>().prop_map(Action::Release),
         1 => any::<usize>().prop_map(Action::Drop),
         1 => (0u64..2_000, 0u64..400).prop_map(|(back, longest)| Action::SetBack(back, longest)),
         1 => Just(Action::Purge),
@@ -136,6 +141,7 @@ struct Kept {
     chunk: Option<u32>,
     strict: bool,
     untold: bool,
+    held: Option<HoldReason>,
 }
 
 impl Kept {
@@ -155,8 +161,20 @@ impl Kept {
         }
     }
 
-    fn may_go(&self) -> bool {
+    fn may_move(&self) -> bool {
         !self.leased && !self.state.is_final()
+    }
+
+    fn may_go(&self) -> bool {
+        self.may_move() && self.held.is_none()
+    }
+
+    /// It is due at `now`, with a new life when it has expired.
+    fn let_go(&mut self, now: Timestamp) {
+        if self.expires <= now {
+            self.expires = now + self.expires.since(self.received);
+        }
+        (self.state, self.due, self.held) = (MessageState::Queued, now, None);
     }
 }
 
@@ -203,6 +221,7 @@ impl Model {
             chunk: None,
             strict: false,
             untold: false,
+            held: None,
         };
         self.messages.insert(id, kept);
     }
@@ -270,7 +289,8 @@ impl Model {
 
     fn retry(&mut self, id: Id, now: Timestamp) -> bool {
         let m = self.messages.get_mut(&id).unwrap();
-        if m.leased || m.state == MessageState::Delivered {
+        let may_be_retried = matches!(m.held, None | Some(HoldReason::Damaged));
+        if m.leased || m.state == MessageState::Delivered || !may_be_retried {
             return false;
         }
         for outcome in &mut m.outcomes {
@@ -278,11 +298,27 @@ impl Model {
                 *outcome = RecipientOutcome::Open { last: Some(reason.clone()) };
             }
         }
-        if m.expires <= now {
-            m.expires = now + m.expires.since(m.received);
-        }
-        (m.state, m.due, m.untold) = (MessageState::Queued, now, false);
+        m.let_go(now);
+        m.untold = false;
         true
+    }
+
+    fn hold(&mut self, id: Id, reason: HoldReason) -> bool {
+        let m = self.messages.get_mut(&id).unwrap();
+        let done = m.may_move();
+        if done {
+            (m.state, m.due, m.held) = (MessageState::Held, m.received, Some(reason));
+        }
+        done
+    }
+
+    fn release(&mut self, id: Id, now: Timestamp) -> bool {
+        let m = self.messages.get_mut(&id).unwrap();
+        let done = m.held.is_some();
+        if done {
+            m.let_go(now);
+        }
+        done
     }
 
     fn depth(&self) -> QueueDepth {
@@ -361,6 +397,18 @@ impl Pair {
                 let done = self.queue().retry(id, self.now).await.is_ok();
                 assert_eq!(done, self.model.retry(id, self.now));
             }
+            Action::Hold(n, reason) => {
+                let Some(id) = self.pick(n) else { return };
+                let reason = HoldReason::ALL[reason];
+                let done = self.queue().hold_message(id, reason, format!("{reason:?}")).await.is_ok();
+                assert_eq!(done, self.model.hold(id, reason));
+            }
+            Action::Release(n) => {
+                let Some(id) = self.pick(n) else { return };
+                self.model.heard = self.now;
+                let done = self.queue().release(id, self.now).await.is_ok();
+                assert_eq!(done, self.model.release(id, self.now));
+            }
             Action::Drop(n) => {
                 let Some(id) = self.pick(n) else { return };
                 let done = self.queue().drop_message(id).await.is_ok();
@@ -372,7 +420,7 @@ impl Pair {
                 self.model.heard = self.now;
                 let latest = self.now + Duration::from_secs(longest);
                 self.queue().correct_times(self.now, latest).await.unwrap();
-                for m in self.model.messages.values_mut().filter(|m| !m.state.is_final()) {
+                for m in self.model.messages.values_mut().filter(|m| !m.state.is_final() && m.held.is_none()) {
                     let limit = if m.state == MessageState::Deferred { latest } else { self.now };
                     m.due = if m.due > limit { self.now } else { m.due };
                 }
@@ -394,7 +442,7 @@ impl Pair {
                 self.queue().assign(named).await.unwrap();
                 for (id, pool) in changes {
                     let m = self.model.messages.get_mut(&id).unwrap();
-                    m.pool = if m.may_go() { pool } else { m.pool };
+                    m.pool = if m.may_move() { pool } else { m.pool };
                 }
             }
             Action::Close(lanes) => {
@@ -513,6 +561,8 @@ impl Pair {
                 (entry.pool.as_str(), entry.lane, entry.chunk, entry.strict),
                 (POOLS[m.pool], Lane::ALL[m.lane], m.chunk, m.strict)
             );
+            let text = m.held.map(|reason| format!("{reason:?}"));
+            assert_eq!((entry.held, &entry.trouble), (m.held, &text));
         }
         let mut depth = self.queue().depth().await.unwrap();
         let all = self.queue().list(MessageFilter { limit: 10_000, ..MessageFilter::default() }).await.unwrap();

@@ -14,12 +14,12 @@ use crate::mail::Id;
 use crate::queue::client_lines::ClientLine;
 use crate::queue::counters_and_leases::{CountersAndLeases, StateChange};
 use crate::queue::{
-    AccountState, AccountUsage, LONGEST_POOL, MessageState, NewMessage, QueueError, RetentionSettings, SavedTime,
-    Settlement, Spool,
+    AccountState, AccountUsage, AuditRecord, HoldReason, LONGEST_POOL, MessageState, NewMessage, QueueError,
+    RetentionSettings, SavedTime, Settlement, Spool,
 };
 
 use super::connection::Failure;
-use super::{rows, settlement};
+use super::{command_log, held, rows, settlement};
 
 /// The most records that one purge deletes.
 const PURGE_STEP: usize = 256;
@@ -37,12 +37,14 @@ pub(super) enum Write {
         notice_sum: u32,
     },
     Retry(Id, Timestamp),
+    HoldMessage(Id, HoldReason, String),
+    Release(Id, Timestamp),
     Drop(Id),
     CorrectTimes {
         now: Timestamp,
         latest: Timestamp,
     },
-    /// Deletes old records, with `usage` old usage as well.
+    /// Deletes old records, with `usage` old usage and old commands as well.
     Purge {
         now: Timestamp,
         usage: bool,
@@ -51,6 +53,7 @@ pub(super) enum Write {
     AddUsage(AccountUsage),
     SaveAccountState(AccountState),
     SaveTime(SavedTime),
+    RecordCommand(AuditRecord),
     /// The failures of these messages are reported; the number is the checksum of the notice, if there is one.
     MarkReported {
         notice: Option<Box<NewMessage>>,
@@ -79,7 +82,10 @@ impl Write {
             Write::MarkReported { notice, .. } => notice.as_deref().map_or(0, message),
             Write::Assign(changes) => changes.iter().map(|(id, pool)| id.as_str().len() + pool.len()).sum(),
             Write::SaveAccountState(state) => state.state.len(),
+            Write::RecordCommand(record) => command_log::octets(record),
+            Write::HoldMessage(_, _, text) => text.len(),
             Write::Retry(..)
+            | Write::Release(..)
             | Write::Drop(_)
             | Write::CorrectTimes { .. }
             | Write::Purge { .. }
@@ -95,7 +101,11 @@ impl Write {
         if let Write::Put(messages) = self {
             return messages.last().map(|(message, _)| message.received);
         }
-        let (Write::Retry(_, now) | Write::CorrectTimes { now, .. } | Write::Purge { now, .. }) = self else {
+        let (Write::Retry(_, now)
+        | Write::Release(_, now)
+        | Write::CorrectTimes { now, .. }
+        | Write::Purge { now, .. }) = self
+        else {
             return None;
         };
         Some(*now)
@@ -135,6 +145,8 @@ impl Write {
             Write::Settle { settlement, .. } => settlement.notice.into_iter().map(|notice| *notice).collect(),
             Write::MarkReported { notice, .. } => notice.into_iter().map(|notice| *notice).collect(),
             Write::Retry(..)
+            | Write::HoldMessage(..)
+            | Write::Release(..)
             | Write::Drop(_)
             | Write::CorrectTimes { .. }
             | Write::Purge { .. }
@@ -142,6 +154,7 @@ impl Write {
             | Write::AddUsage(_)
             | Write::SaveAccountState(_)
             | Write::SaveTime(_)
+            | Write::RecordCommand(_)
             | Write::Hold { .. }
             | Write::Quarantine { .. } => Vec::new(),
         }
@@ -194,12 +207,15 @@ impl Context<'_> {
                 settlement::settle(self, *id, *token, settlement, *notice_sum, &mut done)?;
             }
             Write::Retry(id, now) => self.retry(*id, *now, &mut done)?,
+            Write::HoldMessage(id, reason, text) => self.hold_message(*id, *reason, text, &mut done)?,
+            Write::Release(id, now) => self.release(*id, *now, &mut done)?,
             Write::Drop(id) => self.drop_message(*id, &mut done)?,
             Write::CorrectTimes { now, latest } => self.correct_times(*now, *latest, &mut done)?,
             Write::Purge { now, usage } => self.purge(*now, *usage, &mut done)?,
             Write::Assign(changes) => self.assign(changes, &mut done)?,
             Write::AddUsage(usage) => settlement::add_usage(self, usage)?,
             Write::SaveTime(saved) => settlement::save_time(self, *saved)?,
+            Write::RecordCommand(record) => command_log::record(self.conn, record)?,
             Write::SaveAccountState(state) => settlement::save_account_state(self, state)?,
             Write::MarkReported { notice, notice_sum, ids } => {
                 notice.as_deref().map_or(Ok(()), |notice| self.put(notice, *notice_sum, &mut done))?;
@@ -240,19 +256,49 @@ impl Context<'_> {
 
     fn retry(&self, id: Id, now: Timestamp, done: &mut Done) -> Result<(), Failure> {
         let found = self.find(id)?;
-        match found.state {
-            Some(MessageState::Delivered) => return Err(QueueError::WrongState(id, MessageState::Delivered).into()),
-            None => {
-                return Err(QueueError::Database(format!("message {id} is set aside, its row cannot be read")).into());
-            }
-            Some(_) => {}
+        match found.known_state(id)? {
+            state @ MessageState::Delivered => return Err(QueueError::WrongState(id, state).into()),
+            MessageState::Held => match held::reason(self.conn, found.seq)? {
+                Some(reason @ (HoldReason::Operator | HoldReason::Policy)) => {
+                    return Err(QueueError::Held(id, reason).into());
+                }
+                Some(HoldReason::Damaged) | None => {}
+            },
+            MessageState::Queued
+            | MessageState::Sending
+            | MessageState::Waiting
+            | MessageState::Deferred
+            | MessageState::Failed => {}
         }
-        let sql = "UPDATE message SET state = 'queued', due = ?2, finished = NULL, held = NULL, trouble = NULL, untold = 0, \
-                   unknown_since = NULL, \
-                   expires = CASE WHEN expires <= ?2 THEN ?2 + (expires - received) ELSE expires END WHERE seq = ?1";
-        self.execute(sql, params![found.seq, now.millis()])?;
-        let sql = "UPDATE recipient SET outcome = 'open', at = NULL WHERE seq = ?1 AND outcome = 'failed'";
-        self.execute(sql, [found.seq])?;
+        held::let_go(self.conn, found.seq, now)?;
+        held::open_failed(self.conn, found.seq)?;
+        done.wake = true;
+        found.becomes(Some(MessageState::Queued), Some(now), done);
+        Ok(())
+    }
+
+    fn hold_message(&self, id: Id, reason: HoldReason, text: &str, done: &mut Done) -> Result<(), Failure> {
+        let found = self.find(id)?;
+        let state = found.known_state(id)?;
+        if state.is_final() {
+            return Err(QueueError::WrongState(id, state).into());
+        }
+        held::hold(self.conn, found.seq, reason, text)?;
+        found.becomes(Some(MessageState::Held), None, done);
+        Ok(())
+    }
+
+    fn release(&self, id: Id, now: Timestamp, done: &mut Done) -> Result<(), Failure> {
+        let found = self.find(id)?;
+        let state = found.known_state(id)?;
+        if state != MessageState::Held {
+            return Err(QueueError::WrongState(id, state).into());
+        }
+        held::let_go(self.conn, found.seq, now)?;
+        // It had failed before it was found damaged: without this there is nothing to send.
+        if !held::has_open(self.conn, found.seq)? {
+            held::open_failed(self.conn, found.seq)?;
+        }
         done.wake = true;
         found.becomes(Some(MessageState::Queued), Some(now), done);
         Ok(())
@@ -299,6 +345,7 @@ impl Context<'_> {
                        WHERE id < ?2 AND received < ?3";
             let first = Id::new(EARLIEST, 0);
             changed += self.execute(sql, params![now.millis(), first.as_str(), EARLIEST.millis()])?;
+            command_log::correct_times(self.conn, now)?;
         }
         (done.wake, done.corrected) = (changed > 0, (changed > 0).then_some((now, latest)));
         Ok(())
@@ -340,6 +387,7 @@ impl Context<'_> {
         done.more = done.moves.len() == PURGE_STEP;
         if usage {
             settlement::forget_usage(self.conn, now)?;
+            done.more |= command_log::forget(self.conn, now, PURGE_STEP)?;
         }
         Ok(())
     }
@@ -386,6 +434,12 @@ impl Found {
         Found::read(conn, "seq = ?1", [seq])
     }
 
+    /// Its state; a row in quarantine has none.
+    fn known_state(&self, id: Id) -> Result<MessageState, QueueError> {
+        let aside = || QueueError::Database(format!("message {id} is set aside, its row cannot be read"));
+        self.state.ok_or_else(aside)
+    }
+
     fn change(self, to: Option<MessageState>, due: Option<Timestamp>) -> StateChange {
         StateChange { from: self.state, to, size: self.size, line: self.line, due }
     }
@@ -400,11 +454,8 @@ impl Found {
 /// Holds a message whose content is damaged, with the reason where an operator sees it.
 pub(super) fn hold(conn: &Connection, seq: i64, reason: &str, done: &mut Done) -> rusqlite::Result<()> {
     let found = Found::by_seq(conn, seq)?;
-    let sql =
-        "UPDATE message SET state = 'held', held = 'damaged', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
-    conn.prepare_cached(sql)?.execute(params![seq, reason])?;
-    let sql = "UPDATE recipient SET text = ?2 WHERE seq = ?1 AND outcome = 'open'";
-    conn.prepare_cached(sql)?.execute(params![seq, format!("set aside: {reason}")])?;
+    held::hold(conn, seq, HoldReason::Damaged, reason)?;
+    held::note_damage(conn, seq, reason)?;
     found.becomes(Some(MessageState::Held), None, done);
     Ok(())
 }
@@ -420,8 +471,7 @@ fn quarantine(conn: &Connection, seq: i64, reason: &str, done: &mut Done) -> Res
         let state = row.get::<_, Option<String>>(0)?.as_deref().and_then(MessageState::parse);
         Ok((state, row.get::<_, Option<i64>>(1)?.unwrap_or(0).max(0) as u64, rows::client_line(row, 2)?))
     });
-    let sql = "UPDATE message SET state = 'aside', due = NULL, finished = NULL, trouble = ?2 WHERE seq = ?1";
-    conn.prepare_cached(sql)?.execute(params![seq, reason])?;
+    held::set_aside(conn, seq, reason)?;
     done.touched.push(seq);
     if let Ok((Some(from), size, line)) = before {
         done.moves.push(StateChange { from: Some(from), to: None, size, line, due: None });

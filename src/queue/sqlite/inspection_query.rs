@@ -16,10 +16,11 @@ use crate::clock::Timestamp;
 use crate::mail::{Id, Lane};
 use crate::queue::counters_and_leases::{CountersAndLeases, LeasedMessage};
 use crate::queue::{
-    ClosedLane, MessageFilter, MessageState, PoolLane, QueueDepth, QueueEntry, QueueError, Spool, StoredBody,
-    WaitReason,
+    AuditFilter, AuditPage, ClosedLane, MessageFilter, MessageState, PoolLane, QueueDepth, QueueEntry, QueueError,
+    Spool, StoredBody, WaitReason,
 };
 
+use super::command_log;
 use super::connection::Fault;
 use super::rows::{self, Unreadable, as_text, lossy};
 
@@ -180,6 +181,11 @@ impl InspectionQuery<'_> {
             let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
             Ok(rows.iter().filter_map(|(addr, size)| Some((addr.parse().ok()?, (*size).max(0) as u64))).collect())
         })
+    }
+
+    /// See [`crate::queue::AuditLog::commands`].
+    pub(super) fn commands(&self, filter: &AuditFilter) -> Result<AuditPage, QueueError> {
+        self.read(|| command_log::commands(self.conn, filter))
     }
 
     fn read<T>(&self, query: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, QueueError> {

@@ -16,17 +16,17 @@
 //!                                                       +-----------+
 //! ```
 //!
-//! What operators ask is answered by one more thread, which only reads (`reader`).
+//! What operators ask is answered by one more thread, which only reads (`reader`); a backup has another one (`backup`), for
+//! whose end the unlinker waits.
 //!
 //! Invariants: one connection that writes, and one thread that uses it; at most 8 MB wait to be written; a body file is
 //! unlinked only after the commit that no longer needs it, and never on the writer's thread.
 
-use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -41,13 +41,16 @@ use crate::mail::Id;
 use super::disk_reserve::DiskReserve;
 use super::{
     AccountState, AccountStore, AccountUsage, AuditFilter, AuditLog, AuditPage, AuditRecord, BackupReport, BodyDraft,
-    ClosedLane, HoldReason, Inspection, Lease, LeaseRequest, MessageFilter, MessageQueue, MessageSearch, MessageState,
-    NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueError, QueueFuture, RetentionSettings, SavedTime,
-    SearchOrder, SearchPage, Settled, Settlement, Spool, StartupReport, StoredBody,
+    ClosedLane, HoldReason, Inspection, LONGEST_HOLD_TEXT, Lease, LeaseRequest, MessageFilter, MessageQueue,
+    MessageSearch, MessageState, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueError, QueueFuture,
+    RetentionSettings, SavedTime, SearchOrder, SearchPage, Settled, Settlement, Spool, StartupReport, StoredBody,
 };
 
+mod backup;
 mod change;
+mod command_log;
 mod connection;
+mod held;
 mod inspection_query;
 mod lease_query;
 mod memory;
@@ -57,6 +60,7 @@ mod schema;
 mod settlement;
 mod startup_check;
 mod transaction;
+mod unlink;
 mod writer;
 
 use change::Write;
@@ -65,6 +69,7 @@ use inspection_query::InspectionQuery;
 use lease_query::Candidate;
 use memory::Memory;
 use reader::{Inspect, Reader, spawn};
+use unlink::{BackupGate, unlinker};
 use writer::{Asker, Message, Question, Reply, Writer};
 
 /// Room for what waits to be written, in units of 4 KiB: 8 MB.
@@ -79,6 +84,7 @@ pub struct SqliteQueue {
     due: Arc<Notify>,
     spool: Arc<Spool>,
     closed: Arc<AtomicBool>,
+    gate: Arc<BackupGate>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -130,15 +136,16 @@ impl SqliteQueue {
         };
         let closed = Arc::new(AtomicBool::new(false));
         let end = End { closed: closed.clone(), due: due.clone() };
+        let gate = Arc::new(BackupGate::default());
         let threads = vec![
             spawn("queue-writer", move || {
                 let _end = end;
                 writer.run(&messages);
             })?,
-            spawn("queue-unlink", move || unlink_all(&paths))?,
+            spawn("queue-unlink", unlinker(paths, gate.clone()))?,
         ];
         let room = Arc::new(Semaphore::new(ROOM));
-        Ok((SqliteQueue { inbox, room, due, spool, closed, threads: Mutex::new(threads) }, report))
+        Ok((SqliteQueue { inbox, room, due, spool, closed, gate, threads: Mutex::new(threads) }, report))
     }
 
     /// Waits until there is room for a change.
@@ -253,15 +260,6 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// Unlinks files until the writer is gone. What cannot be unlinked is swept at the next start.
-fn unlink_all(paths: &Receiver<PathBuf>) {
-    for path in paths {
-        if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(event = "queue_error", path = %path.display(), %error, "the body of a message that is gone could not be deleted");
-        }
-    }
-}
-
 impl MessageQueue for SqliteQueue {
     fn draft(&self) -> BodyDraft {
         BodyDraft::new(self.spool.clone())
@@ -346,12 +344,13 @@ impl MessageQueue for SqliteQueue {
         self.write(Write::Retry(id, now))
     }
 
-    fn hold_message(&self, id: Id, _reason: HoldReason, _text: String) -> QueueFuture<'_, ()> {
-        Box::pin(async move { Err(QueueError::NotFound(id)) })
+    fn hold_message(&self, id: Id, reason: HoldReason, mut text: String) -> QueueFuture<'_, ()> {
+        text.truncate(text.floor_char_boundary(LONGEST_HOLD_TEXT));
+        self.write(Write::HoldMessage(id, reason, text))
     }
 
-    fn release(&self, id: Id, _now: Timestamp) -> QueueFuture<'_, ()> {
-        Box::pin(async move { Err(QueueError::NotFound(id)) })
+    fn release(&self, id: Id, now: Timestamp) -> QueueFuture<'_, ()> {
+        self.write(Write::Release(id, now))
     }
 
     fn drop_message(&self, id: Id) -> QueueFuture<'_, ()> {
@@ -419,12 +418,12 @@ impl Inspection for SqliteQueue {
 }
 
 impl AuditLog for SqliteQueue {
-    fn record_command(&self, _record: AuditRecord) -> QueueFuture<'_, ()> {
-        Box::pin(async { Ok(()) })
+    fn record_command(&self, record: AuditRecord) -> QueueFuture<'_, ()> {
+        self.write(Write::RecordCommand(command_log::cut(record)))
     }
 
-    fn commands(&self, _filter: AuditFilter) -> QueueFuture<'_, AuditPage> {
-        Box::pin(async { Ok(AuditPage::default()) })
+    fn commands(&self, filter: AuditFilter) -> QueueFuture<'_, AuditPage> {
+        self.inspect(false, false, move |query| query.commands(&filter))
     }
 }
 
@@ -445,8 +444,11 @@ impl Queue for SqliteQueue {
         self.read(settlement::saved_time)
     }
 
-    fn backup(&self, _into: PathBuf) -> QueueFuture<'_, BackupReport> {
-        Box::pin(async { Err(QueueError::Database("not built yet".to_owned())) })
+    fn backup(&self, into: PathBuf) -> QueueFuture<'_, BackupReport> {
+        Box::pin(async move {
+            let source = self.ask(false, |writer| Ok(writer.backup_source())).await?;
+            backup::run(&self.gate, source, into).await
+        })
     }
 
     fn close(&self) -> QueueFuture<'_, ()> {
@@ -454,6 +456,7 @@ impl Queue for SqliteQueue {
             if self.closed.swap(true, Ordering::SeqCst) {
                 return Err(QueueError::Closed);
             }
+            self.gate.close_from_task().await;
             let (reply, answer) = oneshot::channel();
             self.inbox.send(Message::Close(Some(reply))).map_err(|_| QueueError::Closed)?;
             let closed = answer.await.map_err(|_| QueueError::Closed)?;
@@ -469,6 +472,7 @@ impl Queue for SqliteQueue {
 
 impl Drop for SqliteQueue {
     fn drop(&mut self) {
+        self.gate.close();
         // After close() no thread listens any more, and nothing is left to do.
         let _ = self.inbox.send(Message::Close(None));
         self.join();

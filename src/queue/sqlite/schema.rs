@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- |
 //! | queued | set | kept | put, retry; then settle |
 //! | waiting, deferred | set | kept | settle; correct_times and retry make it due |
-//! | held | null | kept | hold; retry |
+//! | held | null | kept | hold, hold_message; release, retry |
 //! | delivered | null | deleted | settle; purge deletes the record |
 //! | failed | null | kept | settle; retry, purge |
 //! | aside | null | kept | a row that cannot be read, in quarantine; only drop |
@@ -20,7 +20,7 @@
 //! | --- | --- | --- |
 //! | pool, lane | which accounts may take it, and how urgent it is | put; assign changes the pool while it is not final |
 //! | client_key | counts as one client where clients share an account | put |
-//! | unknown_since | when an unknown reply first refused it | settle, once; retry removes it |
+//! | unknown_since | when an unknown reply first refused it | settle, once; retry and release remove it |
 //! | chunk, strict | what an attempt has taught about the message | settle, for good |
 //! | held, trouble | why it is held, and the words for it | hold, hold_message; release, retry |
 //! | stripped | 1: it failed, and its content was deleted | purge |
@@ -28,14 +28,14 @@
 //!
 //! `usage` has one row for an account and a minute since 1970, written by settle and add_usage, deleted by purge. `account`
 //! has the saved states, written by settle and save_account_state. `saved_time` has one row. `command` has what operators
-//! ordered; purge deletes old rows.
+//! ordered, by a place that is never used twice (`command_log`); purge deletes old rows.
 //!
 //! The history: `history_new` has the finished messages that the index lacks; `history_block` and `history_term` are the
 //! index of the others, by blocks of `seq` (`history_index`).
 //!
 //! A test holds each frequent query to its index: the messages of a client in a line by due time (`message_line`); messages and
 //! octets by state, pool and lane (`message_place`); deferred messages by due time (`message_deferred`); failures to report
-//! (`message_untold`); old records (`message_finished`).
+//! (`message_untold`); old records (`message_finished`); commands by place and by time (`command_at`).
 
 use rusqlite::Connection;
 

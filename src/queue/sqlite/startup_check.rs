@@ -134,7 +134,9 @@ fn damaged_lines(conn: &Connection) -> rusqlite::Result<Vec<([Vec<u8>; 3], Lane)
 pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut StartupReport) -> rusqlite::Result<()> {
     // A missing table is found now, not when an attempt has ended. Only that: a damaged page in one of them is no reason
     // to keep the mail.
-    conn.prepare("SELECT account.state, minute, logins, outcome, seen FROM account, usage, recipient, saved_time")?;
+    conn.prepare(
+        "SELECT account.state, minute, logins, outcome, seen, origin FROM account, usage, recipient, saved_time, command",
+    )?;
     let named = check_rows(conn, spool, report)?;
     let quarantine = Quarantine::open(spool, report);
     for folder in entries(spool.folder(), report) {

@@ -263,6 +263,8 @@ impl FailedPut {
                 settlement.notice.iter().map(|notice| failed(notice.id)).collect()
             }
             Write::Retry(..)
+            | Write::HoldMessage(..)
+            | Write::Release(..)
             | Write::Drop(_)
             | Write::CorrectTimes { .. }
             | Write::Purge { .. }
@@ -270,6 +272,7 @@ impl FailedPut {
             | Write::AddUsage(_)
             | Write::SaveAccountState(_)
             | Write::SaveTime(_)
+            | Write::RecordCommand(_)
             | Write::Hold { .. }
             | Write::Quarantine { .. } => Vec::new(),
         }

@@ -23,6 +23,7 @@ use crate::queue::{
     Settled, Spool, StartupReport,
 };
 
+use super::backup::Source;
 use super::change::{Done, Write};
 use super::connection::{Database, Fault};
 use super::inspection_query::{InspectionQuery, Snapshot};
@@ -433,6 +434,12 @@ impl Writer {
             Ok(conn) => inspect(Ok(&InspectionQuery { conn, spool: &self.spool, folder, snapshot, stop })),
             Err(error) => inspect(Err(self.failed(&error))),
         }
+    }
+
+    /// What a backup copies.
+    pub(super) fn backup_source(&self) -> Source {
+        let (folder, database) = (self.database.folder().to_owned(), self.database.path());
+        Source { folder, database, identity: self.database.identity(), spool: self.spool.clone() }
     }
 
     fn snapshot(&self) -> Snapshot {

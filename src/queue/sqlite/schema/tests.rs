@@ -2,7 +2,7 @@
 
 use rusqlite::types::Null;
 
-use crate::queue::sqlite::{inspection_query, lease_query, settlement, startup_check};
+use crate::queue::sqlite::{command_log, inspection_query, lease_query, settlement, startup_check};
 
 use super::*;
 
@@ -27,6 +27,9 @@ fn each_query_has_its_index() {
         (inspection_query::OLDEST, "INDEX message_place (state=? AND pool=? AND lane=?)"),
         (inspection_query::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND lane=? AND due<?)"),
         (settlement::UNREPORTED, "COVERING INDEX message_untold"),
+        (command_log::PAGE, "INTEGER PRIMARY KEY (rowid<?)"),
+        (command_log::COUNT, "COVERING INDEX command_at (at>? AND at<?)"),
+        (command_log::OLD, "COVERING INDEX command_at (at>? AND at<?)"),
     ] {
         let plan = plan(&conn, sql);
         // To go through all of a partial index is no scan: it holds what is asked for, and nothing else.
