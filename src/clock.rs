@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 mod manual;
+mod written;
 
 pub use manual::Worker;
+pub use written::TIME_EXAMPLES;
 
 use manual::Manual;
 
@@ -56,6 +58,13 @@ impl Timestamp {
     /// The date for a log line or a person, in the machine's time zone: `2026-11-21T18:00:00.123+08:00`.
     pub fn rfc3339(self) -> String {
         self.zoned().strftime("%Y-%m-%dT%H:%M:%S.%3f%:z").to_string()
+    }
+
+    /// The beginning of its day in the machine's time zone.
+    #[must_use]
+    pub fn midnight(self) -> Timestamp {
+        let begin = self.zoned().start_of_day();
+        begin.map_or(self, |begin| Timestamp(begin.timestamp().as_millisecond()))
     }
 
     fn zoned(self) -> jiff::Zoned {

@@ -24,6 +24,27 @@ impl Tongue {
     }
 }
 
+/// A text in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// English.
+    pub en: String,
+    /// Chinese.
+    pub zh: String,
+}
+
+impl Words {
+    /// The text in this language.
+    pub fn pick(&self, tongue: impl Into<Tongue>) -> &str {
+        tongue.into().pick(&self.en, &self.zh)
+    }
+}
+
+/// Both languages of one text.
+pub fn words(en: impl Into<String>, zh: impl Into<String>) -> Words {
+    Words { en: en.into(), zh: zh.into() }
+}
+
 /// What a notice or an alarm is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,7 @@
 //! What admin asks of accounts, of the running delivery or of the files of a stopped relay.
 //!
 //! Not here: what pausing does to mail (`delivery`), and how it is shown (`cli`). Invariant: a name that no account has
-//! is answered with an error that lists those there are; nothing is changed then.
+//! is answered with an error that lists the accounts; nothing is changed then.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,9 @@ use crate::clock::Timestamp;
 use crate::delivery::alert_sender::ChannelTest;
 use crate::delivery::{ConnectedAccount, Delivery};
 use crate::mail::Lane;
-use crate::queue::{QueueEntry, QueueError};
+use crate::queue::QueueEntry;
+
+use super::error::{AdminError, no_such_account, not_written};
 
 /// An answer: boxed, so that one `dyn Accounts` serves a running relay and a stopped one.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -31,31 +33,31 @@ pub trait Accounts: Send + Sync + 'static {
     /// All of them, in the order of the settings.
     fn list(&self) -> Answer<'_, Vec<AccountStatus>>;
 
-    /// Stops sending through the account `name` until somebody resumes it. Its mail waits, and spends no try. `reason`
+    /// The pools of the settings that have this account.
+    fn pools_with(&self, account: &str) -> Vec<String>;
+
+    /// The header block with which the account would send this message that would take it now: the first one of its pool.
+    /// As stored when there is none.
+    fn outgoing_head(&self, entry: &QueueEntry, stored: &[u8]) -> Vec<u8>;
+
+    /// Stops sending through the account `name` until an operator resumes it. Its mail waits, and spends no try. `reason`
     /// is for those who look at it later.
     ///
     /// # Errors
-    /// One sentence: there is no such account, or the state could not be written.
-    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>>;
+    /// [`no_such_account`], or the state could not be written.
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), AdminError>>;
 
     /// Makes the account `name` ready, whatever kept it from that: an operator, or the provider.
     ///
     /// # Errors
     /// As [`Accounts::pause`].
-    fn resume(&self, name: String) -> Answer<'_, Result<(), String>>;
+    fn resume(&self, name: String) -> Answer<'_, Result<(), AdminError>>;
 
     /// Sends a test alert over every channel that alerts use; an empty list: there is none.
     ///
     /// # Errors
-    /// One sentence: the settings of a stopped relay cannot be used.
-    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>>;
-}
-
-/// The sentence for a name that no account has.
-pub fn no_such_account<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let there = if known.is_empty() { "there is none".to_owned() } else { format!("there is: {}", known.join(", ")) };
-    format!("there is no account `{}`; {there}", name.escape_debug())
+    /// The settings of a stopped relay cannot be used.
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, AdminError>>;
 }
 
 impl Accounts for Delivery {
@@ -71,45 +73,38 @@ impl Accounts for Delivery {
         self.new_pool(entry)
     }
 
+    fn pools_with(&self, account: &str) -> Vec<String> {
+        self.pools_with(account)
+    }
+
+    fn outgoing_head(&self, entry: &QueueEntry, stored: &[u8]) -> Vec<u8> {
+        self.outgoing_head(entry, stored)
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountStatus>> {
         Box::pin(self.statuses())
     }
 
-    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), AdminError>> {
         Box::pin(async move {
             let account = known(self, &name)?;
-            self.pause(account, reason.as_deref().unwrap_or("")).await.map_err(not_written)
+            self.pause(account, reason.as_deref().unwrap_or("")).await.map_err(|error| not_written(&error))
         })
     }
 
-    fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
+    fn resume(&self, name: String) -> Answer<'_, Result<(), AdminError>> {
         Box::pin(async move {
             let account = known(self, &name)?;
-            self.resume(account).await.map_err(not_written)
+            self.resume(account).await.map_err(|error| not_written(&error))
         })
     }
 
-    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>> {
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, AdminError>> {
         Box::pin(async { Ok(Delivery::test_alerts(self).await) })
     }
 }
 
-fn not_written(error: QueueError) -> String {
-    format!("done, but it could not be written, so it would not outlive a restart: {error}")
-}
-
-fn known<'a>(delivery: &'a Delivery, name: &str) -> Result<&'a ConnectedAccount, String> {
+fn known<'a>(delivery: &'a Delivery, name: &str) -> Result<&'a ConnectedAccount, AdminError> {
     let names = || delivery.accounts().iter().map(|pair| pair.name());
     delivery.account(name).map(|pair| &**pair).ok_or_else(|| no_such_account(name, names()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_name_is_answered_with_the_right_ones() {
-        assert_eq!(no_such_account("x", ["a", "b"]), "there is no account `x`; there is: a, b");
-        assert_eq!(no_such_account("\u{1b}[2J", []), "there is no account `\\u{1b}[2J`; there is none");
-    }
 }

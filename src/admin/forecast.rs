@@ -11,7 +11,8 @@ use crate::mail::{ClientKey, Lane};
 use crate::queue::{MessageFilter, MessageState, Queue, QueueEntry, QueueError};
 
 use super::accounts::Accounts;
-use super::command::MessageStatus;
+use super::command::Order;
+use super::view::MessageStatus;
 
 /// Waiting messages are looked at up to this number; those behind them get the estimate of this place.
 const FARTHEST: usize = 10_000;
@@ -49,10 +50,24 @@ fn recipients(entry: &QueueEntry) -> u64 {
 }
 
 /// The messages of a list, with the times at which those that wait may leave. What the list leaves out is not counted.
-pub(super) fn of_list(accounts: &dyn Accounts, entries: &[QueueEntry]) -> Vec<MessageStatus> {
-    let waiting: Vec<&QueueEntry> = entries.iter().filter(|entry| entry.state == MessageState::Waiting).collect();
+pub(super) fn of_list(accounts: &dyn Accounts, entries: &[QueueEntry], order: Order) -> Vec<MessageStatus> {
+    match order {
+        Order::Oldest => oldest_first(accounts, entries.iter()),
+        Order::Newest => {
+            let mut messages = oldest_first(accounts, entries.iter().rev());
+            messages.reverse();
+            messages
+        }
+    }
+}
+
+fn oldest_first<'a>(
+    accounts: &dyn Accounts,
+    entries: impl Iterator<Item = &'a QueueEntry> + Clone,
+) -> Vec<MessageStatus> {
+    let waiting: Vec<&QueueEntry> = entries.clone().filter(|entry| entry.state == MessageState::Waiting).collect();
     let mut lines: HashMap<(&str, Lane), Line<'_>> = HashMap::new();
-    let mut messages = Vec::with_capacity(entries.len());
+    let mut messages = Vec::new();
     for entry in entries {
         let message = MessageStatus::from(entry);
         if entry.state != MessageState::Waiting {

@@ -1,14 +1,32 @@
 //! Commands of an operator about the queue and the accounts, and the way they reach a running relay.
 //!
-//! [`command`] says what may be asked and answers it from the queue and from the [`accounts`]; [`control`] carries commands over a socket in the data
-//! folder, so that `yizhan queue ...` works while the relay runs. While it is stopped the command line opens the queue
-//! itself and uses [`command`] directly. Not here: HTTP, which comes with a later version and will use the same commands.
+//! [`command`] says what may be asked, [`reply`] the answers; [`Admin`] carries commands out on the queue and the [`accounts`].
+//! [`control`] carries them over a socket in the data folder, so that `yizhan queue ...` works while the relay runs. While it
+//! is stopped the command line opens the queue itself and uses [`Admin`] directly. Both give the same answers, and so will
+//! HTTP.
 
 pub mod accounts;
+pub mod attention;
+mod caller;
+mod carry_out;
+pub mod change;
 pub mod channel_report;
 pub mod command;
+pub mod conditions;
+mod content;
 pub mod control;
+pub mod error;
 mod forecast;
+pub mod reply;
+pub mod status;
+pub mod view;
 
 pub use accounts::Accounts;
-pub use command::{AdminCommand, AdminReply};
+pub use caller::{Caller, user_name};
+pub use carry_out::{Admin, Answered};
+pub use command::{AdminCommand, MessageChange, Order, Selection};
+pub use conditions::MessageConditions;
+pub use content::MessageContent;
+pub use error::{AdminError, ErrorCode};
+pub use reply::AdminReply;
+pub use status::{HealthStatus, ListenerStatus, RelayFacts, RelayStatus, StatusSettings};

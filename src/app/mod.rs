@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::admin::control::Control;
+use crate::admin::{Admin, ListenerStatus, RelayFacts, StatusSettings};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::delivery::{self, ConnectedAccount, Delivery};
@@ -198,7 +199,7 @@ impl Relay {
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
         let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
         let door = chores::Door { counters: relay.counters.clone(), capacity, guard };
-        relay.launch(listeners, control, clock, door, data_dir);
+        relay.launch(listeners, control, clock, door, data_dir, settings.status());
         Ok(relay)
     }
 
@@ -209,6 +210,7 @@ impl Relay {
         clock: Clock,
         door: chores::Door,
         data_dir: std::path::PathBuf,
+        status: StatusSettings,
     ) {
         let (queue, drain) = (self.queue.clone(), self.drain.clone());
         for (name, addr) in &self.addresses {
@@ -223,8 +225,16 @@ impl Relay {
         for listener in listeners {
             vital("a listener", Box::pin(listener.run()));
         }
-        let (accounts, counters) = (Arc::new(self.delivery.clone()), self.counters.clone());
-        let control = control.run(queue.clone(), accounts, clock.clone(), counters, self.drain.clone());
+        let facts = RelayFacts {
+            since: clock.now(),
+            listeners: listening(&self.addresses),
+            capacity: door.capacity.clone(),
+            drain: self.drain.clone(),
+            counters: self.counters.clone(),
+        };
+        let admin = Admin::new(queue.clone(), Arc::new(self.delivery.clone()), clock.clone());
+        let admin = admin.with_settings(status).of_relay(facts);
+        let control = control.run(admin, self.counters.clone(), self.drain.clone());
         vital("the control socket", Box::pin(control));
         vital("the chores", Box::pin(chores::run(queue, clock, door, data_dir, self.drain.clone())));
         let delivery = self.delivery.clone();
@@ -313,6 +323,11 @@ impl Relay {
         tracing::info!(event = "stopped", finished);
         finished
     }
+}
+
+fn listening(addresses: &[(String, SocketAddr)]) -> Vec<ListenerStatus> {
+    let one = |(name, addr): &(String, SocketAddr)| ListenerStatus { name: name.clone(), address: addr.to_string() };
+    addresses.iter().map(one).collect()
 }
 
 /// What a delivery shares with the rest of the process.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::account::AccountStatus;
 use crate::admin::accounts::{Accounts, Answer};
+use crate::admin::error::AdminError;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::delivery::Delivery;
@@ -71,8 +72,8 @@ pub async fn read_secrets(settings: &Settings) {
 struct Offline(Delivery, Settings);
 
 impl Offline {
-    async fn restored(&self) -> Result<&Delivery, String> {
-        self.0.restore().await.map_err(|error| error.to_string())?;
+    async fn restored(&self) -> Result<&Delivery, AdminError> {
+        self.0.restore().await?;
         Ok(&self.0)
     }
 }
@@ -91,6 +92,14 @@ impl Accounts for Offline {
         self.0.new_pool(entry)
     }
 
+    fn pools_with(&self, account: &str) -> Vec<String> {
+        self.0.pools_with(account)
+    }
+
+    fn outgoing_head(&self, entry: &QueueEntry, stored: &[u8]) -> Vec<u8> {
+        self.0.outgoing_head(entry, stored)
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountStatus>> {
         Box::pin(async {
             // What cannot be read is said in the log by those who tried.
@@ -99,15 +108,18 @@ impl Accounts for Offline {
         })
     }
 
-    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), AdminError>> {
         Box::pin(async move { Accounts::pause(self.restored().await?, name, reason).await })
     }
 
-    fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
+    fn resume(&self, name: String) -> Answer<'_, Result<(), AdminError>> {
         Box::pin(async move { Accounts::resume(self.restored().await?, name).await })
     }
 
-    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>> {
-        Box::pin(async { test_alerts_offline(&self.1, &Clock::system()).await.map_err(|error| error.to_string()) })
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, AdminError>> {
+        Box::pin(async {
+            let tested = test_alerts_offline(&self.1, &Clock::system()).await;
+            tested.map_err(|error| AdminError::bad_settings(&error.to_string()))
+        })
     }
 }

@@ -7,12 +7,15 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::account::status::{AccountStatus, BudgetStatus};
-use crate::admin::command::{AdminCommand, AdminReply};
+use crate::admin::{AdminCommand, AdminReply};
 
+use super::failure::{another_answer, refuse};
+use super::message_words::wall_time;
 use super::relay_client;
 use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, harmless};
 use super::settings_arguments::SettingsArguments;
+use super::table;
 
 /// What `account` takes.
 #[derive(Args)]
@@ -53,55 +56,43 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         Action::Pause { name, reason } => AdminCommand::PauseAccount { name, reason },
         Action::Resume { name } => AdminCommand::ResumeAccount { name },
     };
-    let replies = runtime::start()?.block_on(relay_client::ask(&settings, std::slice::from_ref(&command)))?;
-    let mut code = ExitCode::SUCCESS;
-    for reply in &replies {
-        if arguments.json {
-            screen::say_json(reply)?;
-        } else {
-            show(&command, reply, lang);
+    let reply = runtime::start()?.block_on(relay_client::ask(&settings, &command, lang))?;
+    match &reply {
+        AdminReply::Refused { error } => return refuse(error, arguments.json, lang),
+        AdminReply::Accounts { .. } | AdminReply::Account { .. } if arguments.json => {
+            screen::say_json(&reply.in_language(lang)?)?;
         }
-        if let AdminReply::Refused(_) = reply {
-            code = ExitCode::FAILURE;
-        }
-    }
-    Ok(code)
-}
-
-fn show(command: &AdminCommand, reply: &AdminReply, lang: Lang) {
-    match (command, reply) {
-        (_, AdminReply::Accounts(accounts)) if accounts.is_empty() => {
+        AdminReply::Accounts { accounts, .. } if accounts.is_empty() => {
             screen::say(lang.pick("There is no account in the settings.", "配置中没有账号。"));
         }
-        (_, AdminReply::Accounts(accounts)) => {
-            screen::print(&table(accounts, lang));
+        AdminReply::Accounts { accounts, .. } => {
+            screen::print(&accounts_table(accounts, lang));
             let paint = Paint::new();
             accounts.iter().for_each(|account| details(account, lang, paint));
         }
-        (AdminCommand::PauseAccount { name, .. }, AdminReply::Done) => screen::say(&match lang {
-            Lang::En => format!("{name} is paused; `yizhan account resume {name}` goes on"),
-            Lang::Zh => format!("{name} 已暂停；用 `yizhan account resume {name}` 恢复"),
+        AdminReply::Account { account, paused: true } => screen::say(&match lang {
+            Lang::En => format!("{account} is paused; `yizhan account resume {account}` goes on"),
+            Lang::Zh => format!("{account} 已暂停；用 `yizhan account resume {account}` 恢复"),
         }),
-        (AdminCommand::ResumeAccount { name }, AdminReply::Done) => {
-            screen::say(&format!("{name} {}", lang.pick("is ready", "已恢复")));
+        AdminReply::Account { account, paused: false } => {
+            screen::say(&format!("{account} {}", lang.pick("is ready", "已恢复")));
         }
-        (_, AdminReply::Refused(reason)) => screen::complain(&harmless(reason)),
-        (
-            _,
-            AdminReply::Done
-            | AdminReply::StillWaits(_)
-            | AdminReply::Depth(_)
-            | AdminReply::Notices(_)
-            | AdminReply::Messages(_)
-            | AdminReply::Message(..),
-        ) => {
-            screen::complain(lang.pick("the relay gave an answer to something else", "中继的回答与请求不符"));
-        }
+        AdminReply::Messages { .. }
+        | AdminReply::Message { .. }
+        | AdminReply::Changed { .. }
+        | AdminReply::Export { .. }
+        | AdminReply::Commands { .. }
+        | AdminReply::Backup { .. }
+        | AdminReply::Depth { .. }
+        | AdminReply::Notices { .. }
+        | AdminReply::Status { .. }
+        | AdminReply::Health { .. } => return Err(another_answer(lang)),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// All accounts, one line each, in columns as wide as their widest cell.
-fn table(accounts: &[AccountStatus], lang: Lang) -> String {
+fn accounts_table(accounts: &[AccountStatus], lang: Lang) -> String {
     let head = match lang {
         Lang::En => ["NAME", "STATE", "WHY", "UNTIL", "BUDGET LEFT", "WAITING", "NEXT"],
         Lang::Zh => ["账号", "状态", "原因", "直到", "剩余额度", "等待", "下一封"],
@@ -113,25 +104,17 @@ fn table(accounts: &[AccountStatus], lang: Lang) -> String {
             account.name.clone(),
             state(account, lang).to_owned(),
             account.cause.clone().unwrap_or_else(dash),
-            account.until.as_deref().map_or_else(dash, short),
+            account.until.as_deref().map_or_else(dash, wall_time),
             if budget.is_empty() { dash() } else { budget.join(", ") },
             account.waiting.to_string(),
-            account.next.as_deref().map_or_else(|| lang.pick("now", "随时").to_owned(), short),
+            account.next.as_deref().map_or_else(|| lang.pick("now", "随时").to_owned(), wall_time),
         ]
     };
     let rows: Vec<[String; 7]> = std::iter::once(head.map(str::to_owned))
         .chain(accounts.iter().map(row))
         .map(|row| row.map(|c| harmless(&c)))
         .collect();
-    let widths: Vec<usize> = (0..7).map(|i| rows.iter().map(|row| width(&row[i])).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &rows {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, w)| format!("{cell}{}", " ".repeat(w - width(cell)))).collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    table::table(&rows, None, &[])
 }
 
 /// Why an account is not ready, and what to do about it.
@@ -189,17 +172,6 @@ fn left(budget: &BudgetStatus) -> String {
     format!("{}/{} {window}{unit}", budget.left, budget.limit)
 }
 
-/// A time without fractions and offset, as it stands on the wall: `2026-11-21 18:00:00`.
-fn short(time: &str) -> String {
-    time.get(..19).map_or_else(|| time.to_owned(), |text| text.replacen('T', " ", 1))
-}
-
-/// Columns that a text takes on a terminal: East Asian wide characters take two (Unicode Standard Annex 11).
-fn width(text: &str) -> usize {
-    let wide = |c: char| matches!(u32::from(c), 0x1100..=0x115f | 0x2e80..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f | 0xff00..=0xff60);
-    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,12 +198,12 @@ mod tests {
     #[test]
     fn the_table_is_aligned_in_both_languages() {
         assert_eq!(
-            table(&[view()], Lang::En),
+            accounts_table(&[view()], Lang::En),
             "NAME    STATE    WHY    UNTIL                BUDGET LEFT                     WAITING  NEXT\n\
              office  cooling  QQ-A3  2026-11-21 18:00:00  12/15 min, 80/100 h, 420/500 d  7        now\n"
         );
         assert_eq!(
-            table(&[view()], Lang::Zh),
+            accounts_table(&[view()], Lang::Zh),
             "账号    状态  原因   直到                 剩余额度                        等待  下一封\n\
              office  冷却  QQ-A3  2026-11-21 18:00:00  12/15 min, 80/100 h, 420/500 d  7     随时\n"
         );
@@ -240,6 +212,6 @@ mod tests {
     #[test]
     fn what_comes_from_a_relay_cannot_touch_the_terminal() {
         let odd = AccountStatus { name: "\u{1b}[2J".into(), state: "ready".into(), ..AccountStatus::default() };
-        assert!(!table(&[odd], Lang::En).contains('\u{1b}'));
+        assert!(!accounts_table(&[odd], Lang::En).contains('\u{1b}'));
     }
 }

@@ -1,6 +1,6 @@
 //! What a check found: how it ended, what was seen, why that is not good, and what to do; in both languages.
 
-use super::screen::Lang;
+pub(super) use crate::language::{Words, words};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,27 +35,6 @@ impl State {
             State::Skip => "跳过",
         }
     }
-}
-
-/// A text in both languages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Words {
-    /// English.
-    pub(super) en: String,
-    /// Chinese.
-    pub(super) zh: String,
-}
-
-impl Words {
-    /// The text in this language.
-    pub(super) fn pick(&self, lang: Lang) -> &str {
-        lang.pick(&self.en, &self.zh)
-    }
-}
-
-/// Both languages of one text.
-pub(super) fn words(en: impl Into<String>, zh: impl Into<String>) -> Words {
-    Words { en: en.into(), zh: zh.into() }
 }
 
 /// What a check found.

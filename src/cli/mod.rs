@@ -12,17 +12,23 @@ use clap::{Parser, Subcommand};
 use crate::telemetry::log;
 
 mod account;
+mod backup;
 mod check;
 mod demo;
 mod doctor;
 mod explain;
 mod exposed_files;
 mod failure;
+mod filter_arguments;
 mod finding;
 mod hash_password;
+mod health;
+mod history;
+mod message_words;
 mod notice;
 mod prompt;
 mod queue;
+mod queue_change;
 mod relay_client;
 mod repair;
 mod run;
@@ -31,6 +37,8 @@ mod sandbox;
 mod screen;
 pub mod serve;
 mod settings_arguments;
+mod status;
+mod table;
 
 use failure::CommandFailure;
 use screen::Lang;
@@ -68,10 +76,23 @@ enum Command {
     Demo(demo::Arguments),
     /// Print the effective settings, or every mistake in them 检查配置
     Check(SettingsArguments),
+    /// Is all well? One screen: accounts, what waits, what failed, what you must do now 总览
+    #[command(after_help = status::HELP)]
+    Status(status::Arguments),
+    /// Is the relay alive? Is it ready for mail? For HEALTHCHECK, probes and cron 健康检查
+    #[command(after_help = health::HELP)]
+    Health(health::Arguments),
     /// Try everything that sending needs, one line a check, with cause and remedy; sends nothing 体检
     Doctor(doctor::Arguments),
-    /// List, show, retry or drop queued messages; works while the relay runs and while it is stopped 查看队列
+    /// List, show, hold, release, retry, drop or export queued messages, also while the relay is stopped 查看队列
     Queue(queue::Arguments),
+    /// What came, when, and what became of it; who ordered what 收发记录
+    #[command(after_help = history::HELP)]
+    History(history::Arguments),
+    /// Write a consistent copy of the queue to a new file, also while the relay runs 备份队列
+    #[command(after_help = "The relay writes the file as its own user; it has mail in it and must be kept secret.\n\
+        Example 示例: yizhan backup /var/backups/yizhan-2026-11-30.db")]
+    Backup(backup::Arguments),
     /// List accounts, stop and resume sending through one; works while the relay runs and while it is stopped 账号状态
     Account(account::Arguments),
     /// Send a test alert over every channel that alerts use 测试告警通道
@@ -124,7 +145,11 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments, lang),
         Command::Check(arguments) => check::run(arguments, lang),
         Command::Doctor(arguments) => doctor::run(arguments, lang),
+        Command::Status(arguments) => status::run(arguments, lang),
+        Command::Health(arguments) => health::run(arguments, lang),
         Command::Queue(arguments) => queue::run(arguments, lang),
+        Command::History(arguments) => history::run(arguments, lang),
+        Command::Backup(arguments) => backup::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
         Command::Notice(arguments) => notice::run(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),

@@ -5,18 +5,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::admin::channel_report::ChannelReport;
-use crate::admin::command::{AdminCommand, AdminReply};
-use crate::admin::control;
+use crate::admin::{AdminCommand, AdminReply, control};
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::delivery::alert_sender::no_channel;
 use crate::message::notice::alarm::Remedy;
 
+use super::failure::{another_answer, refuse};
 use super::relay_client;
 use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, harmless};
@@ -43,47 +42,40 @@ enum Action {
 pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> {
     let settings = arguments.settings.load(true)?.settings;
     let Action::Test = arguments.action;
-    let reply = runtime::start()?.block_on(test(&settings))?;
-    if arguments.json {
-        screen::say_json(&reply)?;
-    }
-    let works = match &reply {
-        AdminReply::Notices(channels) => {
-            if !arguments.json {
-                show(channels, lang);
-            }
-            let has = |result: &str| channels.iter().any(|channel| channel.result == result);
-            has("sent") && !has("failed")
-        }
-        AdminReply::Refused(reason) => {
-            if !arguments.json {
-                screen::complain(&harmless(reason));
-            }
-            false
-        }
-        AdminReply::Messages(_)
-        | AdminReply::Message(..)
-        | AdminReply::Done
-        | AdminReply::StillWaits(_)
-        | AdminReply::Depth(_)
-        | AdminReply::Accounts(_) => {
-            screen::complain(lang.pick("the relay gave an answer to something else", "中继的回答与请求不符"));
-            false
-        }
+    let reply = runtime::start()?.block_on(test(&settings, lang))?;
+    let channels = match &reply {
+        AdminReply::Notices { channels, .. } => channels,
+        AdminReply::Refused { error } => return refuse(error, arguments.json, lang),
+        AdminReply::Messages { .. }
+        | AdminReply::Message { .. }
+        | AdminReply::Changed { .. }
+        | AdminReply::Export { .. }
+        | AdminReply::Commands { .. }
+        | AdminReply::Backup { .. }
+        | AdminReply::Depth { .. }
+        | AdminReply::Status { .. }
+        | AdminReply::Health { .. }
+        | AdminReply::Accounts { .. }
+        | AdminReply::Account { .. } => return Err(another_answer(lang)),
     };
-    Ok(if works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if arguments.json {
+        screen::say_json(&reply.in_language(lang)?)?;
+    } else {
+        show(channels, lang);
+    }
+    let has = |result: &str| channels.iter().any(|channel| channel.result == result);
+    Ok(if has("sent") && !has("failed") { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Asks the running relay; where none runs, tries what needs no relay.
-async fn test(settings: &Settings) -> anyhow::Result<AdminReply> {
+async fn test(settings: &Settings, lang: Lang) -> anyhow::Result<AdminReply> {
     app::read_secrets(settings).await;
     match control::ask(&settings.queue.data_dir, &AdminCommand::TestNotice {}).await {
         Ok(reply) => Ok(reply),
         Err(error) if relay_client::is_not_running(&error) => {
-            let channels = app::test_alerts_offline(settings, &Clock::system()).await?;
-            Ok(AdminReply::Notices(channels.into_iter().map(ChannelReport::from).collect()))
+            Ok(AdminReply::notices(app::test_alerts_offline(settings, &Clock::system()).await?))
         }
-        Err(error) => Err(error).context("the running relay did not answer"),
+        Err(error) => Err(relay_client::no_answer(&error, &settings.queue.data_dir, lang).into()),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::language::Tongue;
 use crate::secret::redact::redact;
 use crate::telemetry::escape::{harmless_json, obeyed};
 use crate::telemetry::log;
@@ -24,6 +25,15 @@ impl std::str::FromStr for Lang {
             "en" => Ok(Lang::En),
             "zh" => Ok(Lang::Zh),
             _ => Err("the languages are en and zh".to_owned()),
+        }
+    }
+}
+
+impl From<Lang> for Tongue {
+    fn from(lang: Lang) -> Tongue {
+        match lang {
+            Lang::En => Tongue::En,
+            Lang::Zh => Tongue::Zh,
         }
     }
 }

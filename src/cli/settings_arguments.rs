@@ -44,6 +44,12 @@ impl SettingsArguments {
         config::load(config::Sources::of_process(self.into_overrides(), can_ask))
     }
 
+    /// The data folder that the command line or the environment names, without a look at the settings file.
+    pub(super) fn named_data_dir(&self) -> Option<PathBuf> {
+        let variable = || std::env::var_os("YIZHAN_DATA_DIR").filter(|dir| !dir.is_empty());
+        self.data_dir.clone().or_else(|| variable().map(PathBuf::from))
+    }
+
     fn into_overrides(self) -> config::Overrides {
         config::Overrides {
             config: self.config,

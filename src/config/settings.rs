@@ -13,9 +13,10 @@ use jiff::tz::TimeZone;
 
 use crate::account::AccountProfile;
 use crate::account::budget::{BudgetLimits, Day};
+use crate::admin::StatusSettings;
 use crate::delivery::{DeliverySettings, RetrySchedule};
 use crate::intake::{Client, ListenerSettings, User};
-use crate::language::Language;
+use crate::language::{Language, words};
 use crate::limits::LimitSettings;
 use crate::mail::Address;
 use crate::message::sender_rewriting::FromPolicy;
@@ -147,6 +148,20 @@ impl Settings {
     /// Whether and why alerts about an account reach no one with these settings.
     pub fn unreached_alerts(&self) -> Option<Unreached> {
         Unreached::of(self.accounts.len(), self.notice.webhook.is_some(), &self.notice.to)
+    }
+
+    /// What a status needs of them.
+    pub fn status(&self) -> StatusSettings {
+        StatusSettings {
+            hostname: self.hostname.clone(),
+            oldest: Some(self.notice.relay.oldest).filter(|oldest| !oldest.is_zero()),
+            disk_needed: self.limits.disk_free,
+            disk_alert: self.notice.relay.disk_free,
+            silent: self.unreached_alerts().map(|why| {
+                let ((en, zh), (remedy_en, remedy_zh)) = (why.why(), why.remedy());
+                (words(en, zh), words(remedy_en, remedy_zh))
+            }),
+        }
     }
 
     /// The settings of the delivery.

@@ -44,6 +44,17 @@ impl AccountPools {
         self.pools.iter().find(|known| *known.pool == *pool).map_or(&[], |known| &known.accounts)
     }
 
+    /// The first choice of a pool.
+    pub(super) fn first_of(&self, pool: &str) -> Option<&Arc<ConnectedAccount>> {
+        self.of_pool(pool).next()
+    }
+
+    /// The pools that have this account.
+    pub(super) fn pools_with(&self, account: &str) -> Vec<String> {
+        let has = |pool: &&PoolAccounts| pool.accounts.iter().any(|&place| self.all[place].name() == account);
+        self.pools.iter().filter(has).map(|pool| pool.pool.to_string()).collect()
+    }
+
     /// The accounts of a pool, the first choice first.
     fn of_pool(&self, pool: &str) -> impl Iterator<Item = &Arc<ConnectedAccount>> {
         self.places(pool).iter().map(|&place| &self.all[place])

@@ -14,7 +14,7 @@ use crate::account::budget::Reservation;
 use crate::account::{AccountProfile, FeedbackEffect, UnderWay, Weighed};
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
-use crate::message::sender_rewriting::{FromPolicy, SenderRewrite, is_signed, rewrite_sender};
+use crate::message::sender_rewriting::{FromPolicy, is_signed};
 use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
 use crate::queue::{
     AccountUsage, Lease, MessageState, NextAttempt, QueueEntry, QueueError, RecipientOutcome, Settled, Settlement,
@@ -29,6 +29,7 @@ use super::account_pools::size;
 use super::connected_account::ConnectedAccount;
 use super::context::Context;
 use super::login_permit::{LoginPermit, Stage};
+use super::outgoing_head::{from_policy, outgoing_head};
 use super::settle::{Change, RecipientEvent, Tried, settle};
 
 /// Shown when the relay was stopped between the final dot and its reply.
@@ -89,8 +90,7 @@ impl Attempt {
         let mut places = lease.entry.offered(profile.recipients.max(1));
         let (reservation, _under_way) = pair.account.reserve(lease.entry.lane, places.len(), now).ok()?;
         places.truncate(reservation.recipients as usize);
-        // Its strictest form, once the provider has refused another one.
-        let policy = if lease.entry.strict { FromPolicy::MustEqualLogin } else { profile.policy };
+        let policy = from_policy(&lease.entry, profile);
         let (context, pair, stage) = (context.clone(), pair.clone(), Stage::default());
         Some(Attempt { context, pair, lease, places, reservation: Some(reservation), policy, stage, _under_way })
     }
@@ -189,11 +189,10 @@ impl Attempt {
 
     /// The message with the account's sender.
     fn letter(&self) -> Letter<'_> {
-        let AccountProfile { name, address, aliases, keep_dkim, .. } = self.pair.account.profile();
+        let profile = self.pair.account.profile();
+        let AccountProfile { name, address, .. } = profile;
         let Lease { entry, head: stored, body, .. } = &self.lease;
-        // Intake, which knows the client, has set the display name.
-        let rewrite = SenderRewrite { address, display: None, policy: self.policy, keep_dkim: *keep_dkim };
-        let head = rewrite_sender(stored, &rewrite, aliases);
+        let head = outgoing_head(stored, profile, self.policy);
         if is_signed(stored) && !is_signed(&head) {
             tracing::info!(event = "dkim_removed", id = %entry.id, account = name, "the account's From breaks the signature");
         }

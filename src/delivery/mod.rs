@@ -43,6 +43,7 @@ mod context;
 mod crashed_attempts;
 mod dispatcher;
 mod login_permit;
+mod outgoing_head;
 mod oversize;
 pub mod plan;
 mod recovery;
@@ -61,6 +62,7 @@ use account_store::AccountStore;
 use alert_sender::{AlertSender, ChannelTest};
 use context::{Context, FailedMessages, Wake};
 use dispatcher::Dispatcher;
+use outgoing_head::{from_policy, outgoing_head};
 use reporter::Reporter;
 use secret_watcher::SecretWatcher;
 
@@ -207,6 +209,26 @@ impl Delivery {
     /// `None` when its pool is still there, or none of its recipients is open.
     pub fn new_pool(&self, entry: &QueueEntry) -> Option<String> {
         self.0.context.accounts.new_pool(entry)
+    }
+
+    /// The pools of the settings that have this account.
+    pub fn pools_with(&self, account: &str) -> Vec<String> {
+        self.0.context.accounts.pools_with(account)
+    }
+
+    /// The header block with which the account would send this message that would take it now: the first one of its pool, or
+    /// of the pool that it would get if its own was removed. As stored when there is no account.
+    pub fn outgoing_head(&self, entry: &QueueEntry, stored: &[u8]) -> Vec<u8> {
+        let accounts = &self.0.context.accounts;
+        let new_pool = accounts.new_pool(entry);
+        let first = accounts.first_of(new_pool.as_deref().unwrap_or(&entry.pool));
+        first.or(accounts.all.first()).map_or_else(
+            || stored.to_vec(),
+            |pair| {
+                let profile = pair.account.profile();
+                outgoing_head(stored, profile, from_policy(entry, profile))
+            },
+        )
     }
 
     /// Takes over what the last process saved of the accounts; once.

@@ -57,6 +57,9 @@ pub trait Inspection: Send + Sync {
     /// Returns how full the queue is.
     fn depth(&self) -> QueueFuture<'_, QueueDepth>;
 
+    /// Returns how many messages were delivered, and how many failed, at `since` or later. Reads an index entry for each.
+    fn finished_since(&self, since: Timestamp) -> QueueFuture<'_, (u64, u64)>;
+
     /// Returns the octets of all messages that are not final. Takes no time.
     fn bytes(&self) -> QueueFuture<'_, u64>;
 

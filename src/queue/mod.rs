@@ -117,6 +117,12 @@ pub trait Queue: MessageQueue + AccountStore + Inspection + AuditLog + 'static {
     /// Deletes records that are older than the settings allow, a few at a time; true when there are more.
     fn purge(&self, now: Timestamp) -> QueueFuture<'_, bool>;
 
+    /// Writes a little and syncs it, so that it is known whether the queue can be written.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`] and others: it cannot.
+    fn check_write(&self, now: Timestamp) -> QueueFuture<'_, ()>;
+
     /// Saves the time in place of the one that was saved before.
     ///
     /// # Errors

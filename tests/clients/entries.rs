@@ -207,9 +207,9 @@ async fn the_log_and_the_queue_speak_of_clients_and_reasons() {
     assert!(chinese.contains(&format!("    date-added  {}\n", Repair::DateAdded.why_zh())), "{chinese}");
     let json: serde_json::Value =
         serde_json::from_str(&site.ask(&["queue", "--json", "show", &id]).await.with_code(0)).expect("JSON");
-    let message = &json["message"][0];
+    let message = &json["message"];
     assert_eq!((message["client"].as_str(), message["repairs"][0].as_str()), (Some("taipei"), Some("date-added")));
-    assert_eq!(message["reasons"]["date-added"], Repair::DateAdded.why());
+    assert_eq!(json["reasons"]["date-added"], Repair::DateAdded.why());
     let log = program.stop().await;
     let told = |event: &str| {
         log.iter().find(|line| event_of(line).as_deref() == Some(event)).unwrap_or_else(|| panic!("{event} in {log:?}"))

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use yizhan::account::status::{AccountStatus, BudgetStatus};
-use yizhan::admin::accounts::{Accounts, Answer, no_such_account};
+use yizhan::admin::accounts::{Accounts, Answer};
 use yizhan::admin::control::Control;
+use yizhan::admin::error::no_such_account;
+use yizhan::admin::{Admin, AdminError};
 use yizhan::clock::Clock;
 use yizhan::delivery::alert_sender::ChannelTest;
 use yizhan::drain::Drain;
@@ -22,7 +24,7 @@ use yizhan::sandbox::{Sandbox, SandboxLimits};
 use crate::support::folder::Folder;
 use crate::support::load::{Courier, letter};
 use crate::support::office::{USER, provider, until};
-use crate::support::program::{QUICK, Site, finish, yizhan};
+use crate::support::program::{QUICK, Site, field_of, finish, yizhan};
 
 /// Fails unless the text has every one of these words.
 #[track_caller]
@@ -34,13 +36,13 @@ fn says(text: &str, words: &[&str]) {
 
 /// Accounts that remember what was asked of them.
 #[derive(Default)]
-struct Made {
-    views: Mutex<Vec<AccountStatus>>,
+pub(super) struct Made {
+    pub(super) views: Mutex<Vec<AccountStatus>>,
     reasons: Mutex<Vec<Option<String>>>,
 }
 
 impl Made {
-    fn set(&self, name: &str, state: &str) -> Result<(), String> {
+    fn set(&self, name: &str, state: &str) -> Result<(), AdminError> {
         let mut views = self.views.lock().unwrap();
         let names: Vec<String> = views.iter().map(|view| view.name.clone()).collect();
         let view = views.iter_mut().find(|view| view.name == name);
@@ -63,11 +65,19 @@ impl Accounts for Made {
         None
     }
 
+    fn pools_with(&self, account: &str) -> Vec<String> {
+        vec![account.to_owned()]
+    }
+
+    fn outgoing_head(&self, _: &yizhan::queue::QueueEntry, stored: &[u8]) -> Vec<u8> {
+        [b"Sender: office@example.com\r\n", stored].concat()
+    }
+
     fn list(&self) -> Answer<'_, Vec<AccountStatus>> {
         Box::pin(async { self.views.lock().unwrap().clone() })
     }
 
-    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), String>> {
+    fn pause(&self, name: String, reason: Option<String>) -> Answer<'_, Result<(), AdminError>> {
         Box::pin(async move {
             self.set(&name, "paused")?;
             self.reasons.lock().unwrap().push(reason);
@@ -75,11 +85,11 @@ impl Accounts for Made {
         })
     }
 
-    fn resume(&self, name: String) -> Answer<'_, Result<(), String>> {
+    fn resume(&self, name: String) -> Answer<'_, Result<(), AdminError>> {
         Box::pin(async move { self.set(&name, "ready") })
     }
 
-    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, String>> {
+    fn test_alerts(&self) -> Answer<'_, Result<Vec<ChannelTest>, yizhan::admin::AdminError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 }
@@ -102,7 +112,8 @@ impl Counter {
         *made.views.lock().unwrap() = views;
         let control = Control::bind(&data_dir).expect("the folder is ours");
         let queue: Arc<dyn Queue> = Arc::new(queue);
-        tokio::spawn(control.run(queue, made.clone(), Clock::system(), Default::default(), drain.clone()));
+        let admin = Admin::new(queue, made.clone(), Clock::system());
+        tokio::spawn(control.run(admin, Default::default(), drain.clone()));
         Counter { folder, made, drain }
     }
 
@@ -119,7 +130,7 @@ impl Drop for Counter {
     }
 }
 
-fn cooling() -> AccountStatus {
+pub(super) fn cooling() -> AccountStatus {
     let budget = |unit: &str, window: &str, limit, left| BudgetStatus {
         unit: unit.into(),
         window: window.into(),
@@ -169,7 +180,7 @@ async fn json_is_the_view_itself() {
     let counter = Counter::open(vec![cooling(), ready()]).await;
     let ran = finish(counter.command(&["list", "--json"])).await;
     let value: Value = serde_json::from_str(&ran.with_code(0)).unwrap();
-    assert_eq!(value, serde_json::json!({ "accounts": [cooling(), ready()] }));
+    assert_eq!(value, serde_json::json!({ "accounts": [cooling(), ready()], "next": null, "total": 2 }));
     assert_eq!(value["accounts"][0]["budget"][0]["left"], 12);
     assert_eq!(value["accounts"][1]["until"], Value::Null);
 }
@@ -188,7 +199,8 @@ async fn pause_and_resume_reach_the_account() {
     says(&text, &["backup 已恢复"]);
     assert_eq!(state(), "ready");
     let ran = finish(counter.command(&["pause", "backup", "--json"])).await;
-    assert_eq!(ran.with_code(0).trim(), "\"done\"");
+    let value: Value = serde_json::from_str(&ran.with_code(0)).unwrap();
+    assert_eq!(value, serde_json::json!({ "account": "backup", "paused": true }));
 }
 
 #[tokio::test]
@@ -201,7 +213,11 @@ async fn a_wrong_name_exits_with_1_and_names_the_right_ones() {
     }
     let ran = finish(counter.command(&["resume", "nobody", "--json"])).await;
     let value: Value = serde_json::from_str(&ran.with_code(1)).unwrap();
-    says(value["refused"].as_str().unwrap(), &["nobody"]);
+    assert_eq!(value["error"]["code"], "no_account");
+    says(value["error"]["message"].as_str().unwrap(), &["nobody"]);
+    says(value["error"]["remedy"].as_str().unwrap(), &["backup"]);
+    let text = finish(counter.command(&["resume", "nobody", "--lang", "zh"])).await.with_code(1);
+    says(&text, &["没有账号 `nobody`", "现有账号：backup"]);
     finish(counter.command(&["pause"])).await.with_code(2);
     finish(counter.command(&["list", "--help"])).await.with_code(0);
 }
@@ -258,6 +274,10 @@ async fn mail_of_a_stopped_account_says_that_it_waits_for_a_person() {
     let (_sandbox, site) = site("await").await;
     let relay = site.start().await;
     site.ask(&["account", "pause", "office", "--reason", "moving"]).await.with_code(0);
+    let line = relay.event("command").await;
+    let fields = ["from", "command", "target", "result"].map(|name| field_of(&line, name).expect("a field"));
+    assert_eq!(fields, ["socket", "pause", "office reason=\"moving\"", "done"]);
+    assert!(field_of(&line, "who").is_some_and(|who| who.starts_with("uid ")), "{line}");
     let mut courier = Courier::connect(relay.door()).await.unwrap();
     courier.send(&letter("waits", 100)).await.unwrap();
     let waiting = async || {
@@ -272,8 +292,8 @@ async fn mail_of_a_stopped_account_says_that_it_waits_for_a_person() {
     let id = message["id"].as_str().unwrap();
     let ask = async |arguments: &[&str]| site.ask(arguments).await.with_code(0);
     says(&ask(&["queue", "list", "--lang", "en"]).await, &["waiting", "next=when-resumed", "lane=normal pool=office"]);
-    says(&ask(&["queue", "show", id, "--lang", "en"]).await, &["waiting until somebody resumes the account"]);
-    says(&ask(&["queue", "show", id, "--lang", "zh"]).await, &["next=待恢复账号", "等到有人恢复账号"]);
+    says(&ask(&["queue", "show", id, "--lang", "en"]).await, &["waiting until an operator resumes the account"]);
+    says(&ask(&["queue", "show", id, "--lang", "zh"]).await, &["next=待恢复账号", "等到操作员恢复账号"]);
     ask(&["account", "resume", "office"]).await;
     relay.event("delivered").await;
     relay.stop().await;

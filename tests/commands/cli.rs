@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use yizhan::sandbox::{Fault, SandboxLimits, Stage, What};
 
 use crate::support::load::{Courier, letter, token};
-use crate::support::office::{CODE, Device, provider};
+use crate::support::office::{CODE, Device, USER, provider};
 use crate::support::peers::{program, require_root};
 use crate::support::program::{Program, QUICK, Ran, Site, YIZHAN, clean, event_of, field_of, finish, yizhan};
 use crate::support::skip::{Missing, need};
@@ -49,11 +49,19 @@ async fn help_of_every_command_names_things() {
         (&["run"][..], &["--config", "--listen", "--allow", "--data-dir", "--sandbox", "YIZHAN_SECRET_FILE"][..]),
         (&["demo"], &["--keep", "--lang"]),
         (&["check"], &["--config", "--data-dir"]),
-        (&["queue"], &["list", "show", "retry", "drop", "--json"]),
-        (&["queue", "list"], &["--state", "--limit", "deferred"]),
+        (&["queue"], &["list", "show", "hold", "release", "retry", "drop", "export", "--json"]),
+        (
+            &["queue", "list"],
+            &["--state", "--limit", "deferred", "--newest", "--client", "--since", "yizhan queue list"],
+        ),
         (&["queue", "show"], &["ID"]),
-        (&["queue", "retry"], &["ID"]),
-        (&["queue", "drop"], &["ID"]),
+        (&["queue", "hold"], &["ID", "--reason", "--expect", "--client", "yizhan queue hold"]),
+        (&["queue", "release"], &["ID", "--expect"]),
+        (&["queue", "retry"], &["ID", "--expect"]),
+        (&["queue", "drop"], &["ID", "--expect", "yizhan queue export"]),
+        (&["queue", "export"], &["ID", "mail.eml"]),
+        (&["history"], &["--client", "--since", "--commands", "--cursor", "2026-11-30", "收发记录"]),
+        (&["backup"], &["FILE", "secret", "备份"]),
     ] {
         let arguments = [command, &["--help"]].concat();
         let text = ask(&arguments).await.with_code(0);
@@ -152,6 +160,7 @@ async fn the_queue_is_seen_and_changed_while_the_relay_runs_and_while_it_is_stop
     let (sandbox, site) = idle_site("queue").await;
     let relay = site.start().await;
     let ids = [send(&relay, "one").await, send(&relay, "two").await, send(&relay, "three").await];
+    let mut exports = Vec::new();
     // The same commands twice: first the relay answers, then the files.
     let mut relay = Some(relay);
     for dropped in &ids[..2] {
@@ -164,10 +173,22 @@ async fn the_queue_is_seen_and_changed_while_the_relay_runs_and_while_it_is_stop
         says(&site.ask(&["queue", "show", &ids[2]]).await.with_code(0), &[&ids[2], "Subject: three", "a@else.test"]);
         let text = site.ask(&["queue", "show", &ids[2], "--json"]).await.with_code(0);
         let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(shown["message"][0]["id"], ids[2].as_str(), "{text}");
-        assert!(shown["message"][1].as_str().unwrap().contains("Subject: three"), "{text}");
+        assert_eq!(shown["message"]["id"], ids[2].as_str(), "{text}");
+        assert_eq!(shown["message"]["subject"], "three");
+        assert!(shown["header"].as_str().unwrap().contains("Subject: three"), "{text}");
         assert!(site.ask(&["queue", "list", "--state", "failed"]).await.with_code(0).contains("No message"));
-        says(&site.ask(&["queue", "list", "--state", "lost"]).await.with_code(1), &["lost", "deferred"]);
+        says(&site.ask(&["queue", "list", "--state", "lost"]).await.with_code(2), &["lost", "deferred"]);
+        let exported = site.ask(&["queue", "export", &ids[2]]).await.with_code(0);
+        assert!(exported.contains(USER) && exported.contains("Subject: three\r\n"), "{exported}");
+        exports.push(exported);
+        let text = site.ask(&["history", "--subject", "three", "--since", "1h"]).await.with_code(0);
+        says(&text, &[&ids[2], "\"three\"", "1 match"]);
+        says(
+            &site.ask(&["queue", "drop", "--subject", "three"]).await.with_code(2),
+            &["1 message matches", "--expect 1"],
+        );
+        let many = site.ask(&["queue", "retry", "--subject", "three", "--expect", "1"]).await;
+        assert!(many.code == 0 && many.out == "1 message is due now\n" || many.err.contains("being sent"), "{many:?}");
         says(&site.ask(&["queue", "retry", &ids[2]]).await.with_code(0), &[&ids[2], "due now"]);
         drop_it(&site, dropped).await;
         if let Some(relay) = relay.take() {
@@ -181,6 +202,11 @@ async fn the_queue_is_seen_and_changed_while_the_relay_runs_and_while_it_is_stop
     let received = sandbox.received();
     assert_eq!(received.len(), 1, "what was dropped is never sent");
     assert_eq!(token(&received[0].data).as_deref(), Ok("three"));
+    // What was exported is what left, octet for octet.
+    let sent = String::from_utf8(received[0].data.to_vec()).unwrap();
+    assert!(exports == [sent.as_str(), sent.as_str()], "{exports:?}\n{sent:?}");
+    let gone = site.ask(&["queue", "export", &ids[2]]).await.with_code(2);
+    says(&gone, &["content", "deleted", "recipient"]);
 }
 
 /// Drops a message; a message that is being tried this moment is busy, and asked for again.
@@ -212,7 +238,7 @@ async fn a_048_an_odd_id_is_no_message_and_no_path() {
 
 async fn odd_ids(site: &Site) {
     let long = "a".repeat(10_000);
-    for command in ["show", "retry", "drop"] {
+    for command in ["show", "retry", "drop", "export"] {
         says(&site.ask(&["queue", command, "0123456789abcdef"]).await.with_code(2), &["no message"]);
         for id in [
             "../../etc/passwd",
@@ -232,7 +258,7 @@ async fn odd_ids(site: &Site) {
         }
     }
     let ran = site.ask(&["queue", "show", "../../etc/passwd", "--json"]).await;
-    assert!(serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()["refused"].is_string(), "{ran:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()["error"]["code"], "bad_id", "{ran:?}");
     ran.with_code(2);
 }
 

@@ -2,10 +2,15 @@
 
 mod account;
 mod account_settings;
+mod answers;
 mod bad_config;
+mod bulk;
 mod cli;
+mod control_socket;
+mod desk;
 mod doctor;
 mod explain;
+mod history;
 mod notice;
 mod repair;
 mod settings;

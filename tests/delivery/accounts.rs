@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::support::office::{CODE, Device, Office, PATIENCE, USER, field, until};
 use crate::support::pair::{self, SPARE, SPARE_CODE, add_account, burst, client, route};
 use yizhan::account::breaker::BreakerState;
-use yizhan::admin::command::carry_out;
-use yizhan::admin::{AdminCommand, AdminReply, control};
+use yizhan::admin::{Admin, AdminCommand, AdminReply, Caller, MessageChange, Selection, control};
 use yizhan::app::accounts_offline;
 use yizhan::config::Settings;
 use yizhan::intake::User;
@@ -214,8 +213,12 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     // By then the start has looked at what the last process left.
     office.send(&["b@else.test"], MAIL).await;
     office.received(1).await;
-    let retry = AdminCommand::Retry { id: id.to_string() };
-    assert_eq!(control::ask(&data, &retry).await.expect("it answers"), AdminReply::Done);
+    let retry = |id: Id| {
+        let (change, which) = (MessageChange::Retry, Selection::Ids(vec![id.to_string()]));
+        AdminCommand::Change { change, which, expect: None, reason: None }
+    };
+    let changed = AdminReply::Changed { changed: 1, skipped: Vec::new(), still_waiting: Vec::new() };
+    assert_eq!(control::ask(&data, &retry(id)).await.expect("it answers"), changed);
     let entry = office.wait_state(id, MessageState::Delivered).await;
     assert_eq!((entry.pool.as_str(), entry.account.as_deref()), ("other", Some("other")));
     // The same of a relay that does not run.
@@ -226,8 +229,8 @@ async fn a_retry_finds_an_account_when_that_of_the_message_is_gone() {
     let (queue, clock) =
         (Arc::new(SqliteQueue::open(&of.data_dir, own).expect("it is free").0), yizhan::clock::Clock::system());
     let accounts = accounts_offline(&settings, queue.clone(), &clock).expect("there is an account");
-    let retry = AdminCommand::Retry { id: other.to_string() };
-    assert_eq!(carry_out(queue.as_ref(), accounts.as_ref(), &clock, retry).await, AdminReply::Done);
+    let admin = Admin::new(queue.clone(), accounts, clock);
+    assert_eq!(admin.carry_out(&Caller::offline(), retry(other)).await.reply, changed);
     let entry = queue.show(other).await.expect("it is there").0;
     assert_eq!((entry.pool.as_str(), entry.state), ("other", MessageState::Queued));
 }
@@ -266,20 +269,24 @@ async fn the_control_socket_stops_an_account_as_well() {
     let data = office.settings.queue.data_dir.clone();
     let name = "office".to_owned();
     let pause = AdminCommand::PauseAccount { name: name.clone(), reason: Some("holidays".into()) };
-    assert_eq!(control::ask(&data, &pause).await.expect("it answers"), AdminReply::Done);
+    let state = |paused| AdminReply::Account { account: name.clone(), paused };
+    assert_eq!(control::ask(&data, &pause).await.expect("it answers"), state(true));
     let id = office.send(&["boss@else.test"], MAIL).await;
     waits_for_the_operator(&office, id).await;
     office = office.restart().await;
     waits_for_the_operator(&office, id).await;
     match control::ask(&data, &AdminCommand::Show { id: id.to_string() }).await.expect("it answers") {
-        AdminReply::Message(message, _) => assert_eq!((message.state.as_str(), message.next), ("waiting", None)),
+        AdminReply::Message { message, .. } => assert_eq!((message.state.as_str(), message.next), ("waiting", None)),
         other => panic!("{other:?}"),
     }
     match control::ask(&data, &AdminCommand::Accounts {}).await.expect("it answers") {
-        AdminReply::Accounts(views) => assert_eq!((views[0].state.as_str(), views[0].waiting), ("paused", 1)),
+        AdminReply::Accounts { accounts: views, .. } => {
+            assert_eq!((views[0].state.as_str(), views[0].waiting), ("paused", 1));
+        }
         other => panic!("{other:?}"),
     }
-    assert_eq!(control::ask(&data, &AdminCommand::ResumeAccount { name }).await.expect("it answers"), AdminReply::Done);
+    let resume = AdminCommand::ResumeAccount { name: name.clone() };
+    assert_eq!(control::ask(&data, &resume).await.expect("it answers"), state(false));
     office.received(1).await;
     assert_eq!(office.wait_state(id, MessageState::Delivered).await.tries, 0);
     office.relay.stop(PATIENCE).await;

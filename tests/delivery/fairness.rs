@@ -7,7 +7,8 @@ use crate::support::day::Day;
 use crate::support::office::{Device, Office, provider_at, until};
 use crate::support::pair::route;
 use bytes::Bytes;
-use yizhan::admin::command::{AdminCommand, AdminReply, MessageStatus, carry_out};
+use yizhan::admin::view::MessageStatus;
+use yizhan::admin::{Admin, AdminCommand, AdminReply, Caller, MessageChange, Selection};
 use yizhan::mail::{Address, ClientKey, Id, Lane, ReversePath};
 use yizhan::provider::Windows;
 use yizhan::queue::{MessageOrigin, MessageState, NewMessage, WaitReason};
@@ -72,12 +73,13 @@ fn subjects(office: &Office) -> Vec<String> {
 }
 
 async fn ask(office: &Office, day: &Day, order: AdminCommand) -> AdminReply {
-    carry_out(office.relay.queue().as_ref(), office.relay.delivery(), &day.clock(), order).await
+    let admin = Admin::new(office.relay.queue(), std::sync::Arc::new(office.relay.delivery().clone()), day.clock());
+    admin.carry_out(&Caller::offline(), order).await.reply
 }
 
 async fn shown(office: &Office, day: &Day, id: Id) -> MessageStatus {
     match ask(office, day, AdminCommand::Show { id: id.to_string() }).await {
-        AdminReply::Message(message, _) => *message,
+        AdminReply::Message { message, .. } => *message,
         other => panic!("{other:?}"),
     }
 }
@@ -172,8 +174,11 @@ async fn what_waits_for_a_budget_says_which_and_how_much_is_kept_for_alarms() {
     let depth = office.relay.queue().depth().await.expect("it answers");
     assert_eq!(depth.waiting, [depth.messages[MessageState::Waiting as usize], 0, 0, 0]);
     // A retry cannot open the budget, and says so.
-    match ask(&office, &day, AdminCommand::Retry { id: id.to_string() }).await {
-        AdminReply::StillWaits(message) => assert_eq!(message.reason, Some(budget(20, 2))),
+    let (change, which) = (MessageChange::Retry, Selection::Ids(vec![id.to_string()]));
+    match ask(&office, &day, AdminCommand::Change { change, which, expect: None, reason: None }).await {
+        AdminReply::Changed { changed: 1, still_waiting, .. } => {
+            assert_eq!(still_waiting[0].reason, Some(budget(20, 2)));
+        }
         other => panic!("{other:?}"),
     }
     // The forecast knows the turns: the scan goes before nearly all of the other client's mail.

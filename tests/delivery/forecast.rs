@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::day::Day;
 use crate::support::office::Office;
-use yizhan::admin::command::{AdminCommand, AdminReply, carry_out};
+use yizhan::admin::{Admin, AdminCommand, AdminReply, Caller, MessageConditions, Order};
 use yizhan::provider::Windows;
 use yizhan::queue::MessageState;
 use yizhan::sandbox::SandboxLimits;
@@ -13,10 +13,10 @@ const MAIL: &[u8] = b"From: scanner@office.lan\r\nSubject: scan\r\n\r\npage\r\n"
 
 /// What the list says of each message: its state and when it will go.
 async fn told(office: &Office, day: &Day, order: AdminCommand) -> Vec<(String, String, Option<String>)> {
-    let queue = office.relay.queue();
-    match carry_out(queue.as_ref(), office.relay.delivery(), &day.clock(), order).await {
-        AdminReply::Messages(messages) => messages.into_iter().map(|m| (m.id, m.state, m.next)).collect(),
-        AdminReply::Message(message, _) => vec![(message.id, message.state, message.next)],
+    let admin = Admin::new(office.relay.queue(), std::sync::Arc::new(office.relay.delivery().clone()), day.clock());
+    match admin.carry_out(&Caller::offline(), order).await.reply {
+        AdminReply::Messages { messages, .. } => messages.into_iter().map(|m| (m.id, m.state, m.next)).collect(),
+        AdminReply::Message { message, .. } => vec![(message.id, message.state, message.next)],
         other => panic!("{other:?}"),
     }
 }
@@ -35,7 +35,12 @@ async fn each_message_of_a_line_says_its_own_time_and_keeps_to_it() {
         day.clock().advance(Duration::from_millis(5));
     }
     day.rest().await;
-    let waiting = told(&office, &day, AdminCommand::List { states: vec!["waiting".into()], limit: 0 }).await;
+    let filter = MessageConditions { state: vec!["waiting".into()], ..MessageConditions::default() };
+    let list = |order| AdminCommand::Messages { filter: filter.clone(), order, cursor: None, limit: 0 };
+    let waiting = told(&office, &day, list(Order::Oldest)).await;
+    let mut newest = told(&office, &day, list(Order::Newest)).await;
+    newest.reverse();
+    assert_eq!(newest, waiting, "the order of the list changes no forecast");
     assert!(waiting.len() >= 9, "two go at once, the others wait: {waiting:?}");
     for (id, state, next) in &waiting {
         assert_eq!(state, "waiting");

@@ -278,7 +278,7 @@ async fn a_robot_gets_signatures_with_the_relays_time() {
 async fn test(office: &Office) -> Vec<(String, String)> {
     let data = office.folder.path().join("data");
     match control::ask(&data, &AdminCommand::TestNotice {}).await.expect("it answers") {
-        AdminReply::Notices(channels) => {
+        AdminReply::Notices { channels, .. } => {
             let remedied = channels.iter().all(|one| one.result != "failed" || one.remedy.is_some());
             assert!(remedied, "{channels:?}");
             channels.into_iter().map(|one| (one.channel, one.result)).collect()

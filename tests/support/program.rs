@@ -160,8 +160,8 @@ impl Site {
     /// How many messages of the running relay are in these states.
     pub async fn depth(&self, states: &[&str]) -> u64 {
         match control::ask(&self.data, &AdminCommand::Depth {}).await {
-            Ok(AdminReply::Depth(counts)) => {
-                counts.iter().filter(|(name, _)| states.contains(&name.as_str())).map(|(_, n)| n).sum()
+            Ok(AdminReply::Depth { depth }) => {
+                depth.states.iter().filter(|(name, _)| states.contains(&name.as_str())).map(|(_, n)| n).sum()
             }
             other => panic!("{other:?}"),
         }

@@ -17,18 +17,17 @@ use clap::Args;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::account::AccountStatus;
-use crate::admin::command::{AdminCommand, AdminReply, MessageStatus};
-use crate::admin::control;
+use crate::admin::view::MessageStatus;
+use crate::admin::{AdminCommand, AdminReply, MessageConditions, Order, control};
 use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
 use crate::intake::nat_detection;
-use crate::queue::MessageState;
 
 use super::exposed_files;
 use super::failure::CommandFailure;
 use super::finding::{Finding, Words, words};
 use super::prompt;
-use super::relay_client;
+use super::relay_client::{self, RelayClient};
 use super::runtime;
 use super::screen::Lang;
 use super::settings_arguments::SettingsArguments;
@@ -83,7 +82,10 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         accounts.retain(|one| one.name == *name);
         if accounts.is_empty() {
             let names = loaded.settings.accounts.iter().map(|one| one.name.as_str());
-            return Err(CommandFailure::general(crate::admin::accounts::no_such_account(name, names)).into());
+            return Err(CommandFailure::general(
+                crate::admin::error::no_such_account(name, names).sentence().pick(lang),
+            )
+            .into());
         }
     }
     let choice = match (no_login, login) {
@@ -170,15 +172,16 @@ struct Relay {
 /// Asks the running relay; when none runs, the queue itself, if it is ours.
 async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
     let data_dir = &settings.queue.data_dir;
-    let states = MessageState::ALL.iter().map(|state| state.name().to_owned()).collect();
-    let commands = [AdminCommand::Accounts {}, AdminCommand::List { states, limit: MESSAGES }];
+    let filter = MessageConditions::default();
+    let newest = AdminCommand::Messages { filter, order: Order::Newest, cursor: None, limit: MESSAGES };
+    let commands = [AdminCommand::Accounts {}, newest];
     let (runs, replies) = match control::ask(data_dir, &AdminCommand::Depth {}).await {
-        Ok(_) => (true, relay_client::ask(settings, &commands).await),
+        Ok(_) => (true, ask_relay(settings, &commands).await),
         // Whoever opens the files of another user may leave some behind that the relay cannot open any more.
         Err(error)
             if relay_client::is_not_running(&error) && relay_client::has_queue(data_dir) && is_mine(data_dir) =>
         {
-            (false, relay_client::ask_files(settings, &commands).await)
+            (false, relay_client::ask_files(settings, &commands, Lang::En).await)
         }
         Err(error) if relay_client::is_not_running(&error) => (false, Ok(Vec::new())),
         Err(error) => (true, Err(anyhow::Error::from(error))),
@@ -201,18 +204,33 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
     let mut relay = Relay { runs, ..Relay::default() };
     for reply in replies.unwrap_or_default() {
         match reply {
-            AdminReply::Accounts(accounts) => relay.accounts = accounts,
-            AdminReply::Messages(messages) => relay.messages = messages,
+            AdminReply::Accounts { accounts, .. } => relay.accounts = accounts,
+            AdminReply::Messages { messages, .. } => relay.messages = messages,
             // A relay of another version may refuse; then less is known.
-            AdminReply::Message(..)
-            | AdminReply::Done
-            | AdminReply::StillWaits(_)
-            | AdminReply::Depth(_)
-            | AdminReply::Notices(_)
-            | AdminReply::Refused(_) => {}
+            AdminReply::Refused { .. }
+            | AdminReply::Message { .. }
+            | AdminReply::Changed { .. }
+            | AdminReply::Export { .. }
+            | AdminReply::Commands { .. }
+            | AdminReply::Backup { .. }
+            | AdminReply::Depth { .. }
+            | AdminReply::Notices { .. }
+            | AdminReply::Status { .. }
+            | AdminReply::Health { .. }
+            | AdminReply::Account { .. } => {}
         }
     }
     relay
+}
+
+async fn ask_relay(settings: &Settings, commands: &[AdminCommand]) -> anyhow::Result<Vec<AdminReply>> {
+    let mut client = RelayClient::new(settings, Lang::En).await;
+    let mut replies = Vec::new();
+    for command in commands {
+        replies.push(client.ask(command).await?);
+    }
+    client.close().await?;
+    Ok(replies)
 }
 
 fn is_mine(folder: &Path) -> bool {

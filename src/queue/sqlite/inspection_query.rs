@@ -33,6 +33,8 @@ pub(super) const NEXT_LANE: &str =
 pub(super) const PLACE: &str =
     "SELECT id, seq FROM message WHERE state = ?1 AND pool = ?2 AND lane = ?3 AND id > ?4 ORDER BY id";
 /// The oldest message of one state, pool and lane.
+pub(super) const FINISHED: &str =
+    "SELECT count(*) FROM message WHERE state = ?1 AND finished IS NOT NULL AND finished >= ?2";
 pub(super) const OLDEST: &str =
     "SELECT received FROM message WHERE state = ?1 AND pool = ?2 AND lane = ?3 ORDER BY id LIMIT 1";
 /// The number of messages of one pool and lane that are deferred and due.
@@ -171,6 +173,16 @@ impl InspectionQuery<'_> {
             depth.oldest = self.oldest()?;
             Ok(depth)
         })
+    }
+
+    /// See [`crate::queue::Inspection::finished_since`].
+    pub(super) fn finished_since(&self, since: Timestamp) -> Result<(u64, u64), QueueError> {
+        let count = |state: MessageState| -> rusqlite::Result<u64> {
+            let mut statement = self.conn.prepare_cached(FINISHED)?;
+            let count = statement.query_row(params![state.name(), since.millis()], |row| row.get::<_, i64>(0));
+            count.map(|n| n.max(0) as u64)
+        };
+        self.read(|| Ok((count(MessageState::Delivered)?, count(MessageState::Failed)?)))
     }
 
     /// See [`crate::queue::Inspection::bytes_by_addr`]. An address that cannot be read has none.

@@ -404,6 +404,10 @@ impl Inspection for SqliteQueue {
         self.inspect(true, false, |query| query.depth())
     }
 
+    fn finished_since(&self, since: Timestamp) -> QueueFuture<'_, (u64, u64)> {
+        self.inspect(false, false, move |query| query.finished_since(since))
+    }
+
     fn bytes(&self) -> QueueFuture<'_, u64> {
         self.ask(true, |writer| Ok(writer.memory.counters.bytes()))
     }
@@ -434,6 +438,10 @@ impl Queue for SqliteQueue {
 
     fn purge(&self, now: Timestamp) -> QueueFuture<'_, bool> {
         Box::pin(self.change(Write::Purge { now, usage: true }))
+    }
+
+    fn check_write(&self, now: Timestamp) -> QueueFuture<'_, ()> {
+        self.write(Write::Check(now))
     }
 
     fn save_time(&self, saved: SavedTime) -> QueueFuture<'_, ()> {

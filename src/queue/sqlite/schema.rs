@@ -30,6 +30,8 @@
 //! has the saved states, written by settle and save_account_state. `saved_time` has one row. `command` has what operators
 //! ordered, by a place that is never used twice (`command_log`); purge deletes old rows.
 //!
+//! `write_check` has one row, which is written to find out whether the database can be.
+//!
 //! The history: `history_new` has the finished messages that the index lacks; `history_block` and `history_term` are the
 //! index of the others, by blocks of `seq` (`history_index`).
 //!
@@ -178,6 +180,10 @@ CREATE TABLE command (
     result TEXT NOT NULL
 ) STRICT;
 CREATE INDEX command_at ON command (at);
+CREATE TABLE write_check (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    at INTEGER NOT NULL
+) STRICT;
 ";
 
 /// The steps to a new database.

@@ -273,6 +273,7 @@ impl FailedPut {
             | Write::SaveAccountState(_)
             | Write::SaveTime(_)
             | Write::RecordCommand(_)
+            | Write::Check(_)
             | Write::Hold { .. }
             | Write::Quarantine { .. } => Vec::new(),
         }

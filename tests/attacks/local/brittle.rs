@@ -179,6 +179,9 @@ impl Inspection for Brittle {
     fn depth(&self) -> QueueFuture<'_, QueueDepth> {
         self.touch("depth").depth()
     }
+    fn finished_since(&self, since: Timestamp) -> QueueFuture<'_, (u64, u64)> {
+        self.touch("finished_since").finished_since(since)
+    }
     fn bytes(&self) -> QueueFuture<'_, u64> {
         self.touch("bytes").bytes()
     }
@@ -205,6 +208,9 @@ impl Queue for Brittle {
     }
     fn purge(&self, now: Timestamp) -> QueueFuture<'_, bool> {
         self.touch("purge").purge(now)
+    }
+    fn check_write(&self, now: Timestamp) -> QueueFuture<'_, ()> {
+        self.touch("check_write").check_write(now)
     }
     fn save_time(&self, saved: SavedTime) -> QueueFuture<'_, ()> {
         self.touch("save_time").save_time(saved)

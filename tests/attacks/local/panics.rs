@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use yizhan::admin::control;
-use yizhan::admin::{AdminCommand, AdminReply};
+use yizhan::admin::{AdminCommand, AdminReply, MessageConditions, Order};
 use yizhan::app::Relay;
 use yizhan::cli::serve::{Signals, serve};
 use yizhan::clock::{Clock, Timestamp};
@@ -130,10 +130,11 @@ async fn a_093_a_panic_before_an_outcome_is_written_gives_the_message_back_and_d
 async fn a_093_a_panic_in_an_order_ends_that_order_only() {
     let (office, queue) = office("order", |_| {}).await;
     let data = office.settings.queue.data_dir.clone();
-    queue.panic_at("list");
-    let list = AdminCommand::List { states: Vec::new(), limit: 0 };
+    queue.panic_at("search");
+    let filter = MessageConditions::default();
+    let list = AdminCommand::Messages { filter, order: Order::Newest, cursor: None, limit: 0 };
     assert!(control::ask(&data, &list).await.is_err(), "no answer is no good answer");
-    assert!(matches!(control::ask(&data, &list).await, Ok(AdminReply::Messages(_))));
+    assert!(matches!(control::ask(&data, &list).await, Ok(AdminReply::Messages { .. })));
     assert_eq!(panics(&office, "order"), 1);
     let id = office.send(&["a@else.test"], MAIL).await;
     office.wait_state(id, MessageState::Delivered).await;

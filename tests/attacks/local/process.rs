@@ -342,10 +342,13 @@ async fn a_092_a_secret_file_that_hangs_holds_up_nothing_but_log_ins() {
         asked.expect("the relay answers").expect("the socket works")
     };
     for _ in 0..3 {
-        let AdminReply::Accounts(accounts) = ask(AdminCommand::Accounts {}).await else { panic!("another answer") };
+        let AdminReply::Accounts { accounts, .. } = ask(AdminCommand::Accounts {}).await else {
+            panic!("another answer")
+        };
         assert_eq!(accounts[0].state, "cooling");
     }
-    assert_eq!(ask(AdminCommand::ResumeAccount { name: "office".to_owned() }).await, AdminReply::Done);
+    let resumed = AdminReply::Account { account: "office".to_owned(), paused: false };
+    assert_eq!(ask(AdminCommand::ResumeAccount { name: "office".to_owned() }).await, resumed);
     // The next log-in cannot read it either; that is said, and waits for the file.
     let why =
         relay.line("that the secret cannot be read", |line| line.contains("secret file").then(|| line.to_owned()));

@@ -26,6 +26,7 @@ fn each_query_has_its_index() {
         (inspection_query::PLACE, "COVERING INDEX message_place (state=? AND pool=? AND lane=? AND id>?)"),
         (inspection_query::OLDEST, "INDEX message_place (state=? AND pool=? AND lane=?)"),
         (inspection_query::DEFERRED, "COVERING INDEX message_deferred (state=? AND pool=? AND lane=? AND due<?)"),
+        (inspection_query::FINISHED, "COVERING INDEX message_finished (state=? AND finished>?)"),
         (settlement::UNREPORTED, "COVERING INDEX message_untold"),
         (command_log::PAGE, "INTEGER PRIMARY KEY (rowid<?)"),
         (command_log::COUNT, "COVERING INDEX command_at (at>? AND at<?)"),
