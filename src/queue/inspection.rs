@@ -48,7 +48,8 @@ pub trait Inspection: Send + Sync {
     /// Returns a page of the messages that fit `search`, finished or not, and how many fit in all.
     fn search(&self, search: MessageSearch) -> QueueFuture<'_, SearchPage>;
 
-    /// Returns one message with its header block and body (both empty once it is delivered).
+    /// Returns one message with its header block and body (both empty once it is delivered, or
+    /// once the content of a failed one is deleted).
     ///
     /// # Errors
     /// [`NotFound`](super::QueueError::NotFound).

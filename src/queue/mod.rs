@@ -14,8 +14,9 @@
 //!    state of the account are all written, or none of them. It consumes the lease, and it changes nothing when the lease is
 //!    no longer held. [`MessageQueue::mark_reported`] is one transaction as well: each failure is reported exactly once.
 //! 4. A body is deleted only after the change that no longer needs it is durable.
-//! 5. Only these are deleted: what [`MessageQueue::drop_message`] names, delivered bodies, and records older than the
-//!    settings allow. What is damaged is kept in quarantine and reported.
+//! 5. Only these are deleted: what [`MessageQueue::drop_message`] names, delivered bodies, and what is older than the
+//!    settings allow: records, and the content of failed messages, which can no longer be sent again then. What is damaged
+//!    is kept in quarantine and reported.
 //! 6. A message is leased only for a request that names its pool and its lane. The delivery decides which accounts a pool
 //!    has, and which lane goes first.
 //! 7. Clients share each account fairly (`fair`): no client delays the mail of another one by sending much.
@@ -30,6 +31,7 @@
 //! | before `put` or `put_all` answered | none of the messages, or all of them, whole (durable, the answer was lost) |
 //! | while leased | the message as it was before the lease |
 //! | before `settle` answered, or while it was pending | the state before or the state after, never a mixture; the same for `mark_reported` and `assign` |
+//! | while a finished message was indexed | indexed, or still to be indexed; a search finds it in both cases |
 //! | before `add_usage` answered | added, or not |
 //! | after a body was shared, before its `put` | a body without a message, moved to quarantine at the next start |
 //! | after the message was deleted, before its body | a body without a message, moved to quarantine at the next start |
@@ -53,6 +55,7 @@ mod fair;
 mod folder;
 mod inspection;
 mod messages;
+mod record_set;
 mod request;
 mod search;
 mod spool;
@@ -74,7 +77,7 @@ pub use state::{HoldReason, LONGEST_HOLD_TEXT, MessageState, NextAttempt, Recipi
 /// How long records are kept, in every backend.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetentionSettings {
-    /// How long the record of a finished message is kept, without its content.
+    /// How long the record of a finished message is kept. That of a failed one is kept for `keep_failed` at least.
     pub keep_records: Duration,
     /// How long the content of a failed message is kept, so that it can be sent again.
     pub keep_failed: Duration,

@@ -5,6 +5,7 @@ mod backup;
 mod contract;
 mod damage;
 mod fair;
+mod history;
 mod large;
 mod model;
 mod operators;

@@ -224,7 +224,8 @@ async fn damage_to_what_is_kept_of_accounts_stops_no_mail() {
 
 #[tokio::test]
 async fn a_table_that_is_missing_is_found_at_the_start() {
-    for table in ["usage", "account", "recipient", "content", "command"] {
+    let tables = ["usage", "account", "recipient", "content", "command", "history_new", "history_term", "deleted"];
+    for table in tables {
         let folder = Folder::new();
         drop(open_clean(folder.path()));
         edit(folder.path(), &format!("DROP TABLE {table}"));

@@ -6,164 +6,24 @@
 
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use crate::clock::{EARLIEST, Timestamp};
 use crate::mail::Id;
 use crate::queue::client_lines::ClientLine;
 use crate::queue::counters_and_leases::{CountersAndLeases, StateChange};
-use crate::queue::{
-    AccountState, AccountUsage, AuditRecord, HoldReason, LONGEST_POOL, MessageState, NewMessage, QueueError,
-    RetentionSettings, SavedTime, Settlement, Spool,
-};
+use crate::queue::{HoldReason, LONGEST_POOL, MessageState, NewMessage, QueueError, RetentionSettings, Spool};
 
 use super::connection::Failure;
-use super::{command_log, held, rows, settlement};
+use super::write::Write;
+use super::{command_log, held, history_index, rows, settlement};
 
 /// The most records that one purge deletes.
 const PURGE_STEP: usize = 256;
 
-/// A change that was asked for.
-#[derive(Debug)]
-pub(super) enum Write {
-    /// New messages, each with its checksum: all of them or none.
-    Put(Vec<(NewMessage, u32)>),
-    /// The end of an attempt; the number is the checksum of the notice, if there is one.
-    Settle {
-        id: Id,
-        token: u64,
-        settlement: Box<Settlement>,
-        notice_sum: u32,
-    },
-    Retry(Id, Timestamp),
-    HoldMessage(Id, HoldReason, String),
-    Release(Id, Timestamp),
-    Drop(Id),
-    CorrectTimes {
-        now: Timestamp,
-        latest: Timestamp,
-    },
-    /// Deletes old records, with `usage` old usage and old commands as well.
-    Purge {
-        now: Timestamp,
-        usage: bool,
-    },
-    Assign(Vec<(Id, String)>),
-    AddUsage(AccountUsage),
-    SaveAccountState(AccountState),
-    SaveTime(SavedTime),
-    RecordCommand(AuditRecord),
-    /// Writes a little, to find out whether that can be done.
-    Check(Timestamp),
-    /// The failures of these messages are reported; the number is the checksum of the notice, if there is one.
-    MarkReported {
-        notice: Option<Box<NewMessage>>,
-        notice_sum: u32,
-        ids: Vec<Id>,
-    },
-    /// The content of a leased message is damaged.
-    Hold {
-        token: u64,
-        reason: String,
-    },
-    /// The row of a message cannot be read.
-    Quarantine {
-        seq: i64,
-        reason: String,
-    },
-}
-
-impl Write {
-    /// Octets that the change keeps in memory until it is committed.
-    pub(super) fn octets(&self) -> usize {
-        let message = |message: &NewMessage| message.head.len() + message.body.in_memory().map_or(0, Bytes::len);
-        match self {
-            Write::Put(messages) => messages.iter().map(|(one, _)| message(one)).sum(),
-            Write::Settle { settlement, .. } => settlement.notice.as_deref().map_or(0, message),
-            Write::MarkReported { notice, .. } => notice.as_deref().map_or(0, message),
-            Write::Assign(changes) => changes.iter().map(|(id, pool)| id.as_str().len() + pool.len()).sum(),
-            Write::SaveAccountState(state) => state.state.len(),
-            Write::RecordCommand(record) => command_log::octets(record),
-            Write::HoldMessage(_, _, text) => text.len(),
-            Write::Retry(..)
-            | Write::Release(..)
-            | Write::Drop(_)
-            | Write::CorrectTimes { .. }
-            | Write::Purge { .. }
-            | Write::AddUsage(_)
-            | Write::SaveTime(_)
-            | Write::Check(_)
-            | Write::Hold { .. }
-            | Write::Quarantine { .. } => 0,
-        }
-    }
-
-    /// The time, if the change has one.
-    pub(super) fn time(&self) -> Option<Timestamp> {
-        if let Write::Put(messages) = self {
-            return messages.last().map(|(message, _)| message.received);
-        }
-        let (Write::Retry(_, now)
-        | Write::Release(_, now)
-        | Write::CorrectTimes { now, .. }
-        | Write::Purge { now, .. }) = self
-        else {
-            return None;
-        };
-        Some(*now)
-    }
-
-    /// Returns whether it stores mail that can be refused: its client tries again.
-    pub(super) fn is_new_mail(&self) -> bool {
-        matches!(self, Write::Put(..))
-    }
-
-    /// Returns whether it finds a message to be damaged.
-    pub(super) fn finds_damage(&self) -> bool {
-        matches!(self, Write::Hold { .. } | Write::Quarantine { .. })
-    }
-
-    /// The number of recipients to which the provider was offered the message whose lease this ends.
-    pub(super) fn offered(&self) -> u32 {
-        let Write::Settle { settlement, .. } = self else { return 0 };
-        settlement.usage.as_ref().map_or(0, |usage| usage.recipients)
-    }
-
-    /// Removes what the change can do without, because a page was damaged; false when there is nothing of the kind. For a
-    /// damaged count neither may accepted mail be sent again, nor old records be kept.
-    pub(super) fn reduce(&mut self) -> bool {
-        if let Write::Purge { usage, .. } = self {
-            return std::mem::replace(usage, false);
-        }
-        let Write::Settle { settlement, .. } = self else { return false };
-        let used = settlement.usage.take().is_some();
-        settlement.account_state.take().is_some() || used
-    }
-
-    /// The messages that it stores, in the order of [`Done::stored`].
-    pub(super) fn into_messages(self) -> Vec<NewMessage> {
-        match self {
-            Write::Put(messages) => messages.into_iter().map(|(message, _)| message).collect(),
-            Write::Settle { settlement, .. } => settlement.notice.into_iter().map(|notice| *notice).collect(),
-            Write::MarkReported { notice, .. } => notice.into_iter().map(|notice| *notice).collect(),
-            Write::Retry(..)
-            | Write::HoldMessage(..)
-            | Write::Release(..)
-            | Write::Drop(_)
-            | Write::CorrectTimes { .. }
-            | Write::Purge { .. }
-            | Write::Assign(_)
-            | Write::AddUsage(_)
-            | Write::SaveAccountState(_)
-            | Write::SaveTime(_)
-            | Write::RecordCommand(_)
-            | Write::Check(_)
-            | Write::Hold { .. }
-            | Write::Quarantine { .. } => Vec::new(),
-        }
-    }
-}
+/// Failed messages whose content is old.
+pub(super) const OLD_CONTENT: &str = "SELECT seq FROM message INDEXED BY message_content \
+    WHERE state = 'failed' AND stripped = 0 AND finished < ?1 AND finished >= ?3 LIMIT ?2";
 
 /// What follows from a change once it is committed.
 #[derive(Debug, Default)]
@@ -182,6 +42,8 @@ pub(super) struct Done {
     pub(super) wake: bool,
     /// Whether content was deleted, so that pages are free.
     pub(super) freed: bool,
+    /// Whether a block of the history is empty now.
+    pub(super) emptied: bool,
     /// Whether purge has more to do.
     pub(super) more: bool,
     /// Due times were corrected: to this time, and those of deferred messages that were later than the second one.
@@ -274,11 +136,9 @@ impl Context<'_> {
                 }
                 Some(HoldReason::Damaged) | None => {}
             },
-            MessageState::Queued
-            | MessageState::Sending
-            | MessageState::Waiting
-            | MessageState::Deferred
-            | MessageState::Failed => {}
+            MessageState::Queued | MessageState::Sending | MessageState::Waiting | MessageState::Deferred => {}
+            MessageState::Failed if self.is_stripped(found.seq)? => return Err(QueueError::NoContent(id).into()),
+            MessageState::Failed => done.emptied |= history_index::withdraw(self.conn, found.seq)?,
         }
         held::let_go(self.conn, found.seq, now)?;
         held::open_failed(self.conn, found.seq)?;
@@ -314,6 +174,12 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// Returns whether the content of a failed message was deleted.
+    fn is_stripped(&self, seq: i64) -> rusqlite::Result<bool> {
+        let sql = "SELECT stripped <> 0 FROM message WHERE seq = ?1";
+        self.conn.prepare_cached(sql)?.query_row([seq], |row| row.get(0))
+    }
+
     fn drop_message(&self, id: Id, done: &mut Done) -> Result<(), Failure> {
         let found = self.find(id)?;
         self.delete(found.seq, done)?;
@@ -328,6 +194,10 @@ impl Context<'_> {
     /// Deletes a message with everything it has.
     fn delete(&self, seq: i64, done: &mut Done) -> rusqlite::Result<()> {
         self.delete_content(seq, done)?;
+        done.emptied |= history_index::forget(self.conn, seq)?;
+        let sql = "INSERT INTO deleted (one, seq) SELECT 1, ?1 WHERE NOT EXISTS (SELECT 1 FROM message WHERE seq > ?1) \
+                   ON CONFLICT DO UPDATE SET seq = max(seq, ?1)";
+        self.execute(sql, [seq])?;
         // The recipients go with it (ON DELETE CASCADE).
         self.execute("DELETE FROM message WHERE seq = ?1", [seq]).map(drop)
     }
@@ -354,6 +224,7 @@ impl Context<'_> {
                        finished = CASE WHEN finished IS NULL THEN NULL ELSE max(finished, ?1) END \
                        WHERE id < ?2 AND received < ?3";
             let first = Id::new(EARLIEST, 0);
+            history_index::widen(self.conn, now, &first)?;
             changed += self.execute(sql, params![now.millis(), first.as_str(), EARLIEST.millis()])?;
             command_log::correct_times(self.conn, now)?;
         }
@@ -384,17 +255,27 @@ impl Context<'_> {
     fn purge(&self, now: Timestamp, usage: bool, done: &mut Done) -> Result<(), Failure> {
         // What was dated while the clock was not set is not old: see [`Context::correct_times`].
         let earliest = if now >= EARLIEST { EARLIEST.millis() } else { i64::MIN };
-        let RetentionSettings { keep_records: keep_delivered, keep_failed, .. } = self.retention;
-        for (state, keep) in [(MessageState::Delivered, keep_delivered), (MessageState::Failed, keep_failed)] {
+        let RetentionSettings { keep_records, keep_failed, .. } = self.retention;
+        let mut left = PURGE_STEP;
+        // A failed message that can still be sent again is not deleted.
+        let keep_failed_records = keep_records.max(keep_failed);
+        for (state, keep) in [(MessageState::Delivered, keep_records), (MessageState::Failed, keep_failed_records)] {
             let old = "state = ?1 AND finished IS NOT NULL AND finished < ?2 AND finished >= ?4 LIMIT ?3";
-            let left = (PURGE_STEP - done.moves.len()) as i64;
-            let parameters = params![state.name(), (now - keep).millis(), left, earliest];
+            let parameters = params![state.name(), (now - keep).millis(), left as i64, earliest];
             for found in Found::read_all(self.conn, old, parameters)? {
                 self.delete(found.seq, done)?;
                 done.moves.push(found.change(None, None));
+                left -= 1;
             }
         }
-        done.more = done.moves.len() == PURGE_STEP;
+        let parameters = params![(now - keep_failed).millis(), left as i64, earliest];
+        let mut old = self.conn.prepare_cached(OLD_CONTENT)?;
+        let old: Vec<i64> = old.query_map(parameters, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        for &seq in &old {
+            self.delete_content(seq, done)?;
+            self.execute("UPDATE message SET stripped = 1 WHERE seq = ?1", [seq])?;
+        }
+        done.more = left == old.len();
         if usage {
             settlement::forget_usage(self.conn, now)?;
             done.more |= command_log::forget(self.conn, now, PURGE_STEP)?;
@@ -464,6 +345,7 @@ impl Found {
 /// Holds a message whose content is damaged, with the reason where an operator sees it.
 pub(super) fn hold(conn: &Connection, seq: i64, reason: &str, done: &mut Done) -> rusqlite::Result<()> {
     let found = Found::by_seq(conn, seq)?;
+    done.emptied |= history_index::withdraw(conn, seq)?;
     held::hold(conn, seq, HoldReason::Damaged, reason)?;
     held::note_damage(conn, seq, reason)?;
     found.becomes(Some(MessageState::Held), None, done);
@@ -476,6 +358,7 @@ fn quarantine(conn: &Connection, seq: i64, reason: &str, done: &mut Done) -> Res
     if rows::entry(conn, seq).is_ok() {
         return Ok(hold(conn, seq, reason, done)?);
     }
+    done.emptied |= history_index::withdraw(conn, seq)?;
     let sql = "SELECT CAST(state AS TEXT), CAST(size AS INTEGER), pool, lane, client_key FROM message WHERE seq = ?1";
     let before = conn.prepare_cached(sql)?.query_row([seq], |row| {
         let state = row.get::<_, Option<String>>(0)?.as_deref().and_then(MessageState::parse);

@@ -200,7 +200,7 @@ impl InspectionQuery<'_> {
         self.read(|| command_log::commands(self.conn, filter))
     }
 
-    fn read<T>(&self, query: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, QueueError> {
+    pub(super) fn read<T>(&self, query: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, QueueError> {
         query().map_err(|error| self.failed(&error))
     }
 
@@ -300,17 +300,30 @@ impl InspectionQuery<'_> {
         self.conn.prepare_cached(sql)?.query_row([seq, self.snapshot.now.millis()], |row| row.get(0))
     }
 
+    /// The state of a message as if no lane was closed, and whether it waits for nothing but its turn.
+    fn unless_closed(&self, seq: i64, stored: MessageState, due: Timestamp) -> (MessageState, bool) {
+        let leased = !stored.is_final() && self.snapshot.counters.is_leased(seq);
+        let state = if leased { MessageState::Sending } else { stored };
+        let due = match state {
+            MessageState::Queued | MessageState::Waiting => true,
+            MessageState::Deferred => due <= self.snapshot.now,
+            MessageState::Sending | MessageState::Held | MessageState::Delivered | MessageState::Failed => false,
+        };
+        (state, due)
+    }
+
+    /// The state in which a message is shown that the table has in the state `stored`.
+    pub(super) fn shown(&self, seq: i64, stored: MessageState, due: Timestamp, pool: &str, lane: Lane) -> MessageState {
+        let (state, due) = self.unless_closed(seq, stored, due);
+        let closed = due && !self.snapshot.closed.is_empty() && self.closed(pool, lane).is_some();
+        if closed { MessageState::Waiting } else { state }
+    }
+
     /// A message as operators see it.
     fn entry(&self, seq: i64) -> Result<QueueEntry, Unreadable> {
         let mut entry = rows::entry(self.conn, seq)?;
-        if self.snapshot.counters.is_leased(seq) && !entry.state.is_final() {
-            entry.state = MessageState::Sending;
-        }
-        let due = match entry.state {
-            MessageState::Queued | MessageState::Waiting => true,
-            MessageState::Deferred => entry.due <= self.snapshot.now,
-            MessageState::Sending | MessageState::Held | MessageState::Delivered | MessageState::Failed => false,
-        };
+        let (state, due) = self.unless_closed(seq, entry.state, entry.due);
+        entry.state = state;
         if let Some(ClosedLane { until, reason, .. }) = self.closed(&entry.pool, entry.lane).filter(|_| due) {
             (entry.state, entry.wait) = (MessageState::Waiting, Some(reason.clone()));
             entry.due = entry.due.max(until.unwrap_or(FOR_EVER));

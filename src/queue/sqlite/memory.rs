@@ -10,9 +10,10 @@ use crate::queue::client_lines::ClientLines;
 use crate::queue::counters_and_leases::CountersAndLeases;
 use crate::queue::{MessageState, NewMessage, QueueEntry, RecipientEntry, RecipientOutcome};
 
-use super::change::{Done, Write};
+use super::change::Done;
 use super::connection::Database;
 use super::startup_check::{self, Survey, WaitingClient};
+use super::write::Write;
 
 /// The most octets of recent messages.
 const ROOM: usize = 2 * 1024 * 1024;

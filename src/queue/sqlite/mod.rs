@@ -23,14 +23,12 @@
 //! unlinked only after the commit that no longer needs it, and never on the writer's thread.
 
 use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
@@ -40,17 +38,20 @@ use crate::mail::Id;
 
 use super::disk_reserve::DiskReserve;
 use super::{
-    AccountState, AccountStore, AccountUsage, AuditFilter, AuditLog, AuditPage, AuditRecord, BackupReport, BodyDraft,
-    ClosedLane, HoldReason, Inspection, LONGEST_HOLD_TEXT, Lease, LeaseRequest, MessageFilter, MessageQueue,
-    MessageSearch, MessageState, NewMessage, PoolLane, Queue, QueueDepth, QueueEntry, QueueError, QueueFuture,
-    RetentionSettings, SavedTime, SearchOrder, SearchPage, Settled, Settlement, Spool, StartupReport, StoredBody,
+    BackupReport, BodyDraft, ClosedLane, HoldReason, LONGEST_HOLD_TEXT, Lease, LeaseRequest, MessageQueue, NewMessage,
+    PoolLane, Queue, QueueEntry, QueueError, QueueFuture, RetentionSettings, SavedTime, Settled, Settlement, Spool,
+    StartupReport,
 };
 
+mod answers;
 mod backup;
 mod change;
 mod command_log;
 mod connection;
 mod held;
+mod history_index;
+mod history_pace;
+mod history_search;
 mod inspection_query;
 mod lease_query;
 mod memory;
@@ -61,15 +62,17 @@ mod settlement;
 mod startup_check;
 mod transaction;
 mod unlink;
+mod write;
 mod writer;
 
-use change::Write;
 use connection::{Database, explain};
+use history_pace::HistoryPace;
 use inspection_query::InspectionQuery;
 use lease_query::Candidate;
 use memory::Memory;
 use reader::{Inspect, Reader, spawn};
 use unlink::{BackupGate, unlinker};
+use write::Write;
 use writer::{Asker, Message, Question, Reply, Writer};
 
 /// Room for what waits to be written, in units of 4 KiB: 8 MB.
@@ -133,6 +136,7 @@ impl SqliteQueue {
             parked: Vec::new(),
             reserve: DiskReserve::take(data_dir, spool.clone()),
             slack: false,
+            history: HistoryPace::new(),
         };
         let closed = Arc::new(AtomicBool::new(false));
         let end = End { closed: closed.clone(), due: due.clone() };
@@ -355,79 +359,6 @@ impl MessageQueue for SqliteQueue {
 
     fn drop_message(&self, id: Id) -> QueueFuture<'_, ()> {
         self.write(Write::Drop(id))
-    }
-}
-
-impl AccountStore for SqliteQueue {
-    fn add_usage(&self, usage: AccountUsage) -> QueueFuture<'_, ()> {
-        self.write(Write::AddUsage(usage))
-    }
-
-    fn usage(&self, account: String, since: Timestamp) -> QueueFuture<'_, Vec<AccountUsage>> {
-        self.read(move |conn| settlement::usage(conn, &account, since))
-    }
-
-    fn save_account_state(&self, state: AccountState) -> QueueFuture<'_, ()> {
-        self.write(Write::SaveAccountState(state))
-    }
-
-    fn account_states(&self) -> QueueFuture<'_, Vec<AccountState>> {
-        self.read(settlement::account_states)
-    }
-}
-
-impl Inspection for SqliteQueue {
-    fn list(&self, filter: MessageFilter) -> QueueFuture<'_, Vec<QueueEntry>> {
-        self.inspect(false, false, move |query| query.list(&filter))
-    }
-
-    fn search(&self, search: MessageSearch) -> QueueFuture<'_, SearchPage> {
-        Box::pin(async move {
-            let filter =
-                MessageFilter { states: MessageState::ALL.to_vec(), limit: usize::MAX, ..MessageFilter::default() };
-            let mut entries = self.list(filter).await?;
-            entries.retain(|entry| search.fits(entry));
-            if search.order == SearchOrder::NewestFirst {
-                entries.reverse();
-            }
-            let total = entries.len() as u64;
-            entries.truncate(if search.limit == 0 { 100 } else { search.limit });
-            Ok(SearchPage { entries, total, next: None })
-        })
-    }
-
-    fn show(&self, id: Id) -> QueueFuture<'_, (QueueEntry, Bytes, StoredBody)> {
-        self.inspect(false, false, move |query| query.show(id))
-    }
-
-    fn depth(&self) -> QueueFuture<'_, QueueDepth> {
-        self.inspect(true, false, |query| query.depth())
-    }
-
-    fn finished_since(&self, since: Timestamp) -> QueueFuture<'_, (u64, u64)> {
-        self.inspect(false, false, move |query| query.finished_since(since))
-    }
-
-    fn bytes(&self) -> QueueFuture<'_, u64> {
-        self.ask(true, |writer| Ok(writer.memory.counters.bytes()))
-    }
-
-    fn bytes_by_addr(&self) -> QueueFuture<'_, Vec<(IpAddr, u64)>> {
-        self.inspect(false, true, |query| query.bytes_by_addr())
-    }
-
-    fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>> {
-        self.ask(true, |writer| Ok(writer.memory.counters.pools()))
-    }
-}
-
-impl AuditLog for SqliteQueue {
-    fn record_command(&self, record: AuditRecord) -> QueueFuture<'_, ()> {
-        self.write(Write::RecordCommand(command_log::cut(record)))
-    }
-
-    fn commands(&self, filter: AuditFilter) -> QueueFuture<'_, AuditPage> {
-        self.inspect(false, false, move |query| query.commands(&filter))
     }
 }
 

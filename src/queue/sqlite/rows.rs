@@ -190,9 +190,11 @@ pub(super) fn checksum_new(message: &NewMessage) -> u32 {
 pub(super) fn insert(conn: &Connection, message: &NewMessage, sum: u32) -> rusqlite::Result<(i64, u64)> {
     let size = message.head.len() as u64 + message.body.len();
     let repairs = serde_json::to_string(&message.repairs).expect("a list of texts is always JSON");
+    // Never a number that a deleted message had: what the index has of that one would find this one.
     let sql = "INSERT INTO message (id, state, received, expires, due, client, addr, listener, helo, sender, size, \
-               repairs, notice, lane, pool, client_key, subject, message_id) \
-               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+               repairs, notice, lane, pool, client_key, subject, message_id, seq) \
+               VALUES (?1, 'queued', ?2, ?3, ?2, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+               max(ifnull((SELECT max(seq) FROM message), 0), ifnull((SELECT seq FROM deleted), 0)) + 1)";
     conn.prepare_cached(sql)?.execute(params![
         message.id.as_str(),
         message.received.millis(),

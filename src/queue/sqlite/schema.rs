@@ -8,7 +8,7 @@
 //! | waiting, deferred | set | kept | settle; correct_times and retry make it due |
 //! | held | null | kept | hold, hold_message; release, retry |
 //! | delivered | null | deleted | settle; purge deletes the record |
-//! | failed | null | kept | settle; retry, purge |
+//! | failed | null | kept until it is stripped | settle; retry, purge |
 //! | aside | null | kept | a row that cannot be read, in quarantine; only drop |
 //!
 //! `sending` is never written: leases are in memory, so that a crash ends all of them (promise 2).
@@ -33,11 +33,13 @@
 //! `write_check` has one row, which is written to find out whether the database can be.
 //!
 //! The history: `history_new` has the finished messages that the index lacks; `history_block` and `history_term` are the
-//! index of the others, by blocks of `seq` (`history_index`).
+//! index of the others, by blocks of `seq` (`history_index`). `deleted` has the greatest `seq` that was deleted while no
+//! message had a greater one: a `seq` is never used twice.
 //!
 //! A test holds each frequent query to its index: the messages of a client in a line by due time (`message_line`); messages and
 //! octets by state, pool and lane (`message_place`); deferred messages by due time (`message_deferred`); failures to report
-//! (`message_untold`); old records (`message_finished`); commands by place and by time (`command_at`).
+//! (`message_untold`); old records (`message_finished`); old content (`message_content`); commands by place and by time
+//! (`command_at`).
 
 use rusqlite::Connection;
 
@@ -164,12 +166,17 @@ CREATE TABLE history_block (
     present BLOB NOT NULL,
     failed BLOB NOT NULL
 ) STRICT;
+CREATE INDEX history_empty ON history_block (block) WHERE present = x'';
 CREATE TABLE history_term (
     block INTEGER NOT NULL,
     term TEXT NOT NULL,
     records BLOB NOT NULL,
     PRIMARY KEY (block, term)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE deleted (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    seq INTEGER NOT NULL
+) STRICT;
 CREATE TABLE command (
     place INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -17,6 +17,7 @@ use crate::queue::{
 
 use super::change::{Context, Done, Found, short_enough};
 use super::connection::Failure;
+use super::history_index;
 use super::rows::{self, Unreadable};
 
 /// The failures to report. By this index, because the other one goes through all that have failed.
@@ -73,6 +74,9 @@ pub(super) fn settle(
     (done.released, done.wake) = (Some(token), !to.is_final());
     if to == MessageState::Delivered {
         context.delete_content(seq, done)?;
+    }
+    if to.is_final() {
+        history_index::note_finished(context.conn, seq)?;
     }
     found.becomes(Some(to), due, done);
     settlement.notice.as_ref().map_or(Ok(()), |notice| context.put(notice, notice_sum, done))

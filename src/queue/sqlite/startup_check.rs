@@ -17,6 +17,7 @@ use crate::queue::counters_and_leases::LineCount;
 use crate::queue::{MessageState, Spool, StartupReport, folder};
 
 use super::change::{Done, hold};
+use super::history_index;
 use super::rows::{as_text, lane, lossy};
 
 /// A database of at most this many octets is checked and counted before the first change; that takes some milliseconds.
@@ -43,17 +44,23 @@ pub(super) struct WaitingClient {
     pub(super) due: Timestamp,
 }
 
-/// Reads all messages.
+/// Reads all messages that are not finished.
 pub(super) fn survey(conn: &Connection) -> rusqlite::Result<Survey> {
     Ok(Survey { counts: count(conn)?, clients: clients(conn)?, damaged: !damaged_lines(conn)?.is_empty() })
 }
 
-/// How many messages of each pool and lane are in each state, and how many octets they have.
+/// Counts the unfinished messages.
+pub(super) const COUNT: &str = "SELECT state, pool, lane, count(*), total(size) FROM message \
+    WHERE state IN ('queued', 'sending', 'waiting', 'deferred', 'held') GROUP BY state, pool, lane";
+
+/// How many messages of each pool and lane are in each state, and how many octets they have. Of finished ones only the number
+/// counts, which the history has.
 pub(super) fn count(conn: &Connection) -> rusqlite::Result<Vec<LineCount>> {
-    let sql = "SELECT state, pool, lane, count(*), total(size) FROM message GROUP BY state, pool, lane";
-    let mut statement = conn.prepare(sql)?;
+    let mut statement = conn.prepare(COUNT)?;
     let mut rows = statement.query([])?;
-    let mut counts = Vec::new();
+    let finished = [MessageState::Delivered, MessageState::Failed].into_iter().zip(history_index::count(conn)?);
+    let all = |(state, messages)| LineCount { state, pool: String::new(), lane: Lane::default(), messages, bytes: 0 };
+    let mut counts: Vec<LineCount> = finished.map(all).collect();
     while let Some(row) = rows.next()? {
         // A row with an unknown state goes to quarantine when it is met.
         if let Some(state) = row.get_ref(0)?.as_str().ok().and_then(MessageState::parse) {
@@ -137,6 +144,8 @@ pub(super) fn put_in_order(conn: &Connection, spool: &Spool, report: &mut Startu
     conn.prepare(
         "SELECT account.state, minute, logins, outcome, seen, origin FROM account, usage, recipient, saved_time, command",
     )?;
+    conn.prepare("SELECT account.state, minute, logins, outcome, seen FROM account, usage, recipient, saved_time")?;
+    conn.prepare("SELECT present, records, deleted.seq FROM history_new, history_block, history_term, deleted")?;
     let named = check_rows(conn, spool, report)?;
     let quarantine = Quarantine::open(spool, report);
     for folder in entries(spool.folder(), report) {

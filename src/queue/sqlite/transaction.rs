@@ -18,9 +18,10 @@ use rusqlite::{Connection, ErrorCode};
 use crate::mail::Id;
 use crate::queue::{NewMessage, QueueError};
 
-use super::change::{Context, Done, Write};
+use super::change::{Context, Done};
 use super::connection::{Failure, Fault};
 use super::settlement;
+use super::write::Write;
 use super::writer::{Job, Writer};
 
 /// The result of each change of a group.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
@@ -19,13 +19,14 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use crate::clock::Timestamp;
 use crate::queue::disk_reserve::DiskReserve;
 use crate::queue::{
-    ClosedLane, LeaseGuard, LeaseRequest, PendingSettlement, PoolLane, QueueEntry, QueueError, RetentionSettings,
-    Settled, Spool, StartupReport,
+    ClosedLane, LeaseGuard, LeaseRequest, MessageState, PendingSettlement, PoolLane, QueueEntry, QueueError,
+    RetentionSettings, Settled, Spool, StartupReport,
 };
 
 use super::backup::Source;
-use super::change::{Done, Write};
+use super::change::Done;
 use super::connection::{Database, Fault};
+use super::history_pace::HistoryPace;
 use super::inspection_query::{InspectionQuery, Snapshot};
 use super::lease_query::{Candidate, LeaseQuery, Stopped};
 use super::memory::Memory;
@@ -33,6 +34,7 @@ use super::reader::{Inspect, Reader};
 use super::settlement;
 use super::startup_check::{self, Survey};
 use super::transaction::FailedPut;
+use super::write::Write;
 
 /// The most changes in one transaction. The octets are bounded by the permits of the callers.
 const GROUP: usize = 256;
@@ -150,6 +152,8 @@ pub(super) struct Writer {
     pub(super) reserve: DiskReserve,
     /// Whether there may be free pages to give back.
     pub(super) slack: bool,
+    /// When finished messages are indexed.
+    pub(super) history: HistoryPace,
 }
 
 impl Writer {
@@ -157,22 +161,36 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &Receiver<Message>) {
         self.count_at_start();
         loop {
-            let patience = if self.has_unwritten() {
-                Some(AGAIN)
-            } else {
-                (self.slack || self.reserve.is_spent()).then_some(IDLE)
+            let shrink = (self.slack || self.reserve.is_spent()).then_some(IDLE);
+            let index = self.history.patience();
+            let patience = match self.has_unwritten() {
+                true => Some(AGAIN),
+                false => shrink.into_iter().chain(index).min(),
             };
-            let first = match patience {
-                Some(patience) => inbox.recv_timeout(patience),
-                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let begin = Instant::now();
+            let first = match inbox.try_recv() {
+                Ok(first) => Ok(first),
+                Err(_) if self.history.may_step() && !self.has_unwritten() => {
+                    self.index_history();
+                    continue;
+                }
+                Err(_) => match patience {
+                    Some(patience) => inbox.recv_timeout(patience),
+                    None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                },
             };
             match first {
                 Ok(first) => {
+                    self.history.note_arrival(begin.elapsed());
                     if let Some(reply) = self.work(first, inbox) {
                         return self.close(reply);
                     }
+                    if self.history.may_step() {
+                        self.index_history();
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) if self.has_unwritten() => self.commit(Vec::new()),
+                Err(RecvTimeoutError::Timeout) if index.is_some() && index == patience => self.index_idle(),
                 Err(RecvTimeoutError::Timeout) => self.shrink(),
                 Err(RecvTimeoutError::Disconnected) => return self.close(None),
             }
@@ -180,7 +198,7 @@ impl Writer {
     }
 
     /// Returns whether something must be written that no caller asks for.
-    fn has_unwritten(&self) -> bool {
+    pub(super) fn has_unwritten(&self) -> bool {
         !self.unsettled.is_empty() || !self.failed_puts.is_empty()
     }
 
@@ -190,7 +208,12 @@ impl Writer {
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
-                Message::Write(write, asker, permit) => jobs.push(Job { write, asker, permit: Some(permit) }),
+                Message::Write(mut write, asker, permit) => {
+                    if !self.retention.keep_subject {
+                        write.forget_subjects();
+                    }
+                    jobs.push(Job { write, asker, permit: Some(permit) });
+                }
                 Message::Ask(question) => questions.push(question),
                 Message::CloseLanes(closed, reply) => {
                     self.closed = closed.into_iter().map(|closed| (closed.line.clone(), closed)).collect();
@@ -226,6 +249,8 @@ impl Writer {
                     let _ = self.unlink.send(path);
                 }
                 self.slack |= done.freed;
+                let finished = done.moves.iter().filter(|change| change.to.is_some_and(MessageState::is_final)).count();
+                self.history.note(finished, done.emptied);
                 if done.wake {
                     self.due.notify_one();
                 }

@@ -2,7 +2,9 @@
 
 use rusqlite::types::Null;
 
-use crate::queue::sqlite::{command_log, inspection_query, lease_query, settlement, startup_check};
+use crate::queue::sqlite::{
+    change, command_log, history_index, history_search, inspection_query, lease_query, settlement, startup_check,
+};
 
 use super::*;
 
@@ -31,10 +33,22 @@ fn each_query_has_its_index() {
         (command_log::PAGE, "INTEGER PRIMARY KEY (rowid<?)"),
         (command_log::COUNT, "COVERING INDEX command_at (at>? AND at<?)"),
         (command_log::OLD, "COVERING INDEX command_at (at>? AND at<?)"),
+        (startup_check::COUNT, "COVERING INDEX message_place (state=?)"),
+        (change::OLD_CONTENT, "INDEX message_content (finished>? AND finished<?)"),
+        (history_index::NEXT, "SCAN history_new"),
+        (history_index::EMPTY_BLOCK, "SCAN history_block USING INDEX history_empty"),
+        (history_index::TERM, "SEARCH history_term USING PRIMARY KEY (block=? AND term=?)"),
+        (history_search::TERMS, "SEARCH history_term USING PRIMARY KEY (block=? AND term>? AND term<?)"),
+        (history_search::IN_STATE, "INDEX message_place (state=?)"),
+        (history_search::NEW, "SCAN history_new; SEARCH message USING INTEGER PRIMARY KEY (rowid=?)"),
     ] {
         let plan = plan(&conn, sql);
-        // To go through all of a partial index is no scan: it holds what is asked for, and nothing else.
-        assert!(plan.starts_with("SEARCH") || sql == settlement::UNREPORTED, "{sql}: {plan}");
+        // To go through all of a partial index, or of a table of what is still to be done, is no scan: it has what is asked
+        // for, and nothing else.
+        assert!(
+            plan.starts_with("SEARCH") || sql == settlement::UNREPORTED || way.starts_with("SCAN"),
+            "{sql}: {plan}"
+        );
         assert!(plan.ends_with(way) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }
