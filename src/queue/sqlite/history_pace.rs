@@ -13,16 +13,16 @@ use super::history_index::{self, Stepped, Trouble};
 use super::writer::Writer;
 
 /// So many finished messages are left out of the index at least: fewer are read from their rows at once.
-const ENOUGH: usize = 256;
-/// The messages of a step, which takes some milliseconds: of an idle writer, and between changes.
-const STEP_IDLE: usize = 256;
-const STEP_BETWEEN: usize = 128;
+const ENOUGH: usize = STEP;
+/// The messages of a step, which takes some milliseconds. Most pages of the newest block change in each step, so that small
+/// steps write more.
+const STEP: usize = 256;
 /// How long nothing must arrive before the writer counts as idle.
 const QUIET: Duration = Duration::from_millis(20);
-/// While changes arrive, the steps take one part of so many of the time. Time in which the writer waits counts four times: a
-/// step then delays fewer changes.
-const PART: u32 = 40;
-const WAITING: u32 = 4;
+/// While changes arrive, the steps take one part of so many of the time. Time in which the writer waits for changes counts
+/// more: a step then delays few of them.
+const PART: u32 = 200;
+const WAITING: u32 = 13;
 /// How long a step that failed is put off.
 const LATER: Duration = Duration::from_secs(60);
 
@@ -99,9 +99,9 @@ impl HistoryPace {
         }
     }
 
-    fn stepped(&mut self, begin: Instant, most: usize, stepped: Stepped) {
+    fn stepped(&mut self, begin: Instant, stepped: Stepped) {
         // Messages that were noted may be gone again.
-        let all = stepped.taken < most;
+        let all = stepped.taken < STEP;
         self.new = if all { 0 } else { self.new.saturating_sub(stepped.taken) };
         self.unknown &= !all;
         self.empty = stepped.empty;
@@ -127,11 +127,11 @@ impl Writer {
         if self.reserve.is_spent() || self.has_unwritten() || self.database.is_missing() {
             return self.history.put_off();
         }
-        let (begin, most) = (Instant::now(), if self.history.idle { STEP_IDLE } else { STEP_BETWEEN });
-        match self.without_sync(|conn| history_index::step(conn, most)) {
+        let begin = Instant::now();
+        match self.without_sync(|conn| history_index::step(conn, STEP)) {
             Ok(stepped) => {
                 self.slack |= stepped.freed;
-                self.history.stepped(begin, most, stepped);
+                self.history.stepped(begin, stepped);
             }
             Err(Trouble::Damaged(block)) => self.index_anew(&[block]),
             Err(Trouble::Failed(error)) => self.index_failed(&error),
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn step(pace: &mut HistoryPace, taken: usize) {
-        pace.stepped(Instant::now(), STEP_IDLE, Stepped { taken, ..Stepped::default() });
+        pace.stepped(Instant::now(), Stepped { taken, ..Stepped::default() });
     }
 
     #[test]
@@ -213,12 +213,12 @@ mod tests {
     fn a_large_number_is_taken_step_by_step() {
         let mut pace = HistoryPace::new();
         pace.idle = true;
-        step(&mut pace, STEP_IDLE);
+        step(&mut pace, STEP);
         assert!(pace.may_step(), "an idle writer goes on at once");
         pace.note_arrival(Duration::ZERO);
         pace.last = Some((Instant::now(), Duration::from_secs(1)));
         assert!(!pace.may_step(), "between changes it rests");
-        pace.note_arrival(Duration::from_secs(20));
+        pace.note_arrival(Duration::from_secs(17));
         assert!(pace.may_step(), "it has waited for changes most of the time");
     }
 

@@ -396,3 +396,42 @@ proptest! {
         });
     }
 }
+
+fn put(client: usize) -> Action {
+    Action::Put { client, sender: 0, recipients: vec![0], subject: 0, pool: 0, second: 50 }
+}
+
+fn fail(account: usize) -> [Action; 3] {
+    [Action::Lease(1), Action::Settle { which: 0, account, end: End::Failed }, Action::Step]
+}
+
+async fn acted(actions: impl IntoIterator<Item = Action>) -> World {
+    let mut world = World::new();
+    for action in actions {
+        world.act(action).await;
+    }
+    world
+}
+
+#[test]
+fn a_message_that_was_sent_again_has_its_last_account_only() {
+    runtime().block_on(async {
+        let world = acted([put(0)].into_iter().chain(fail(0)).chain([Action::Retry(0)]).chain(fail(1))).await;
+        for account in ACCOUNTS {
+            world
+                .check(&MessageSearch { account: Some(account.to_owned()), limit: 9, ..MessageSearch::default() })
+                .await;
+        }
+    });
+}
+
+/// What the index has of the dropped one must not find the other.
+#[test]
+fn a_message_is_not_found_by_what_a_dropped_one_was() {
+    runtime().block_on(async {
+        let world = acted([put(0)].into_iter().chain(fail(0)).chain([Action::Drop(0), put(1)]).chain(fail(0))).await;
+        for client in CLIENTS {
+            world.check(&MessageSearch { client: Some(client.to_owned()), limit: 9, ..MessageSearch::default() }).await;
+        }
+    });
+}
