@@ -14,6 +14,7 @@ use crate::telemetry::log;
 mod account;
 mod backup;
 mod check;
+mod completions;
 mod demo;
 mod doctor;
 mod explain;
@@ -24,6 +25,7 @@ mod finding;
 mod hash_password;
 mod health;
 mod history;
+mod man;
 mod message_words;
 mod notice;
 mod prompt;
@@ -109,6 +111,12 @@ enum Command {
     #[command(after_help = "Example: yizhan explain \"550 Ip frequency limited\" --provider qq\n\
         Exit code 1 when only the first digit of a reply was understood.")]
     Explain(explain::Arguments),
+    /// Print the completion file of a shell 命令补全
+    #[command(after_help = "Example: yizhan completions bash > /etc/bash_completion.d/yizhan")]
+    Completions(completions::Arguments),
+    /// Print a manual page 手册
+    #[command(after_help = "Example: yizhan man yizhan.toml | man -l -")]
+    Man(man::Arguments),
 }
 
 /// Runs the command line of this process.
@@ -155,6 +163,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Repair(arguments) => repair::run(arguments, lang),
         Command::HashPassword => hash_password::run(lang),
         Command::Explain(arguments) => explain::run(&arguments, lang),
+        Command::Completions(arguments) => Ok(completions::run(&arguments)),
+        Command::Man(arguments) => Ok(man::run(&arguments)),
     };
     result.unwrap_or_else(|error| {
         let failure = error.downcast().unwrap_or_else(|other| CommandFailure::general(format!("yizhan: {other:#}")));
