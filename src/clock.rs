@@ -67,6 +67,11 @@ impl Timestamp {
         begin.map_or(self, |begin| Timestamp(begin.timestamp().as_millisecond()))
     }
 
+    /// The day in the machine's time zone.
+    pub fn date(self) -> jiff::civil::Date {
+        self.zoned().date()
+    }
+
     fn zoned(self) -> jiff::Zoned {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system())
     }

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod mail;
 pub mod message;
 pub mod net;
+pub mod oauth;
 pub mod provider;
 pub mod queue;
 pub mod regular_file;

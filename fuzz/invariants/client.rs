@@ -73,7 +73,8 @@ impl Plan {
             (false, true) => vec![Mechanism::Plain],
             (false, false) => Vec::new(),
         };
-        let login = ClientLogin { user: "office@qq.com".to_owned(), secret: Secret::new(SECRET), mechanisms };
+        let login =
+            ClientLogin { user: "office@qq.com".to_owned(), secret: Secret::new(SECRET), mechanisms, server: None };
         let tls = match (has(b's'), has(b'i')) {
             (true, _) => Some(Tls::StartTls),
             (false, true) => Some(Tls::Implicit),

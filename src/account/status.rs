@@ -98,6 +98,7 @@ impl AccountStatus {
         let (cooling, remedy) = if rests { (cooling, remedy) } else { (None, None) };
         let (outage, since) = if state == "unreachable" { (unreachable, unreachable_since) } else { (None, None) };
         let remedy = remedy.or(outage.as_ref().map(|_| UNREACHABLE));
+        let named = remedy.map(|remedy| remedy.named(&profile.name));
         let next = match access {
             Access::Open | Access::Probe => opens,
             Access::From(at, _) | Access::ShortOutage(at, _) => Some(opens.map_or(at, |other| other.max(at))),
@@ -114,8 +115,8 @@ impl AccountStatus {
             until: until.map(Timestamp::rfc3339),
             cause: cooling.as_ref().and_then(|cooling| shown(&cooling.cause)),
             reply: cooling.as_ref().map(|cooling| &cooling.text).or(outage.as_ref()).and_then(shown),
-            remedy_en: remedy.map(|remedy| remedy.en.to_owned()),
-            remedy_zh: remedy.map(|remedy| remedy.zh.to_owned()),
+            remedy_en: named.as_ref().map(|(en, _)| en.clone()),
+            remedy_zh: named.map(|(_, zh)| zh),
             by_operator: cooling.is_some_and(|cooling| cooling.by_operator),
             connections,
             budget: left.iter().map(BudgetStatus::from).collect(),

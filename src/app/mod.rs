@@ -348,7 +348,10 @@ fn delivery_of(settings: &Settings, parts: Parts) -> Result<Delivery, StartError
     // Accounts that trust the same share it.
     let roots = Roots::default();
     let connected = |account: &config::Account| {
-        let upstream = Upstream::new(account.upstream(&settings.hostname, &catalogue, &roots), parts.counters.clone());
+        let upstream = Upstream::new(
+            account.upstream(&settings.hostname, &catalogue, &roots, &parts.clock),
+            parts.counters.clone(),
+        );
         ConnectedAccount::new(Account::new(account.profile(), account.budget.clone()), upstream)
     };
     let accounts = settings.accounts.iter().map(connected).collect();

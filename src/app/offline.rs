@@ -15,6 +15,7 @@ use crate::delivery::alert_sender::{self, ChannelTest};
 use crate::drain::Drain;
 use crate::limits::capacity::Capacity;
 use crate::mail::{IdSource, Lane};
+use crate::oauth::OAuthSettings;
 use crate::queue::{Queue, QueueEntry};
 use crate::report::OwnMail;
 use crate::report::alert::Alerts;
@@ -63,7 +64,9 @@ pub async fn test_alerts_offline(settings: &Settings, clock: &Clock) -> Result<V
 /// cannot be read are left out.
 pub async fn read_secrets(settings: &Settings) {
     let accounts = settings.accounts.iter().filter_map(|account| account.secret.as_ref());
-    for source in accounts.chain(settings.users.iter().map(|user| &user.password)) {
+    let programs =
+        settings.accounts.iter().filter_map(|account| account.oauth.as_ref()).flat_map(OAuthSettings::secrets);
+    for source in accounts.chain(settings.users.iter().map(|user| &user.password)).chain(programs) {
         let _ = source.read_apart().await;
     }
 }

@@ -36,6 +36,12 @@ pub(super) fn find(settings: &Settings) -> Vec<Exposed> {
         let file = file_of(one.secret.as_ref()?)?;
         Some((format!("account.{}.secret", one.name), file))
     });
+    let programs = settings.accounts.iter().flat_map(|one| {
+        let secrets = one.oauth.iter().flat_map(|oauth| [("client_secret", &oauth.client_secret), ("key", &oauth.key)]);
+        let name = &one.name;
+        secrets
+            .filter_map(move |(key, source)| Some((format!("account.{name}.oauth.{key}"), file_of(source.as_ref()?)?)))
+    });
     let users = settings.users.iter().filter_map(|one| {
         let file = file_of(&one.password)?;
         Some((format!("user.{}.password", one.name), file))
@@ -46,7 +52,7 @@ pub(super) fn find(settings: &Settings) -> Vec<Exposed> {
     });
     let webhook = settings.notice.webhook.iter().filter_map(|one| Some(("notice.webhook".to_owned(), file_of(one)?)));
     let sign = settings.notice.sign.iter().filter_map(|one| Some(("notice.sign".to_owned(), file_of(one)?)));
-    let secrets = accounts.chain(users).chain(keys).chain(webhook).chain(sign);
+    let secrets = accounts.chain(programs).chain(users).chain(keys).chain(webhook).chain(sign);
     let mut found: Vec<Exposed> = secrets.filter_map(|(key, file)| secret(&key, file)).collect();
     found.extend(folder(&settings.queue.data_dir));
     found

@@ -25,6 +25,8 @@ mod finding;
 mod hash_password;
 mod health;
 mod history;
+#[cfg(feature = "oauth")]
+mod login;
 mod man;
 mod message_words;
 mod notice;
@@ -41,6 +43,7 @@ pub mod serve;
 mod settings_arguments;
 mod status;
 mod table;
+mod token_finding;
 
 use failure::CommandFailure;
 use screen::Lang;
@@ -99,6 +102,14 @@ enum Command {
     Account(account::Arguments),
     /// Send a test alert over every channel that alerts use 测试告警通道
     Notice(notice::Arguments),
+    /// Sign in for an account with access tokens, store it, and try it at once (OAuth2) 登录授权
+    #[cfg(feature = "oauth")]
+    #[command(after_help = "What the account needs is in [account.NAME.oauth]; docs/oauth.md shows it step by step.\n\
+        Exit code 0 when the log-in worked, 1 when it did not, 78 when the settings are wrong. A running relay notices by itself.")]
+    Login(login::Arguments),
+    /// Delete the sign-in of an account 删除登录授权
+    #[cfg(feature = "oauth")]
+    Logout(login::Arguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
     /// Turn a password into the hash for [user.NAME] in the settings 生成密码散列
@@ -160,6 +171,10 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Backup(arguments) => backup::run(arguments, lang),
         Command::Account(arguments) => account::run(arguments, lang),
         Command::Notice(arguments) => notice::run(arguments, lang),
+        #[cfg(feature = "oauth")]
+        Command::Login(arguments) => login::run(arguments, lang),
+        #[cfg(feature = "oauth")]
+        Command::Logout(arguments) => login::forget(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
         Command::HashPassword => hash_password::run(lang),
         Command::Explain(arguments) => explain::run(&arguments, lang),

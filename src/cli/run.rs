@@ -77,7 +77,7 @@ fn failure(error: &StartError) -> CommandFailure {
 }
 
 fn ask_for_secrets(settings: &mut Settings, lang: Lang) -> anyhow::Result<()> {
-    for account in settings.accounts.iter_mut().filter(|account| account.secret.is_none()) {
+    for account in settings.accounts.iter_mut().filter(|account| account.secret.is_none() && account.oauth.is_none()) {
         account.secret = Some(prompt::secret_of(&account.user, lang)?);
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! and a secret (or a caller who can ask for it), and never a connection without TLS (RFC 8314 section 3).
 
 use super::layer::Section;
+use super::oauth;
 use super::problem::{Checked, Findings, Problem};
 use super::secret_place;
 use super::settings::Account;
@@ -39,13 +40,19 @@ pub(super) fn account(values: &Values<'_>, section: Section<'_>) -> Checked<Acco
         let proxy = get!(values, path("proxy"), Proxy);
         findings.warnings.extend(proxy.as_ref().and_then(|proxy| written_password(values, name, proxy)));
         let usual = Account::of_preset(name, preset, &user, address);
+        let way = oauth::Way { preset, user: &user, proxy: proxy.as_ref(), ca: ca.as_ref(), secret: secret.as_ref() };
+        let oauth = findings.take(oauth::oauth(values, section, way));
         let whole = |key: &str| get!(values, path(key), Whole);
         Some(Account {
             aliases: aliases(values, name, &usual.address),
             keep_dkim: get!(values, path("keep_dkim"), Flag).unwrap_or(usual.keep_dkim),
             secret: secret?,
             endpoints: endpoints?,
-            login: get!(values, path("login"), Words).map_or(usual.login, |words| mechanisms(&words)),
+            login: match oauth.as_ref()? {
+                Some(_) => Mechanism::FOR_TOKENS.to_vec(),
+                None => get!(values, path("login"), Words).map_or(usual.login, |words| mechanisms(&words)),
+            },
+            oauth: oauth?,
             ca: ca?,
             budget: budget(values, name, usual.budget),
             connections: whole("budget.connections").and_then(|n| usize::try_from(n).ok()).unwrap_or(usual.connections),
@@ -113,7 +120,7 @@ fn missing(values: &Values<'_>, (name, origin): Section<'_>, key: &str, what: &s
 fn secret(values: &Values<'_>, section: Section<'_>) -> Checked<Option<SecretSource>> {
     let key = format!("account.{}.secret", section.0);
     Findings::of(|findings| {
-        if !values.has(&key) && values.can_ask() {
+        if !values.has(&key) && (values.can_ask() || oauth::is_there(values, section.0)) {
             return Some(None);
         }
         findings.problems.extend(missing(values, section, "secret", "secret"));
@@ -153,7 +160,8 @@ fn written_password(values: &Values<'_>, name: &str, proxy: &Proxy) -> Option<St
 fn endpoints(values: &Values<'_>, name: &str, preset: &Preset) -> Checked<Vec<Endpoint>> {
     let path = |key: &str| format!("account.{name}.{key}");
     Findings::of(|findings| {
-        let host: Option<String> = get!(values, path("host"), Text).or_else(|| preset.hosts.first().cloned());
+        let of_cloud = || oauth::smtp_host(values, name, preset).or_else(|| preset.hosts.first().cloned());
+        let host: Option<String> = get!(values, path("host"), Text).or_else(of_cloud);
         let Some(host) = host else {
             if !values.has(&path("host")) {
                 let remedy = format!("add host = \"smtp.example.com\" to [account.{name}]");

@@ -27,6 +27,7 @@ mod layer;
 mod listener;
 mod loaded;
 mod notice;
+mod oauth;
 mod own_listener;
 mod problem;
 mod reference;

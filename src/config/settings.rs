@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use crate::account::AccountProfile;
 use crate::account::budget::{BudgetLimits, Day};
 use crate::admin::StatusSettings;
+use crate::clock::Clock;
 use crate::delivery::{DeliverySettings, RetrySchedule};
 use crate::intake::{Client, ListenerSettings, User};
 use crate::language::{Language, words};
@@ -22,6 +23,7 @@ use crate::mail::Address;
 use crate::message::sender_rewriting::FromPolicy;
 use crate::net::proxy::Proxy;
 use crate::net::tls::roots::Roots;
+use crate::oauth::{OAuthSettings, TokenSource};
 use crate::provider::{self, Catalogue, DayWindow, Endpoint, Mechanism, Preset, RowError, UserRow};
 use crate::queue::RetentionSettings;
 use crate::report::reach::Unreached;
@@ -105,7 +107,7 @@ pub struct Account {
     pub aliases: Vec<Address>,
     /// Whether a DKIM-Signature stays that the account's From breaks.
     pub keep_dkim: bool,
-    /// Where the authorization code is. `None` only when the caller can ask for it.
+    /// Where the authorization code is. `None` when the caller can ask for it, or the account has access tokens.
     pub secret: Option<SecretSource>,
     /// Places to connect to, best first; at least one.
     pub endpoints: Vec<Endpoint>,
@@ -119,6 +121,8 @@ pub struct Account {
     pub connections: usize,
     /// The proxy to go through.
     pub proxy: Option<Proxy>,
+    /// How it comes to its access tokens, if it has those instead of a password.
+    pub oauth: Option<OAuthSettings>,
 }
 
 impl Settings {
@@ -210,6 +214,7 @@ impl Account {
             },
             connections: preset.connections,
             proxy: None,
+            oauth: None,
             preset,
         }
     }
@@ -227,6 +232,11 @@ impl Account {
         }
     }
 
+    /// Where its access tokens come from, if it has those.
+    pub fn tokens(&self, catalogue: &Catalogue, clock: &Clock) -> Option<TokenSource> {
+        TokenSource::new(self.oauth.clone()?, catalogue.clone(), clock.clone())
+    }
+
     /// What does not change about the account while the relay runs.
     pub fn profile(&self) -> AccountProfile {
         AccountProfile {
@@ -242,14 +252,16 @@ impl Account {
         }
     }
 
-    /// The settings of its connections. `hostname` is our name in EHLO; accounts that trust the same share `roots`.
-    pub fn upstream(&self, hostname: &str, catalogue: &Catalogue, roots: &Roots) -> UpstreamSettings {
+    /// The settings of its connections. `hostname` is our name in EHLO; accounts that trust the same share `roots`; `clock`
+    /// says how old an access token is.
+    pub fn upstream(&self, hostname: &str, catalogue: &Catalogue, roots: &Roots, clock: &Clock) -> UpstreamSettings {
         UpstreamSettings {
             account: self.name.clone(),
             hostname: hostname.to_owned(),
             endpoints: self.endpoints.clone(),
             user: Some(self.user.clone()),
             secret: self.secret.clone().unwrap_or_else(|| SecretSource::Plain(Secret::new(""))),
+            token: self.tokens(catalogue, clock),
             login: self.login.clone(),
             proxy: self.proxy.clone(),
             limits: ConnectLimits::default(),

@@ -52,6 +52,7 @@ mod reporter;
 pub mod schedule;
 mod secret_watcher;
 pub mod settle;
+mod token_keeper;
 mod wait_log;
 
 pub use connected_account::ConnectedAccount;
@@ -65,6 +66,7 @@ use dispatcher::Dispatcher;
 use outgoing_head::{from_policy, outgoing_head};
 use reporter::Reporter;
 use secret_watcher::SecretWatcher;
+use token_keeper::TokenKeeper;
 
 /// The settings of the delivery.
 #[derive(Clone, Debug)]
@@ -169,6 +171,10 @@ impl Delivery {
         }
         let (watcher, watched) = (SecretWatcher(self.0.context.clone()), drain.clone());
         helpers.spawn(async move { watched.vital("the watch of the secrets", watcher.run()).await });
+        if let Some(keeper) = TokenKeeper::new(&self.0.context) {
+            let drain = drain.clone();
+            helpers.spawn(async move { drain.vital("the care of sign-ins", keeper.run()).await });
+        }
         let (parts, drain) = (self.0.clone(), drain.clone());
         helpers.spawn(async move { drain.vital("the reports", parts.reporter.run()).await });
         helpers

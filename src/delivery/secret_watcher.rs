@@ -1,6 +1,6 @@
 //! Watches the secrets of accounts that cool or are paused: a new secret resumes the account at once.
 //!
-//! The secret is read every two seconds, and when an operator asks for it (SIGHUP). The secret of a ready account is not
+//! The secret, or the sign-in of an account with access tokens, is read every two seconds, and when an operator asks for it (SIGHUP). The secret of a ready account is not
 //! watched, because the next log-in reads it anyway.
 
 use std::sync::Arc;
@@ -50,7 +50,13 @@ impl SecretWatcher {
 
 async fn read_secret(context: &Context, pair: &ConnectedAccount, now: Timestamp) {
     let Some(refused) = pair.account.refused_secret(now) else { return };
-    let Ok(secret) = pair.upstream.settings().secret.read_apart().await else { return };
+    let settings = pair.upstream.settings();
+    // A refresh changes no sign-in, so it ends no rest.
+    let secret = match &settings.token {
+        Some(source) => source.mark().await,
+        None => settings.secret.read_apart().await.ok(),
+    };
+    let Some(secret) = secret else { return };
     if pair.account.resume_with(&secret, refused, now) {
         // Connections that were opened before are not trusted, and what waits may go.
         pair.upstream.close_idle().await;

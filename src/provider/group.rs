@@ -73,6 +73,8 @@ worded_enum! {
         Purelymail = "purelymail",
         /// Web hosts with cPanel, whose server is Exim.
         Cpanel = "cpanel",
+        /// Log-ins with an access token, and the services that give tokens out, whoever the provider is.
+        Oauth = "oauth",
         /// No chapter of its own.
         Generic = "generic",
     }

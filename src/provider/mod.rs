@@ -6,6 +6,7 @@
 //!  reply      octets of a reply     -> one line of text
 //!  catalogue  (group, phase, code, text) -> a verdict                       <- catalogue.tsv, words.tsv
 //!  verdict    who is condemned, what follows, what the owner should do
+//!  token_service  where access tokens come from
 //! ```
 //!
 //! Not here: sockets, schedules and the state of an account. Nothing here knows how a reply is read from the wire; it
@@ -17,6 +18,7 @@ mod catalogue;
 mod group;
 mod preset;
 mod reply;
+mod token_service;
 mod verdict;
 mod worded_enum;
 
@@ -27,4 +29,5 @@ pub use catalogue::{Catalogue, CatalogueEntry, Grade, RowError, UserRow};
 pub use group::Group;
 pub use preset::{Endpoint, FromPolicy, Preset, UserForm, names, preset};
 pub use reply::reply_text;
+pub use token_service::{Cloud, TokenPlaces, TokenService};
 pub use verdict::{Action, Basis, Phase, Remedy, Scope, Verdict};

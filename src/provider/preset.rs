@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::budget::{DayWindow, PresetBudget};
 use super::group::Group;
+use super::token_service::TokenService;
 use crate::smtp::Mechanism;
 use crate::smtp::client::Tls;
 
@@ -117,6 +118,10 @@ pub struct Preset {
     /// How much may be sent; over it mail waits, it is never refused.
     #[serde(default)]
     pub budget: PresetBudget,
+    /// Who gives out access tokens for it; `None` where the settings must name the end points.
+    pub oauth: Option<TokenService>,
+    /// The tenant of a sign-in, where the provider has tenants.
+    pub oauth_tenant: Option<String>,
     /// When the day of its quota ends.
     #[serde(default)]
     pub day: DayWindow,

@@ -141,6 +141,17 @@ pub struct Remedy {
     pub zh: &'static str,
 }
 
+impl Remedy {
+    /// Both texts with the account's own name in commands and keys: `yizhan login NAME`, `[account.NAME.oauth]`.
+    pub fn named(self, account: &str) -> (String, String) {
+        let named = |text: &str| {
+            let text = text.replace("yizhan login NAME", &format!("yizhan login {account}"));
+            text.replace("[account.NAME.", &format!("[account.{account}."))
+        };
+        (named(self.en), named(self.zh))
+    }
+}
+
 worded_enum! {
     /// How a verdict was reached.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

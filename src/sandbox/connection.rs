@@ -57,6 +57,8 @@ pub(super) struct SandboxConnection {
     answered: bool,
     /// Messages that were judged.
     messages: u32,
+    /// The log-in that the session is about to report was one with a token, and the token fits.
+    has_token: bool,
 }
 
 /// How a connection ends.
@@ -89,6 +91,7 @@ impl SandboxConnection {
             in_body: false,
             answered: false,
             messages: 0,
+            has_token: false,
             shared,
         }
     }
@@ -195,7 +198,7 @@ impl SandboxConnection {
     }
 
     /// Deals with a command that the session must not see, or must see later. True: the session must not see it.
-    async fn answer_ourselves(&mut self, line: &[u8]) -> Result<bool, End> {
+    async fn answer_ourselves(&mut self, line: &mut BytesMut) -> Result<bool, End> {
         let text = line.trim_ascii();
         let word = text.split(u8::is_ascii_whitespace).next().unwrap_or_default().to_ascii_uppercase();
         match &word[..] {
@@ -219,6 +222,7 @@ impl SandboxConnection {
                 replies::invalid_input(self.client).write(self.session.output());
                 Ok(true)
             }
+            b"AUTH" => self.token_login(line).await,
             // Octets that are no lines would follow (RFC 3030), and it was not offered.
             b"BDAT" => {
                 replies::invalid_input(self.client).write(self.session.output());

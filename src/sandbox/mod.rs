@@ -29,6 +29,7 @@ pub mod replies;
 mod settings;
 mod shared;
 mod store;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,10 +47,12 @@ pub use fault::{Fault, Stage, What};
 pub use limits::{Day, SandboxLimits, SandboxRates, Window};
 pub use settings::{SandboxError, SandboxSettings};
 pub use store::{LOGINS_KEPT, Limited, Login, LoginRefusal, Received, Stats};
+pub use tokens::TokenRefusal;
 
 use fault::Faults;
 use shared::Shared;
 use store::Store;
+use tokens::Tokens;
 
 /// A provider in this process. Dropping it closes its ports and cuts its connections.
 pub struct Sandbox {
@@ -73,6 +76,7 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             store: Store::new(settings.keep, settings.accounts, settings.limits),
             faults: Faults::default(),
+            tokens: Tokens::default(),
             fault_added: watch::Sender::new(()),
             acceptor: identity.acceptor,
             limits: settings.limits,
@@ -169,6 +173,21 @@ impl Sandbox {
     /// Changes how log-ins are refused from now on.
     pub fn set_login_refusal(&self, refusal: LoginRefusal) {
         self.shared.store.set_login_refusal(refusal);
+    }
+
+    /// Sets the access token of `user` for XOAUTH2 and OAUTHBEARER; `None` revokes it. Connections that are logged in stay so.
+    pub fn set_token(&self, user: &str, token: Option<Secret>) {
+        self.shared.tokens.set(user, token);
+    }
+
+    /// Changes how a token is refused from now on.
+    pub fn set_token_refusal(&self, refusal: TokenRefusal) {
+        self.shared.tokens.set_refusal(refusal);
+    }
+
+    /// Answers an AUTH line with a token with 500 from now on, where the line has more octets than this.
+    pub fn set_longest_auth_line(&self, octets: usize) {
+        self.shared.tokens.set_longest(octets);
     }
 
     /// Asks for a fault. It strikes at the next opportunity, on whatever connection that is.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::Faults;
 use super::limits::SandboxLimits;
 use super::store::Store;
+use super::tokens::Tokens;
 use crate::clock::Clock;
 use crate::drain::Drain;
 
@@ -17,6 +18,7 @@ use crate::drain::Drain;
 pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) faults: Faults,
+    pub(super) tokens: Tokens,
     /// Changes when a fault is added, so that idle connections look.
     pub(super) fault_added: watch::Sender<()>,
     pub(super) acceptor: TlsAcceptor,

@@ -50,6 +50,17 @@ pub fn protect(secret: &Secret) {
     *live = Some(Arc::new(Redactor::new(newest.iter().copied().chain([text]))));
 }
 
+/// Adds `new` and forgets `old`, for secrets that are replaced every hour.
+pub fn replace(old: Option<&Secret>, new: &Secret) {
+    if let Some(old) = old.filter(|old| *old != new) {
+        let mut live = LIVE.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = live.take_if(|live| live.knows(old.expose())) {
+            *live = Some(Arc::new(Redactor::new(before.secrets().filter(|secret| *secret != old.expose()))));
+        }
+    }
+    protect(new);
+}
+
 /// The text without any secret of this process.
 pub fn redact(text: &str) -> Cow<'_, str> {
     live().map_or(Cow::Borrowed(text), |live| live.redact(text))

@@ -25,6 +25,10 @@ pub struct Extensions {
     pub plain: bool,
     /// `AUTH LOGIN` or `AUTH=LOGIN`.
     pub login: bool,
+    /// `AUTH XOAUTH2`.
+    pub xoauth2: bool,
+    /// `AUTH OAUTHBEARER` (RFC 7628).
+    pub oauthbearer: bool,
 }
 
 impl Extensions {
@@ -46,6 +50,8 @@ impl Extensions {
                 Some(b"AUTH") => words.for_each(|word| match word {
                     b"PLAIN" => found.plain = true,
                     b"LOGIN" => found.login = true,
+                    b"XOAUTH2" => found.xoauth2 = true,
+                    b"OAUTHBEARER" => found.oauthbearer = true,
                     // Mechanisms we do not speak, of which there are many.
                     _ => {}
                 }),
@@ -61,6 +67,8 @@ impl Extensions {
         match mechanism {
             Mechanism::Plain => self.plain,
             Mechanism::Login => self.login,
+            Mechanism::XOAuth2 => self.xoauth2,
+            Mechanism::OAuthBearer => self.oauthbearer,
         }
     }
 }
@@ -84,6 +92,8 @@ mod tests {
             starttls: false,
             plain: true,
             login: true,
+            xoauth2: true,
+            oauthbearer: false,
         };
         assert_eq!(Extensions::parse(&reply), wanted);
     }

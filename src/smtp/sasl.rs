@@ -1,4 +1,5 @@
-//! The log-in dialogues PLAIN (RFC 4616) and LOGIN (a habit, never a standard), for both sides.
+//! The log-in dialogues PLAIN (RFC 4616), LOGIN and XOAUTH2 (habits, never standards) and OAUTHBEARER (RFC 7628), for both
+//! sides.
 //!
 //! What it is not: the comparison of a password, and the AUTH command around it (RFC 4954), which the machines speak.
 //!
@@ -21,14 +22,31 @@ pub enum Mechanism {
     Plain,
     /// LOGIN: user and password in two. It is no standard; many servers offer it, and QQ requires it.
     Login,
+    /// XOAUTH2: user and access token. It is Google's, and what Microsoft takes.
+    XOAuth2,
+    /// OAUTHBEARER (RFC 7628): user and access token, in the standard form.
+    OAuthBearer,
 }
 
 impl Mechanism {
-    /// The word in the settings: `login` or `plain`.
+    /// The mechanisms for an account that has an access token, best first.
+    pub const FOR_TOKENS: [Mechanism; 2] = [Mechanism::XOAuth2, Mechanism::OAuthBearer];
+
+    /// Whether it carries an access token instead of a password.
+    pub fn takes_token(self) -> bool {
+        match self {
+            Mechanism::Plain | Mechanism::Login => false,
+            Mechanism::XOAuth2 | Mechanism::OAuthBearer => true,
+        }
+    }
+
+    /// The word in the settings: `login`, `plain`, `xoauth2` or `oauthbearer`.
     pub fn word(self) -> &'static str {
         match self {
             Mechanism::Login => "login",
             Mechanism::Plain => "plain",
+            Mechanism::XOAuth2 => "xoauth2",
+            Mechanism::OAuthBearer => "oauthbearer",
         }
     }
 }
@@ -38,6 +56,8 @@ impl fmt::Display for Mechanism {
         f.write_str(match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
         })
     }
 }
@@ -51,8 +71,8 @@ pub enum SaslError {
     /// Not base64 with its padding.
     #[error("the response is not base64")]
     Base64,
-    /// PLAIN without its two NULs.
-    #[error("the response has not the parts that PLAIN wants")]
+    /// PLAIN without its two NULs, or a token response without user or token.
+    #[error("the response has not the parts that the mechanism wants")]
     Parts,
     /// A control character, or far too long.
     #[error("the response has control characters or is too long")]
@@ -142,6 +162,45 @@ pub fn login_password(secret: &Secret) -> String {
     STANDARD.encode(secret.expose())
 }
 
+/// What a client sends for a mechanism that takes a token, in base64. Holds the token. `server` is the host and the port that
+/// the client dialled, which OAUTHBEARER names.
+///
+/// A mechanism that takes a password gets the XOAUTH2 form: the callers ask [`Mechanism::takes_token`] first.
+pub fn token_response(mechanism: Mechanism, user: &str, token: &Secret, server: Option<(&str, u16)>) -> String {
+    let token = token.expose();
+    STANDARD.encode(match mechanism {
+        Mechanism::OAuthBearer => {
+            // RFC 5801 section 4: the two characters that end a name are written as their numbers.
+            let name = user.replace('=', "=3D").replace(',', "=2C");
+            let place = server.map_or_else(String::new, |(host, port)| format!("host={host}\x01port={port}\x01"));
+            format!("n,a={name},\x01{place}auth=Bearer {token}\x01\x01")
+        }
+        Mechanism::XOAuth2 | Mechanism::Plain | Mechanism::Login => {
+            format!("user={user}\x01auth=Bearer {token}\x01\x01")
+        }
+    })
+}
+
+/// Takes the response of a mechanism with a token apart: user and token.
+///
+/// # Errors
+/// [`SaslError::Parts`] without a user or a token, [`SaslError::Characters`] as for [`user`].
+pub fn token(response: &[u8]) -> Result<(String, Secret), SaslError> {
+    let (mut name, mut bearer) = (None, None);
+    for part in response.split(|&octet| octet == 1) {
+        if let Some(text) = part.strip_prefix(b"user=") {
+            name = Some(user(text)?);
+        } else if let Some(header) = part.strip_prefix(b"n,a=") {
+            let text = user(header.strip_suffix(b",").unwrap_or(header))?;
+            name = Some(text.replace("=2C", ",").replace("=3D", "="));
+        } else if let Some(text) = part.strip_prefix(b"auth=") {
+            let is_bearer = text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Bearer "));
+            bearer = Some(password(if is_bearer { &text[7..] } else { return Err(SaslError::Parts) })?);
+        }
+    }
+    name.zip(bearer).ok_or(SaslError::Parts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +220,36 @@ mod tests {
         assert_eq!(read(&plain_response("me@qq.com", &secret)), pair("me@qq.com", "pässword"));
         assert_eq!(user(&decode(&login_user("me")).unwrap()), Ok("me".to_owned()));
         assert_eq!(password(&decode(&login_password(&secret)).unwrap()), Ok(secret));
+    }
+
+    #[test]
+    fn token_responses_are_those_of_google_and_of_the_standard() {
+        // The examples of developers.google.com/workspace/gmail/imap/xoauth2-protocol and of RFC 7628 section 4.1.
+        let secret = Secret::new("ya29.vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg");
+        let sent = token_response(Mechanism::XOAuth2, "someuser@example.com", &secret, None);
+        assert_eq!(
+            sent,
+            "dXNlcj1zb21ldXNlckBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB5YTI5LnZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2cBAQ=="
+        );
+        let bearer = Secret::new("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==");
+        let server = Some(("server.example.com", 143));
+        let sent = token_response(Mechanism::OAuthBearer, "user@example.com", &bearer, server);
+        assert_eq!(
+            sent,
+            "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
+        );
+    }
+
+    #[test]
+    fn what_we_send_of_a_token_we_read_and_a_name_cannot_end_it() {
+        let secret = Secret::new("abc.def");
+        for mechanism in Mechanism::FOR_TOKENS {
+            let sent = decode(&token_response(mechanism, "a,b=c@example.com", &secret, Some(("h", 1)))).unwrap();
+            assert_eq!(token(&sent), Ok(("a,b=c@example.com".to_owned(), secret.clone())), "{mechanism}");
+        }
+        assert_eq!(token(b"user=a\x01\x01"), Err(SaslError::Parts));
+        assert_eq!(token(b"user=a\x01auth=Basic x\x01\x01"), Err(SaslError::Parts));
+        assert_eq!(token(b"\x01"), Err(SaslError::Parts));
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //!     | no
 //!  permitted? (`permit`) --held--> QUIT, the message waits
 //!     | yes
-//!  AUTH
+//!  AUTH  --an access token is refused, and was not young--> once more, with a fresh one
 //! ```
 //!
 //! Not here: what a message does on the connection (`send`). Invariants: an account never has two log-ins on the way; no
@@ -27,6 +27,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::RootCertStore;
 
 use crate::net::tls;
+use crate::oauth::AccessToken;
 use crate::provider::{Endpoint, Verdict};
 use crate::secret::Secret;
 use crate::secret::redact::redact;
@@ -67,6 +68,27 @@ impl From<Condition> for NoConnection {
     }
 }
 
+/// What an account logs in with.
+struct Credential {
+    /// `None` where no log-in is wanted.
+    secret: Option<Secret>,
+    /// The secret is this token.
+    token: Option<AccessToken>,
+}
+
+/// Why an opening came to nothing.
+struct NotOpened {
+    condition: Condition,
+    /// The server refused the access token: the socket, for one more log-in.
+    again: Option<SocketPermit>,
+}
+
+impl From<Condition> for NotOpened {
+    fn from(condition: Condition) -> NotOpened {
+        NotOpened { condition, again: None }
+    }
+}
+
 /// Gets connections for the messages of one account.
 pub(super) struct Acquirer {
     settings: Arc<UpstreamSettings>,
@@ -101,7 +123,7 @@ impl Acquirer {
         self.gate.mark()
     }
 
-    /// The secret of the last try to open a connection.
+    /// The secret of the last try to open a connection; with access tokens what tells the sign-in from another one.
     pub(super) fn used_secret(&self) -> Option<Secret> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -150,17 +172,58 @@ impl Acquirer {
         let settings = &*self.settings;
         let epoch = self.pool.epoch();
         let connector = self.connector().await.map_err(|e| own_fault(outcome::NO_TLS, e.to_string()))?;
+        let credential = self.credential().await?;
+        let NotOpened { condition: refused, again } =
+            match self.open_with(&credential, socket, &connector, epoch, permit).await {
+                Ok(opened) => return Ok(opened),
+                Err(not_opened) => not_opened,
+            };
+        let (Some(source), Some(token), Some(socket)) = (&settings.token, &credential.token, again) else {
+            return Err(refused);
+        };
+        let fresh = source.renew(token).await.map_err(outcome::of_token)?;
+        self.note_used(source.used());
+        let Some(token) = fresh else { return Err(refused) };
+        let credential = Credential { secret: Some(token.secret().clone()), token: Some(token) };
+        self.open_with(&credential, socket, &connector, epoch, permit).await.map_err(|failed| failed.condition)
+    }
+
+    /// Reads the secret, or asks for an access token.
+    async fn credential(&self) -> Result<Credential, Condition> {
+        let settings = &*self.settings;
+        if let Some(source) = &settings.token {
+            let token = source.token().await;
+            self.note_used(source.used());
+            let token = token.map_err(outcome::of_token)?;
+            return Ok(Credential { secret: Some(token.secret().clone()), token: Some(token) });
+        }
         let secret = match settings.user {
             Some(_) => settings.secret.read_apart().await.map(Some),
             None => Ok(None),
         };
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = secret.as_ref().ok().cloned().flatten();
+        self.note_used(secret.as_ref().ok().cloned().flatten());
         let secret = secret.map_err(|e| own_fault(outcome::NO_SECRET, e.to_string()))?;
+        Ok(Credential { secret, token: None })
+    }
+
+    fn note_used(&self, secret: Option<Secret>) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = secret;
+    }
+
+    async fn open_with(
+        &self,
+        credential: &Credential,
+        socket: SocketPermit,
+        connector: &TlsConnector,
+        epoch: u64,
+        permit: &dyn Permit,
+    ) -> Result<(ProviderConnection, Begun), NotOpened> {
+        let settings = &*self.settings;
         let mut last = Condition::Line("the account has no server to go to".to_owned());
         let order = self.endpoints().order(Instant::now());
         for place in order {
             let endpoint = &settings.endpoints[place];
-            match self.reach(place, endpoint, &connector, secret.clone()).await {
+            match self.reach(place, endpoint, connector, credential.secret.clone()).await {
                 Ok(mut connection) => {
                     connection.socket = Some(socket);
                     return self.log_in(connection, epoch, permit).await;
@@ -175,7 +238,7 @@ impl Acquirer {
                 }
             }
         }
-        Err(last)
+        Err(last.into())
     }
 
     async fn reach(
@@ -200,7 +263,7 @@ impl Acquirer {
         mut connection: ProviderConnection,
         epoch: u64,
         permit: &dyn Permit,
-    ) -> Result<(ProviderConnection, Begun), Condition> {
+    ) -> Result<(ProviderConnection, Begun), NotOpened> {
         if connection.must_log_in() {
             // Opening took its time: another message may have ended meanwhile.
             if let Some(free) = self.pool.take().await {
@@ -209,7 +272,7 @@ impl Acquirer {
             }
             if let Err(Held { until, text }) = permit.login().await {
                 tokio::spawn(connection.quit());
-                return Err(Condition::Held { until, text });
+                return Err(Condition::Held { until, text }.into());
             }
             let answered = connection.log_in().await;
             let outcome = match &answered {
@@ -221,7 +284,10 @@ impl Acquirer {
                 self.counters.add(counter::LOGINS, &labels, 1);
             }
             if let Err(failure) = answered {
-                return Err(self.condition_of(&OpenError::Dialogue(failure)));
+                let wants_fresh = outcome::wants_fresh_token(&self.settings, &failure);
+                let condition = self.condition_of(&OpenError::Dialogue(failure));
+                let again = if wants_fresh { connection.socket.take() } else { None };
+                return Err(NotOpened { condition, again });
             }
         }
         connection.seat = Some(self.pool.seat(epoch));

@@ -94,6 +94,7 @@ fn client_settings(settings: &UpstreamSettings, endpoint: &Endpoint, secret: Opt
         user,
         secret,
         mechanisms: settings.login.clone(),
+        server: Some((endpoint.host.clone(), endpoint.port)),
     });
     client::ClientSettings { ehlo: settings.hostname.clone(), tls: Some(endpoint.tls), login, pipelining: true }
 }

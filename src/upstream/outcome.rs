@@ -6,6 +6,7 @@
 //! never spends a try; what is wrong with one recipient is not held against the others.
 
 use crate::clock::Timestamp;
+use crate::oauth::{TokenError, fault};
 use crate::provider::{Action, Basis, Phase, Remedy, Scope, Verdict, reply_text};
 use crate::secret::redact::redact;
 use crate::smtp::client::{self, Failure, FailureKind, Lost, RecipientOutcome};
@@ -94,8 +95,8 @@ pub const NO_MECHANISM: Verdict = own_fault(
     "no-mechanism",
     Action::RetryHour,
     "The server does not offer the way of logging in that the settings ask for. Look at host and port, and remove `login` \
-     from the account; a server that wants OAuth2 cannot be used with this version.",
-    "服务器不提供设置里要求的登录方式。请检查服务器和端口，并去掉账号里的 login；只接受 OAuth2 的服务器本版还不能用。",
+     from the account; a server that wants OAuth2 only needs [account.NAME.oauth].",
+    "服务器不提供设置里要求的登录方式。请检查服务器和端口，并去掉账号里的 login；只接受 OAuth2 的服务器需要设置 [account.NAME.oauth]。",
 );
 
 /// The secret of the account cannot be read.
@@ -215,7 +216,10 @@ fn of_recipient(settings: &UpstreamSettings, one: &RecipientOutcome, condition: 
 /// Understands a refusal; what nobody has described yet is said in the log, once.
 fn judge(settings: &UpstreamSettings, phase: client::ClientPhase, reply: &Reply) -> (Verdict, String) {
     let (phase, code, words) = (phase_of(phase), reply.code(), reply_text(reply.lines()));
-    let verdict = settings.catalogue.classify(settings.group, phase, code, &words);
+    let verdict = match (&settings.token, phase) {
+        (Some(_), Phase::Auth) => fault::of_log_in(&settings.catalogue, settings.group, code, &words),
+        (_, _) => settings.catalogue.classify(settings.group, phase, code, &words),
+    };
     let words = shown(&words);
     if verdict.basis != Basis::Row {
         settings.catalogue.note_unknown(&settings.account, phase, code, &words);
@@ -280,6 +284,33 @@ pub fn of_failure(settings: &UpstreamSettings, failure: &Failure) -> Condition {
             verdict: NO_MECHANISM,
             text: "the server offers no log-in mechanism that this account may use".to_owned(),
         },
+    }
+}
+
+/// What it means for the account that there is no access token.
+pub fn of_token(error: TokenError) -> Condition {
+    match error {
+        // As a provider that cannot be reached: the account is not to blame, and mail waits.
+        TokenError::Unreachable(text) => Condition::Line(shown(&text)),
+        TokenError::Refused { verdict, text } => {
+            Condition::Account { verdict: verdict.for_log_in(), text: shown(&text) }
+        }
+    }
+}
+
+/// Whether the server refused the access token so that a fresh one is worth one more log-in.
+pub fn wants_fresh_token(settings: &UpstreamSettings, failure: &Failure) -> bool {
+    match &failure.kind {
+        FailureKind::Refused(reply) if settings.token.is_some() && phase_of(failure.phase) == Phase::Auth => {
+            let words = reply_text(reply.lines());
+            let verdict = fault::of_log_in(&settings.catalogue, settings.group, reply.code(), &words);
+            verdict.action == Action::Rewrite
+        }
+        FailureKind::Refused(_)
+        | FailureKind::Lost(_)
+        | FailureKind::Protocol(_)
+        | FailureKind::NoTls
+        | FailureKind::NoMechanism => false,
     }
 }
 

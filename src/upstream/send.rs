@@ -50,7 +50,8 @@ impl Upstream {
         &self.0.settings
     }
 
-    /// The secret that the account last tried to log in with; `None` if it could not be read, or has no use.
+    /// The secret that the account last tried to log in with, or what tells its sign-in from another one where it has access
+    /// tokens; `None` if it could not be read, or has no use.
     ///
     /// Not the one that is on the disk now: an operator may have written another one since.
     pub fn used_secret(&self) -> Option<Secret> {

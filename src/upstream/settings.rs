@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::net::proxy::Proxy;
 use crate::net::tls;
+use crate::oauth::TokenSource;
 use crate::provider::{Catalogue, Endpoint, Group, Mechanism};
 use crate::secret::SecretSource;
 
@@ -21,6 +22,8 @@ pub struct UpstreamSettings {
     pub user: Option<String>,
     /// Where the password or authorization code is.
     pub secret: SecretSource,
+    /// Where its access tokens come from; then `secret` is not used.
+    pub token: Option<TokenSource>,
     /// Log-in mechanisms in the order to try them; only the first that is offered is used.
     pub login: Vec<Mechanism>,
     /// The proxy to go through.

@@ -11,6 +11,7 @@ mod desk;
 mod doctor;
 mod explain;
 mod history;
+mod login;
 mod notice;
 mod repair;
 mod settings;

@@ -4,6 +4,7 @@ mod apps;
 mod clients;
 mod faults;
 mod harness;
+mod oauth;
 mod postfix;
 mod routing;
 mod sink;

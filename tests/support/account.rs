@@ -30,6 +30,7 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> UpstreamSettings {
         endpoints: vec![implicit(sandbox)],
         user: Some(USER.to_owned()),
         secret: SecretSource::Plain(Secret::new(CODE)),
+        token: None,
         login: vec![Mechanism::Login, Mechanism::Plain],
         proxy: None,
         limits: ConnectLimits { dial: Duration::from_secs(20), handshake: Duration::from_secs(20) },

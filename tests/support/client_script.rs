@@ -20,7 +20,12 @@ pub fn settings(script: &Script) -> ClientSettings {
     let login = script.get("login").map(|text| {
         let words: Vec<&str> = text.split(' ').collect();
         let mechanisms = words[2].split(',').map(|m| if m == "PLAIN" { Mechanism::Plain } else { Mechanism::Login });
-        ClientLogin { user: words[0].to_owned(), secret: Secret::new(words[1]), mechanisms: mechanisms.collect() }
+        ClientLogin {
+            user: words[0].to_owned(),
+            secret: Secret::new(words[1]),
+            mechanisms: mechanisms.collect(),
+            server: None,
+        }
     });
     let tls = match script.get("tls") {
         Some("starttls") => Some(Tls::StartTls),

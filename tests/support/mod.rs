@@ -47,7 +47,9 @@ pub mod reception;
 pub mod scripted;
 pub mod sink;
 pub mod skip;
+pub mod submission;
 pub mod tcp_script;
+pub mod token_service;
 pub mod transcript;
 
 /// Runs blocking harness code off the runtime's own threads, so that a relay on that runtime keeps running.

@@ -4,6 +4,7 @@ mod announce;
 mod catalogue;
 mod connection_limit;
 mod connections;
+mod oauth;
 mod proxy;
 mod roots;
 mod sandbox;

@@ -32,7 +32,7 @@ use super::runtime;
 use super::screen::Lang;
 use super::settings_arguments::SettingsArguments;
 use findings::machine;
-use output::Output;
+pub(super) use output::Output;
 use probe::account::AccountCheck;
 use probe::resolver::Resolver;
 
@@ -270,11 +270,11 @@ fn checks(
             output.show(resting(view));
         }
         let no_login = no_login(&account.name, view, choice, output.lang())?;
-        if no_login.is_none() && account.secret.is_none() && prompt::can_ask() {
+        if no_login.is_none() && account.secret.is_none() && account.oauth.is_none() && prompt::can_ask() {
             account.secret = Some(prompt::secret_of(&account.user, output.lang())?);
         }
         let (hostname, resolver) = (settings.hostname.clone(), resolver.clone());
-        checks.push(AccountCheck { account, hostname, no_login, resolver, clock: Clock::system() });
+        checks.push(AccountCheck { account, hostname, no_login, records: true, resolver, clock: Clock::system() });
     }
     Ok(checks)
 }
@@ -320,6 +320,14 @@ fn no_login(name: &str, resting: Option<&AccountStatus>, choice: Choice, lang: L
         }
     };
     Ok(Some(why))
+}
+
+/// Looks at one account: one log-in is tried, whatever state the relay has it in, because a person has just signed in.
+#[cfg(feature = "oauth")]
+pub(super) async fn try_account(account: Account, settings: &Settings, output: &mut Output) {
+    let (hostname, resolver) = (settings.hostname.clone(), Resolver::of_system());
+    let check = AccountCheck { account, hostname, no_login: None, records: false, resolver, clock: Clock::system() };
+    look_at_accounts(vec![check], output).await;
 }
 
 /// All accounts at the same time; what is found is told account by account.

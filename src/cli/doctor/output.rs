@@ -12,7 +12,7 @@ use crate::cli::screen::{self, Ink, Lang, Paint, harmless};
 
 /// Outputs findings, and remembers them.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     json: bool,
     lang: Lang,
     paint: Paint,
@@ -20,7 +20,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(json: bool, lang: Lang) -> Output {
+    pub(in crate::cli) fn new(json: bool, lang: Lang) -> Output {
         Output { json, lang, paint: Paint::new(), findings: Vec::new() }
     }
 
@@ -29,15 +29,23 @@ impl Output {
     }
 
     /// Takes a finding, and shows it at once to a person.
-    pub(super) fn show(&mut self, finding: Finding) {
+    pub(in crate::cli) fn show(&mut self, finding: Finding) {
         if !self.json {
             text(&finding, self.lang, self.paint).iter().for_each(|line| screen::say(line));
         }
         self.findings.push(finding);
     }
 
+    /// As [`Output::end`], for a trial: what works in spite of a warning is a success.
+    #[cfg(feature = "oauth")]
+    pub(in crate::cli) fn end_trial(self) -> anyhow::Result<ExitCode> {
+        let works = self.findings.iter().all(|finding| finding.state != State::Fail);
+        self.end()?;
+        Ok(if works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
     /// The sum of it all, and the exit code.
-    pub(super) fn end(self) -> anyhow::Result<ExitCode> {
+    pub(in crate::cli) fn end(self) -> anyhow::Result<ExitCode> {
         let good = all_good(&self.findings);
         if self.json {
             screen::say_json(&to_json(&self.findings, self.lang))?;

@@ -159,9 +159,9 @@ const SECTIONS: &[Key] = &[
     ),
     Key::open(
         "account.*.login",
-        Kind::Words(&["login", "plain"], &["xoauth2"]),
+        Kind::Words(&["login", "plain"], &[]),
         r#"["login", "plain"]"#,
-        "log-in mechanisms, best first; default: the provider's",
+        "log-in mechanisms for a password, best first; default: the provider's. With [account.NAME.oauth] it is XOAUTH2 or OAUTHBEARER",
     ),
     Key::open(
         "account.*.ca",
@@ -225,6 +225,73 @@ const SECTIONS: &[Key] = &[
         Kind::Whole(1, 100),
         "1",
         "most connections at a time; default: the provider's",
+    ),
+    Key::open(
+        "account.*.oauth.client_id",
+        Kind::Phrase,
+        r#""00001111-aaaa-2222-bbbb-3333cccc4444""#,
+        "access tokens instead of a password (docs/oauth.md): the id of an app that you registered",
+    ),
+    Key::open(
+        "account.*.oauth.grant",
+        Kind::Word(&["device", "browser", "client", "service-account"], &[]),
+        r#""device""#,
+        "device | browser (a person signs in once: `yizhan login NAME`) | client (the app itself, with client_secret) | \
+         service-account (Google Workspace, with key); default: device, for Google browser",
+    ),
+    Key::open(
+        "account.*.oauth.tenant",
+        Kind::Phrase,
+        r#""contoso.onmicrosoft.com""#,
+        "Microsoft: consumers | organizations | common | the organisation's domain or ID; default: the provider's",
+    ),
+    Key::open(
+        "account.*.oauth.client_secret",
+        Kind::Secret,
+        r#"{ file = "/run/secrets/relay-app" }"#,
+        "the app's secret, where it has one: { file = \"..\" } or { env = \"..\" }",
+    ),
+    Key::open(
+        "account.*.oauth.key",
+        Kind::Secret,
+        r#"{ file = "/run/secrets/service-account.json" }"#,
+        "the JSON key of a service account",
+    ),
+    Key::open(
+        "account.*.oauth.expires",
+        Kind::Phrase,
+        r#""2028-01-31""#,
+        "the day on which the client secret ends; warned about 30 days before",
+    ),
+    Key::open(
+        "account.*.oauth.cloud",
+        Kind::Word(&["public", "usgov", "china"], &[]),
+        r#""public""#,
+        "Microsoft's cloud: public | usgov | china (21Vianet); default: public",
+    ),
+    Key::open(
+        "account.*.oauth.scope",
+        Kind::Sentence,
+        r#""https://outlook.office.com/SMTP.Send offline_access""#,
+        "what is asked for; default: the provider's",
+    ),
+    Key::open(
+        "account.*.oauth.token_url",
+        Kind::Sentence,
+        r#""https://id.example.com/token""#,
+        "where tokens are given out; default: the provider's",
+    ),
+    Key::open(
+        "account.*.oauth.authorize_url",
+        Kind::Sentence,
+        r#""https://id.example.com/authorize""#,
+        "where a person signs in; default: the provider's",
+    ),
+    Key::open(
+        "account.*.oauth.device_url",
+        Kind::Sentence,
+        r#""https://id.example.com/device""#,
+        "where device codes come from; default: the provider's",
     ),
     Key::open(
         "client.*.from",

@@ -1,8 +1,8 @@
 //! The HTTP client: one connection, one POST, one bounded answer (HTTP/1.1: RFC 9110, RFC 9112).
 //!
-//! Not here: what is sent, what the answer means, and when to try again. Redirects are not followed and no proxy is used.
+//! Not here: what is sent, what the answer means, and when to try again. Redirects are not followed.
 //! The bounds: [`MAX_ANSWER`] octets of body, [`MAX_HEAD`] of the head, [`MAX_OCTETS`] of all that comes; the whole time is
-//! the caller's. Invariant: when [`post`] returns or is dropped, the connection is gone.
+//! the caller's. Invariant: when [`exchange`] returns or is dropped, the connection is gone.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -14,11 +14,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::proxy::{Proxy, tunnel};
 use super::stream::Stream;
 use super::tls::{self, TlsError};
 use bounded::Bounded;
@@ -78,16 +79,35 @@ pub enum HttpError {
     Line(String),
 }
 
-/// Sends the request. Returns the status and the start of the body.
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status (RFC 9110 section 15).
+    pub status: u16,
+    /// The seconds of the `Retry-After` field (RFC 9110 section 10.2.3); a date in it is not read.
+    pub retry_after: Option<u64>,
+    /// The start of the body, at most 16 KiB.
+    pub body: Vec<u8>,
+}
+
+/// Sends the request, directly. Returns the status and the start of the body.
 ///
 /// # Errors
 /// [`HttpError`].
 pub async fn post(request: HttpPost<'_>) -> Result<(u16, Vec<u8>), HttpError> {
-    let stream = timeout(request.connect_limit, connect(&request)).await.map_err(|_| HttpError::Silent)??;
+    exchange(request, None).await.map(|answer| (answer.status, answer.body))
+}
+
+/// Sends the request, through the proxy where there is one. Plain http goes through no proxy.
+///
+/// # Errors
+/// [`HttpError`]; what goes wrong at the proxy is a [`HttpError::Line`] with the remedy in its text.
+pub async fn exchange(request: HttpPost<'_>, proxy: Option<&Proxy>) -> Result<HttpAnswer, HttpError> {
+    let stream = timeout(request.connect_limit, connect(&request, proxy)).await.map_err(|_| HttpError::Silent)??;
     talk(stream, request).await
 }
 
-async fn connect(request: &HttpPost<'_>) -> Result<Stream, HttpError> {
+async fn connect(request: &HttpPost<'_>, proxy: Option<&Proxy>) -> Result<Stream, HttpError> {
     if !request.https {
         return dial(request).await.map(Stream::Plain);
     }
@@ -95,7 +115,12 @@ async fn connect(request: &HttpPost<'_>) -> Result<Stream, HttpError> {
     // Reading the machine's roots is a matter of files.
     let made = tokio::task::spawn_blocking(move || tls::connector(ca.as_deref())).await;
     let connector = made.map_err(|error| line(&error))??;
-    let mut stream = Stream::Plain(dial(request).await?);
+    let mut stream = Stream::Plain(match proxy {
+        Some(proxy) => tunnel::open(proxy, request.host, request.port, None, request.connect_limit)
+            .await
+            .map_err(|error| HttpError::Line(error.to_string()))?,
+        None => dial(request).await?,
+    });
     stream.connect_tls(&connector, request.host, request.connect_limit).await?;
     Ok(stream)
 }
@@ -130,7 +155,7 @@ pub fn is_private(address: IpAddr) -> bool {
 }
 
 /// One request over an open connection (RFC 9112).
-async fn talk(stream: Stream, request: HttpPost<'_>) -> Result<(u16, Vec<u8>), HttpError> {
+async fn talk(stream: Stream, request: HttpPost<'_>) -> Result<HttpAnswer, HttpError> {
     let request = Request::post(request.path)
         .header(HOST, request.authority)
         .header(CONTENT_TYPE, request.content_type)
@@ -146,7 +171,9 @@ async fn talk(stream: Stream, request: HttpPost<'_>) -> Result<(u16, Vec<u8>), H
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| line(&error))?;
         let status = response.status().as_u16();
-        Ok((status, start(response.into_body()).await))
+        let retry_after =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        Ok(HttpAnswer { status, retry_after, body: start(response.into_body()).await })
     };
     // Not spawned: the connection is dropped with this future.
     tokio::pin!(connection, answer);

@@ -18,6 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, Serve
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
 pub mod identity;
+pub mod primitives;
 pub mod roots;
 
 /// TLS sessions that a connector remembers: several for each of the few hosts of an account.

@@ -68,10 +68,12 @@ impl Tls {
 pub struct ClientLogin {
     /// The user name, as a rule an address.
     pub user: String,
-    /// The password or authorization code.
+    /// The password, authorization code or access token.
     pub secret: Secret,
-    /// The allowed mechanisms, the best first.
+    /// The allowed mechanisms, the best first: either those for tokens or those for passwords.
     pub mechanisms: Vec<Mechanism>,
+    /// The host and the port that were dialled, for OAUTHBEARER (RFC 7628 section 3.1).
+    pub server: Option<(String, u16)>,
 }
 
 /// Settings of a connection.

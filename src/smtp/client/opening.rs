@@ -1,18 +1,39 @@
-//! From the greeting to the log-in (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954).
+//! From the greeting to the log-in (RFC 5321 section 3.1 and 3.2, RFC 3207, RFC 4954, RFC 7628).
 
 use super::{ClientEvent, ClientSession, FailureKind, State};
 use crate::smtp::extension::Extensions;
+use crate::smtp::line::AUTH_CAP;
 use crate::smtp::reply::{Class, Reply};
 use crate::smtp::sasl::{self, Mechanism};
 
 /// So many challenges are answered.
 const ROUNDS: u8 = 5;
 
+/// Octets of an AUTH line that every server must take (RFC 4954 section 4); a longer one may be answered 500.
+const SHORT_LINE: usize = 512;
+/// Octets of the reason in a 334 that are kept.
+const REASON: usize = 300;
+
 /// A log-in dialogue.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dialogue {
-    mechanism: Mechanism,
-    rounds: u8,
+#[derive(Clone, Debug)]
+pub(super) enum Dialogue {
+    /// With a password: how many challenges were answered.
+    Password { mechanism: Mechanism, rounds: u8 },
+    /// With an access token.
+    Token { mechanism: Mechanism, step: TokenStep },
+}
+
+/// How far a log-in with a token has come.
+#[derive(Clone, Debug)]
+pub(super) enum TokenStep {
+    /// The response went out with the AUTH command, in a line of this many octets.
+    Initial(usize),
+    /// AUTH went out alone: a 334 must ask for the response.
+    Asked,
+    /// The response went out in a line of its own.
+    Answered,
+    /// The server gave its reason in a 334, which was answered; the refusal itself comes next.
+    Refused(String),
 }
 
 impl ClientSession {
@@ -91,22 +112,50 @@ impl ClientSession {
         let Some(&mechanism) = login.mechanisms.iter().find(|&&m| self.extensions.offers(m)) else {
             return Some(self.fail(FailureKind::NoMechanism));
         };
-        match mechanism {
-            Mechanism::Login => self.send("AUTH LOGIN"),
-            Mechanism::Plain => {
-                // With the initial response: one round trip less, and some servers know no other way.
-                let line = format!("AUTH PLAIN {}", sasl::plain_response(&login.user, &login.secret));
-                self.transcript.client(b"AUTH PLAIN [redacted]");
-                self.send_unseen(&line);
-                self.sent_credentials = true;
+        let blob = match mechanism {
+            Mechanism::Login => {
+                self.send("AUTH LOGIN");
+                self.state = State::Auth(Dialogue::Password { mechanism, rounds: 0 });
+                return None;
             }
+            Mechanism::Plain => sasl::plain_response(&login.user, &login.secret),
+            Mechanism::XOAuth2 | Mechanism::OAuthBearer => self.token_response(mechanism)?,
+        };
+        // With the initial response: one round trip less, and some servers know no other way.
+        let line = format!("AUTH {mechanism} {blob}");
+        let length = line.len() + 2;
+        if mechanism.takes_token() && length > AUTH_CAP {
+            return self.ask_to_be_asked(mechanism);
         }
-        self.state = State::Auth(Dialogue { mechanism, rounds: 0 });
+        self.transcript.client(format!("AUTH {mechanism} [redacted]").as_bytes());
+        self.send_unseen(&line);
+        self.sent_credentials = true;
+        self.state = State::Auth(match mechanism.takes_token() {
+            true => Dialogue::Token { mechanism, step: TokenStep::Initial(length) },
+            false => Dialogue::Password { mechanism, rounds: 0 },
+        });
+        None
+    }
+
+    fn token_response(&self, mechanism: Mechanism) -> Option<String> {
+        let login = self.settings.login.as_ref()?;
+        let server = login.server.as_ref().map(|(host, port)| (host.as_str(), *port));
+        Some(sasl::token_response(mechanism, &login.user, &login.secret, server))
+    }
+
+    /// The form in two steps, for a token that makes the AUTH line too long.
+    fn ask_to_be_asked(&mut self, mechanism: Mechanism) -> Option<ClientEvent> {
+        self.send(&format!("AUTH {mechanism}"));
+        self.state = State::Auth(Dialogue::Token { mechanism, step: TokenStep::Asked });
         None
     }
 
     pub(super) fn auth_answered(&mut self, reply: Reply) -> Option<ClientEvent> {
-        let State::Auth(Dialogue { mechanism, rounds }) = self.state else { return None };
+        let State::Auth(dialogue) = &self.state else { return None };
+        let (mechanism, rounds) = match dialogue.clone() {
+            Dialogue::Password { mechanism, rounds } => (mechanism, rounds),
+            Dialogue::Token { mechanism, step } => return self.token_answered(mechanism, step, reply),
+        };
         match reply.class() {
             Class::Positive => {
                 self.state = State::Idle;
@@ -124,15 +173,71 @@ impl ClientSession {
             // A server that did not read the initial response.
             (Mechanism::Plain, 0) => sasl::plain_response(&login.user, &login.secret),
             // A challenge that neither mechanism has: `*` makes the server say what is wrong (RFC 4954 section 4).
-            (Mechanism::Login | Mechanism::Plain, 0..ROUNDS) => "*".to_owned(),
-            (Mechanism::Login | Mechanism::Plain, ROUNDS..) => {
-                return Some(self.fail(FailureKind::Protocol("the server does not stop asking".to_owned())));
-            }
+            (_, 0..ROUNDS) => "*".to_owned(),
+            (_, ROUNDS..) => return Some(self.endless()),
         };
         self.sent_credentials |= mechanism == Mechanism::Plain || rounds > 0;
         self.transcript.client(b"[redacted]");
         self.send_unseen(&response);
-        self.state = State::Auth(Dialogue { mechanism, rounds: rounds + 1 });
+        self.state = State::Auth(Dialogue::Password { mechanism, rounds: rounds + 1 });
         None
     }
+
+    fn endless(&mut self) -> ClientEvent {
+        self.fail(FailureKind::Protocol("the server does not stop asking".to_owned()))
+    }
+
+    /// A token is refused in one of two forms: at once, or with a reason in a 334 that must be answered before the refusal
+    /// comes (RFC 7628 section 3.2.3; XOAUTH2 wants an empty answer).
+    fn token_answered(&mut self, mechanism: Mechanism, step: TokenStep, reply: Reply) -> Option<ClientEvent> {
+        match (reply.class(), step) {
+            (Class::Positive, _) => {
+                self.state = State::Idle;
+                Some(ClientEvent::Ready)
+            }
+            // The line was too long for the server: it has not read the token, so this is no second log-in.
+            (Class::Permanent, TokenStep::Initial(length)) if reply.code() == 500 && length > SHORT_LINE => {
+                self.ask_to_be_asked(mechanism)
+            }
+            (Class::Transient | Class::Permanent, TokenStep::Refused(reason)) => {
+                Some(self.fail(FailureKind::Refused(with_reason(&reply, &reason))))
+            }
+            (Class::Transient | Class::Permanent, _) => Some(self.fail(FailureKind::Refused(reply))),
+            (Class::Intermediate, TokenStep::Refused(_)) => Some(self.endless()),
+            (Class::Intermediate, TokenStep::Initial(_) | TokenStep::Asked) if reply.text().trim_ascii().is_empty() => {
+                self.send_token(mechanism)
+            }
+            // Whatever a server writes into its first challenge, nothing was refused yet.
+            (Class::Intermediate, TokenStep::Asked) => self.send_token(mechanism),
+            (Class::Intermediate, TokenStep::Initial(_) | TokenStep::Answered) => {
+                let reason = reason_of(&reply);
+                self.send(if mechanism == Mechanism::OAuthBearer { "AQ==" } else { "" });
+                self.state = State::Auth(Dialogue::Token { mechanism, step: TokenStep::Refused(reason) });
+                None
+            }
+        }
+    }
+
+    fn send_token(&mut self, mechanism: Mechanism) -> Option<ClientEvent> {
+        let blob = self.token_response(mechanism)?;
+        self.sent_credentials = true;
+        self.transcript.client(b"[redacted]");
+        self.send_unseen(&blob);
+        self.state = State::Auth(Dialogue::Token { mechanism, step: TokenStep::Answered });
+        None
+    }
+}
+
+/// What a 334 gives as its reason: JSON in base64, in printable ASCII.
+fn reason_of(reply: &Reply) -> String {
+    let text = String::from_utf8_lossy(reply.text()).into_owned();
+    let reason = sasl::decode(&text).unwrap_or_else(|_| text.into_bytes());
+    let printable = |octet: &u8| matches!(octet, b' '..=b'~');
+    reason.into_iter().filter(printable).take(REASON).map(char::from).collect()
+}
+
+/// The refusal with the reason that came before it, as one reply.
+fn with_reason(reply: &Reply, reason: &str) -> Reply {
+    let words = String::from_utf8_lossy(reply.text());
+    Reply::new(reply.code(), &format!("{words} {reason}"))
 }

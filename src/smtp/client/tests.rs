@@ -102,7 +102,12 @@ fn our_name_cannot_end_the_line() {
 
 #[test]
 fn no_debug_output_shows_a_secret() {
-    let login = ClientLogin { user: "me".into(), secret: Secret::new("hunter2"), mechanisms: vec![Mechanism::Plain] };
+    let login = ClientLogin {
+        user: "me".into(),
+        secret: Secret::new("hunter2"),
+        mechanisms: vec![Mechanism::Plain],
+        server: None,
+    };
     let mut client = ClientSession::new(ClientSettings { login: Some(login), ..settings() });
     client.input(b"220 x\r\n250-x\r\n250 AUTH PLAIN\r\n");
     client.step();
@@ -225,4 +230,105 @@ fn nothing_is_announced_out_of_turn() {
     assert!(!client.follow(&to("d@e.f")), "the message is over");
     client.start(to("a@b.c"));
     assert!(!client.follow(&to("d@e.f")), "its end has not been written yet");
+}
+
+/// A client with a token, behind EHLO; what it has sent is taken off.
+fn with_token(token: &str, offer: &str) -> ClientSession {
+    let login = ClientLogin {
+        user: "me@example.com".into(),
+        secret: Secret::new(token),
+        mechanisms: Mechanism::FOR_TOKENS.to_vec(),
+        server: Some(("smtp.example.com".into(), 587)),
+    };
+    let mut client = ClientSession::new(ClientSettings { login: Some(login), ..settings() });
+    client.input(b"220 x\r\n");
+    client.step();
+    client.output().clear();
+    client.input(format!("250-x\r\n250 AUTH {offer}\r\n").as_bytes());
+    client
+}
+
+/// What the client sends next.
+fn sent(client: &mut ClientSession) -> String {
+    assert_eq!(client.step(), ClientEvent::More);
+    String::from_utf8(client.output().split().to_vec()).unwrap()
+}
+
+fn refusal(client: &mut ClientSession) -> Reply {
+    let ClientEvent::Failed(Failure { kind: FailureKind::Refused(reply), sent_credentials: true, .. }) = client.step()
+    else {
+        panic!("refused")
+    };
+    reply
+}
+
+#[test]
+fn a_token_goes_out_with_the_command_and_never_as_a_password() {
+    let mut client = with_token("tok", "LOGIN PLAIN XOAUTH2");
+    assert_eq!(sent(&mut client), "AUTH XOAUTH2 dXNlcj1tZUBleGFtcGxlLmNvbQFhdXRoPUJlYXJlciB0b2sBAQ==\r\n");
+    client.input(b"235 ok\r\n");
+    assert_eq!(client.step(), ClientEvent::Ready);
+    let shown = client.transcript().to_string();
+    assert!(shown.contains("AUTH XOAUTH2 [redacted]") && !shown.contains("dXNl"), "{shown}");
+    let mut client = with_token("tok", "LOGIN PLAIN");
+    assert!(matches!(client.step(), ClientEvent::Failed(Failure { kind: FailureKind::NoMechanism, .. })));
+}
+
+#[test]
+fn both_forms_of_a_refused_token_are_heard_to_their_end() {
+    let mut microsoft = with_token("tok", "LOGIN XOAUTH2");
+    sent(&mut microsoft);
+    microsoft.input(b"535 5.7.3 Authentication unsuccessful\r\n");
+    assert_eq!(refusal(&mut microsoft), Reply::new(535, "5.7.3 Authentication unsuccessful"));
+    // {"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}
+    let json = "eyJzdGF0dXMiOiI0MDAiLCJzY2hlbWVzIjoiQmVhcmVyIiwic2NvcGUiOiJodHRwczovL21haWwuZ29vZ2xlLmNvbS8ifQ==";
+    for (offer, answer) in [("XOAUTH2", "\r\n"), ("OAUTHBEARER", "AQ==\r\n")] {
+        let mut client = with_token("tok", offer);
+        assert!(sent(&mut client).starts_with(&format!("AUTH {offer} ")));
+        client.input(format!("334 {json}\r\n").as_bytes());
+        assert_eq!(sent(&mut client), answer);
+        client.input(b"535-5.7.8 Username and Password not accepted.\r\n535 5.7.8 more\r\n");
+        let words = String::from_utf8(refusal(&mut client).text().to_vec()).unwrap();
+        assert!(words.starts_with("5.7.8 Username") && words.contains("\"status\":\"400\""), "{words}");
+    }
+}
+
+#[test]
+fn a_server_that_asks_without_end_is_left() {
+    let mut client = with_token("tok", "XOAUTH2");
+    sent(&mut client);
+    client.input(b"334 e30=\r\n");
+    sent(&mut client);
+    client.input(b"334 e30=\r\n");
+    assert!(matches!(client.step(), ClientEvent::Failed(Failure { kind: FailureKind::Protocol(_), .. })));
+}
+
+#[test]
+fn a_long_token_goes_in_one_line_and_in_two_steps_where_the_server_cannot_read_it() {
+    let token = "t".repeat(6000);
+    let mut client = with_token(&token, "XOAUTH2");
+    let line = sent(&mut client);
+    assert!(line.len() > 8000 && line.len() <= 12_288, "{}", line.len());
+    client.input(b"500 5.5.2 Line too long\r\n");
+    assert_eq!(sent(&mut client), "AUTH XOAUTH2\r\n");
+    client.input(b"334 \r\n");
+    assert_eq!(format!("AUTH XOAUTH2 {}", sent(&mut client)), line);
+    client.input(b"235 ok\r\n");
+    assert_eq!(client.step(), ClientEvent::Ready);
+    // A short line that is answered 500 is refused.
+    let mut client = with_token("tok", "XOAUTH2");
+    sent(&mut client);
+    client.input(b"500 no\r\n");
+    assert_eq!(refusal(&mut client).code(), 500);
+    // Over the limit of RFC 4954 section 4 the command goes alone at once.
+    let mut client = with_token(&"t".repeat(9_300), "XOAUTH2");
+    assert_eq!(sent(&mut client), "AUTH XOAUTH2\r\n");
+}
+
+#[test]
+fn a_server_that_did_not_read_the_initial_response_gets_it_again() {
+    let mut client = with_token("tok", "OAUTHBEARER");
+    let line = sent(&mut client);
+    client.input(b"334\r\n");
+    assert_eq!(format!("AUTH OAUTHBEARER {}", sent(&mut client)), line);
 }

@@ -13,6 +13,7 @@ fn settings(group: Group) -> UpstreamSettings {
         endpoints: Vec::new(),
         user: None,
         secret: SecretSource::Plain(Secret::new("")),
+        token: None,
         login: Vec::new(),
         proxy: None,
         limits: crate::upstream::ConnectLimits::default(),

@@ -4,7 +4,10 @@
 //! disagree. Not here: the dialogue itself (`probe::talk`). Invariant: no finding advises to try a log-in again at once.
 
 use crate::cli::finding::{Finding, Words, words};
+use crate::cli::token_finding;
 use crate::clock::Timestamp;
+use crate::config::Account;
+use crate::oauth::fault;
 use crate::provider::{Catalogue, Group, Mechanism, Phase, Verdict};
 use crate::smtp::client::Lost;
 
@@ -168,6 +171,18 @@ pub(crate) fn no_starttls() -> Finding {
             "改用隐式 TLS 端口：port = 465，tls = \"implicit\"；若服务商确有 STARTTLS，说明被中途剥离",
         ),
     )
+}
+
+/// The log-in with an access token was refused: it is told whether the token, the tenant or the mailbox is the cause.
+pub(crate) fn token_refused(account: &Account, refusal: &Refusal) -> Finding {
+    let user = &account.user;
+    let Refusal::Reply(code, text) = refusal else { return login(user, account.preset.group, Err(refusal)) };
+    let verdict = fault::of_log_in(&Catalogue::built_in(), account.preset.group, *code, text);
+    let what = words(format!("the log-in of {user} with the token was refused"), format!("{user} 用令牌登录被拒"));
+    let shown = refusal.shown();
+    let said = words(format!("{} ({})", shown.en, verdict.cause), format!("{}（{}）", shown.zh, verdict.cause));
+    let remedy = token_finding::remedy(verdict.remedy, &account.name);
+    Finding::fail("login", what, said, remedy)
 }
 
 /// The log-in. One try was made.

@@ -19,12 +19,14 @@ use crate::cli::doctor::findings::domain_records;
 use crate::cli::doctor::findings::secret::{self, Shape};
 use crate::cli::doctor::findings::smtp::{self as dialogue, Offer};
 use crate::cli::finding::{Finding, State, Words, words};
+use crate::cli::token_finding;
 use crate::clock::Clock;
 use crate::config::Account;
 use crate::net::proxy::Proxy;
 use crate::net::proxy::tunnel;
 use crate::net::{dial, tls};
-use crate::provider::{Endpoint, Tls};
+use crate::oauth::TokenSource;
+use crate::provider::{Catalogue, Endpoint, Tls};
 use crate::secret::Secret;
 use crate::smtp::client::{ClientLogin, ClientSettings};
 
@@ -37,6 +39,8 @@ pub(crate) struct AccountCheck {
     pub(crate) hostname: String,
     /// Why the log-in is left out; none when it is to be tried.
     pub(crate) no_login: Option<Words>,
+    /// Whether the records of the domain are looked at as well.
+    pub(crate) records: bool,
     /// Who is asked for TXT records.
     pub(crate) resolver: Resolver,
     /// What time it is.
@@ -48,15 +52,20 @@ pub(crate) async fn examine(check: AccountCheck, tell: UnboundedSender<Finding>)
     let name = check.account.name.clone();
     // Nobody listens any more when the command was interrupted.
     let tell = |finding: Finding| drop(tell.send(finding.about(&name)));
-    let login = login_of(&check, &tell);
+    let login = login_of(&check, &tell).await;
     if let Some((endpoint, stream)) = reach(&check, &tell).await {
         converse(&check, &endpoint, stream, login, &tell).await;
     }
-    domain(&check, &tell).await;
+    if check.records {
+        domain(&check, &tell).await;
+    }
 }
 
 /// The secret, if there is one worth trying; otherwise why there is no log-in.
-fn login_of(check: &AccountCheck, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
+async fn login_of(check: &AccountCheck, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
+    if let Some(source) = check.account.tokens(&Catalogue::built_in(), &check.clock) {
+        return token_of(check, &source, tell).await;
+    }
     let Some(source) = &check.account.secret else {
         tell(secret::absent());
         return Err(words("there is no secret to try", "没有可用的密码或授权码"));
@@ -75,6 +84,25 @@ fn login_of(check: &AccountCheck, tell: &impl Fn(Finding)) -> Result<Secret, Wor
         Some(why) => Err(why.clone()),
         None if hopeless => Err(words("not tried: the secret cannot be right", "未尝试：密码不可能正确")),
         None => Ok(text),
+    }
+}
+
+/// The access token, asked for where the stored one ends soon.
+async fn token_of(check: &AccountCheck, source: &TokenSource, tell: &impl Fn(Finding)) -> Result<Secret, Words> {
+    let days = source.settings().days_left(check.clock.now().date());
+    days.and_then(token_finding::secret_ends).into_iter().for_each(tell);
+    match source.token().await {
+        Ok(token) => {
+            tell(token_finding::there(source.left().await));
+            match &check.no_login {
+                Some(why) => Err(why.clone()),
+                None => Ok(token.secret().clone()),
+            }
+        }
+        Err(error) => {
+            tell(token_finding::absent(&error, &check.account.name));
+            Err(words("there is no access token to try", "没有可用的访问令牌"))
+        }
     }
 }
 
@@ -164,7 +192,10 @@ async fn converse(
         End::NoMechanism => tell(offer()),
         End::Login(refusal) => {
             tell(offer());
-            tell(dialogue::login(&account.user, account.preset.group, Err(&refusal)));
+            tell(match &account.oauth {
+                Some(_) => dialogue::token_refused(account, &refusal),
+                None => dialogue::login(&account.user, account.preset.group, Err(&refusal)),
+            });
         }
         End::Ready => {
             tell(offer());
@@ -198,7 +229,12 @@ fn settings(check: &AccountCheck, endpoint: &Endpoint, secret: Option<Secret>) -
     ClientSettings {
         ehlo: check.hostname.clone(),
         tls: Some(endpoint.tls),
-        login: secret.map(|secret| ClientLogin { user: check.account.user.clone(), secret, mechanisms }),
+        login: secret.map(|secret| ClientLogin {
+            user: check.account.user.clone(),
+            secret,
+            mechanisms,
+            server: Some((endpoint.host.clone(), endpoint.port)),
+        }),
         pipelining: false,
     }
 }
