@@ -72,6 +72,11 @@ impl Timestamp {
         self.zoned().date()
     }
 
+    /// The time that [`Timestamp::rfc3339`] wrote, or any other of that form.
+    pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+        text.parse::<jiff::Timestamp>().ok().map(|at| Timestamp(at.as_millisecond()))
+    }
+
     fn zoned(self) -> jiff::Zoned {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system())
     }

@@ -17,6 +17,7 @@ mod content;
 pub mod control;
 pub mod error;
 mod forecast;
+pub mod metrics;
 pub mod reply;
 pub mod status;
 pub mod view;

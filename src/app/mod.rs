@@ -35,6 +35,7 @@ use crate::upstream::Upstream;
 mod chores;
 mod offline;
 mod purge;
+mod series;
 mod shared_account;
 
 pub use offline::{accounts_offline, read_secrets, test_alerts_offline};
@@ -136,11 +137,13 @@ impl Relay {
     pub fn start(settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
         // What is wrong with the settings is said before anything is made on the disk.
         owner(settings)?;
-        let (queue, report) = SqliteQueue::open(&settings.queue.data_dir, settings.queue.retention)?;
+        let counters = Counters::default();
+        let keep = settings.queue.retention;
+        let (queue, report) = SqliteQueue::open_counted(&settings.queue.data_dir, keep, counters.clone())?;
         for sentence in report {
             tracing::warn!(event = "queue_report", "{sentence}");
         }
-        Relay::on(Arc::new(queue), settings, clock)
+        Relay::build(Arc::new(queue), settings, clock, counters)
     }
 
     /// As [`Relay::start`], on a queue that is open already.
@@ -148,9 +151,19 @@ impl Relay {
     /// # Errors
     /// [`StartError`]; nothing is left running then, and the queue is as it was.
     pub fn on(shared: Arc<dyn Queue>, settings: &Settings, clock: Clock) -> Result<Relay, StartError> {
+        Relay::build(shared, settings, clock, Counters::default())
+    }
+
+    fn build(
+        shared: Arc<dyn Queue>,
+        settings: &Settings,
+        clock: Clock,
+        counters: Counters,
+    ) -> Result<Relay, StartError> {
         let owner = owner(settings)?;
         let router = Arc::new(settings.router());
-        let (counters, drain) = (Counters::default(), Drain::default());
+        let drain = Drain::default();
+        series::declare(settings, &counters, &clock);
         let ids = Arc::new(IdSource::new(seed()));
         let capacity = Capacity::new(settings.limits.clone());
         let known: Arc<KnownClients> = Arc::default();

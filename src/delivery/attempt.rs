@@ -6,6 +6,7 @@
 //! same transaction as its outcome. A panic ends the attempt, never the message: what is known of it is settled.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use crate::account::{AccountProfile, FeedbackEffect, UnderWay, Weighed};
 use crate::clock::Timestamp;
 use crate::mail::ReversePath;
 use crate::message::sender_rewriting::{FromPolicy, is_signed};
-use crate::provider::{Action, Basis, Remedy, Scope, Verdict};
+use crate::provider::{Action, Basis, Phase, Remedy, Scope, Verdict};
 use crate::queue::{
     AccountUsage, Lease, MessageState, NextAttempt, QueueEntry, QueueError, RecipientOutcome, Settled, Settlement,
     state_after,
@@ -106,6 +107,7 @@ impl Attempt {
                 () = context.drain.cut() => return self.give_back(context.clock.now()),
             }
         }
+        let begin = Instant::now();
         let ended = match self.pair.account.profile().too_large(size(&self.lease)) {
             // The provider would refuse it only after it had received all of it.
             Some(text) => {
@@ -114,6 +116,7 @@ impl Attempt {
             }
             None => self.send().await,
         };
+        context.counters.observe(counter::DELIVERY_SECONDS, &[("account", self.pair.name())], begin.elapsed());
         match ended {
             Some(Ended {
                 report: Report { condition: Condition::Unreadable { text, lasting: true }, .. },
@@ -241,7 +244,7 @@ impl Attempt {
         self.give_back_unless_reached(&report, now);
         let Attempt { context, pair, lease, places, policy, .. } = self;
         let entry = lease.entry.clone();
-        count_unknown(&context, pair.name(), &report);
+        count_replies(&context, pair.name(), &report);
         let strict = policy == FromPolicy::MustEqualLogin;
         let tried = Tried { places: &places, outcomes: &report.outcomes, strict, accepted_since };
         let (mut settlement, changes) = settle(&context.schedule, &entry, tried, now);
@@ -343,8 +346,22 @@ fn report_failures(
     }
 }
 
-/// Counts replies that no row of the catalogue describes.
-fn count_unknown(context: &Context, account: &str, report: &Report) {
+/// Counts the replies, and those that no row of the catalogue describes.
+fn count_replies(context: &Context, account: &str, report: &Report) {
+    for outcome in &report.outcomes {
+        // A success has no phase of its own: it is the reply to the final dot.
+        let success = (outcome.fate == Fate::Delivered).then_some(Phase::Data);
+        let Some(phase) = outcome.phase.or(success) else { continue };
+        let class = match outcome.text.as_bytes().first() {
+            _ if outcome.verdict.is_some_and(|verdict| verdict.basis != Basis::Row) => "unknown",
+            Some(b'2') => "2",
+            Some(b'4') => "4",
+            Some(b'5') => "5",
+            Some(_) | None => "unknown",
+        };
+        let labels = [("account", account), ("phase", phase.word()), ("class", class)];
+        context.counters.add(counter::REPLIES, &labels, 1);
+    }
     let unknown = |outcome: &&Outcome| outcome.verdict.is_some_and(|verdict| verdict.basis != Basis::Row);
     let count = report.outcomes.iter().filter(unknown).count();
     if count > 0 {
@@ -362,6 +379,7 @@ fn log(context: &Context, account: &str, entry: &QueueEntry, changes: &[Change],
         let (client, from) = (entry.origin.client.as_str(), &entry.sender);
         match event {
             RecipientEvent::Delivered => {
+                context.counters.observe(counter::AGE_AT_DELIVERY, &[], now.since(entry.received));
                 tracing::info!(event = "delivered", %id, client, %from, account, %to, delay, reply = text)
             }
             RecipientEvent::Deferred => {

@@ -187,9 +187,12 @@ impl Admission {
         }
         let _here = self.around.drain.hold(("final dot of", self.peer.addr));
         // In boxes, one after another: the future of all three together would be moved for each message.
+        let begin = Instant::now();
         let message = Box::pin(self.prepare(helo, protocol, envelope, incoming.arrival)).await?;
         let messages = Box::pin(self.split(message)).await?;
-        Box::pin(self.store(messages)).await
+        let reply = Box::pin(self.store(messages)).await?;
+        self.around.counters.observe(counter::ACCEPT_SECONDS, &[], begin.elapsed());
+        Ok(reply)
     }
 
     /// The transaction is over, or never was.
@@ -253,6 +256,10 @@ impl Admission {
         let first = accepted.first().ok_or_else(refusal::fault)?;
         let labels = [("listener", self.settings.name.as_str()), ("client", self.peer.label())];
         self.around.counters.add(counter::ACCEPTED, &labels, 1);
+        if let Some(client) = &self.peer.client {
+            let now = self.around.clock.now().millis() as f64 / 1000.0;
+            self.around.counters.set(counter::CLIENT_LAST_ACCEPTED, &[("client", &client.name)], now);
+        }
         self.look_around();
         Ok(Reply::new(250, &format!("2.0.0 queued as {}", first.id)))
     }

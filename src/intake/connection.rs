@@ -17,7 +17,8 @@ use crate::net::stream::Stream;
 use crate::secret::Secret;
 use crate::smtp::Reply;
 use crate::smtp::server::{AuthMode, Reason, RefusalCause, Session, SessionEvent, SessionPhase, Unfinished};
-use crate::telemetry::panic;
+use crate::telemetry::counter::Raised;
+use crate::telemetry::{counter, panic};
 
 use super::admit::Admission;
 use super::client::Peer;
@@ -49,6 +50,8 @@ pub(super) struct ClientConnection {
     probation: Option<Instant>,
     /// Its place among the connections.
     place: Place,
+    /// Counts it among the open connections of its listener.
+    _counted: Option<Raised>,
     /// Wrong passwords on this connection.
     wrong: u32,
     /// How much of a message is read next: it doubles while there is as much, since most messages are short.
@@ -74,9 +77,11 @@ impl ClientConnection {
         settings: Arc<ListenerSettings>,
         around: Arc<IntakeContext>,
     ) -> ClientConnection {
+        let counted = around.counters.hold(counter::CONNECTIONS, &[("listener", &settings.name)]);
         let probation = place.is_unlisted().then(|| Instant::now() + settings.deadlines.stranger);
         ClientConnection {
             stream: Stream::Plain(stream),
+            _counted: counted,
             peer,
             settings,
             around,

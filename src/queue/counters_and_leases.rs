@@ -142,6 +142,15 @@ impl CountersAndLeases {
         pools
     }
 
+    /// The pools of all messages that are not final, with their counts by lane, in the order of their names.
+    pub(super) fn lanes(&self) -> Vec<(String, [u64; Lane::ALL.len()])> {
+        let count = |states: &[i64; 7]| states.iter().sum::<i64>().max(0) as u64;
+        let all = |(pool, counts): (&Arc<str>, &Counts)| (pool.to_string(), counts.each_ref().map(count));
+        let mut lanes: Vec<_> = self.pools.iter().map(all).collect();
+        lanes.sort_unstable();
+        lanes
+    }
+
     /// How many messages of this pool and lane the table has in `state`, leased or not.
     pub(super) fn in_lane(&self, pool: &str, lane: Lane, state: MessageState) -> u64 {
         self.pools.get(pool).map_or(0, |counts| counts[lane as usize][state as usize].max(0) as u64)

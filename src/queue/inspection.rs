@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 
 use super::body::StoredBody;
 use super::entry::QueueEntry;
@@ -71,4 +71,7 @@ pub trait Inspection: Send + Sync {
     /// Returns the pools of all messages that are not final with their numbers of messages, in the order of their names. The
     /// pool with the empty name has the messages that have no pool yet.
     fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>>;
+
+    /// As [`Inspection::pools`], by lane in the order of [`Lane::ALL`].
+    fn lanes(&self) -> QueueFuture<'_, Vec<(String, [u64; Lane::ALL.len()])>>;
 }

@@ -262,6 +262,9 @@ impl Inspection for Recorder {
     fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>> {
         self.sound.pools()
     }
+    fn lanes(&self) -> QueueFuture<'_, Vec<(String, [u64; yizhan::mail::Lane::ALL.len()])>> {
+        self.sound.lanes()
+    }
 }
 
 impl AuditLog for Recorder {

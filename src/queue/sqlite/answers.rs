@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::mail::Id;
+use crate::mail::{Id, Lane};
 use crate::queue::{
     AccountState, AccountStore, AccountUsage, AuditFilter, AuditLog, AuditPage, AuditRecord, Inspection, MessageFilter,
     MessageSearch, QueueDepth, QueueEntry, QueueFuture, SearchPage, StoredBody,
@@ -75,6 +75,10 @@ impl Inspection for SqliteQueue {
 
     fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>> {
         self.ask(true, |writer| Ok(writer.memory.counters.pools()))
+    }
+
+    fn lanes(&self) -> QueueFuture<'_, Vec<(String, [u64; Lane::ALL.len()])>> {
+        self.ask(true, |writer| Ok(writer.memory.counters.lanes()))
     }
 }
 

@@ -35,6 +35,7 @@ use tokio::task::spawn_blocking;
 
 use crate::clock::Timestamp;
 use crate::mail::Id;
+use crate::telemetry::counter::Counters;
 
 use super::disk_reserve::DiskReserve;
 use super::{
@@ -100,6 +101,18 @@ impl SqliteQueue {
     /// [`QueueError::InUse`], [`QueueError::Unusable`], [`QueueError::Full`], [`QueueError::Io`]. Nothing in the queue is
     /// changed then.
     pub fn open(data_dir: &Path, retention: RetentionSettings) -> Result<(SqliteQueue, StartupReport), QueueError> {
+        SqliteQueue::open_counted(data_dir, retention, Counters::default())
+    }
+
+    /// As [`SqliteQueue::open`]; how long its commits take is counted in `counters`.
+    ///
+    /// # Errors
+    /// As [`SqliteQueue::open`].
+    pub fn open_counted(
+        data_dir: &Path,
+        retention: RetentionSettings,
+        counters: Counters,
+    ) -> Result<(SqliteQueue, StartupReport), QueueError> {
         let spool = Arc::new(Spool::new(data_dir.join("spool"), random()));
         let (database, was_empty) = Database::open(data_dir, spool.folder())?;
         let path = database.path();
@@ -137,6 +150,7 @@ impl SqliteQueue {
             reserve: DiskReserve::take(data_dir, spool.clone()),
             slack: false,
             history: HistoryPace::new(),
+            counters,
         };
         let closed = Arc::new(AtomicBool::new(false));
         let end = End { closed: closed.clone(), due: due.clone() };

@@ -12,11 +12,13 @@
 //! through the open connection. It is given up for a new database once nothing is left to send.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 
 use crate::mail::Id;
 use crate::queue::{NewMessage, QueueError};
+use crate::telemetry::counter;
 
 use super::change::{Context, Done};
 use super::connection::{Failure, Fault};
@@ -73,7 +75,10 @@ impl Writer {
                 self.fail(group, &fault);
                 return Some(fault);
             }
-            let (fault, results) = match self.sound_transaction(&mut group) {
+            let begin = Instant::now();
+            let committed = self.sound_transaction(&mut group);
+            self.counters.observe(counter::COMMIT_SECONDS, &[], begin.elapsed());
+            let (fault, results) = match committed {
                 Ok(results) => {
                     group.into_iter().zip(results).for_each(|(job, result)| self.finish(job, result));
                     return None;

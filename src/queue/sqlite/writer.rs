@@ -22,6 +22,7 @@ use crate::queue::{
     ClosedLane, LeaseGuard, LeaseRequest, MessageState, PendingSettlement, PoolLane, QueueEntry, QueueError,
     RetentionSettings, Settled, Spool, StartupReport,
 };
+use crate::telemetry::counter::Counters;
 
 use super::backup::Source;
 use super::change::Done;
@@ -154,6 +155,8 @@ pub(super) struct Writer {
     pub(super) slack: bool,
     /// When finished messages are indexed.
     pub(super) history: HistoryPace,
+    /// How long commits take is counted here.
+    pub(super) counters: Counters,
 }
 
 impl Writer {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use yizhan::app::Relay;
 use yizhan::clock::{Clock, Timestamp};
 use yizhan::config::Settings;
-use yizhan::mail::Id;
+use yizhan::mail::{Id, Lane};
 use yizhan::queue::sqlite::SqliteQueue;
 use yizhan::queue::{
     AccountState, AccountStore, AccountUsage, AuditFilter, AuditLog, AuditPage, AuditRecord, BackupReport, BodyDraft,
@@ -190,6 +190,9 @@ impl Inspection for Brittle {
     }
     fn pools(&self) -> QueueFuture<'_, Vec<(String, u64)>> {
         self.touch("pools").pools()
+    }
+    fn lanes(&self) -> QueueFuture<'_, Vec<(String, [u64; Lane::ALL.len()])>> {
+        self.touch("lanes").lanes()
     }
 }
 
