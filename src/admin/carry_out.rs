@@ -19,6 +19,7 @@ use super::conditions::{self, MessageConditions};
 use super::content::MessageContent;
 use super::error::{AdminError, ErrorCode};
 use super::forecast;
+use super::open_codes::{self, OpenCodes};
 use super::reply::{AdminReply, BackupStatus, DepthStatus};
 use super::status::{Overview, RelayFacts, StatusSettings};
 use super::view::{CommandStatus, clean};
@@ -30,6 +31,7 @@ pub struct Admin {
     pub(super) accounts: Arc<dyn Accounts>,
     pub(super) clock: Clock,
     overview: Overview,
+    pub(super) codes: Arc<OpenCodes>,
 }
 
 impl std::fmt::Debug for Admin {
@@ -65,7 +67,7 @@ impl Admin {
             relay: None,
             proof,
         };
-        Admin { queue, accounts, clock, overview }
+        Admin { queue, accounts, clock, overview, codes: Arc::default() }
     }
 
     /// The same with what a status needs of the settings.
@@ -80,6 +82,11 @@ impl Admin {
     pub fn of_relay(mut self, relay: RelayFacts) -> Admin {
         self.overview.relay = Some(Arc::new(relay));
         self
+    }
+
+    /// The codes that open the page; the HTTP face sets its address.
+    pub fn codes(&self) -> &Arc<OpenCodes> {
+        &self.codes
     }
 
     /// Carries out a command. It never fails: a refusal is the answer.
@@ -108,6 +115,7 @@ impl Admin {
                 self.commands(since.as_deref(), until.as_deref(), cursor.as_deref(), limit).await
             }
             AdminCommand::Backup { file } => self.backup(file).await,
+            AdminCommand::OpenCode {} => self.open_code(),
             AdminCommand::Depth {} => self.depth().await,
             AdminCommand::TestNotice {} => self.accounts.test_alerts().await.map(AdminReply::notices),
             AdminCommand::Status {} => self.status().await,
@@ -198,6 +206,26 @@ impl Admin {
         Ok(AdminReply::Status { status: Box::new(self.overview.status().await?) })
     }
 
+    fn open_code(&self) -> Result<AdminReply, AdminError> {
+        match self.codes.issue(std::time::Instant::now()) {
+            Ok(Some(url)) => Ok(AdminReply::Page { url, seconds: open_codes::LIFE.as_secs() }),
+            Ok(None) => Err(AdminError::new(
+                ErrorCode::NoPage,
+                words("this relay has no page that a browser can reach", "这个中继没有浏览器可以访问的页面"),
+                words(
+                    "set admin.bind to an address such as 127.0.0.1:8025 and restart the relay; its log says if that port is \
+                     busy",
+                    "请把 admin.bind 设为一个地址，例如 127.0.0.1:8025，然后重启中继；若端口被占用，日志会说明",
+                ),
+            )),
+            Err(error) => Err(AdminError::new(
+                ErrorCode::Internal,
+                words(error.to_string(), "系统无法提供随机数"),
+                words("try again", "请重试"),
+            )),
+        }
+    }
+
     async fn depth(&self) -> Result<AdminReply, AdminError> {
         let depth = self.queue.depth().await?;
         let states = MessageState::ALL.iter().zip(depth.messages).map(|(state, n)| (state.name().to_owned(), n));
@@ -251,6 +279,7 @@ fn outcome(reply: &AdminReply) -> String {
         | AdminReply::Messages { .. }
         | AdminReply::Message { .. }
         | AdminReply::Commands { .. }
+        | AdminReply::Page { .. }
         | AdminReply::Depth { .. }
         | AdminReply::Notices { .. }
         | AdminReply::Status { .. }

@@ -131,6 +131,8 @@ pub enum AdminCommand {
         /// The new file: an absolute path.
         file: String,
     },
+    /// The address of the page with a code that opens it once.
+    OpenCode {},
     /// How full the queue is.
     Depth {},
     /// The state of the whole relay, and what the operator must do.
@@ -177,6 +179,7 @@ impl AdminCommand {
             | AdminCommand::Show { .. }
             | AdminCommand::Export { .. }
             | AdminCommand::Commands { .. }
+            | AdminCommand::OpenCode {}
             | AdminCommand::Depth {}
             | AdminCommand::Status {}
             | AdminCommand::Health {}
@@ -203,6 +206,7 @@ impl AdminCommand {
             }
             AdminCommand::ResumeAccount { name } => line("resume", name.clone()),
             AdminCommand::TestNotice {} => line("notice test", String::new()),
+            AdminCommand::OpenCode {} => line("open", String::new()),
             AdminCommand::Messages { .. }
             | AdminCommand::Show { .. }
             | AdminCommand::Commands { .. }

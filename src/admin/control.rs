@@ -209,6 +209,7 @@ pub async fn open(data_dir: &Path, command: &AdminCommand) -> io::Result<(AdminR
             | AdminReply::Changed { .. }
             | AdminReply::Commands { .. }
             | AdminReply::Backup { .. }
+            | AdminReply::Page { .. }
             | AdminReply::Depth { .. }
             | AdminReply::Notices { .. }
             | AdminReply::Status { .. }

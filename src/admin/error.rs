@@ -63,6 +63,8 @@ pub enum ErrorCode {
     Stopping,
     /// Another process has the queue.
     InUse,
+    /// There is no page that a browser can reach.
+    NoPage,
     /// The queue cannot be used, or the relay failed.
     #[serde(other)]
     Internal,
@@ -97,6 +99,7 @@ impl ErrorCode {
             | ErrorCode::NotWritten
             | ErrorCode::Stopping
             | ErrorCode::InUse
+            | ErrorCode::NoPage
             | ErrorCode::Internal => false,
         }
     }

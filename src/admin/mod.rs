@@ -17,9 +17,14 @@ mod content;
 pub mod control;
 pub mod error;
 mod forecast;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod metrics;
+pub mod open_codes;
 pub mod reply;
+pub mod settings;
 pub mod status;
+pub mod token_file;
 pub mod view;
 
 pub use accounts::Accounts;
@@ -29,5 +34,14 @@ pub use command::{AdminCommand, MessageChange, Order, Selection};
 pub use conditions::MessageConditions;
 pub use content::MessageContent;
 pub use error::{AdminError, ErrorCode};
+pub use open_codes::OpenCodes;
 pub use reply::AdminReply;
+pub use settings::{AdminBind, AdminSettings, MetricsAccess};
 pub use status::{HealthStatus, ListenerStatus, RelayFacts, RelayStatus, StatusSettings};
+
+/// Whether two texts are equal, in a time that depends on their lengths alone.
+fn same_text(one: &str, other: &str) -> bool {
+    let pairs = one.bytes().zip(other.bytes());
+    let difference = pairs.fold(0, |all, (a, b)| std::hint::black_box(all | (a ^ b)));
+    one.len() == other.len() && difference == 0
+}

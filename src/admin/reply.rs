@@ -72,6 +72,13 @@ pub enum AdminReply {
         /// The copy.
         backup: BackupStatus,
     },
+    /// To `OpenCode`.
+    Page {
+        /// The address of the page, with the code.
+        url: String,
+        /// How long the code is good, in seconds.
+        seconds: u64,
+    },
     /// To `Depth`.
     Depth {
         /// The numbers.
@@ -217,6 +224,7 @@ mod tests {
             AdminReply::Backup { backup: BackupStatus { file: "/x".into(), messages: 1, octets: 2 } },
             AdminReply::Export { export: ExportStatus { id: "x".into(), octets: 2 } },
             AdminReply::Depth { depth: DepthStatus::default() },
+            AdminReply::Page { url: "http://127.0.0.1:8025/login?code=x".into(), seconds: 120 },
             AdminReply::Account { account: "office".into(), paused: true },
         ] {
             let text = serde_json::to_string(&reply).unwrap();

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::account::Account;
 use crate::admin::control::Control;
-use crate::admin::{Admin, ListenerStatus, RelayFacts, StatusSettings};
+use crate::admin::{Admin, AdminBind, ListenerStatus, RelayFacts};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
 use crate::delivery::{self, ConnectedAccount, Delivery};
@@ -34,11 +34,13 @@ use crate::upstream::Upstream;
 
 mod chores;
 mod offline;
+mod page;
 mod purge;
 mod series;
 mod shared_account;
 
 pub use offline::{accounts_offline, read_secrets, test_alerts_offline};
+use page::Page;
 use shared_account::Marks;
 
 /// How long a stop waits for messages that are on their way, before it gives up on them (they stay in the queue).
@@ -59,6 +61,16 @@ pub enum StartError {
     Bind {
         /// Which, and why.
         source: BindError,
+    },
+    /// The address of the HTTP face that the settings name could not be opened.
+    #[error(
+        "cannot listen on {bind} for HTTP: {source}\nset admin.bind to another address, or to \"\" to run without page and API"
+    )]
+    Http {
+        /// Where.
+        bind: AdminBind,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// Something in the settings does not hold, although each part of it is well formed.
     #[error("{path}: {reason}")]
@@ -114,6 +126,7 @@ fn bind_hint(error: &BindError) -> String {
 /// A running relay.
 pub struct Relay {
     addresses: Vec<(String, SocketAddr)>,
+    page_address: Option<SocketAddr>,
     counters: Counters,
     drain: Drain,
     delivery: Delivery,
@@ -194,10 +207,11 @@ impl Relay {
         if let Some(unreached) = settings.unreached_alerts() {
             tracing::warn!(event = "alerts_reach_nobody", "{}; {}", unreached.why().0, unreached.remedy().0);
         }
+        let page = Page::open(settings)?;
         let data_dir = settings.queue.data_dir.clone();
         let control = Control::bind(&data_dir)
             .map_err(|source| StartError::Control { path: crate::admin::control::path(&data_dir), source })?;
-        let queue = shared.clone();
+        let (queue, intake) = (shared.clone(), Arc::new(door));
         let parts = Parts {
             queue: shared,
             clock: clock.clone(),
@@ -208,22 +222,35 @@ impl Relay {
         };
         let delivery = delivery_of(settings, parts)?;
         let marks = Marks::set(&settings.accounts);
-        let addresses =
+        let addresses: Vec<_> =
             listeners.iter().flat_map(|l| l.addresses().into_iter().map(|a| (l.name().to_owned(), a))).collect();
-        let mut relay = Relay { addresses, counters, drain, delivery, queue, tasks: JoinSet::new(), _marks: marks };
+        let facts = RelayFacts {
+            since: clock.now(),
+            listeners: listening(&addresses),
+            capacity: capacity.clone(),
+            drain: drain.clone(),
+            counters: counters.clone(),
+        };
+        let admin = Admin::new(queue.clone(), Arc::new(delivery.clone()), clock.clone());
+        let admin = admin.with_settings(settings.status()).of_relay(facts);
+        let page_address = page.as_ref().and_then(Page::address);
+        let tasks = JoinSet::new();
+        let mut relay = Relay { addresses, page_address, counters, drain, delivery, queue, tasks, _marks: marks };
         let door = chores::Door { counters: relay.counters.clone(), capacity, guard };
-        relay.launch(listeners, control, clock, door, data_dir, settings.status());
+        relay.launch(listeners, (control, admin.clone()), clock, door, data_dir);
+        if let Some(page) = page {
+            relay.tasks.spawn(page.run(admin, intake));
+        }
         Ok(relay)
     }
 
     fn launch(
         &mut self,
         listeners: Vec<Listener>,
-        control: Control,
+        (control, admin): (Control, Admin),
         clock: Clock,
         door: chores::Door,
         data_dir: std::path::PathBuf,
-        status: StatusSettings,
     ) {
         let (queue, drain) = (self.queue.clone(), self.drain.clone());
         for (name, addr) in &self.addresses {
@@ -238,15 +265,6 @@ impl Relay {
         for listener in listeners {
             vital("a listener", Box::pin(listener.run()));
         }
-        let facts = RelayFacts {
-            since: clock.now(),
-            listeners: listening(&self.addresses),
-            capacity: door.capacity.clone(),
-            drain: self.drain.clone(),
-            counters: self.counters.clone(),
-        };
-        let admin = Admin::new(queue.clone(), Arc::new(self.delivery.clone()), clock.clone());
-        let admin = admin.with_settings(status).of_relay(facts);
         let control = control.run(admin, self.counters.clone(), self.drain.clone());
         vital("the control socket", Box::pin(control));
         vital("the chores", Box::pin(chores::run(queue, clock, door, data_dir, self.drain.clone())));
@@ -267,6 +285,11 @@ impl Relay {
     /// The open addresses, with the names of their listeners.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The open address of the HTTP face, if it listens at one.
+    pub fn page_address(&self) -> Option<SocketAddr> {
+        self.page_address
     }
 
     /// What was counted so far.

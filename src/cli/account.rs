@@ -83,6 +83,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         | AdminReply::Export { .. }
         | AdminReply::Commands { .. }
         | AdminReply::Backup { .. }
+        | AdminReply::Page { .. }
         | AdminReply::Depth { .. }
         | AdminReply::Notices { .. }
         | AdminReply::Status { .. }

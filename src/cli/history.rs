@@ -84,6 +84,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         | AdminReply::Changed { .. }
         | AdminReply::Export { .. }
         | AdminReply::Backup { .. }
+        | AdminReply::Page { .. }
         | AdminReply::Depth { .. }
         | AdminReply::Notices { .. }
         | AdminReply::Status { .. }

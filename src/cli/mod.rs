@@ -30,6 +30,7 @@ mod login;
 mod man;
 mod message_words;
 mod notice;
+mod page;
 mod prompt;
 mod queue;
 mod queue_change;
@@ -110,6 +111,13 @@ enum Command {
     /// Delete the sign-in of an account 删除登录授权
     #[cfg(feature = "oauth")]
     Logout(login::Arguments),
+    /// Print the token for the page and the API of the relay 显示令牌
+    #[command(
+        after_help = "Example: curl -H \"Authorization: Bearer $(yizhan token)\" http://127.0.0.1:8025/api/v1/summary"
+    )]
+    Token(SettingsArguments),
+    /// Print an address that opens the page of the running relay, once and within two minutes 打开页面
+    Open(SettingsArguments),
     /// Show what the relay would make of a message: before, after, and each repair with its reason 试修一封邮件
     Repair(repair::Arguments),
     /// Turn a password into the hash for [user.NAME] in the settings 生成密码散列
@@ -175,6 +183,8 @@ pub fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Login(arguments) => login::run(arguments, lang),
         #[cfg(feature = "oauth")]
         Command::Logout(arguments) => login::forget(arguments, lang),
+        Command::Token(arguments) => page::token(arguments, lang),
+        Command::Open(arguments) => page::open(arguments, lang),
         Command::Repair(arguments) => repair::run(arguments, lang),
         Command::HashPassword => hash_password::run(lang),
         Command::Explain(arguments) => explain::run(&arguments, lang),

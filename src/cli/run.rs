@@ -72,7 +72,9 @@ fn failure(error: &StartError) -> CommandFailure {
     let text = format!("yizhan: {error}");
     match error {
         StartError::NoAccount | StartError::Setting { .. } => CommandFailure::bad_settings(text),
-        StartError::Bind { .. } | StartError::Queue(_) | StartError::Control { .. } => CommandFailure::general(text),
+        StartError::Bind { .. } | StartError::Http { .. } | StartError::Queue(_) | StartError::Control { .. } => {
+            CommandFailure::general(text)
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a person sees: lines on standard output, complaints on standard error, colour on a terminal, two languages.
 //!
-//! Invariant: a secret that the command has read, or a form of it, is in nothing that is said here.
+//! Invariant: a secret that the command has read, or a form of it, is in nothing that is said here, except by [`print_secret`].
 //! A reader that has gone away (`yizhan queue list | head -1`) is no error.
 
 use std::io::{IsTerminal as _, Write as _};
 
 use crate::language::Tongue;
+use crate::secret::Secret;
 use crate::secret::redact::redact;
 use crate::telemetry::escape::{harmless_json, obeyed};
 use crate::telemetry::log;
@@ -63,6 +64,11 @@ pub(super) fn say(line: &str) {
 /// Prints text as it is.
 pub(super) fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(redact(text).as_bytes());
+}
+
+/// Prints a secret that the operator has asked for.
+pub(super) fn print_secret(secret: &Secret) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", secret.expose());
 }
 
 /// Prints lines on standard error, behind what the log has to say. Text of a peer or a file cannot do anything there.

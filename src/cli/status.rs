@@ -54,6 +54,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         | AdminReply::Export { .. }
         | AdminReply::Commands { .. }
         | AdminReply::Backup { .. }
+        | AdminReply::Page { .. }
         | AdminReply::Depth { .. }
         | AdminReply::Health { .. }
         | AdminReply::Notices { .. }

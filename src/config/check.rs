@@ -10,6 +10,7 @@ use std::sync::Arc;
 use config::Value;
 
 use super::account;
+use super::admin;
 use super::client;
 use super::environment::{slips, variable};
 use super::keys;
@@ -109,7 +110,9 @@ fn settings(values: &Values<'_>, names: &Names<'_>) -> Checked<Settings> {
         let limits = limits(values);
         let queue = findings.take(queue(values));
         let notice = findings.take(notice::notice(values));
+        let admin = findings.take(admin::admin(values));
         findings.problems.extend(listener::addresses(values, &listeners));
+        findings.problems.extend(admin::address(values, admin.as_ref(), &listeners));
         findings.problems.extend(own_listener::circles(values, &accounts, &listeners));
         findings.add(user::log_ins(values, &users, &listeners));
         findings.problems.extend(client::networks(values, &clients));
@@ -127,6 +130,7 @@ fn settings(values: &Values<'_>, names: &Names<'_>) -> Checked<Settings> {
             limits: limits?,
             queue: queue?,
             notice: notice?,
+            admin: admin?,
             log: log(values)?,
         })
     })

@@ -45,10 +45,10 @@ static SHORT: &[(&str, &str)] = &[
     ("YIZHAN_DATA_DIR", "data_dir"),
     ("YIZHAN_HOSTNAME", "hostname"),
     ("YIZHAN_LOG", "log.level"),
+    ("YIZHAN_ADMIN", "admin.bind"),
+    ("YIZHAN_ADMIN_TOKEN_FILE", "admin.token"),
 ];
 
-/// In the manual, in a later version.
-const LATER: &str = "YIZHAN_ADMIN";
 const CONFIG: &str = "YIZHAN_CONFIG";
 const PREFIX: &str = "YIZHAN__";
 
@@ -109,7 +109,7 @@ pub(super) fn short(env: &BTreeMap<String, String>, listeners: &[&str], problems
         let origin = format!("${name}");
         let Some(path) = target(pattern, listeners, &origin, problems) else { continue };
         let value = match *name {
-            "YIZHAN_SECRET_FILE" => secret_pair("file", text, &origin),
+            "YIZHAN_SECRET_FILE" | "YIZHAN_ADMIN_TOKEN_FILE" => secret_pair("file", text, &origin),
             _ => {
                 from_text(keys::key(&path).expect("the short names stand for keys, and a test says so"), text, &origin)
             }
@@ -119,9 +119,6 @@ pub(super) fn short(env: &BTreeMap<String, String>, listeners: &[&str], problems
     if variable(env, "YIZHAN_SECRET").is_some() && variable(env, "YIZHAN_SECRET_FILE").is_some() {
         let path = ["account", "main", "secret"];
         problems.push(mistake(&path, "$YIZHAN_SECRET", "YIZHAN_SECRET_FILE is set, too", "unset one of the two"));
-    }
-    if variable(env, LATER).is_some() {
-        problems.push(mistake(&["admin", "bind"], &format!("${LATER}"), "this is not in this version yet", "unset it"));
     }
     layer
 }
@@ -169,7 +166,7 @@ fn target(pattern: &str, listeners: &[&str], origin: &str, problems: &mut Vec<Pr
 
 /// Names that look like a slip of a short name. Only a warning: they may belong to somebody else.
 pub(super) fn slips(env: &BTreeMap<String, String>) -> Vec<String> {
-    let known = || SHORT.iter().map(|(name, _)| *name).chain([CONFIG, LATER]);
+    let known = || SHORT.iter().map(|(name, _)| *name).chain([CONFIG]);
     let strange = env.keys().filter(|name| name.starts_with("YIZHAN_") && !name.starts_with(PREFIX));
     let strange = strange.filter(|name| !known().any(|known| known == name.as_str()));
     // Only what comes after the common beginning counts.

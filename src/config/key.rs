@@ -33,6 +33,10 @@ pub(super) enum Kind {
     Flow,
     /// A list of IP addresses with a port.
     Sockets,
+    /// Where the HTTP face listens: an address, `unix:/path`, or nothing.
+    AdminBind,
+    /// A list of host names.
+    Hosts,
     /// A list of networks that may send: none wider than one owner can have.
     Networks,
     /// A list of networks of any width.
@@ -77,6 +81,7 @@ impl Kind {
             Kind::Words(..)
                 | Kind::Times
                 | Kind::Sockets
+                | Kind::Hosts
                 | Kind::Networks
                 | Kind::AnyNetworks
                 | Kind::Mailboxes

@@ -73,27 +73,35 @@ fn tls(values: &Values<'_>, name: &str) -> Checked<Option<ListenerTls>> {
                 return Some(None);
             }
         };
+        let identity = findings.take(identity(values, &format!("listener.{name}")));
+        Some(Some(ListenerTls { implicit, identity: identity? }))
+    })
+}
+
+/// The certificate and key of a section that has TLS.
+pub(super) fn identity(values: &Values<'_>, section: &str) -> Checked<Arc<Identity>> {
+    Findings::of(|findings| {
+        let path = |key: &str| format!("{section}.{key}");
         for (key, what) in [("certificate", "certificate"), ("key", "private key")] {
             if !values.has(&path(key)) {
-                let remedy = format!("add {key} = \"certs/{key}.pem\" to [listener.{name}], or write tls = \"off\"");
+                let remedy = format!("add {key} = \"certs/{key}.pem\" to [{section}], or write tls = \"off\"");
                 let reason = format!("TLS needs a {what}");
                 findings.problems.push(Problem::new(&path(key), values.origin(&path("tls")), &reason, &remedy));
             }
         }
         let certificate: Option<PathBuf> = get!(values, path("certificate"), Path);
         let key: Option<PathBuf> = get!(values, path("key"), Path);
-        let (certificate, key) = (certificate?, key?);
-        match Identity::open(&certificate, &key) {
-            Ok(identity) => Some(Some(ListenerTls { implicit, identity: Arc::new(identity) })),
+        match Identity::open(&certificate?, &key?) {
+            Ok(identity) => Some(Arc::new(identity)),
             Err(error) => {
-                findings.problems.push(unusable(values, name, error));
+                findings.problems.push(unusable(values, section, error));
                 None
             }
         }
     })
 }
 
-fn unusable(values: &Values<'_>, name: &str, error: IdentityError) -> Problem {
+fn unusable(values: &Values<'_>, section: &str, error: IdentityError) -> Problem {
     match error {
         IdentityError::Certificate(error) => {
             let reason = match error {
@@ -105,13 +113,13 @@ fn unusable(values: &Values<'_>, name: &str, error: IdentityError) -> Problem {
             };
             let reason = format!("the certificate cannot be used: {reason}");
             let remedy = "name a PEM file that the relay may read: its own certificate first, those above it after it";
-            values.misfit(&format!("listener.{name}.certificate"), &reason, remedy)
+            values.misfit(&format!("{section}.certificate"), &reason, remedy)
         }
         IdentityError::Key { reason, .. } => {
             let reason = format!("the private key cannot be used: {reason}");
             let remedy =
                 "name a PEM file that the relay may read, with the key of that certificate, not locked with a password";
-            values.misfit(&format!("listener.{name}.key"), &reason, remedy)
+            values.misfit(&format!("{section}.key"), &reason, remedy)
         }
     }
 }

@@ -5,7 +5,7 @@
 //!     |
 //!  file ------+                  taken apart, with the line of every key
 //!  environment+--> layer merge -> values  each read by its kind (value) -> check   all values -> Settings
-//!  defaults --+                                             listener, user, account, client, route, notice
+//!  defaults --+                                             listener, user, account, client, route, notice, admin
 //!                                                                              |
 //!                                                                           loaded   what is in force, as text
 //! ```
@@ -16,6 +16,7 @@
 //! Invariant: no secret is in any message, warning or listing that comes from here.
 
 mod account;
+mod admin;
 mod check;
 mod client;
 mod display;

@@ -50,6 +50,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("queue", "What waits, and for how long."),
     ("history", "What `yizhan history` knows of finished mail."),
     ("notice", "Who is told when a message has failed, or an account is in trouble."),
+    ("admin", "What an operator sees and does over HTTP; `yizhan open` prints the address of the page."),
     ("log", "One line a fact."),
 ];
 

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::account::AccountProfile;
 use crate::account::budget::{BudgetLimits, Day};
-use crate::admin::StatusSettings;
+use crate::admin::{AdminSettings, StatusSettings};
 use crate::clock::Clock;
 use crate::delivery::{DeliverySettings, RetrySchedule};
 use crate::intake::{Client, ListenerSettings, User};
@@ -58,6 +58,8 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// How failures and alarms are reported.
     pub notice: Notice,
+    /// Page, API, metrics and probes over HTTP.
+    pub admin: AdminSettings,
     /// The log.
     pub log: log::LogSettings,
 }

@@ -19,6 +19,7 @@ use super::key::Kind;
 use super::problem::Fault;
 use super::suggest::nearest;
 use super::written::is_empty_secret;
+use crate::admin::AdminBind;
 use crate::limits::rate::{Flow, Rate};
 use crate::mail::Address;
 use crate::net::proxy::Proxy;
@@ -37,7 +38,7 @@ pub(super) use rule::ACTIONS;
 
 use link::proxy;
 use measure::{FLOW, RATE, TIME, flow, rate, size, time};
-use place::{NETWORK, SOCKET, host, hostname, network, own_network, path, socket};
+use place::{NETWORK, SOCKET, admin_bind, host, hostname, network, own_network, path, socket};
 use rule::{action, name, pattern, phase};
 
 /// What a value means.
@@ -55,6 +56,7 @@ pub(super) enum Meaning {
     Rate(Rate),
     Flow(Flow),
     Sockets(Vec<SocketAddr>),
+    AdminBind(AdminBind),
     Networks(Vec<IpNet>),
     Path(PathBuf),
     Secret(SecretSource),
@@ -85,6 +87,8 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Meaning, Fault> {
         Kind::Rate => rate(text(value, RATE)?).map(Meaning::Rate),
         Kind::Flow => flow(text(value, FLOW)?).map(Meaning::Flow),
         Kind::Sockets => list(value, SOCKET, socket).map(Meaning::Sockets),
+        Kind::AdminBind => admin_bind(text(value, SOCKET)?).map(Meaning::AdminBind),
+        Kind::Hosts => list(value, QUOTES, host).map(Meaning::Texts),
         Kind::Networks => list(value, NETWORK, own_network).map(Meaning::Networks),
         Kind::AnyNetworks => list(value, NETWORK, network).map(Meaning::Networks),
         Kind::Path => path(text(value, QUOTES)?).map(Meaning::Path),

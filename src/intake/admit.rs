@@ -161,6 +161,11 @@ impl Admission {
         Ok(Reply::fixed(354, "End data with <CR><LF>.<CR><LF>"))
     }
 
+    /// Why the message that arrives is lost already; its final dot will say so.
+    pub(super) fn fault(&self) -> Option<Refusal> {
+        self.incoming.as_ref().and_then(|incoming| incoming.fault.clone())
+    }
+
     /// Whether a message is arriving right now.
     pub(super) fn is_receiving(&self) -> bool {
         self.incoming.is_some()
@@ -177,8 +182,15 @@ impl Admission {
         }
     }
 
-    /// The final dot: repairs, stores, and only then says 250.
+    /// The final dot: repairs, stores, and only then says 250, with the id of the first message.
     pub(super) async fn end(&mut self, helo: &str, protocol: &'static str) -> Result<Reply, Refusal> {
+        let ids = self.store_all(helo, protocol).await?;
+        let first = ids.first().ok_or_else(refusal::fault)?;
+        Ok(Reply::new(250, &format!("2.0.0 queued as {first}")))
+    }
+
+    /// As [`Admission::end`]; returns the ids of the stored messages, one for each pool.
+    pub(super) async fn store_all(&mut self, helo: &str, protocol: &'static str) -> Result<Vec<Id>, Refusal> {
         let (Some(envelope), Some(incoming)) = (self.envelope.take(), self.incoming.take()) else {
             return Err(refusal::fault());
         };
@@ -246,14 +258,12 @@ impl Admission {
         })
     }
 
-    /// Stores all of them, or none: a client that is refused sends to all recipients again. Its reply has the id of the
-    /// first.
-    async fn store(&self, messages: Vec<NewMessage>) -> Result<Reply, Refusal> {
+    /// Stores all of them, or none: a client that is refused sends to all recipients again.
+    async fn store(&self, messages: Vec<NewMessage>) -> Result<Vec<Id>, Refusal> {
         let accepted: Vec<Accepted> =
             messages.iter().map(|message| Accepted::of(message, self.around.log_subject)).collect();
         self.around.queue.put_all(messages).await.map_err(not_stored)?;
         accepted.iter().for_each(|one| self.report(one));
-        let first = accepted.first().ok_or_else(refusal::fault)?;
         let labels = [("listener", self.settings.name.as_str()), ("client", self.peer.label())];
         self.around.counters.add(counter::ACCEPTED, &labels, 1);
         if let Some(client) = &self.peer.client {
@@ -261,7 +271,7 @@ impl Admission {
             self.around.counters.set(counter::CLIENT_LAST_ACCEPTED, &[("client", &client.name)], now);
         }
         self.look_around();
-        Ok(Reply::new(250, &format!("2.0.0 queued as {}", first.id)))
+        Ok(accepted.iter().map(|one| one.id).collect())
     }
 
     /// Counts and logs a message that is stored.

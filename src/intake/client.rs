@@ -3,6 +3,7 @@
 //! Not here: who may send (`listener` asks `ListenerSettings::allow`, and an entry here lets nobody in). Invariant: of all the
 //! entries whose networks hold an address, the one with the narrowest network counts, in whatever order they are named.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,18 @@ impl Clients {
         }
         all.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
         Clients(all)
+    }
+
+    /// Every client once, by name.
+    pub fn all(&self) -> Vec<Arc<Client>> {
+        let by_name: BTreeMap<&str, &Arc<Client>> =
+            self.0.iter().map(|(_, client)| (client.name.as_str(), client)).collect();
+        by_name.into_values().cloned().collect()
+    }
+
+    /// The client of this name.
+    pub fn named(&self, name: &str) -> Option<Arc<Client>> {
+        self.0.iter().find(|(_, client)| client.name == name).map(|(_, client)| client.clone())
     }
 
     /// The client with the narrowest network that holds `address`. `::ffff:10.0.0.1` is 10.0.0.1 (RFC 4291 section

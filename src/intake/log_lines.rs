@@ -26,7 +26,7 @@ macro_rules! within_budget {
 pub(super) use within_budget;
 
 /// Whether a line about `addr` is written. If not, it is counted, and will be reported.
-pub(super) fn may_log(around: &IntakeContext, addr: IpAddr, event: &'static str) -> bool {
+pub(crate) fn may_log(around: &IntakeContext, addr: IpAddr, event: &'static str) -> bool {
     match around.guard.log.line(addr, event, Instant::now()) {
         Line::Write => true,
         Line::Hold { first } => {

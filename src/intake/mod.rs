@@ -10,6 +10,7 @@
 //!  login      is the password right, and may this address try?
 //!  admit      limits -> arrival -> queue.put -> 250
 //!  arrival    body to the draft as it comes -> repair
+//!  submission  a mail that came over HTTP, through the same admission
 //!  log_lines  how much may one address write into the log?
 //!  nat_detection  are the clients hidden behind one address?
 //!  refusal    every text that a client is refused with, and the label it is counted under
@@ -27,7 +28,7 @@ mod connection;
 mod context;
 mod handshake;
 pub mod listener;
-mod log_lines;
+pub(crate) mod log_lines;
 pub mod login;
 pub mod nat_detection;
 mod pace;
@@ -36,6 +37,7 @@ pub mod refusal;
 mod refusal_log;
 mod settings;
 mod split;
+pub mod submission;
 
 pub use client::{Client, Clients};
 pub use context::{IntakeContext, Owner};

@@ -119,6 +119,22 @@ pub fn literal() -> Refusal {
     Refusal::new(553, "5.1.3 Recipients at an address literal are not accepted", "recipient")
 }
 
+/// A mail that was handed in without a recipient.
+pub fn no_recipient() -> Refusal {
+    Refusal::new(554, "5.5.1 No recipient", "recipient")
+}
+
+/// A mail that was handed in for more recipients than one message may have.
+pub fn too_many_recipients() -> Refusal {
+    Refusal::new(452, "4.5.3 Too many recipients", "recipients")
+}
+
+/// A mail that was handed in and is larger than `limits.message_size`.
+pub fn too_large(largest: u64) -> Refusal {
+    let text = format!("5.3.4 The message is too large; at most {largest} octets are taken");
+    Refusal { reply: Reply::new(552, &text), reason: "message_size" }
+}
+
 /// A header block beyond the caps.
 pub fn header_too_large() -> Refusal {
     Refusal::new(552, "5.3.4 The header of the message is too large", "header_size")

@@ -25,6 +25,7 @@
 //! time, and no input panics.
 
 pub mod charset;
+pub mod composed;
 mod cr_lines;
 pub mod downgrade;
 pub mod encoded_word;

@@ -60,6 +60,7 @@ const PURE: &[&str] = &[
     "report/reach.rs",
     "delivery/schedule.rs",
     "route",
+    "admin/http/trust.rs",
     "account/breaker.rs",
     "account/budget.rs",
     "account/budget",

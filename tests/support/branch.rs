@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use yizhan::admin::AdminSettings;
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
 use yizhan::config::{self, FileSource, Overrides, Settings, Sources};
@@ -127,6 +128,7 @@ pub fn load(text: String, data: &Path) -> Settings {
     };
     let mut settings = config::load(sources).unwrap_or_else(|problems| panic!("{problems}")).settings;
     settings.listeners[0].bind = vec![([127, 0, 0, 1], 0).into()];
+    settings.admin = AdminSettings::off();
     settings
 }
 

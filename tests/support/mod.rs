@@ -51,6 +51,7 @@ pub mod submission;
 pub mod tcp_script;
 pub mod token_service;
 pub mod transcript;
+pub mod web;
 
 /// Runs blocking harness code off the runtime's own threads, so that a relay on that runtime keeps running.
 pub async fn offload<T, F>(work: F) -> T

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use yizhan::account::budget::{BudgetLimits, Day};
+use yizhan::admin::AdminSettings;
 use yizhan::app::Relay;
 use yizhan::clock::Clock;
 use yizhan::config::{self, FileSource, Overrides, Settings, Sources};
@@ -72,6 +73,7 @@ pub fn settings(sandbox: &Sandbox, folder: &Folder) -> Settings {
     };
     let mut settings = config::load(sources).unwrap_or_else(|problems| panic!("{problems}")).settings;
     settings.listeners[0].bind = vec![([127, 0, 0, 1], 0).into()];
+    settings.admin = AdminSettings::off();
     settings.accounts[0].endpoints = vec![endpoint(sandbox.implicit_addr().expect("it is open"), Tls::Implicit)];
     settings.queue.schedule.retry = vec![Duration::from_millis(50)];
     // Mail that waits or fails is what most tests make: they count the mails of the relay, and not its alerts.

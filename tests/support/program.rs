@@ -119,11 +119,13 @@ impl Site {
         let folder = Folder::new(name);
         let (ca, code) = (folder.file("ca.pem", sandbox.ca_pem()), folder.secret("code", CODE));
         let (data, door) = (data(&folder), sandbox.implicit_addr().expect("it is open"));
+        // Many relays run at once here: none of them may take the port of another.
+        let admin = if more.contains("[admin]") { "" } else { "\n[admin]\nbind = \"\"\n" };
         let unlimited = if more.contains("budget") { "" } else { UNLIMITED };
         let text = format!(
             "hostname = \"relay.test\"\ndata_dir = \"{}\"\n[listener.local]\nbind = [\"127.0.0.1:2525\"]\n\
              [account.office]\nprovider = \"qq\"\nuser = \"{USER}\"\nsecret = {{ file = \"{}\" }}\nca = \"{}\"\n\
-             host = \"{}\"\nport = {}\ntls = \"implicit\"\n{unlimited}{more}",
+             host = \"{}\"\nport = {}\ntls = \"implicit\"\n{unlimited}{more}{admin}",
             data.display(),
             code.display(),
             ca.display(),

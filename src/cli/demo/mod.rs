@@ -12,6 +12,7 @@ use clap::Args;
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 
+use crate::admin::AdminSettings;
 use crate::app::{self, Relay};
 use crate::clock::Clock;
 use crate::config::{self, Settings};
@@ -98,6 +99,7 @@ fn settings(provider: &Provider, dir: &Folder) -> anyhow::Result<Settings> {
     };
     let mut settings = config::load(sources)?.settings;
     settings.accounts = vec![provider.account()?];
+    settings.admin = AdminSettings::off();
     for listener in &mut settings.listeners {
         listener.bind = vec![([127, 0, 0, 1], 0).into()];
     }

@@ -213,6 +213,7 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
             | AdminReply::Export { .. }
             | AdminReply::Commands { .. }
             | AdminReply::Backup { .. }
+            | AdminReply::Page { .. }
             | AdminReply::Depth { .. }
             | AdminReply::Notices { .. }
             | AdminReply::Status { .. }

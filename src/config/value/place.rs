@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::admin::AdminBind;
 use crate::config::problem::Fault;
 use crate::mail::Address;
 
@@ -43,6 +44,23 @@ fn is_domain(text: &str) -> bool {
 /// Port 0 is legal here; `check` refuses it in places where it can only be a slip.
 pub(super) fn socket(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| Fault::new("this is not an address to listen on", SOCKET))
+}
+
+/// Where the HTTP face listens.
+pub(super) fn admin_bind(text: &str) -> Result<AdminBind, Fault> {
+    const REMEDY: &str = "write an IP address and a port such as \"127.0.0.1:8025\", a socket such as \"unix:/run/yizhan/admin.sock\", or \"\"";
+    match text.strip_prefix("unix:") {
+        // A relative one would be another file in each folder the relay is started from.
+        Some(path) if path.starts_with('/') && !path.ends_with('/') => self::path(path).map(AdminBind::Unix),
+        Some(_) => Err(Fault::new("this is not an absolute path", REMEDY)),
+        // An empty variable counts as one that is not set, so there is a word for it, too.
+        None if text.is_empty() || text == "off" => Ok(AdminBind::Off),
+        None => match text.parse::<SocketAddr>() {
+            Ok(addr) if addr.port() == 0 => Err(Fault::new("there is no port 0 to connect to", REMEDY)),
+            Ok(addr) => Ok(AdminBind::Tcp(addr)),
+            Err(_) => Err(Fault::new("this is not an address to listen on", REMEDY)),
+        },
+    }
 }
 
 /// Where IPv4 lies inside IPv6 (RFC 4291 section 2.5.5.2).

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use yizhan::admin::control;
-use yizhan::admin::{AdminCommand, AdminReply, MessageConditions, Order};
+use yizhan::admin::{AdminBind, AdminCommand, AdminReply, MessageConditions, Order};
 use yizhan::app::Relay;
 use yizhan::cli::serve::{Signals, serve};
 use yizhan::clock::{Clock, Timestamp};
@@ -48,6 +48,35 @@ async fn admitted(office: &Office) -> Device {
     .await;
     device.ask("EHLO device.lan", "250").await;
     device
+}
+
+#[cfg(feature = "http")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_093_a_panic_in_a_request_is_answered_500_and_ends_nothing_else() {
+    use crate::support::web::ask;
+    let (office, queue) =
+        office("http", |settings| settings.admin.bind = AdminBind::Tcp(([127, 0, 0, 1], 0).into())).await;
+    let addr = office.relay.page_address().expect("it listens");
+    let token = std::fs::read_to_string(office.settings.queue.data_dir.join("admin.token")).unwrap();
+    let mail = serde_json::json!({"to": ["a@example.com"], "subject": "x"});
+    for (call, request, well) in [
+        ("search", ask("GET /api/v1/messages"), 200),
+        // Its command runs on a task of its own.
+        ("drop_message", ask("POST /api/v1/messages/0000000000000000/drop"), 404),
+        ("put", ask("POST /api/v1/messages").json(&mail), 201),
+    ] {
+        let request = request.token(token.trim());
+        for _ in 0..3 {
+            queue.panic_at(call);
+            let broken = request.at(addr).await;
+            // A panic of one change of many is reported as that of its message.
+            assert_eq!((broken.status, broken.json()["error"]["code"].as_str()), (500, Some("internal")), "{call}");
+            request.at(addr).await.with_status(well);
+        }
+    }
+    assert_eq!(panics(&office, "http"), 6);
+    office.send(&["a@else.test"], MAIL).await;
+    assert!(office.relay.stop(PATIENCE).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,6 +152,56 @@ pub(super) const KEYS: &[Key] = &[
         "an alert goes out when the disk of data_dir has less free; more than limits.disk_free, below which mail is refused; \
          0: never",
     ),
+    Key::fixed(
+        "admin.bind",
+        Kind::AdminBind,
+        r#""127.0.0.1:8025""#,
+        "page, API, metrics and probes over HTTP: an address, \"unix:/run/yizhan/admin.sock\" (mode 0600), or \"\" or \"off\" for none; where \
+         the default address is busy the relay runs without",
+    ),
+    Key::open(
+        "admin.token",
+        Kind::Secret,
+        r#"{ file = "/run/secrets/admin" }"#,
+        "the token for page and API, at least 32 characters; default: data_dir/admin.token, made at the first start; `yizhan \
+         token` prints it",
+    ),
+    Key::open(
+        "admin.view_token",
+        Kind::Secret,
+        r#"{ file = "/run/secrets/view" }"#,
+        "a second token, which reads all but content and gives no orders; default: none",
+    ),
+    Key::open(
+        "admin.names",
+        Kind::Hosts,
+        r#"["relay.example.lan"]"#,
+        "host names in the address bar, beside IP addresses, localhost and `hostname`; other names are refused",
+    ),
+    Key::fixed(
+        "admin.metrics",
+        Kind::Word(&["loopback", "token", "open"], &[]),
+        r#""loopback""#,
+        "who may read /metrics without a token: loopback (programs on this machine) | token (none) | open (everyone)",
+    ),
+    Key::fixed(
+        "admin.tls",
+        Kind::Word(&["off", "on"], &[]),
+        r#""off""#,
+        "off | on, with certificate and key; beyond loopback tokens cross the network in the clear without it",
+    ),
+    Key::open(
+        "admin.certificate",
+        Kind::Path,
+        r#""certs/relay.pem""#,
+        "PEM file with the certificate and those above it, for tls; read again when it changes",
+    ),
+    Key::open(
+        "admin.key",
+        Kind::Path,
+        r#""certs/relay.key""#,
+        "PEM file with its private key; read again when it changes",
+    ),
     Key::fixed("log.format", Kind::Word(&["text", "json"], &[]), r#""text""#, "text | json"),
     Key::fixed(
         "log.level",
