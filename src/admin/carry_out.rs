@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::language::words;
 use crate::message::Repair;
 use crate::queue::{AuditFilter, AuditRecord, LONGEST_AUDIT_TEXT, MessageSearch, MessageState, Queue, WaitReason};
+use crate::telemetry::counter::{self, Counters};
 
 use super::accounts::Accounts;
 use super::caller::Caller;
@@ -19,6 +20,7 @@ use super::conditions::{self, MessageConditions};
 use super::content::MessageContent;
 use super::error::{AdminError, ErrorCode};
 use super::forecast;
+use super::metrics;
 use super::open_codes::{self, OpenCodes};
 use super::reply::{AdminReply, BackupStatus, DepthStatus};
 use super::status::{Overview, RelayFacts, StatusSettings};
@@ -87,6 +89,16 @@ impl Admin {
     /// The codes that open the page; the HTTP face sets its address.
     pub fn codes(&self) -> &Arc<OpenCodes> {
         &self.codes
+    }
+
+    /// All metrics in the text format of Prometheus.
+    pub async fn metrics(&self, counters: &Counters) -> String {
+        let ready = self.overview.health().await.ready;
+        counters.set(counter::READY, &[], f64::from(u8::from(ready)));
+        if let Some(free) = self.overview.disk_free() {
+            counters.set(counter::DISK_FREE, &[], free as f64);
+        }
+        metrics::scrape(self.queue.as_ref(), self.accounts.as_ref(), counters, self.clock.now()).await
     }
 
     /// Carries out a command. It never fails: a refusal is the answer.

@@ -179,7 +179,7 @@ impl Overview {
         let late = self.late(now).await?;
         let (delivered, failed) = self.queue.finished_since(now.midnight()).await?;
         let relay = self.relay.as_deref();
-        let disk_free = relay.and_then(|relay| relay.capacity.disk_free());
+        let disk_free = self.disk_free();
         let counts = MessageState::ALL.iter().zip(depth.messages).filter(|(state, _)| !state.is_final());
         let unfinished: Vec<StateCount> =
             counts.map(|(state, messages)| StateCount { state: state.name().to_owned(), messages }).collect();
@@ -241,6 +241,11 @@ impl Overview {
         let mut all = page.entries.iter().filter(late);
         let Some(oldest) = all.next() else { return Ok(None) };
         Ok(Some((1 + all.count() as u64, age(now.since(oldest.received)))))
+    }
+
+    /// Octets free on the disk; `None` where no relay runs or the system does not say.
+    pub(super) fn disk_free(&self) -> Option<u64> {
+        self.relay.as_ref()?.capacity.disk_free()
     }
 
     /// Whether the relay is alive and ready.

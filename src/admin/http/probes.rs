@@ -13,14 +13,12 @@ use serde_json::json;
 use crate::admin::settings::MetricsAccess;
 use crate::admin::{AdminCommand, AdminReply, Caller, HealthStatus};
 use crate::language::Words;
+use crate::telemetry::counter;
 
 use super::answer::{Problem, json_response};
 use super::asker::Asker;
 use super::context::HttpContext;
 use super::reading;
-
-/// The text format of Prometheus.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `GET /healthz`: every part that is needed for mail runs.
 pub(super) async fn health(
@@ -72,5 +70,6 @@ pub(super) async fn metrics(
     if !allowed {
         return Err(Problem::unauthorized());
     }
-    Ok(([(header::CONTENT_TYPE, METRICS)], context.intake.counters.render()).into_response())
+    Ok(([(header::CONTENT_TYPE, counter::CONTENT_TYPE)], context.admin.metrics(&context.intake.counters).await)
+        .into_response())
 }
