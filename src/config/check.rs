@@ -32,6 +32,11 @@ use crate::limits::LimitSettings;
 use crate::queue::RetentionSettings;
 use crate::telemetry::log;
 
+/// How long records are kept.
+const KEEP: &str = "history.keep";
+/// The older name of it.
+const OLDER_KEEP: &str = "queue.keep_delivered";
+
 /// Reads and checks everything in `layers`, the lowest first; the defaults come below them. `problems` are those found so
 /// far.
 pub(super) fn check(
@@ -48,6 +53,10 @@ pub(super) fn check(
     let mut findings = Findings { problems, warnings: slips(&sources.env), ..Findings::default() };
     let (mut values, misread) = Values::read(sources, layer::merge(&all));
     findings.add(misread);
+    if values.has(OLDER_KEEP) {
+        // What is in force is shown under the name that was written.
+        values.forget_default(KEEP);
+    }
     let settings = findings.take(settings(&values, names));
     for key in findings.hidden {
         values.hide(&key);
@@ -163,16 +172,12 @@ fn queue(values: &Values<'_>) -> Checked<QueueSettings> {
             findings.problems.push(Problem::new("data_dir", "", reason, remedy));
         }
         get!(values, "queue.url", Word)?;
-        let older = "queue.keep_delivered";
-        if values.has(older) && values.origin("history.keep") != "default" {
+        if values.has(OLDER_KEEP) && values.has(KEEP) {
             let reason = "it is the older name of history.keep, which is set as well";
-            findings.problems.push(values.misfit(
-                older,
-                reason,
-                "remove it; history.keep counts for delivered and failed mail",
-            ));
+            let remedy = "remove it; history.keep counts for delivered and failed mail";
+            findings.problems.push(values.misfit(OLDER_KEEP, reason, remedy));
         }
-        let keep_records = if values.has(older) { older } else { "history.keep" };
+        let keep_records = if values.has(OLDER_KEEP) { OLDER_KEEP } else { KEEP };
         let queue = QueueSettings {
             data_dir: get!(values, "data_dir", Path)?,
             schedule: RetrySchedule {

@@ -94,6 +94,15 @@ impl<'a> Values<'a> {
         self.sources.can_ask
     }
 
+    /// Removes a key that has its default.
+    pub(super) fn forget_default(&mut self, key: &str) {
+        if self.origin(key) == "default" {
+            self.meanings.remove(key);
+            self.origins.remove(key);
+            self.shown.remove(key);
+        }
+    }
+
     /// Shows nothing of the value of a key.
     pub(super) fn hide(&mut self, key: &str) {
         self.shown.insert(key.to_owned(), HIDDEN.to_owned());

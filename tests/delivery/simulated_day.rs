@@ -86,7 +86,10 @@ async fn a_refused_code_at_two_and_a_new_one_at_eight() {
 #[tokio::test]
 async fn records_are_deleted_when_their_time_is_over() {
     let day = Day::new();
-    let office = office(&day, "records").await;
+    let office = Office::at(day.clock(), "records", SandboxLimits::default(), |settings| {
+        settings.queue.retention.keep_records = Duration::from_secs(7 * 24 * 3600);
+    })
+    .await;
     let id = office.send(&["a@else.test"], MAIL).await;
     day.run_until(day.at(7 * 24 - 1, 0)).await;
     assert_eq!(office.entry(id).await.state, MessageState::Delivered);

@@ -177,7 +177,8 @@ fn a_front_gives_smtp_sink_tls_and_shows_the_wire() {
     target.ca = Some(stranger.file().to_owned());
     let ran = need!(clients::curl(&target, &Letter::new(BOX, &["a@else.test"], &sent), &[]));
     assert_eq!(ran.status, 60, "the authority is not known: {}", ran.output);
-    assert!(front.connections()[1].failure.as_deref().is_some_and(|why| why.starts_with("TLS: ")));
+    let why = front.failure(1);
+    assert!(why.starts_with("TLS: "), "{why}");
 }
 
 /// What curl sees and the sink keeps under each flag that the relay's tests may use.

@@ -103,6 +103,19 @@ impl Front {
         self.port
     }
 
+    /// Why the connection of this number failed. The client may know it before the front does.
+    pub fn failure(&self, number: usize) -> String {
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let failure = self.connections().get(number).and_then(|tapped| tapped.failure.clone());
+            if let Some(failure) = failure {
+                return failure;
+            }
+            assert!(std::time::Instant::now() < patience, "connection {number} did not fail");
+            std::thread::yield_now();
+        }
+    }
+
     /// Every connection so far, in order of arrival.
     pub fn connections(&self) -> Vec<Tapped> {
         self.taps.lock().expect("no panic holds it").clone()

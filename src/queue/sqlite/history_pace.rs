@@ -23,6 +23,8 @@ const QUIET: Duration = Duration::from_millis(20);
 /// more: a step then delays few of them.
 const PART: u32 = 200;
 const WAITING: u32 = 13;
+/// With more messages than this the steps take twice the time: a search reads all of them from their rows.
+const MANY: usize = 16 * STEP;
 /// How long a step that failed is put off.
 const LATER: Duration = Duration::from_secs(60);
 
@@ -79,10 +81,11 @@ impl HistoryPace {
     /// How long no step is taken.
     fn rest(&self) -> Duration {
         let Some((begin, took)) = self.last else { return Duration::ZERO };
+        let part = if self.new > MANY { PART / 2 } else { PART };
         match self {
             HistoryPace { failed: true, .. } => LATER.saturating_sub(begin.elapsed()),
             HistoryPace { idle: true, .. } => Duration::ZERO,
-            HistoryPace { waited, .. } => (took * PART).saturating_sub(begin.elapsed() + *waited * (WAITING - 1)),
+            HistoryPace { waited, .. } => (took * part).saturating_sub(begin.elapsed() + *waited * (WAITING - 1)),
         }
     }
 
