@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use yizhan::admin::control;
-use yizhan::admin::{AdminBind, AdminCommand, AdminReply, MessageConditions, Order};
+use yizhan::admin::{AdminCommand, AdminReply, MessageConditions, Order};
 use yizhan::app::Relay;
 use yizhan::cli::serve::{Signals, serve};
 use yizhan::clock::{Clock, Timestamp};
@@ -54,6 +54,7 @@ async fn admitted(office: &Office) -> Device {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_093_a_panic_in_a_request_is_answered_500_and_ends_nothing_else() {
     use crate::support::web::ask;
+    use yizhan::admin::AdminBind;
     let (office, queue) =
         office("http", |settings| settings.admin.bind = AdminBind::Tcp(([127, 0, 0, 1], 0).into())).await;
     let addr = office.relay.page_address().expect("it listens");
