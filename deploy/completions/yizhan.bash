@@ -61,6 +61,9 @@ _yizhan() {
             yizhan,notice)
                 cmd="yizhan__subcmd__notice"
                 ;;
+            yizhan,open)
+                cmd="yizhan__subcmd__open"
+                ;;
             yizhan,queue)
                 cmd="yizhan__subcmd__queue"
                 ;;
@@ -72,6 +75,9 @@ _yizhan() {
                 ;;
             yizhan,status)
                 cmd="yizhan__subcmd__status"
+                ;;
+            yizhan,token)
+                cmd="yizhan__subcmd__token"
                 ;;
             yizhan__subcmd__account,help)
                 cmd="yizhan__subcmd__account__subcmd__help"
@@ -142,6 +148,9 @@ _yizhan() {
             yizhan__subcmd__help,notice)
                 cmd="yizhan__subcmd__help__subcmd__notice"
                 ;;
+            yizhan__subcmd__help,open)
+                cmd="yizhan__subcmd__help__subcmd__open"
+                ;;
             yizhan__subcmd__help,queue)
                 cmd="yizhan__subcmd__help__subcmd__queue"
                 ;;
@@ -153,6 +162,9 @@ _yizhan() {
                 ;;
             yizhan__subcmd__help,status)
                 cmd="yizhan__subcmd__help__subcmd__status"
+                ;;
+            yizhan__subcmd__help,token)
+                cmd="yizhan__subcmd__help__subcmd__token"
                 ;;
             yizhan__subcmd__help__subcmd__account,list)
                 cmd="yizhan__subcmd__help__subcmd__account__subcmd__list"
@@ -254,7 +266,7 @@ _yizhan() {
 
     case "${cmd}" in
         yizhan)
-            opts="-h -V --lang --help --version run demo check status health doctor queue history backup account notice login logout repair hash-password explain completions man help"
+            opts="-h -V --lang --help --version run demo check status health doctor queue history backup account notice login logout token open repair hash-password explain completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -770,7 +782,7 @@ _yizhan() {
             return 0
             ;;
         yizhan__subcmd__help)
-            opts="run demo check status health doctor queue history backup account notice login logout repair hash-password explain completions man help"
+            opts="run demo check status health doctor queue history backup account notice login logout token open repair hash-password explain completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1049,6 +1061,20 @@ _yizhan() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yizhan__subcmd__help__subcmd__open)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yizhan__subcmd__help__subcmd__queue)
             opts="list show hold release retry drop export"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1190,6 +1216,20 @@ _yizhan() {
             return 0
             ;;
         yizhan__subcmd__help__subcmd__status)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yizhan__subcmd__help__subcmd__token)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1474,6 +1514,48 @@ _yizhan() {
         yizhan__subcmd__notice__subcmd__test)
             opts="-h --config --provider --user --listen --allow --data-dir --json --lang --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yizhan__subcmd__open)
+            opts="-h --config --provider --user --listen --allow --data-dir --lang --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2281,6 +2363,48 @@ _yizhan() {
             ;;
         yizhan__subcmd__status)
             opts="-h --config --provider --user --listen --allow --data-dir --json --lang --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --allow)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yizhan__subcmd__token)
+            opts="-h --config --provider --user --listen --allow --data-dir --lang --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
