@@ -15,6 +15,7 @@ mod login;
 mod notice;
 mod repair;
 mod settings;
+mod status;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -22,6 +22,7 @@ use crate::admin::{AdminCommand, AdminReply, MessageConditions, Order, control};
 use crate::clock::Clock;
 use crate::config::{self, Account, Settings};
 use crate::intake::nat_detection;
+use crate::queue::MessageState;
 
 use super::exposed_files;
 use super::failure::CommandFailure;
@@ -175,6 +176,8 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
     let filter = MessageConditions::default();
     let newest = AdminCommand::Messages { filter, order: Order::Newest, cursor: None, limit: MESSAGES };
     let commands = [AdminCommand::Accounts {}, newest];
+    // A relay removes its socket when it stops.
+    let killed = control::path(data_dir).exists();
     let (runs, replies) = match control::ask(data_dir, &AdminCommand::Depth {}).await {
         Ok(_) => (true, ask_relay(settings, &commands).await),
         // Whoever opens the files of another user may leave some behind that the relay cannot open any more.
@@ -188,9 +191,7 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
     };
     output.show(match (&replies, runs) {
         (Ok(_), true) => Finding::ok("relay", words("a relay runs on this data folder", "中继正在这个数据目录上运行")),
-        (Ok(_), false) => {
-            Finding::ok("relay", words("no relay runs on this data folder", "这个数据目录上没有中继在运行"))
-        }
+        (Ok(replies), false) => stopped(unfinished(replies), killed),
         (Err(error), _) => Finding::fail(
             "relay",
             words("the relay, or its queue, cannot be asked", "无法查询中继或其队列"),
@@ -222,6 +223,31 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
         }
     }
     relay
+}
+
+/// How many of the newest messages are unfinished.
+fn unfinished(replies: &[AdminReply]) -> usize {
+    let messages = replies
+        .iter()
+        .find_map(|reply| if let AdminReply::Messages { messages, .. } = reply { Some(messages) } else { None });
+    let waits = |message: &&MessageStatus| !MessageState::parse(&message.state).is_some_and(MessageState::is_final);
+    messages.map_or(0, |messages| messages.iter().filter(waits).count())
+}
+
+/// No relay runs. It should when mail waits for it, or when it was killed.
+fn stopped(unfinished: usize, killed: bool) -> Finding {
+    let what = words("no relay runs on this data folder", "这个数据目录上没有中继在运行");
+    let cause = match (unfinished, killed) {
+        (0, false) => return Finding::ok("relay", what),
+        (0, true) => words("the last one ended without a stop: it was killed", "上一个中继没有正常停止，是被杀掉的"),
+        (1, _) => words("1 message waits for it", "有 1 封邮件在等待"),
+        (n, _) => words(format!("{n} messages wait for it"), format!("有 {n} 封邮件在等待")),
+    };
+    let remedy = words(
+        "start it: `systemctl start yizhan`, or `yizhan run`; its log says why it ended",
+        "请启动：`systemctl start yizhan` 或 `yizhan run`；停止的原因见日志",
+    );
+    Finding::fail("relay", what, cause, remedy)
 }
 
 async fn ask_relay(settings: &Settings, commands: &[AdminCommand]) -> anyhow::Result<Vec<AdminReply>> {
