@@ -37,7 +37,7 @@ impl Scene {
         let (ca, data) = (folder.file("ca.pem", sandbox.ca_pem()), folder.path().join("data"));
         let place = sandbox.implicit_addr().expect("it is open");
         let text = format!(
-            "hostname = \"relay.test\"\ndata_dir = \"{}\"\n[listener.local]\nbind = [\"127.0.0.1:2525\"]\n[account.office]\n\
+            "hostname = \"relay.test\"\ndata_dir = \"{}\"\n[admin]\nbind = \"\"\n[listener.local]\nbind = [\"127.0.0.1:2525\"]\n[account.office]\n\
              provider = \"office365\"\nuser = \"{USER}\"\nca = \"{}\"\nhost = \"{}\"\nport = {}\ntls = \"implicit\"\n\
              [account.office.oauth]\nclient_id = \"{CLIENT}\"\ngrant = \"{grant}\"\ntenant = \"contoso.example\"\n\
              token_url = \"{}\"\ndevice_url = \"{}\"\nauthorize_url = \"{}\"\n{more}\n\
