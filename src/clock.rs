@@ -72,14 +72,14 @@ impl Timestamp {
         self.zoned().date()
     }
 
-    /// The time that [`Timestamp::rfc3339`] wrote, or any other of that form.
-    pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
-        text.parse::<jiff::Timestamp>().ok().map(|at| Timestamp(at.as_millisecond()))
-    }
-
     fn zoned(self) -> jiff::Zoned {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or_default().to_zoned(jiff::tz::TimeZone::system())
     }
+}
+
+/// A time that [`Timestamp::rfc3339`] wrote, without fraction and offset: `2026-11-21 18:00:00`.
+pub fn wall_time(time: &str) -> String {
+    time.get(..19).map_or_else(|| time.to_owned(), |text| text.replacen('T', " ", 1))
 }
 
 /// Whether `then` was told by a clock that was not set, and `now` is not: see [`EARLIEST`].

@@ -45,6 +45,15 @@ pub fn words(en: impl Into<String>, zh: impl Into<String>) -> Words {
     Words { en: en.into(), zh: zh.into() }
 }
 
+/// Octets for a person, in the largest unit that has a whole number before the point: `812 B`, `4.0 KiB`, `40.0 GiB`.
+pub fn size(octets: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| octets >> shift > 0) {
+        Some((shift, unit)) => format!("{:.1} {unit}", octets as f64 / (1_u64 << shift) as f64),
+        None => format!("{octets} B"),
+    }
+}
+
 /// What a notice or an alarm is written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

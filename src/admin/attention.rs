@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountStatus;
-use crate::language::{Words, words};
+use crate::clock::wall_time;
+use crate::language::{Words, size, words};
 
 /// How urgent a point is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ pub(super) struct Facts<'a> {
     pub(super) disk_alert: u64,
     /// Panics since the start.
     pub(super) panics: u64,
-    /// Why alerts reach nobody, and what to set.
+    /// Why no alert reaches the operator, and what to set.
     pub(super) silent: Option<(Words, Words)>,
 }
 
@@ -96,7 +97,7 @@ impl Facts<'_> {
         let remedy =
             words("free some space, or move data_dir to a larger disk", "请腾出空间，或把 data_dir 移到更大的磁盘");
         let free = self.disk_free?;
-        let (shown, needed) = (octets(free), octets(self.disk_needed));
+        let (shown, needed) = (size(free), size(self.disk_needed));
         if free < self.disk_needed {
             let what = words(
                 format!("new mail is refused: {shown} are free, {needed} must stay free (limits.disk_free)"),
@@ -168,7 +169,7 @@ fn account_point(account: &AccountStatus) -> Option<Attention> {
 fn account_trouble(account: &AccountStatus) -> Option<(&'static str, Urgency, Words)> {
     let name = &account.name;
     let reply = account.reply.as_ref().map_or_else(String::new, |reply| format!(": {reply}"));
-    let until = account.until.as_deref().map(short);
+    let until = account.until.as_deref().map(wall_time);
     Some(match account.state.as_str() {
         "paused" if account.by_operator => (
             "account_paused",
@@ -208,20 +209,6 @@ fn account_remedy(account: &AccountStatus) -> Words {
             format!("`yizhan doctor {name}` looks for the cause; `yizhan account resume {name}` goes on"),
             format!("`yizhan doctor {name}` 查找原因；`yizhan account resume {name}` 恢复发送"),
         ),
-    }
-}
-
-/// A date and a time without fraction and offset: `2026-11-21 18:00:00`.
-fn short(time: &str) -> String {
-    time.get(..19).map_or_else(|| time.to_owned(), |text| text.replacen('T', " ", 1))
-}
-
-/// Octets for a person: `40.0 GiB`.
-fn octets(octets: u64) -> String {
-    match octets {
-        0..1_048_576 => format!("{:.1} KiB", octets as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", octets as f64 / 1_073_741_824.0),
     }
 }
 

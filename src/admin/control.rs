@@ -29,7 +29,7 @@ use super::reply::AdminReply;
 
 /// The longest command, in octets: it has room for the ids of [`MOST`](super::change::MOST) messages.
 pub const LONGEST: u64 = 256 * 1024;
-/// Of a line that is too long, at most so many octets are read before the socket is closed, so that the answer arrives.
+/// Of a line that is too long, at most this many octets are read before the socket is closed, so that the answer arrives.
 const SKIPPED: u64 = 16 * 1024 * 1024;
 /// The longest answer that is read, in octets.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;

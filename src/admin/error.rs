@@ -287,7 +287,7 @@ pub fn no_such_account<'a>(name: &str, known: impl IntoIterator<Item = &'a str>)
     let name = name.chars().take(100).collect::<String>();
     let name = name.escape_debug();
     let remedy = match known.is_empty() {
-        true => words("there is none", "配置中没有账号"),
+        true => words("the settings have no account", "配置中没有账号"),
         false => {
             let known = known.join(", ");
             words(format!("there is: {known}"), format!("现有账号：{known}"))
@@ -317,7 +317,10 @@ mod tests {
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
         assert_eq!(no_such_account("x", ["a", "b"]).to_string(), "there is no account `x`; there is: a, b");
-        assert_eq!(no_such_account("\u{1b}[2J", []).to_string(), "there is no account `\\u{1b}[2J`; there is none");
+        assert_eq!(
+            no_such_account("\u{1b}[2J", []).to_string(),
+            "there is no account `\\u{1b}[2J`; the settings have no account"
+        );
     }
 
     #[test]

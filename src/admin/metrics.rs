@@ -56,7 +56,7 @@ fn set_accounts(accounts: &[AccountStatus], counters: &Counters) {
             let level = f64::from(u8::from(account.state == state));
             counters.set(counter::ACCOUNT_STATE, &[name, ("state", state)], level);
         }
-        let resumes = account.until.as_deref().and_then(Timestamp::parse_rfc3339);
+        let resumes = account.until.as_deref().and_then(|until| Timestamp::parse(until, Timestamp::default()));
         counters.set(counter::ACCOUNT_RESUMES, &[name], resumes.map_or(0.0, seconds));
         counters.set(counter::UPSTREAM_CONNECTIONS, &[name], account.connections as f64);
         for budget in &account.budget {

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::drain::Drain;
 use crate::language::{Words, words};
 use crate::limits::capacity::{Capacity, Full};
-use crate::queue::{MessageSearch, MessageState, Queue, QueueEntry, QueueError, SearchOrder, WaitReason};
+use crate::queue::{MessageSearch, MessageState, Queue, QueueEntry, QueueError, SearchOrder};
 use crate::telemetry::counter::{self, Counters};
 
 use super::accounts::Accounts;
@@ -50,7 +50,7 @@ pub struct StatusSettings {
     pub disk_needed: u64,
     /// Below this many free octets an alert is due.
     pub disk_alert: u64,
-    /// Why alerts about an account reach nobody, and what to set.
+    /// Why no alert about an account reaches the operator, and what to set.
     pub silent: Option<(Words, Words)>,
 }
 
@@ -232,12 +232,8 @@ impl Overview {
             ..MessageSearch::default()
         };
         let page = self.queue.search(search).await?;
-        let late = |entry: &&QueueEntry| match &entry.wait {
-            Some(WaitReason::Budget { .. } | WaitReason::Share) => false,
-            Some(WaitReason::Account { .. } | WaitReason::Unreachable { .. }) | None => {
-                entry.state != MessageState::Held
-            }
-        };
+        // Held mail is a point of its own.
+        let late = |entry: &&QueueEntry| entry.is_stuck() && !entry.notice && entry.state != MessageState::Held;
         let mut all = page.entries.iter().filter(late);
         let Some(oldest) = all.next() else { return Ok(None) };
         Ok(Some((1 + all.count() as u64, age(now.since(oldest.received)))))

@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 
 use crate::account::status::{AccountStatus, BudgetStatus};
 use crate::admin::{AdminCommand, AdminReply};
+use crate::clock::wall_time;
 
-use super::failure::{another_answer, refuse};
-use super::message_words::wall_time;
+use super::failure::end;
 use super::relay_client;
 use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, harmless};
@@ -58,7 +58,6 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     };
     let reply = runtime::start()?.block_on(relay_client::ask(&settings, &command, lang))?;
     match &reply {
-        AdminReply::Refused { error } => return refuse(error, arguments.json, lang),
         AdminReply::Accounts { .. } | AdminReply::Account { .. } if arguments.json => {
             screen::say_json(&reply.in_language(lang)?)?;
         }
@@ -77,17 +76,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         AdminReply::Account { account, paused: false } => {
             screen::say(&format!("{account} {}", lang.pick("is ready", "已恢复")));
         }
-        AdminReply::Messages { .. }
-        | AdminReply::Message { .. }
-        | AdminReply::Changed { .. }
-        | AdminReply::Export { .. }
-        | AdminReply::Commands { .. }
-        | AdminReply::Backup { .. }
-        | AdminReply::Page { .. }
-        | AdminReply::Depth { .. }
-        | AdminReply::Notices { .. }
-        | AdminReply::Status { .. }
-        | AdminReply::Health { .. } => return Err(another_answer(lang)),
+        other => return end(other, arguments.json, lang),
     }
     Ok(ExitCode::SUCCESS)
 }

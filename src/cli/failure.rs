@@ -45,6 +45,14 @@ pub(super) fn refuse(error: &AdminError, json: bool, lang: Lang) -> anyhow::Resu
     Ok(ExitCode::from(if error.code.is_about_the_command() { NOT_FOUND } else { 1 }))
 }
 
+/// Ends a command whose answer is not the one that it asked for: a refusal, or the answer to another command.
+///
+/// # Errors
+/// The second.
+pub(super) fn end(reply: &AdminReply, json: bool, lang: Lang) -> anyhow::Result<ExitCode> {
+    if let AdminReply::Refused { error } = reply { refuse(error, json, lang) } else { Err(another_answer(lang)) }
+}
+
 /// The error for an answer that belongs to another command.
 pub(super) fn another_answer(lang: Lang) -> anyhow::Error {
     let text = lang.pick(

@@ -7,11 +7,11 @@ use clap::Args;
 use crate::admin::conditions::LARGEST_PAGE;
 use crate::admin::view::{CommandStatus, MessageStatus};
 use crate::admin::{AdminCommand, AdminReply, MessageConditions, Order};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, wall_time};
 
-use super::failure::{another_answer, refuse};
+use super::failure::{end, refuse};
 use super::filter_arguments::FilterArguments;
-use super::message_words::{none_fits, recipients, state_words, wall_time};
+use super::message_words::{none_fits, recipients, state_words};
 use super::queue::pages;
 use super::relay_client::RelayClient;
 use super::runtime;
@@ -63,7 +63,6 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         reply
     })?;
     match &reply {
-        AdminReply::Refused { error } => return refuse(error, json, lang),
         AdminReply::Messages { .. } | AdminReply::Commands { .. } if json => {
             screen::say_json(&reply.in_language(lang)?)?;
         }
@@ -80,17 +79,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
             commands.iter().for_each(|command| screen::say(&command_line(command)));
             screen::say(&foot(commands.len(), *total, next.as_deref(), lang));
         }
-        AdminReply::Message { .. }
-        | AdminReply::Changed { .. }
-        | AdminReply::Export { .. }
-        | AdminReply::Backup { .. }
-        | AdminReply::Page { .. }
-        | AdminReply::Depth { .. }
-        | AdminReply::Notices { .. }
-        | AdminReply::Status { .. }
-        | AdminReply::Health { .. }
-        | AdminReply::Accounts { .. }
-        | AdminReply::Account { .. } => return Err(another_answer(lang)),
+        other => return end(other, json, lang),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -44,11 +44,6 @@ pub(super) fn age(time: &str, now: Timestamp) -> String {
     }
 }
 
-/// A time without fractions and offset, as it stands on the wall: `2026-11-21 18:00:00`.
-pub(super) fn wall_time(time: &str) -> String {
-    time.get(..19).map_or_else(|| time.to_owned(), |text| text.replacen('T', " ", 1))
-}
-
 /// The shortest form of a time that is clear today: `18:00`, `11-21 18:00`, `2025-11-21 18:00`.
 pub(super) fn short_time(time: &str, now: Timestamp) -> String {
     let today = now.rfc3339();

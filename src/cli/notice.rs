@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::delivery::alert_sender::no_channel;
 use crate::message::notice::alarm::Remedy;
 
-use super::failure::{another_answer, refuse};
+use super::failure::end;
 use super::relay_client;
 use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, harmless};
@@ -43,22 +43,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
     let settings = arguments.settings.load(true)?.settings;
     let Action::Test = arguments.action;
     let reply = runtime::start()?.block_on(test(&settings, lang))?;
-    let channels = match &reply {
-        AdminReply::Notices { channels, .. } => channels,
-        AdminReply::Refused { error } => return refuse(error, arguments.json, lang),
-        AdminReply::Messages { .. }
-        | AdminReply::Message { .. }
-        | AdminReply::Changed { .. }
-        | AdminReply::Export { .. }
-        | AdminReply::Commands { .. }
-        | AdminReply::Backup { .. }
-        | AdminReply::Page { .. }
-        | AdminReply::Depth { .. }
-        | AdminReply::Status { .. }
-        | AdminReply::Health { .. }
-        | AdminReply::Accounts { .. }
-        | AdminReply::Account { .. } => return Err(another_answer(lang)),
-    };
+    let AdminReply::Notices { channels, .. } = &reply else { return end(&reply, arguments.json, lang) };
     if arguments.json {
         screen::say_json(&reply.in_language(lang)?)?;
     } else {

@@ -5,6 +5,8 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+pub(super) use crate::language::size;
+
 use crate::language::Tongue;
 use crate::secret::Secret;
 use crate::secret::redact::redact;
@@ -124,14 +126,4 @@ fn escaped(text: &str, is_bad: impl Fn(char) -> bool) -> String {
 pub(super) fn say_json(value: &impl serde::Serialize) -> serde_json::Result<()> {
     say(&harmless_json(&serde_json::to_string(value)?));
     Ok(())
-}
-
-/// Octets for a person: `812 B`, `4.0 KiB`, `5.2 MiB`, `40.0 GiB`.
-pub(super) fn size(octets: u64) -> String {
-    match octets {
-        0..1024 => format!("{octets} B"),
-        1024..1_048_576 => format!("{:.1} KiB", octets as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", octets as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", octets as f64 / 1_073_741_824.0),
-    }
 }

@@ -10,11 +10,11 @@ use crate::account::AccountStatus;
 use crate::admin::attention::{Attention, Urgency};
 use crate::admin::error::state_zh;
 use crate::admin::{AdminCommand, AdminReply, RelayStatus};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, wall_time};
 use crate::queue::MessageState;
 
-use super::failure::{another_answer, refuse};
-use super::message_words::{short_time, wall_time};
+use super::failure::end;
+use super::message_words::short_time;
 use super::relay_client::{self, has_queue};
 use super::runtime;
 use super::screen::{self, Ink, Lang, Paint, one_line, size};
@@ -45,22 +45,7 @@ pub(super) fn run(arguments: Arguments, lang: Lang) -> anyhow::Result<ExitCode> 
         // It never ran: there is nothing to ask.
         false => AdminReply::Status { status: Box::new(RelayStatus::of_stopped(&settings.status())) },
     };
-    let status = match &reply {
-        AdminReply::Status { status } => status,
-        AdminReply::Refused { error } => return refuse(error, arguments.json, lang),
-        AdminReply::Messages { .. }
-        | AdminReply::Message { .. }
-        | AdminReply::Changed { .. }
-        | AdminReply::Export { .. }
-        | AdminReply::Commands { .. }
-        | AdminReply::Backup { .. }
-        | AdminReply::Page { .. }
-        | AdminReply::Depth { .. }
-        | AdminReply::Health { .. }
-        | AdminReply::Notices { .. }
-        | AdminReply::Accounts { .. }
-        | AdminReply::Account { .. } => return Err(another_answer(lang)),
-    };
+    let AdminReply::Status { status } = &reply else { return end(&reply, arguments.json, lang) };
     if arguments.json {
         screen::say_json(&reply.in_language(lang)?)?;
     } else {

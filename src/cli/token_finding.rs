@@ -1,4 +1,4 @@
-//! What was found about the access token of an account: there is one, whose it is, or why there is none.
+//! What was found about the access token of an account: its owner, or why it is missing.
 //!
 //! `doctor` and `login` show the same. Not here: asking for a token (`oauth`). Invariant: no finding holds a token.
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::alert_channels::{AlertChannel, AlertResult, AlertSubject, OpenChannels};
 use crate::clock::{Timestamp, was_unset};
 use crate::message::notice::relay_event::StuckMails;
-use crate::queue::{AccountState, MessageFilter, MessageState, QueueEntry, QueueError, RecipientOutcome, WaitReason};
+use crate::queue::{
+    AccountState, HoldReason, MessageFilter, MessageState, QueueEntry, QueueError, RecipientOutcome, WaitReason,
+};
 use crate::report::relay_alarm::{
     DueRelayAlert, Panics, RelayAlarmSettings, RelayAlarmState, RelayAlarms, RelayFacts, Stuck,
 };
@@ -190,28 +192,19 @@ impl<'a> RelayAlerts<'a> {
     }
 }
 
-/// Whether the message is held because its stored copy is damaged: today every held message is.
+/// Whether the message is held because its stored copy is damaged, and not by an operator or a rule.
 fn is_damaged(entry: &QueueEntry) -> bool {
-    entry.state == MessageState::Held
+    entry.held == Some(HoldReason::Damaged)
 }
 
-/// Why a message does not leave, without secrets; `None` where the reason is a budget or other mail, or may change at once.
+/// Why a message does not leave, without secrets; `None` where it is not stuck.
 fn reason(entry: &QueueEntry) -> Option<String> {
-    let text = match entry.state {
-        MessageState::Held => entry.trouble.clone().unwrap_or_default(),
-        MessageState::Deferred => {
-            entry.open().next().map_or_else(String::new, |(_, recipient)| match &recipient.outcome {
-                RecipientOutcome::Open { last } => last.clone().unwrap_or_default(),
-                RecipientOutcome::Delivered { .. } | RecipientOutcome::Failed { .. } => String::new(),
-            })
-        }
-        MessageState::Waiting => match entry.wait.as_ref()? {
-            reason @ (WaitReason::Account { .. } | WaitReason::Unreachable { .. }) => reason.to_string(),
-            WaitReason::Budget { .. } | WaitReason::Share => return None,
-        },
-        MessageState::Queued | MessageState::Sending | MessageState::Delivered | MessageState::Failed => return None,
+    let last = || match &entry.open().next()?.1.outcome {
+        RecipientOutcome::Open { last } => last.clone(),
+        RecipientOutcome::Delivered { .. } | RecipientOutcome::Failed { .. } => None,
     };
-    Some(redact(&text).into_owned())
+    let text = entry.trouble.clone().or_else(|| entry.wait.as_ref().map(WaitReason::to_string)).or_else(last);
+    entry.is_stuck().then(|| redact(&text.unwrap_or_default()).into_owned())
 }
 
 /// The oldest of these messages, and how many there are.

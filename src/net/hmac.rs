@@ -3,10 +3,7 @@
 //! For short messages such as the signature of a robot's call. Not here: comparing a code that came from outside, which
 //! needs constant time.
 
-use tokio_rustls::rustls::SupportedCipherSuite;
-use tokio_rustls::rustls::crypto::hash::{Hash, HashAlgorithm};
-
-use super::tls;
+use super::tls::primitives::hasher;
 
 /// Octets of a code.
 pub const LENGTH: usize = 32;
@@ -29,16 +26,6 @@ pub fn sha256(key: &[u8], message: &[u8]) -> [u8; LENGTH] {
     }
     let inner = digest([&block.map(|octet| octet ^ 0x36), message]);
     digest([&block.map(|octet| octet ^ 0x5c), &inner])
-}
-
-fn hasher() -> &'static dyn Hash {
-    let of = |suite: &SupportedCipherSuite| match suite {
-        SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider,
-        SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
-    };
-    let mut all = tls::provider().cipher_suites.clone().into_iter().map(|suite| of(&suite));
-    // RFC 8446 section 9.1: TLS_AES_128_GCM_SHA256 is mandatory.
-    all.find(|hash| hash.algorithm() == HashAlgorithm::SHA256).expect("every TLS library has SHA-256")
 }
 
 #[cfg(test)]

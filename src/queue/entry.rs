@@ -137,6 +137,18 @@ impl QueueEntry {
         if was_unset(self.received, now) { now + self.expires.since(self.received) } else { self.expires }
     }
 
+    /// Whether it stays here for another reason than a budget or the turn of other mail, and not for a moment only. `wait`
+    /// must be known: see [`super::Inspection`].
+    pub fn is_stuck(&self) -> bool {
+        match self.state {
+            MessageState::Held | MessageState::Deferred => true,
+            MessageState::Waiting => {
+                matches!(self.wait, Some(WaitReason::Account { .. } | WaitReason::Unreachable { .. }))
+            }
+            MessageState::Queued | MessageState::Sending | MessageState::Delivered | MessageState::Failed => false,
+        }
+    }
+
     /// The open recipients, with their places in the envelope.
     pub fn open(&self) -> impl Iterator<Item = (usize, &RecipientEntry)> {
         self.recipients.iter().enumerate().filter(|(_, r)| r.outcome.is_open())

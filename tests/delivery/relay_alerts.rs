@@ -14,7 +14,7 @@ use yizhan::admin::{AdminCommand, AdminReply, control};
 use yizhan::config::Settings;
 use yizhan::mail::Lane;
 use yizhan::provider::Windows;
-use yizhan::queue::{LaneRequest, LeaseRequest, MessageState};
+use yizhan::queue::{HoldReason, LaneRequest, LeaseRequest, MessageState};
 use yizhan::report::NoticeTo;
 use yizhan::report::relay_alarm::RelayAlarmSettings;
 use yizhan::report::webhook::Format;
@@ -211,6 +211,22 @@ async fn a_disk_that_is_nearly_full_is_alerted_and_cleared_over_a_restart() {
         }
     }
     assert_eq!(events(&hook), ["disk_low", "disk_low_over"]);
+}
+
+#[tokio::test]
+async fn mail_that_an_operator_holds_is_not_called_damaged_but_waits_too_long() {
+    let (day, hook) = (Day::new(), hook().await);
+    let office = relay(&day, "held-by-hand", Some(&hook), |_| {}).await;
+    pause(&office, true).await;
+    let id = office.send(&["boss@else.test"], MAIL).await;
+    let queue = office.relay.queue();
+    queue.hold_message(id, HoldReason::Operator, "ask the boss".to_owned()).await.expect("the disk works");
+    day.run_until(day.at(0, 3)).await;
+    assert_eq!(events(&hook), [""; 0]);
+    day.run_until(day.at(5, 0)).await;
+    assert_eq!(events(&hook), ["mails_waiting"]);
+    let body = last(&hook).json();
+    assert_eq!((body["message"].as_str(), body["reply"].as_str()), (Some(id.as_str()), Some("ask the boss")));
 }
 
 #[tokio::test]

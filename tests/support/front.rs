@@ -6,7 +6,7 @@
 //! has it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -37,7 +37,8 @@ pub struct Tapped {
     pub failure: Option<String>,
 }
 
-type Taps = Arc<Mutex<Vec<Tapped>>>;
+/// The connections, and the news of each change to them.
+type Taps = Arc<(Mutex<Vec<Tapped>>, Condvar)>;
 
 /// A running front.
 pub struct Front {
@@ -79,7 +80,7 @@ impl Front {
             loop {
                 let Ok((client, _)) = listener.accept().await else { continue };
                 let number = {
-                    let mut taps = seen.lock().expect("no panic holds it");
+                    let mut taps = seen.0.lock().expect("no panic holds it");
                     taps.push(Tapped::default());
                     taps.len() - 1
                 };
@@ -105,20 +106,17 @@ impl Front {
 
     /// Why the connection of this number failed. The client may know it before the front does.
     pub fn failure(&self, number: usize) -> String {
-        let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        loop {
-            let failure = self.connections().get(number).and_then(|tapped| tapped.failure.clone());
-            if let Some(failure) = failure {
-                return failure;
-            }
-            assert!(std::time::Instant::now() < patience, "connection {number} did not fail");
-            std::thread::yield_now();
-        }
+        let patience = std::time::Duration::from_secs(20);
+        let missing = |taps: &mut Vec<Tapped>| taps.get(number).is_none_or(|tapped| tapped.failure.is_none());
+        let taps = self.taps.0.lock().expect("no panic holds it");
+        let (taps, _) = self.taps.1.wait_timeout_while(taps, patience, missing).expect("no panic holds it");
+        let failure = taps.get(number).and_then(|tapped| tapped.failure.clone());
+        failure.unwrap_or_else(|| panic!("connection {number} did not fail"))
     }
 
     /// Every connection so far, in order of arrival.
     pub fn connections(&self) -> Vec<Tapped> {
-        self.taps.lock().expect("no panic holds it").clone()
+        self.taps.0.lock().expect("no panic holds it").clone()
     }
 }
 
@@ -150,7 +148,8 @@ struct Tap {
 
 impl Tap {
     fn note(&self, write: impl FnOnce(&mut Tapped)) {
-        write(&mut self.taps.lock().expect("no panic holds it")[self.number]);
+        write(&mut self.taps.0.lock().expect("no panic holds it")[self.number]);
+        self.taps.1.notify_all();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Places for connections: at most [`MOST`], and a flood of peers without a token shuts nobody out.
+//! Places for connections: at most [`MOST`], and a flood of peers without a token leaves places for a right one.
 //!
 //! A connection is proven once a request on it had a right token or session. At most [`MOST_UNPROVEN`] are not. A new
 //! connection always gets a place: where there is none, an unproven connection loses its own, the oldest of the source

@@ -204,22 +204,11 @@ async fn look_at_relay(settings: &Settings, output: &mut Output) -> Relay {
     });
     let mut relay = Relay { runs, ..Relay::default() };
     for reply in replies.unwrap_or_default() {
-        match reply {
-            AdminReply::Accounts { accounts, .. } => relay.accounts = accounts,
-            AdminReply::Messages { messages, .. } => relay.messages = messages,
-            // A relay of another version may refuse; then less is known.
-            AdminReply::Refused { .. }
-            | AdminReply::Message { .. }
-            | AdminReply::Changed { .. }
-            | AdminReply::Export { .. }
-            | AdminReply::Commands { .. }
-            | AdminReply::Backup { .. }
-            | AdminReply::Page { .. }
-            | AdminReply::Depth { .. }
-            | AdminReply::Notices { .. }
-            | AdminReply::Status { .. }
-            | AdminReply::Health { .. }
-            | AdminReply::Account { .. } => {}
+        // A relay of another version may refuse; then less is known.
+        if let AdminReply::Accounts { accounts, .. } = reply {
+            relay.accounts = accounts;
+        } else if let AdminReply::Messages { messages, .. } = reply {
+            relay.messages = messages;
         }
     }
     relay

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::language::Tongue;
+use crate::language::{Tongue, size};
 
 use super::alarm::Remedy;
 use super::one_line;
@@ -299,15 +299,6 @@ fn span(seconds: u64, tongue: Tongue) -> String {
     match tongue {
         Tongue::En => format!("{count} {en}{}", if count == 1 { "" } else { "s" }),
         Tongue::Zh => format!("{count} {zh}"),
-    }
-}
-
-/// Octets in the largest unit that has a whole number before the point: `812.5 MiB`.
-fn size(octets: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    match units.into_iter().find(|(shift, _)| octets >> shift > 0) {
-        Some((shift, unit)) => format!("{:.1} {unit}", octets as f64 / (1_u64 << shift) as f64),
-        None => format!("{octets} B"),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use tokio_rustls::rustls::SignatureScheme;
 use tokio_rustls::rustls::SupportedCipherSuite;
-use tokio_rustls::rustls::crypto::hash::HashAlgorithm;
+use tokio_rustls::rustls::crypto::hash::{Hash, HashAlgorithm};
 
 use super::provider;
 
@@ -29,14 +29,18 @@ pub fn random(octets: &mut [u8]) -> Result<(), std::io::Error> {
 
 /// The SHA-256 of `octets` (FIPS 180-4).
 pub fn sha256(octets: &[u8]) -> Vec<u8> {
-    let provider = provider();
-    let hashes = provider.cipher_suites.iter().map(|suite| match suite {
+    hasher().hash(octets).as_ref().to_vec()
+}
+
+/// SHA-256 of the TLS library.
+pub(in crate::net) fn hasher() -> &'static dyn Hash {
+    let of = |suite: &SupportedCipherSuite| match suite {
         SupportedCipherSuite::Tls12(suite) => suite.common.hash_provider,
         SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
-    });
-    let mut fits = hashes.filter(|hash| hash.algorithm() == HashAlgorithm::SHA256);
-    let hash = fits.next().expect("TLS_AES_128_GCM_SHA256 is mandatory (RFC 8446 section 9.1)");
-    hash.hash(octets).as_ref().to_vec()
+    };
+    let mut all = provider().cipher_suites.clone().into_iter().map(|suite| of(&suite));
+    // RFC 8446 section 9.1: TLS_AES_128_GCM_SHA256 is mandatory.
+    all.find(|hash| hash.algorithm() == HashAlgorithm::SHA256).expect("every TLS library has SHA-256")
 }
 
 /// Signs `text` with RSASSA-PKCS1-v1_5 and SHA-256, which JWS calls RS256 (RFC 7518 section 3.3).
